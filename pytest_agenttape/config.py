@@ -1,0 +1,428 @@
+"""Settings: what a configuration file may say, how it is found, and which of several sources wins."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Self, TypeVar
+
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.model import REDACTION_PLACEHOLDER, Mode, unknown_name
+
+OWN_FILE = "agenttape.toml"
+SHARED_FILE = "pyproject.toml"
+FORMATS = ("yaml", "json")
+FREEZE_FEATURES = ("clock", "uuid", "random")
+# The names that `matchers` answers to; repeated (a test compares) so that reading settings loads no core.
+MATCHERS = ("ignore_volatile", "exact", "ordered", "sequential")
+
+# The settings that an ini file may hold as `agenttape_<name>`, with the type that pytest reads them as.
+INI_KEYS: Mapping[str, str] = {
+    "cassette_dir": "string",
+    "default_mode": "string",
+    "format": "string",
+    "assets_threshold_bytes": "string",
+    "model_override": "string",
+    "strict": "bool",
+    "block_network": "bool",
+}
+
+_Owner = TypeVar("_Owner", bound="Config | RedactConfig")
+_Parser = Callable[[object], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedactConfig:
+    """What redaction does beyond its built-in rules: the `[redact]` table.
+
+    Attributes:
+        denylist: Further names of headers, query parameters and body keys whose values are secrets.
+        regexes: Further patterns of secrets.
+        redact_emails: Whether an e-mail address counts as a secret.
+        placeholder: What stands in the place of a secret.
+        enabled: False switches redaction off.
+    """
+
+    denylist: tuple[str, ...] = ()
+    regexes: tuple[str, ...] = ()
+    redact_emails: bool = False
+    placeholder: str = REDACTION_PLACEHOLDER
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        _parse_fields(self, _REDACT_PARSERS, "redact.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The settings of a run; checked when made, so that what is read from it can be trusted.
+
+    Attributes:
+        cassette_dir: Where `use_cassette` looks for a cassette given by name.
+        default_mode: The mode where nothing else names one.
+        default_matchers: The fallback chain where nothing else names one.
+        format: ``yaml`` or ``json``, for new cassettes.
+        freeze: What stands still while a session is open.
+        env_snapshot: Environment variables whose values are kept with the recording, to warn about drift.
+        ignore_volatile_fields: Names of headers and query parameters, and paths of body fields, that never matter.
+        assets_threshold_bytes: Bodies larger than this are kept beside the cassette.
+        model_override: The model that a live LLM call is sent to, instead of the one asked for.
+        allow_hosts: Hosts that may be reached during replay.
+        strict: Whether an unplayed recording is an error.
+        block_network: Whether replay stops connections that leave the machine.
+        redact: The `[redact]` table.
+        source: The file that the settings were read from.
+    """
+
+    cassette_dir: Path = Path("cassettes")
+    default_mode: Mode = Mode.NONE
+    default_matchers: tuple[object, ...] = ("ignore_volatile",)
+    format: str = "yaml"
+    freeze: tuple[str, ...] = FREEZE_FEATURES
+    env_snapshot: tuple[str, ...] = ()
+    ignore_volatile_fields: tuple[str, ...] = ()
+    assets_threshold_bytes: int = 65536
+    model_override: str | None = None
+    allow_hosts: tuple[str, ...] = ()
+    strict: bool = False
+    block_network: bool = True
+    redact: RedactConfig = field(default_factory=RedactConfig)
+    source: Path | None = None
+
+    def __post_init__(self) -> None:
+        _parse_fields(self, _PARSERS)
+
+    @classmethod
+    def load(cls, start: Path | None = None) -> Self:
+        """Return the settings of the nearest configuration file in *start* (the working directory) or above it.
+
+        Raises:
+            ConfigError: The file cannot be read, or says something that cannot be used.
+        """
+        first = Path(os.path.abspath(start or Path.cwd()))
+        for directory in (first, *first.parents):
+            for name in (OWN_FILE, SHARED_FILE):
+                table = _read_table(directory / name)
+                if table is not None:
+                    return cls.from_mapping(table, source=directory / name)
+        return cls()
+
+    @classmethod
+    def from_mapping(cls, raw: Mapping[str, object], *, source: Path | None = None, base: Path | None = None) -> Self:
+        """Return the settings that *raw* holds; a relative `cassette_dir` starts at *base*, or beside *source*.
+
+        Raises:
+            ConfigError: A key, type or value cannot be used; the message names *source*.
+        """
+        base = base or (source.parent if source else None)
+        try:
+            _check_keys(raw, _PARSERS)
+            config = cls(**raw)  # type: ignore[arg-type]  # checked field by field in __post_init__
+        except ConfigError as error:
+            raise ConfigError(f"{_place(source)}{error}") from None
+        if base is not None and "cassette_dir" in raw:
+            config = replace(config, cassette_dir=base / config.cassette_dir)
+        return replace(config, source=source)
+
+    def with_overrides(self, **options: object) -> Self:
+        """Return the settings with those that *options* names replaced; None means not said.
+
+        A `redact` mapping changes only the keys that it names. One matcher or freeze feature stands for a list of it.
+
+        Raises:
+            ConfigError: An option is unknown or its value cannot be used.
+        """
+        said = {key: _in_list(key, value) for key, value in options.items() if value is not None}
+        _check_keys(said, _PARSERS)
+        redact = said.get("redact")
+        if isinstance(redact, Mapping):
+            _check_keys(redact, _REDACT_PARSERS, "redact.")
+            said["redact"] = replace(self.redact, **redact)
+        return replace(self, **said)  # type: ignore[arg-type]  # checked field by field in __post_init__
+
+
+def resolve(*layers: Mapping[str, object] | None) -> dict[str, object]:
+    """Return what the strongest layer that says something says, key by key; None means not said.
+
+    This is the one place with the precedence. The caller hands the layers in its order: call, marker,
+    `agenttape_config` fixture, ini; the file and the defaults are the `Config` that the result is put on.
+    Mappings, such as `redact`, are resolved key by key.
+    """
+    said: dict[str, object] = {}
+    for layer in layers:
+        for key, value in (layer or {}).items():
+            stronger = said.get(key)
+            if stronger is None:
+                said[key] = value
+            elif isinstance(stronger, Mapping) and isinstance(value, Mapping):
+                said[key] = resolve(stronger, value)
+    return {key: value for key, value in said.items() if value is not None}
+
+
+def ini_layer(read: Callable[[str], object], base: Path) -> dict[str, object]:
+    """Return what the `agenttape_*` ini keys say; *read* gives a key's value, a relative path starts at *base*.
+
+    Raises:
+        ConfigError: A number is none.
+    """
+    layer: dict[str, object] = {}
+    for name in INI_KEYS:
+        value = read(f"agenttape_{name}")
+        if value is None or value == "":
+            continue
+        layer[name] = value
+    if "cassette_dir" in layer:
+        layer["cassette_dir"] = base / str(layer["cassette_dir"])
+    if "assets_threshold_bytes" in layer:
+        layer["assets_threshold_bytes"] = _ini_number("assets_threshold_bytes", str(layer["assets_threshold_bytes"]))
+    return layer
+
+
+def effective_mode(
+    *,
+    flag_mode: str | None = None,
+    flag_record: bool = False,
+    snapshot_update: bool = False,
+    snapshot_update_new_only: bool = False,
+    marker_mode: str | None = None,
+    config_mode: str | None = None,
+    ci: bool = False,
+    file_exists: bool = False,
+) -> Mode:
+    """Return the mode of a test from everything that may name one.
+
+    Under CI only a flag of ours records: the snapshot flags count as not given, and a marker or configuration
+    that would record is an error. ``once`` with the file present is a replay, so it passes there.
+
+    Raises:
+        ConfigError: A mode is unknown, or would record under CI.
+    """
+    if flag_mode is not None:
+        return _named_mode(flag_mode, "--agenttape-mode")
+    if flag_record:
+        return Mode.ALL
+    if snapshot_update and not ci:
+        return Mode.REFRESH
+    if snapshot_update_new_only and not ci:
+        return Mode.ONCE
+    if marker_mode is not None:
+        return _allowed(_named_mode(marker_mode, "the marker's mode"), "the marker's mode", ci, file_exists)
+    if config_mode is not None:
+        return _allowed(_named_mode(config_mode, "default_mode"), "default_mode", ci, file_exists)
+    return Mode.NONE
+
+
+def _named_mode(value: str, where: str) -> Mode:
+    try:
+        return Mode.parse(value)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _allowed(mode: Mode, where: str, ci: bool, file_exists: bool) -> Mode:
+    if not ci or mode is Mode.NONE:
+        return mode
+    if mode is Mode.ONCE and file_exists:
+        return Mode.NONE
+    raise ConfigError(
+        f"{where} = {str(mode)!r} would record, and CI is set: nothing records in CI unless asked on the command line. "
+        f"Record on your machine and commit the cassette, or run pytest with --agenttape-mode={mode}"
+    )
+
+
+def _read_table(path: Path) -> Mapping[str, object] | None:
+    """Return our table of the file at *path*, or None where there is none."""
+    content = _read_bytes(path)
+    # Most projects' pyproject.toml does not name us: parsing those would be the main cost of a load.
+    if content is None or (path.name == SHARED_FILE and b"agenttape" not in content):
+        return None
+    import tomllib
+
+    try:
+        parsed = tomllib.loads(content.decode("utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}") from None
+    if path.name == OWN_FILE:
+        return parsed
+    tool = parsed.get("tool", {})
+    table = tool.get("agenttape") if isinstance(tool, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise ConfigError(f"{path}: tool.agenttape = {_short(table)}: must be a table")
+    return table
+
+
+def _read_bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if not os.path.exists(path):  # a directory above that may not be searched holds nothing for us
+            return None
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _place(source: Path | None) -> str:
+    if source is None:
+        return ""
+    return f"{source} [tool.agenttape]: " if source.name == SHARED_FILE else f"{source}: "
+
+
+def _check_keys(raw: Mapping[str, object], valid: Mapping[str, object], prefix: str = "") -> None:
+    for key, value in raw.items():
+        if key not in valid:
+            raise ConfigError(f"{prefix}{key} = {_short(value)}: {unknown_name('setting', key, valid)}")
+
+
+def _parse_fields(owner: _Owner, parsers: Mapping[str, _Parser], prefix: str = "") -> None:
+    for each in fields(owner):
+        parse = parsers.get(each.name)
+        if parse is None:
+            continue
+        value = getattr(owner, each.name)
+        try:
+            object.__setattr__(owner, each.name, parse(value))
+        except _NestedError as error:
+            raise ConfigError(str(error)) from None
+        except ConfigError as error:
+            raise ConfigError(f"{prefix}{each.name} = {_short(value)}: {error}") from None
+
+
+class _NestedError(ConfigError):
+    """An error that names its own key already."""
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _in_list(key: str, value: object) -> object:
+    one = key in ("default_matchers", "freeze") and (isinstance(value, str) or not isinstance(value, Iterable))
+    return (value,) if one else value
+
+
+def _ini_number(name: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise ConfigError(f"agenttape_{name} = {value!r}: must be a whole number") from None
+
+
+def _path(value: object) -> Path:
+    if not isinstance(value, str | Path) or value == "":
+        raise ConfigError("must be the path of a directory")
+    return Path(value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ConfigError("must be a string that is not empty")
+    return value
+
+
+def _optional_text(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _switch(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError("must be true or false")
+    return value
+
+
+def _size(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigError("must be a whole number of bytes, 0 or more")
+    return value
+
+
+def _words(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise ConfigError(f"must be a list of strings, such as [{_short(value)}]")
+    if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+        raise ConfigError("must be a list of strings")
+    words = tuple(value)
+    for word in words:
+        if not isinstance(word, str) or not word:
+            raise ConfigError(f"must be a list of strings, and {_short(word)} is not a usable one")
+    return words
+
+
+def _format(value: object) -> str:
+    if value not in FORMATS:
+        raise unknown_name("format", value, FORMATS)
+    return str(value)
+
+
+def _features(value: object) -> tuple[str, ...]:
+    words = _words(value)
+    for word in words:
+        if word not in FREEZE_FEATURES:
+            raise unknown_name("freeze feature", word, FREEZE_FEATURES)
+    return words
+
+
+def _chain(value: object) -> tuple[object, ...]:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ConfigError("must be a list of matchers")
+    chain = tuple(value)
+    if not chain:
+        raise ConfigError(f"is empty; valid: {', '.join(MATCHERS)}")
+    for each in chain:
+        if isinstance(each, str):
+            if each not in MATCHERS:
+                raise unknown_name("matcher", each, MATCHERS)
+        elif each is None or isinstance(each, int | float | bytes | list | tuple | Mapping):
+            raise ConfigError(f"{_short(each)} is no matcher; valid: {', '.join(MATCHERS)}, or a callable")
+    return chain
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    patterns = _words(value)
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ConfigError(f"{pattern!r} is not a regular expression: {error}") from None
+    return patterns
+
+
+def _redact(value: object) -> RedactConfig:
+    if isinstance(value, RedactConfig):
+        return value
+    if not isinstance(value, Mapping):
+        raise ConfigError("must be a table")
+    try:
+        _check_keys(value, _REDACT_PARSERS, "redact.")
+        return RedactConfig(**value)
+    except ConfigError as error:
+        raise _NestedError(str(error)) from None
+
+
+_REDACT_PARSERS: Mapping[str, _Parser] = {
+    "denylist": _words,
+    "regexes": _patterns,
+    "redact_emails": _switch,
+    "placeholder": _text,
+    "enabled": _switch,
+}
+
+_PARSERS: Mapping[str, _Parser] = {
+    "cassette_dir": _path,
+    "default_mode": Mode.parse,
+    "default_matchers": _chain,
+    "format": _format,
+    "freeze": _features,
+    "env_snapshot": _words,
+    "ignore_volatile_fields": _words,
+    "assets_threshold_bytes": _size,
+    "model_override": _optional_text,
+    "allow_hosts": _words,
+    "strict": _switch,
+    "block_network": _switch,
+    "redact": _redact,
+}
