@@ -1,0 +1,249 @@
+"""Names of cassettes: from a test or a name that the user gave to a path that is safe on every file system."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from pytest_agenttape.errors import ConfigError
+
+FORMAT_OF_EXTENSION = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
+CASSETTES = "cassettes"
+
+_MAX_CHARACTERS = 100
+_MAX_BYTES = 200
+_DIGITS = 8
+_UNSAFE = frozenset('<>:"|?*\\/')
+_RESERVED = frozenset(
+    ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"]
+    + [f"{port}{n}" for port in ("COM", "LPT") for n in (*"0123456789", "¹", "²", "³")]
+)
+# pytest writes every non-ASCII character of a parameter id in this form.
+_ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U(00(?:0[0-9a-f]|10)[0-9a-f]{4}))|\\\\")
+
+
+def node_path(
+    test_dir: Path,
+    module_stem: str,
+    class_names: Sequence[str],
+    test_name: str,
+    param_id: str | None,
+    format: str,  # noqa: A002  # the word of every other entry point
+    *,
+    siblings: Iterable[str] = (),
+) -> Path:
+    """Return the cassette of a test that names none: ``cassettes/<module>/<Class.test[param]>.yaml``.
+
+    A name that cannot be a file name as it is gets digits of a digest of the original, so two tests never share
+    a file. *siblings* are the ids of all parameter sets of the test, selected or not, in their order: of those that
+    differ only by case, the first keeps the clean name.
+    """
+    folder = test_dir / CASSETTES / _spelled(module_stem, module_stem)
+    return folder / f"{_own_name(module_stem, class_names, test_name, param_id, siblings)}.{format}"
+
+
+def explicit_path(
+    test_dir: Path,
+    name: str,
+    param_id: str | None,
+    format: str,  # noqa: A002  # the word of every other entry point
+    *,
+    siblings: Iterable[str] = (),
+) -> Path:
+    """Return the cassette that a marker on a test names; a parametrized test gets ``[id]``.
+
+    An extension in *name* decides the format.
+
+    Raises:
+        ConfigError: *name* leaves the folder, or cannot be a file name on every system.
+    """
+    *folders, last = check_name(name)
+    stem, extension = split_extension(last)
+    if param_id is not None:
+        stem = _with_parameter(stem, param_id, f"{name}[{param_id}]", siblings)
+    return Path(test_dir, CASSETTES, *folders, stem + (extension or f".{format}"))
+
+
+def folder_path(
+    test_dir: Path,
+    name: str,
+    class_names: Sequence[str],
+    test_name: str,
+    param_id: str | None,
+    format: str,  # noqa: A002  # the word of every other entry point
+    *,
+    siblings: Iterable[str] = (),
+) -> Path:
+    """Return the cassette of a test whose class or module has the marker: *name* is a folder, the file is the test's.
+
+    *class_names* are the classes inside the marked one, outermost first; an extension in *name* decides the format.
+
+    Raises:
+        ConfigError: *name* leaves the folder, or cannot be a folder name on every system.
+    """
+    *folders, last = check_name(name)
+    stem, extension = split_extension(last)
+    own = _own_name(name, class_names, test_name, param_id, siblings)
+    return Path(test_dir, CASSETTES, *folders, stem, own + (extension or f".{format}"))
+
+
+def session_path(
+    name: str | os.PathLike[str],
+    cassette_dir: Path,
+    format: str,  # noqa: A002  # the word of every other entry point
+    *,
+    exists: Callable[[Path], bool] = os.path.exists,
+) -> Path:
+    """Return the cassette that `use_cassette` means: *name* in *cassette_dir*, or an absolute `Path` as it is.
+
+    Without an extension in *name* an existing cassette of another format is used before a new one is named.
+
+    Raises:
+        ConfigError: *name* leaves *cassette_dir*, or cannot be a file name on every system.
+    """
+    path = Path(name) if isinstance(name, os.PathLike) else None
+    if path and path.is_absolute() and path.name:
+        wanted = path
+    else:
+        wanted = cassette_dir.joinpath(*check_name(path.as_posix() if path else name))
+    if split_extension(wanted.name)[1]:
+        return wanted
+    candidates = [wanted.with_name(f"{wanted.name}{each}") for each in (f".{format}", *FORMAT_OF_EXTENSION)]
+    return next((each for each in candidates if exists(each)), candidates[0])
+
+
+def check_name(name: object) -> tuple[str, ...]:
+    """Return the folders and the last part of a cassette name.
+
+    Raises:
+        ConfigError: It is empty, absolute, contains ``..``, or is no file name on some system.
+    """
+    if not isinstance(name, str):
+        raise ConfigError(f"a cassette name must be a string, found {name!r}")
+    parts = tuple(unicodedata.normalize("NFC", name).split("/"))
+    for part in (*parts, split_extension(parts[-1])[0]):
+        problem = _problem(part)
+        if problem:
+            raise ConfigError(f"cassette name {name!r} {problem}; use a name such as 'weather' or 'travel/weather'")
+    return parts
+
+
+def split_extension(name: str) -> tuple[str, str]:
+    """Return the file name *name* without its cassette extension, and that extension or ``""``."""
+    stem, extension = os.path.splitext(name)
+    return (stem, extension) if extension.lower() in FORMAT_OF_EXTENSION else (name, "")
+
+
+def format_of(path: Path) -> str:
+    """Return the format that the extension of *path* stands for; any unknown one is YAML."""
+    return FORMAT_OF_EXTENSION.get(path.suffix.lower(), "yaml")
+
+
+def derived_path(path: Path) -> Path:
+    """Return where the timeline of a run with live parts of the cassette at *path* is written."""
+    stem, extension = split_extension(path.name)
+    return path.with_name(f"{stem}.derived{extension or '.yaml'}")
+
+
+def assets_dir(path: Path) -> Path:
+    """Return the folder of the large bodies of the cassette at *path*."""
+    return path.with_name(f"{split_extension(path.name)[0]}.assets")
+
+
+def collisions(claims: Iterable[tuple[Path, str]]) -> dict[Path, tuple[str, ...]]:
+    """Return the files that more than one owner claims, also where only case differs, each with its owners."""
+    claimed: dict[str, tuple[Path, list[str]]] = {}
+    for path, owner in claims:
+        _, owners = claimed.setdefault(_same_file_key(str(path)), (path, []))
+        if owner not in owners:
+            owners.append(owner)
+    return {path: tuple(owners) for path, owners in claimed.values() if len(owners) > 1}
+
+
+def _own_name(
+    where: str, class_names: Sequence[str], test_name: str, param_id: str | None, siblings: Iterable[str]
+) -> str:
+    plain = ".".join((*class_names, test_name))
+    identity = "::".join((where, *class_names, test_name))
+    if param_id is None:
+        return _spelled(plain, identity)
+    return _with_parameter(plain, param_id, f"{identity}[{param_id}]", siblings)
+
+
+def _with_parameter(stem: str, param_id: str, identity: str, siblings: Iterable[str]) -> str:
+    name = f"{stem}[{_unescaped(param_id)}]"
+    return _spelled(name, identity, taken=_is_taken(param_id, siblings))
+
+
+def _is_taken(param_id: str, siblings: Iterable[str]) -> bool:
+    """Whether an earlier parameter set has the same file name where case does not count."""
+    wanted = _same_file_key(_unescaped(param_id))
+    first = next((each for each in siblings if _same_file_key(_unescaped(each)) == wanted), param_id)
+    return first != param_id
+
+
+def _spelled(name: str, identity: str, *, taken: bool = False) -> str:
+    """Return *name* where it is a safe file name, else what is readable of it with digits of *identity*."""
+    safe = _safe(name)
+    if safe == name and _fits(name) and not taken:
+        return name
+    # surrogates of undecodable file names are part of an identity too
+    digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+    return f"{_shortened(safe, _DIGITS + 1)}-{digest}"
+
+
+def _safe(name: str) -> str:
+    composed = unicodedata.normalize("NFC", name)
+    kept = "".join("_" if each in _UNSAFE or not each.isprintable() else each for each in composed).rstrip(". ")
+    return f"_{kept}" if not kept or _is_reserved(kept) else kept
+
+
+def _shortened(name: str, room: int) -> str:
+    cut = name[: _MAX_CHARACTERS - room]
+    while len(cut.encode()) > _MAX_BYTES - room:
+        cut = cut[:-1]
+    return cut
+
+
+def _fits(name: str) -> bool:
+    return len(name) <= _MAX_CHARACTERS and len(name.encode()) <= _MAX_BYTES
+
+
+def _is_reserved(name: str) -> bool:
+    """Whether Windows takes *name* for a device, which it does whatever follows the first dot."""
+    return name.partition(".")[0].rstrip().upper() in _RESERVED
+
+
+def _problem(part: str) -> str | None:
+    """Return what keeps *part* from being a file or folder name on every system."""
+    if not part:
+        return "has an empty part, or starts or ends with a slash"
+    if part in (".", ".."):
+        return f"contains {part!r}, which leaves or repeats a folder"
+    unsafe = next((each for each in part if each in _UNSAFE or not each.isprintable()), None)
+    if part in FORMAT_OF_EXTENSION:
+        return "is only an extension"
+    if unsafe is not None:
+        return f"contains {unsafe!r}, which cannot be part of a file name on every system"
+    if part[-1] in ". ":
+        return "has a part that ends with a dot or a space, which Windows drops"
+    if _is_reserved(part):
+        return f"contains {part!r}, which is a device on Windows"
+    return None if _fits(part) else "has a part that is too long for a file name"
+
+
+def _unescaped(param_id: str) -> str:
+    return _ESCAPE.sub(_character, param_id)
+
+
+def _character(escape: re.Match[str]) -> str:
+    code = escape[1] or escape[2] or escape[3]
+    return chr(int(code, 16)) if code else "\\"
+
+
+def _same_file_key(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
