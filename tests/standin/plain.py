@@ -7,8 +7,8 @@ import base64
 import hashlib
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
-from aiohttp.multipart import BodyPartReader
+from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
+from aiohttp.base_protocol import BaseProtocol
 
 from tests.standin.delivery import Payload, deliver
 from tests.standin.dialect import compact
@@ -63,7 +63,7 @@ async def _body(request: web.Request) -> dict[str, JSON]:
 
 async def _parts(request: web.Request) -> list[JSON]:
     parts: list[JSON] = []
-    async for part in await request.multipart():
+    async for part in MultipartReader(request.headers, _reread(await request.read())):
         if not isinstance(part, BodyPartReader):
             raise web.HTTPBadRequest(text="nested multipart is not served here")
         content = bytes(await part.read())
@@ -77,6 +77,15 @@ async def _parts(request: web.Request) -> list[JSON]:
             }
         )
     return parts
+
+
+def _reread(content: bytes) -> StreamReader:
+    """Return a body that was read already as a stream, which is all that aiohttp parses multipart from."""
+    loop = asyncio.get_running_loop()
+    stream = StreamReader(BaseProtocol(loop), limit=2**16, loop=loop)
+    stream.feed_data(content)
+    stream.feed_eof()
+    return stream
 
 
 async def _redirect(request: web.Request) -> web.StreamResponse:
