@@ -1,1 +1,74 @@
-"""Record what an AI agent does, replay it offline, assert on it like a snapshot."""
+"""Record what an AI agent does, replay it offline, assert on it like a snapshot. Names are imported on first use."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_agenttape.boundaries import intercept, memory_read, memory_write, record_call, retrieval, tool
+    from pytest_agenttape.config import Config
+    from pytest_agenttape.diff import CassetteDiff, diff_cassettes
+    from pytest_agenttape.errors import (
+        AgentTapeError,
+        AgentTapeWarning,
+        CassetteCorruptError,
+        CassetteNotFoundError,
+        ConfigError,
+        DeterminismDriftWarning,
+        NetworkBlockedError,
+        RecordingRefusedError,
+        SchemaVersionError,
+        StreamingNotRecordedWarning,
+        StreamingReplayError,
+        UnmatchedInteractionError,
+        UnplayedInteractionsError,
+        UnplayedInteractionsWarning,
+    )
+    from pytest_agenttape.handle import CassetteHandle
+    from pytest_agenttape.model import Cassette, Interaction, Mode
+    from pytest_agenttape.session import Session, active_session, record, replay, use_cassette
+    from pytest_agenttape.values import register_codec
+
+_HOMES = {
+    "boundaries": ("intercept", "memory_read", "memory_write", "record_call", "retrieval", "tool"),
+    "config": ("Config",),
+    "diff": ("CassetteDiff", "diff_cassettes"),
+    "errors": (
+        "AgentTapeError",
+        "AgentTapeWarning",
+        "CassetteCorruptError",
+        "CassetteNotFoundError",
+        "ConfigError",
+        "DeterminismDriftWarning",
+        "NetworkBlockedError",
+        "RecordingRefusedError",
+        "SchemaVersionError",
+        "StreamingNotRecordedWarning",
+        "StreamingReplayError",
+        "UnmatchedInteractionError",
+        "UnplayedInteractionsError",
+        "UnplayedInteractionsWarning",
+    ),
+    "handle": ("CassetteHandle",),
+    "model": ("Cassette", "Interaction", "Mode"),
+    "session": ("Session", "active_session", "record", "replay", "use_cassette"),
+    "values": ("register_codec",),
+}
+_HOME_OF = {name: room for room, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: PLE0604  # the table above is the one list of names
+    *_HOME_OF,
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

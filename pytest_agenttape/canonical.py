@@ -1,0 +1,184 @@
+"""The canonical form of a request: what two requests must share to be the same call."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from pytest_agenttape.bodies import normalise_multipart
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.model import JSON
+from pytest_agenttape.redaction import canonical_secrets
+
+# Set by the client library or by the connection, never by the agent: neither stored nor compared.
+TRANSPORT_HEADERS = frozenset(
+    "host connection keep-alive proxy-connection te trailer transfer-encoding upgrade content-length "
+    "accept accept-encoding accept-language user-agent expect priority".split()
+)
+TRANSPORT_HEADER_PREFIXES = ("x-stainless-", "sec-")
+
+# Differ from run to run by their nature: stored, compared only by the `exact` matcher.
+VOLATILE_HEADERS = frozenset(
+    "date age cookie idempotency-key x-idempotency-key traceparent tracestate baggage b3 x-b3-traceid x-b3-spanid "
+    "x-b3-sampled x-b3-parentspanid x-request-id x-correlation-id request-id x-client-request-id x-amzn-trace-id "
+    "x-cloud-trace-context sentry-trace x-datadog-trace-id x-datadog-parent-id x-datadog-sampling-priority "
+    "x-amz-date amz-sdk-invocation-id amz-sdk-request x-goog-api-client x-goog-request-params if-modified-since "
+    "if-none-match mcp-session-id last-event-id".split()
+)
+VOLATILE_PARAMETERS = frozenset(
+    "timestamp ts nonce request_id requestid trace_id traceid correlation_id idempotency_key cachebuster _ "
+    "x-amz-date x-amz-expires".split()
+)
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_dumps = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRules:
+    """What a key leaves out.
+
+    Attributes:
+        volatile: Leave out volatile headers and query parameters.
+        names: Further names of volatile headers and parameters, lower-case.
+        paths: Further paths into the request, split at dots; ``*`` stands for any one step, ``**`` for any number.
+    """
+
+    volatile: bool = True
+    names: frozenset[str] = frozenset()
+    paths: tuple[tuple[str, ...], ...] = ()
+
+    @classmethod
+    def of(cls, ignored: tuple[str, ...]) -> KeyRules:
+        """Sort the configured *ignored* fields into names (no dot) and paths.
+
+        Raises:
+            ConfigError: A field is empty.
+        """
+        if not all(field.strip(". ") for field in ignored):
+            raise ConfigError("ignore_volatile_fields: an entry is empty; give a header, a parameter or a path")
+        names = frozenset(field.lower() for field in ignored if "." not in field)
+        paths = tuple(_split_path(field) for field in ignored if "." in field)
+        return cls(names=names, paths=paths)
+
+
+EXACT = KeyRules(volatile=False)
+
+
+def canonical_text(request: Mapping[str, JSON], rules: KeyRules) -> str:
+    """Return the text that equal requests share; *request* is in stored, redacted form."""
+    if "url" in request and "method" in request:
+        request = _canonical_http(request, rules)
+    for path in rules.paths:
+        request = _without(request, path)
+    return canonical_secrets(_dumps(request))
+
+
+def match_key(text: str) -> str:
+    """Return the digest that stands in the cassette for a canonical *text*, 16 hex digits."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def is_transport_header(name: str) -> bool:
+    """Say whether the header *name* (lower-case) belongs to the client library rather than to the agent."""
+    return name in TRANSPORT_HEADERS or name.startswith(TRANSPORT_HEADER_PREFIXES)
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether *host* is this machine by name or address."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _canonical_http(request: Mapping[str, JSON], rules: KeyRules) -> dict[str, JSON]:
+    canonical = {key: value for key, value in request.items() if key not in ("json_layout", "events_layout")}
+    canonical["url"] = _canonical_url(request["url"], rules.volatile, rules.names)
+    headers = {name.lower(): value for name, value in (request.get("headers") or {}).items()}
+    content_type = headers.get("content-type")
+    if isinstance(content_type, str) and content_type.startswith("multipart/") and isinstance(request.get("text"), str):
+        text = request["text"].encode("utf-8", "surrogatepass")
+        body, headers["content-type"] = normalise_multipart(text, content_type)
+        canonical["text"] = body.decode("utf-8", "surrogatepass")
+    canonical["headers"] = {name: value for name, value in headers.items() if not _is_left_out(name, rules)}
+    return canonical
+
+
+def _is_left_out(name: str, rules: KeyRules) -> bool:
+    if is_transport_header(name) or name in rules.names:
+        return True
+    return rules.volatile and name in VOLATILE_HEADERS
+
+
+@lru_cache(maxsize=1024)
+def _canonical_url(url: str, volatile: bool, names: frozenset[str]) -> str:
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    port = _explicit_port(parts.scheme, host, parts.netloc)
+    query = sorted(
+        (name, value)
+        for name, value in parse_qsl(parts.query, keep_blank_values=True)
+        if name.lower() not in names and not (volatile and name.lower() in VOLATILE_PARAMETERS)
+    )
+    userinfo = parts.netloc.rpartition("@")[0]
+    authority = f"{userinfo}@{host}{port}" if userinfo else f"{host}{port}"
+    # Brackets stay bare, so that placeholders of secrets are still seen as such.
+    text = urlencode(query, quote_via=quote, safe="[]#:*")
+    return f"{parts.scheme.lower()}://{authority}{parts.path or '/'}{'?' + text if text else ''}"
+
+
+def _explicit_port(scheme: str, host: str, netloc: str) -> str:
+    if is_loopback(host):
+        return ""
+    tail = netloc.rpartition("@")[2].rpartition("]")[2].partition(":")[2]
+    return "" if not tail or tail == str(_DEFAULT_PORTS.get(scheme)) else f":{tail}"
+
+
+def _split_path(field: str) -> tuple[str, ...]:
+    return tuple(step for step in field.replace("[", ".").replace("]", "").split(".") if step)
+
+
+def _without(node: JSON, path: tuple[str, ...]) -> JSON:
+    """Return *node* without what *path* points to; unchanged parts are shared."""
+    step, rest = path[0], path[1:]
+    if step == "**":
+        node = _without(node, rest) if rest else node
+        return _map_children(node, lambda child: _without(child, path))
+    if isinstance(node, dict):
+        return _without_key(node, step, rest)
+    if isinstance(node, list):
+        return _without_item(node, step, rest)
+    return node
+
+
+def _without_key(node: dict[str, JSON], step: str, rest: tuple[str, ...]) -> dict[str, JSON]:
+    chosen = node.keys() if step == "*" else {step} & node.keys()
+    if not chosen:
+        return node
+    if not rest:
+        return {key: value for key, value in node.items() if key not in chosen}
+    return {key: _without(value, rest) if key in chosen else value for key, value in node.items()}
+
+
+def _without_item(node: list[JSON], step: str, rest: tuple[str, ...]) -> list[JSON]:
+    chosen = range(len(node)) if step == "*" else [int(step)] if step.lstrip("-").isdigit() else []
+    chosen = {position % len(node) for position in chosen if -len(node) <= position < len(node)}  # type: ignore[assignment]  # a set now
+    if not rest:
+        return [None if position in chosen else item for position, item in enumerate(node)]
+    return [_without(item, rest) if position in chosen else item for position, item in enumerate(node)]
+
+
+def _map_children(node: JSON, change: object) -> JSON:
+    if isinstance(node, dict):
+        return {key: change(value) for key, value in node.items()}  # type: ignore[operator]  # a function of JSON
+    if isinstance(node, list):
+        return [change(item) for item in node]  # type: ignore[operator]  # a function of JSON
+    return node

@@ -1,0 +1,120 @@
+"""The pytest plugin: options, marker, fixtures and the hooks that every run needs. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_agenttape.handle import CassetteHandle
+    from pytest_agenttape.lifecycle import Lifecycle
+
+MARKER = "agenttape"
+MODES = ("none", "once", "new_episodes", "refresh", "all", "record")
+_LIFECYCLE = "agenttape-lifecycle"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("agenttape", "recording and replaying of agents")
+    group.addoption(
+        "--agenttape-record",
+        action="store_true",
+        help="Call the real services and write the cassettes anew (the same as --agenttape-mode=all).",
+    )
+    group.addoption(
+        "--agenttape-mode",
+        choices=MODES,
+        metavar="MODE",
+        help=f"Record mode of every marked test, over any marker: {', '.join(MODES)}.",
+    )
+    group.addoption(
+        "--agenttape-strict",
+        action="store_true",
+        help="Fail a passing test that leaves recorded interactions unplayed, and a run that leaves orphans.",
+    )
+    for name, kind, text in _INI:
+        parser.addini(f"agenttape_{name}", text, type=kind, default=None)
+
+
+_INI: tuple[tuple[str, Any, str], ...] = (
+    ("cassette_dir", "string", "Folder of the cassettes that use_cassette names."),
+    ("default_mode", "string", "Record mode where no flag and no marker names one."),
+    ("default_matchers", "args", "Matchers, tried in turn."),
+    ("format", "string", "Format of new cassettes: yaml or json."),
+    ("freeze", "args", "What is pinned while a test runs: clock, uuid, random."),
+    ("env_snapshot", "args", "Environment variables whose drift is warned about."),
+    ("ignore_volatile_fields", "args", "Further headers, query parameters or body paths that matching leaves out."),
+    ("assets_threshold_bytes", "string", "Payloads larger than this go to NAME.assets/."),
+    ("model_override", "string", "Model that live LLM calls are sent to."),
+    ("allow_hosts", "args", "Hosts that may be connected to during replay."),
+    ("strict", "string", "Fail on unplayed interactions and orphans."),
+    ("block_network", "string", "Whether connections that leave the machine fail during replay."),
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "agenttape(cassette=None, *, mode, live, frozen, matchers, freeze, format, strict, redact, tags, allow_errors, "
+        "allow_hosts): replay this test from a cassette, or record it.",
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if config.option.agenttape_mode not in (None, "none"):
+        return f"agenttape: live calls are possible (--agenttape-mode={config.option.agenttape_mode})"
+    if config.option.agenttape_record and config.option.agenttape_mode is None:
+        return "agenttape: live calls are made and cassettes written anew (--agenttape-record)"
+    if getattr(config.option, "update_snapshots", False) and config.option.agenttape_mode is None:
+        if os.environ.get("CI"):
+            return "agenttape: replay only; under CI --snapshot-update alone records nothing"
+        return "agenttape: live calls are possible where a recording no longer matches (--snapshot-update)"
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let every marked test claim its cassette, whatever happens to the test later."""
+    marked = [item for item in items if any(mark.name == MARKER for mark in item.iter_markers())]
+    if not marked and not _looks_at_cassettes(config):
+        return
+    # Everything below this line is imported only by a run that has a marked test.
+    from pytest_agenttape.lifecycle import Lifecycle
+
+    lifecycle = Lifecycle(session)
+    config.pluginmanager.register(lifecycle, _LIFECYCLE)
+    lifecycle.claim(marked)
+
+
+def _looks_at_cassettes(config: pytest.Config) -> bool:
+    return bool(config.option.agenttape_strict)
+
+
+@pytest.fixture
+def agenttape_config() -> Mapping[str, object]:
+    """Configuration of this test or folder; override it to return a mapping of `Config` keys."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def _agenttape_session(request: pytest.FixtureRequest) -> object:
+    """Open the session of a marked test before any other function-scoped fixture."""
+    lifecycle: Lifecycle | None = request.config.pluginmanager.get_plugin(_LIFECYCLE)
+    if lifecycle is None:
+        return None
+    return lifecycle.open(request)
+
+
+@pytest.fixture
+def agenttape_cassette(request: pytest.FixtureRequest, _agenttape_session: Any) -> CassetteHandle:
+    """The cassette of this test: what was called, and assertions on it."""
+    if _agenttape_session is None:
+        raise pytest.UsageError(
+            f"{request.node.nodeid} uses agenttape_cassette, but has no marker; add @pytest.mark.agenttape to the test"
+        )
+    from pytest_agenttape.handle import CassetteHandle
+
+    return CassetteHandle(_agenttape_session, lambda: request.getfixturevalue("snapshot"))

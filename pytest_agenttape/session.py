@@ -1,0 +1,650 @@
+"""A session: one cassette open for recording or replay, and every call that reaches it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import random
+import threading
+import uuid
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from pytest_agenttape import freeze as freezing
+from pytest_agenttape import naming, scope, store
+from pytest_agenttape.canonical import KeyRules, canonical_text, match_key
+from pytest_agenttape.config import Config
+from pytest_agenttape.diagnosis import explain, summary_line
+from pytest_agenttape.errors import (
+    AgentTapeError,
+    CassetteNotFoundError,
+    ConfigError,
+    DeterminismDriftWarning,
+    RecordingRefusedError,
+)
+from pytest_agenttape.matchers import parse_matchers
+from pytest_agenttape.model import BOUNDARY_KINDS, JSON, KINDS, Cassette, Interaction, Mode
+from pytest_agenttape.redaction import RedactionRules, Redactor
+from pytest_agenttape.tape import Call, Policy, Refuse, Replay, Tape
+
+Tokens: TypeAlias = Iterable[str] | str | None
+
+RETRIES_BEFORE_CUT = 10  # crossings after the verdict that only raise; the next one cuts the run
+
+
+class RunCut(BaseException):
+    """Ends a run that goes on calling after its verdict; no agent's ``except Exception`` holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """A failure that a good recording does not hold, unless a retry made it good.
+
+    Attributes:
+        code: The status, or ``"timeout"``; what `allow_errors` names.
+        text: The failure in words.
+    """
+
+    code: int | str
+    text: str
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A call of this run: what was asked, and what came of it.
+
+    Attributes:
+        call: The call as asked.
+        is_live: Whether it ran for real.
+        is_kept: Whether it belongs into a cassette; HTTP made by a recorded tool does not.
+        parent: The live boundary call whose body made it.
+        interaction: The recording served or made; None while the call is running.
+        poison: Why this call must not be kept, when it failed in a way that a good recording does not.
+    """
+
+    call: Call
+    is_live: bool
+    is_kept: bool = True
+    parent: Entry | None = None
+    interaction: Interaction | None = None
+    poison: Poison | None = None
+    started: float = 0.0
+    metadata: dict[str, JSON] = field(default_factory=dict)
+    descendants: tuple[Interaction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that opens a session, already validated."""
+
+    path: Path
+    mode: Mode
+    config: Config
+    live: frozenset[str] = frozenset()
+    frozen: frozenset[str] = frozenset()
+    matchers: object = None
+    freeze: frozenset[str] = frozenset(freezing.FEATURES)
+    format: str | None = None
+    tags: tuple[str, ...] = ()
+    title: str = ""
+    command: str = ""
+    is_sticky: bool = False
+    allow_errors: frozenset[object] | bool = False
+    rules: RedactionRules = field(default_factory=RedactionRules)
+
+
+class Session:
+    """One open cassette. `use_cassette` makes them; under pytest the plugin does.
+
+    Attributes:
+        path: The cassette file.
+        mode: The record mode; compares equal to the plain word.
+        engine: The `Tape` of recordings that calls are answered from.
+        divergences: ``{"index", "expected", "actual"}`` for each call that was answered by a recording of another
+            request, or by none (``index`` None).
+        verdict: The first error that decides the run, where the plugin opened the session.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.path = settings.path
+        self.mode = settings.mode
+        self.title = settings.title or f"cassette {settings.path.name}"
+        self.is_closed = True
+        self._lock = threading.RLock()
+        self._outer: list[scope.Scope | None] = []
+        self._reset()
+
+    # -- life
+
+    def open(self) -> Self:
+        """Load the cassette and become the session that calls belong to.
+
+        Raises:
+            CassetteCorruptError: The file cannot be read as a cassette.
+            CassetteNotFoundError: Replay needs the file and it does not exist.
+        """
+        self._reset()
+        self._load()
+        self._freeze = self._frozen_world()
+        self._freeze.__enter__()
+        self.is_closed = False
+        scope.add(self)
+        return self
+
+    def close(self) -> None:
+        """Stop being the session that calls belong to; restore the clock, uuids and random."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        scope.remove(self)
+        self._freeze.__exit__(None, None, None)
+
+    def __enter__(self) -> Self:
+        if not self.is_closed:
+            raise ConfigError(f"{self.title} is open already; open another session for a nested block")
+        self.open()
+        self._require_cassette()
+        self._outer.append(scope.bind(scope.Scope(self)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        scope.bind(self._outer.pop())
+        self.close()
+        if error is None:
+            self.refuse_poison()
+            self.commit()
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Run *function* in a session of its own at each call."""
+        return _decorate(function, lambda: Session(self.settings))
+
+    # -- calls
+
+    def begin(
+        self,
+        kind: str,
+        boundary: str | None,
+        request: Mapping[str, JSON],
+        *,
+        parent: Entry | None = None,
+        metadata: Mapping[str, JSON] | None = None,
+    ) -> Entry:
+        """Decide what the call gets: an entry with its recording, or one that is to be run for real.
+
+        *request* is in stored form, redacted already.
+
+        Raises:
+            UnmatchedInteractionError: No recording answers, and the mode runs nothing for real.
+        """
+        call = Call(kind, boundary, request, nested=parent is not None)
+        with self._lock:
+            self._stop_after_verdict()
+            return self._decide(call, parent, dict(metadata or {}))
+
+    def finish(
+        self,
+        entry: Entry,
+        *,
+        response: JSON = None,
+        error: dict[str, JSON] | None = None,
+        usage: dict[str, JSON] | None = None,
+        tags: tuple[str, ...] = (),
+        poison: Poison | None = None,
+    ) -> None:
+        """Keep what a live call gave."""
+        elapsed = freezing.real_perf_counter() - entry.started
+        with self._lock:
+            entry.poison = poison
+            entry.interaction = Interaction(
+                index=0,
+                kind=entry.call.kind,
+                boundary=entry.call.boundary,
+                request=dict(entry.call.request),
+                response=response,
+                error=error,
+                usage=usage,
+                latency_ms=round(elapsed * 1000, 3),
+                tags=(*self.settings.tags, *tags),
+                metadata=entry.metadata,
+            )
+
+    def refuse(self, error: AgentTapeError) -> AgentTapeError:
+        """Keep *error* as the verdict of the run when the plugin opened the session; return it."""
+        with self._lock:
+            if self.settings.is_sticky and self.verdict is None:
+                self.verdict = error
+        return error
+
+    def instance_number(self, instance: object) -> int:
+        """Return which of its class *instance* is, by the order of first calls, from 0."""
+        with self._lock:
+            known = self._instances.setdefault(type(instance), [])
+            for number, each in enumerate(known):
+                if each is instance:
+                    return number
+            known.append(instance)
+            return len(known) - 1
+
+    # -- what happened
+
+    @property
+    def interactions(self) -> list[Interaction]:
+        """The calls of this run that are over, in order of their start, as they would stand in a cassette."""
+        with self._lock:
+            return self._timeline(lambda entry: entry.is_kept)
+
+    @property
+    def unplayed(self) -> list[Interaction]:
+        """The recordings this run did not use and should have."""
+        if self.mode is Mode.ALL and not self.settings.frozen:
+            return []
+        tokens = self.settings.live
+        return [
+            each
+            for each in self.engine.unplayed
+            if not tokens & {each.kind, each.boundary, "*"} and "parent" not in each.metadata
+        ]
+
+    @property
+    def remaining(self) -> int:
+        """How many recordings are not played yet."""
+        return len(self.engine.unplayed)
+
+    @property
+    def live_calls(self) -> int:
+        """How many calls ran for real."""
+        return sum(entry.is_live for entry in self._entries)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether there was no cassette when the session opened."""
+        return self._found is None
+
+    @property
+    def can_execute(self) -> bool:
+        """Whether any call of this session may run for real."""
+        return self._policy.can_execute
+
+    @property
+    def seconds_to_load(self) -> float:
+        """How long reading the cassette took."""
+        return self._seconds_to_load
+
+    # -- the file
+
+    def refuse_poison(self) -> None:
+        """Raise for a recording that holds a failed call which the agent swallowed.
+
+        Raises:
+            RecordingRefusedError: A live call failed with 401, 403, 429, 5xx or a timeout, and no retry made it good.
+        """
+        if not self._policy.can_execute:
+            return
+        good = {self._key(entry.call) for entry in self._entries if entry.is_live and not entry.poison}
+        for entry in self._entries:
+            if entry.poison and entry.is_kept and not self._allows(entry.poison) and self._key(entry.call) not in good:
+                raise RecordingRefusedError(
+                    f"{entry.poison.text}, and the run went on as if nothing had happened; the recording is not kept\n"
+                    f"  call: {summary_line(entry.interaction)}\n"
+                    "  if the failure is what the test is about, allow it: allow_errors=True "
+                    "(or the statuses, such as allow_errors=[429])"
+                )
+
+    def result(self) -> Cassette | None:
+        """Return the cassette that this run leaves behind; None when the file stays as it is."""
+        with self._lock:
+            if self._is_untouched():
+                return None
+            kept = self._kept()
+        return Cassette(
+            created_at=self._created_at,
+            run_id=str(uuid.UUID(bytes=os.urandom(16), version=4)),
+            meta=self._meta(),
+            interactions=[replace(each, match_key=self._digest(each)) for each in kept],
+        )
+
+    def target(self) -> Path:
+        """Return the file that `commit` writes."""
+        return naming.derived_path(self.path) if self._writes_derived() else self.path
+
+    def commit(self) -> bool:
+        """Write what this run leaves behind; return whether a file changed.
+
+        Raises:
+            RecordingRefusedError: The recording cannot be written as it is; the old file is untouched.
+        """
+        cassette = self.result()
+        if cassette is None:
+            return False
+        return store.save(
+            cassette,
+            self.target(),
+            format=self.settings.format,
+            assets_threshold=self.settings.config.assets_threshold_bytes,
+            scan=self.redactor.scan,
+        )
+
+    # -- below: how
+
+    def _reset(self) -> None:
+        self._entries: list[Entry] = []
+        self._instances: dict[type, list[object]] = {}
+        self._crossings_after_verdict = 0
+        self._found: Cassette | None = None
+        self._lines: tuple[int, ...] = ()
+        self._seconds_to_load = 0.0
+        self.verdict: AgentTapeError | None = None
+        self.divergences: list[dict[str, JSON]] = []
+        self._use(())
+
+    def _use(self, recordings: Sequence[Interaction]) -> None:
+        config, settings = self.settings.config, self.settings
+        rules = KeyRules.of(tuple(config.ignore_volatile_fields))
+        self._key_rules = rules
+        self.engine = Tape(recordings, parse_matchers(settings.matchers or config.default_matchers, rules))
+        fresh = self._found is None
+        self._policy = Policy(mode=self.mode, fresh=fresh, live=settings.live, frozen=settings.frozen)
+        self.redactor = Redactor(settings.rules, os.environ)
+
+    def _load(self) -> None:
+        if self.mode is Mode.ALL and not self.settings.frozen:
+            return
+        before = freezing.real_perf_counter()
+        try:
+            self._found, self._lines = store.read(self.path)
+        except CassetteNotFoundError:
+            return
+        except AgentTapeError as error:
+            if not self.settings.is_sticky:
+                raise
+            self.refuse(error)
+            return
+        self._use(self._found.interactions)
+        self._seconds_to_load = freezing.real_perf_counter() - before
+
+    def _require_cassette(self) -> None:
+        if self._found is not None or self._policy.can_execute:
+            return
+        scope.remove(self)
+        self._freeze.__exit__(None, None, None)
+        self.is_closed = True
+        raise self._not_found()
+
+    def _not_found(self) -> CassetteNotFoundError:
+        return CassetteNotFoundError(
+            f"there is no cassette at {self.path}, and mode {str(self.mode)!r} runs nothing for real\n"
+            f"  record it: {self._command()}",
+            path=self.path,
+        )
+
+    def _command(self) -> str:
+        return self.settings.command or 'open it once with mode="once" (or use_cassette(..., record=True))'
+
+    def _frozen_world(self) -> freezing.Freeze:
+        features = self.settings.freeze
+        state = None
+        if self._found is not None and not self._rewrites():
+            state = freezing.FrozenState.from_dict(self._found.meta.get("freeze") or {})
+            self._warn_of_drift(self._found)
+        if state is None or not _covers(state, features):
+            state = freezing.capture(features, freezing.real_now(), random.SystemRandom().getrandbits(32))
+        self._state = state
+        self._created_at = freezing.real_utcnow().isoformat()
+        return freezing.Freeze(features, state)
+
+    def _rewrites(self) -> bool:
+        return self.mode is Mode.ALL
+
+    def _warn_of_drift(self, found: Cassette) -> None:
+        for message in freezing.env_drift(found.meta.get("env") or {}, os.environ):
+            warnings.warn(message, DeterminismDriftWarning, stacklevel=2)
+
+    def _meta(self) -> dict[str, JSON]:
+        meta: dict[str, JSON] = {}
+        frozen = self._state.to_dict()
+        if frozen:
+            meta["freeze"] = frozen
+        env = freezing.env_snapshot(self.settings.config.env_snapshot, os.environ)
+        if env:
+            meta["env"] = self.redactor.value(env)
+        return meta
+
+    def _stop_after_verdict(self) -> None:
+        if self.verdict is None:
+            return
+        self._crossings_after_verdict += 1
+        if self._crossings_after_verdict > RETRIES_BEFORE_CUT:
+            raise RunCut(f"cut after {RETRIES_BEFORE_CUT} further calls; the verdict was: {self.verdict}")
+        raise self.verdict
+
+    def _decide(self, call: Call, parent: Entry | None, metadata: dict[str, JSON]) -> Entry:
+        if parent is not None and call.kind not in BOUNDARY_KINDS:
+            return self._decide_inside(call, parent, metadata)
+        match self._policy.decide(call, self.engine):
+            case Replay(recorded, descendants):
+                self._note_divergence(call, recorded)
+                return self._append(
+                    Entry(call, False, interaction=recorded, parent=parent, descendants=descendants), parent
+                )
+            case Refuse():
+                raise self.refuse(self._unmatched(call))
+        return self._start(Entry(call, True, metadata=metadata), parent)
+
+    def _decide_inside(self, call: Call, parent: Entry, metadata: dict[str, JSON]) -> Entry:
+        """HTTP in the body of a live tool belongs to the tool: it runs with it, unless its own token forbids."""
+        if self._policy.may_run_inside(call):
+            return self._start(Entry(call, True, is_kept=False, metadata=metadata), parent)
+        found = self.engine.take(call)
+        if found is None:
+            raise self.refuse(self._unmatched(call))
+        return self._append(Entry(call, False, is_kept=False, interaction=found.recorded), parent)
+
+    def _start(self, entry: Entry, parent: Entry | None) -> Entry:
+        entry.started = freezing.real_perf_counter()
+        return self._append(entry, parent)
+
+    def _append(self, entry: Entry, parent: Entry | None) -> Entry:
+        entry.parent = parent
+        self._entries.append(entry)
+        return entry
+
+    def _note_divergence(self, call: Call, recorded: Interaction) -> None:
+        if self.engine.is_keyed or self._digest_of(call.request) == self._digest_of(recorded.request):
+            return
+        self.divergences.append(
+            {"index": recorded.index, "expected": dict(recorded.request), "actual": dict(call.request)}
+        )
+
+    def _unmatched(self, call: Call) -> AgentTapeError:
+        self.divergences.append({"index": None, "expected": None, "actual": dict(call.request)})
+        if self._found is None:
+            return self._not_found()
+        return explain(
+            Interaction(index=len(self._entries), kind=call.kind, boundary=call.boundary, request=dict(call.request)),
+            self.engine.recordings,
+            played=self.engine.is_played,
+            cassette_path=self.path,
+            lines=self._lines,
+            mode=str(self.mode),
+            command=self._command(),
+            same_key=self.engine.same_request(call),
+        )
+
+    def _key(self, call: Call) -> tuple[str, str | None, str]:
+        return call.kind, call.boundary, self._digest_of(call.request)
+
+    def _digest_of(self, request: Mapping[str, JSON]) -> str:
+        return match_key(canonical_text(request, self._key_rules))
+
+    def _digest(self, interaction: Interaction) -> str:
+        return self._digest_of(interaction.request)
+
+    def _allows(self, poison: Poison) -> bool:
+        allowed = self.settings.allow_errors
+        return allowed if isinstance(allowed, bool) else poison.code in allowed
+
+    def _writes_derived(self) -> bool:
+        return self.mode is Mode.NONE or (self.mode is Mode.ONCE and not self.is_fresh)
+
+    def _is_untouched(self) -> bool:
+        if not self._policy.can_execute:
+            return True
+        if self.mode is Mode.ALL or self.is_fresh:
+            return False
+        if self.mode is Mode.REFRESH:
+            return self.live_calls == 0 and not self.engine.unplayed
+        return self.live_calls == 0
+
+    def _kept(self) -> list[Interaction]:
+        run = self._timeline(lambda entry: entry.is_kept)
+        if self.mode is not Mode.NEW_EPISODES or self._found is None:
+            return run
+        old = list(self._found.interactions)
+        new = self._timeline(lambda entry: entry.is_kept and entry.is_live, first=len(old))
+        return [*old, *new]
+
+    def _timeline(self, keep: Callable[[Entry], bool], *, first: int = 0) -> list[Interaction]:
+        """Number the finished entries by their start; what a replayed call made itself follows it."""
+        out: list[Interaction] = []
+        numbers: dict[int, int] = {}
+        for entry in self._entries:
+            if entry.interaction is None or not keep(entry):
+                continue
+            numbers[id(entry)] = first + len(out)
+            parent = numbers.get(id(entry.parent)) if entry.parent else None
+            out.append(_numbered(entry.interaction, first + len(out), parent))
+            renumbered = {entry.interaction.index: first + len(out) - 1}
+            for each in entry.descendants:
+                renumbered[each.index] = first + len(out)
+                out.append(_numbered(each, first + len(out), renumbered.get(each.metadata["parent"])))
+        return out
+
+
+def use_cassette(
+    name: str | Path,
+    *,
+    mode: str | Mode | None = None,
+    live: Tokens = None,
+    frozen: Tokens = None,
+    matchers: object = None,
+    freeze: Tokens = None,
+    record: bool = False,
+    config: Config | None = None,
+    cassette_dir: str | Path | None = None,
+    format: str | None = None,  # noqa: A002  # the documented name
+    tags: Iterable[str] | None = None,
+) -> Session:
+    """Open the cassette *name* for a block, sync or async, or decorate a function with it.
+
+    Args:
+        name: Name below *cassette_dir*; slashes are folders. A `Path` may be absolute.
+        mode: ``none`` (default), ``once``, ``new_episodes``, ``refresh``, ``all`` or ``record``.
+        live: Kinds or boundary names that run for real, ``"*"`` for all; the rest is replayed.
+        frozen: Kinds or boundary names that are replayed in every mode.
+        matchers: A matcher or a fallback chain of them; default ``ignore_volatile``.
+        freeze: Which of ``clock``, ``uuid``, ``random`` are pinned; default all.
+        record: Short for ``mode="all"``.
+        config: Configuration to use in place of the one found from the working directory.
+        cassette_dir: Folder of the cassettes; default from the configuration.
+        format: ``yaml`` or ``json``; default by the name's extension, else from the configuration.
+        tags: Words kept with each recorded interaction.
+
+    Raises:
+        ConfigError: An argument names nothing that exists, or *live* and *frozen* are both given.
+    """
+    config = config or Config.load()
+    if record and mode is not None and Mode.parse(mode) is not Mode.ALL:
+        raise ConfigError(f"record=True means mode 'all', but mode={str(mode)!r} was given too")
+    chosen = Mode.parse("all" if record else mode if mode is not None else config.default_mode)
+    chosen_format = format or config.format
+    if chosen_format not in ("yaml", "json"):
+        raise ConfigError(f"unknown format {chosen_format!r}. Valid: yaml, json")
+    settings = Settings(
+        path=naming.session_path(name, Path(cassette_dir or config.cassette_dir), chosen_format),
+        mode=chosen,
+        config=config,
+        live=tokens(live, "live"),
+        frozen=tokens(frozen, "frozen"),
+        matchers=matchers,
+        freeze=freezing.parse_features(config.freeze if freeze is None else freeze),
+        format=format,
+        tags=tuple(tags or ()),
+        title=f"the cassette block {str(name)!r}",
+        rules=RedactionRules.of(config.redact),
+    )
+    return Session(settings)
+
+
+def replay(cassette: str | Path, **options: Any) -> Session:
+    """Replay *cassette* offline, as a decorator or a block: `use_cassette` with ``mode="none"``."""
+    return use_cassette(cassette, mode=Mode.NONE, **options)
+
+
+def record(cassette: str | Path, **options: Any) -> Session:
+    """Record *cassette* anew, as a decorator or a block: `use_cassette` with ``mode="all"``."""
+    return use_cassette(cassette, mode=Mode.ALL, **options)
+
+
+def active_session() -> Session | None:
+    """Return the session that a call made here would belong to, or None."""
+    found = scope.current()
+    return None if found is None else found.owner
+
+
+def tokens(given: Tokens, what: str) -> frozenset[str]:
+    """Return *given* as a set of tokens; one string is one token.
+
+    Raises:
+        ConfigError: An entry is not a non-empty string.
+    """
+    listed = [given] if isinstance(given, str) else list(given or ())
+    for token in listed:
+        if not isinstance(token, str) or not token:
+            raise ConfigError(f"{what} takes kinds ({', '.join(KINDS)}), boundary names or '*'; found {token!r}")
+    return frozenset(listed)
+
+
+def _covers(state: freezing.FrozenState, features: frozenset[str]) -> bool:
+    needs_seed = bool(features & {"uuid", "random"})
+    return not ("clock" in features and state.clock is None) and not (needs_seed and state.seed is None)
+
+
+def _numbered(interaction: Interaction, index: int, parent: int | None) -> Interaction:
+    metadata = {key: value for key, value in interaction.metadata.items() if key != "parent"}
+    if parent is not None:
+        metadata["parent"] = parent
+    return replace(interaction, index=index, metadata=metadata)
+
+
+def _decorate(function: Callable[..., Any], make: Callable[[], Session]) -> Callable[..., Any]:
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def run_async(*args: object, **kwargs: object) -> object:
+            with make():
+                return await function(*args, **kwargs)
+
+        return run_async
+
+    @functools.wraps(function)
+    def run(*args: object, **kwargs: object) -> object:
+        with make():
+            return function(*args, **kwargs)
+
+    return run

@@ -1,0 +1,199 @@
+"""The tape: recordings in order, which of them were played, and the decision what a call gets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.matchers import KeyMatcher, Matcher, OrderMatcher, PredicateMatcher, Request
+from pytest_agenttape.model import Interaction, Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A crossing as the agent asked for it, its request in stored, redacted form."""
+
+    kind: str
+    boundary: str | None
+    request: Request
+    nested: bool = False  # asked for by the body of a boundary that runs live
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Serve this recording; `descendants` are the recorded calls its body made."""
+
+    recorded: Interaction
+    descendants: tuple[Interaction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Run the real thing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Run nothing and raise: no recording answers."""
+
+
+Decision: TypeAlias = Replay | Execute | Refuse
+
+_BucketKey: TypeAlias = tuple[str, str | None, bool, str]
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """Positions of recordings that share a key, and how far they are played."""
+
+    positions: list[int] = field(default_factory=list)
+    cursor: int = 0
+
+    def next_unplayed(self, played: Collection[int]) -> int | None:
+        while self.cursor < len(self.positions):
+            if self.positions[self.cursor] not in played:
+                return self.positions[self.cursor]
+            self.cursor += 1
+        return None
+
+
+class Tape:
+    """Recordings by what they answer. Each is served once, in recorded order. Not thread-safe by itself."""
+
+    def __init__(self, recordings: Sequence[Interaction], matchers: tuple[Matcher, ...]) -> None:
+        self.recordings = tuple(recordings)
+        self._matchers = matchers
+        self._played: set[int] = set()
+        self._positions = {each.index: position for position, each in enumerate(self.recordings)}
+        self._children = _children(self.recordings)
+        self._indexes = [self._index(matcher) for matcher in matchers]
+
+    def take(self, call: Call) -> Replay | None:
+        """Return the first unplayed recording that answers *call*, and mark it played."""
+        for nested in (call.nested, not call.nested):
+            for matcher, index in zip(self._matchers, self._indexes, strict=True):
+                position = self._find(matcher, index, call, nested)
+                if position is not None:
+                    return self._play(position)
+        return None
+
+    def same_request(self, call: Call) -> list[Interaction]:
+        """Return the recordings, played or not, whose request is that of *call* by the first keyed matcher."""
+        for matcher, index in zip(self._matchers, self._indexes, strict=True):
+            if isinstance(matcher, KeyMatcher):
+                key = matcher.key(call.request)
+                buckets = (index.get((call.kind, call.boundary, nested, key)) for nested in (False, True))
+                return [self.recordings[each] for bucket in buckets if bucket for each in bucket.positions]
+        return []
+
+    def is_played(self, recorded: Interaction) -> bool:
+        """Say whether *recorded* was served, or belongs to one that was."""
+        return self._positions[recorded.index] in self._played
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether only equal canonical requests match, so that what is served is what was asked for."""
+        return all(matcher.name in ("ignore_volatile", "exact") for matcher in self._matchers)
+
+    @property
+    def unplayed(self) -> list[Interaction]:
+        """The recordings that were not served, in order."""
+        return [each for position, each in enumerate(self.recordings) if position not in self._played]
+
+    def _index(self, matcher: Matcher) -> dict[_BucketKey, _Bucket]:
+        index: dict[_BucketKey, _Bucket] = {}
+        for position, each in enumerate(self.recordings):
+            key = matcher.key(each.request) if isinstance(matcher, KeyMatcher) else ""
+            index.setdefault((each.kind, each.boundary, "parent" in each.metadata, key), _Bucket()).positions.append(
+                position
+            )
+        return index
+
+    def _find(self, matcher: Matcher, index: dict[_BucketKey, _Bucket], call: Call, nested: bool) -> int | None:
+        key = matcher.key(call.request) if isinstance(matcher, KeyMatcher) else ""
+        bucket = index.get((call.kind, call.boundary, nested, key))
+        if bucket is None:
+            return None
+        match matcher:
+            case PredicateMatcher():
+                return self._find_by_predicate(matcher, bucket, call)
+            case KeyMatcher() | OrderMatcher():
+                return bucket.next_unplayed(self._played)
+
+    def _find_by_predicate(self, matcher: PredicateMatcher, bucket: _Bucket, call: Call) -> int | None:
+        for position in bucket.positions:
+            if position not in self._played and matcher.matches(call.request, self.recordings[position].request):
+                return position
+        return None
+
+    def _play(self, position: int) -> Replay:
+        recorded = self.recordings[position]
+        descendants = tuple(self._descendants(recorded.index)) if self._children else ()
+        self._played.add(position)
+        self._played.update(self._positions[each.index] for each in descendants)
+        return Replay(recorded, descendants)
+
+    def _descendants(self, index: int) -> Iterator[Interaction]:
+        for child in self._children.get(index, ()):
+            yield child
+            yield from self._descendants(child.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who may run for real: the mode, and the tokens that overrule it.
+
+    Attributes:
+        mode: The record mode.
+        fresh: True when there was no cassette to begin with.
+        live: Tokens (a kind, a boundary name, ``"*"``) that run for real.
+        frozen: Tokens that are replayed in every mode.
+    """
+
+    mode: Mode
+    fresh: bool
+    live: frozenset[str] = frozenset()
+    frozen: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.live and self.frozen:
+            raise ConfigError("live and frozen exclude each other; give one of them")
+
+    @property
+    def records(self) -> bool:
+        """Whether a call without a recording runs for real and is recorded."""
+        return self.mode in (Mode.NEW_EPISODES, Mode.REFRESH, Mode.ALL) or (self.mode is Mode.ONCE and self.fresh)
+
+    @property
+    def can_execute(self) -> bool:
+        """Whether anything at all may run for real."""
+        return self.records or bool(self.live)
+
+    def decide(self, call: Call, tape: Tape) -> Decision:
+        """Return what *call* gets; serving a recording marks it played."""
+        if _is_named(call, self.frozen):
+            return tape.take(call) or Refuse()
+        if _is_named(call, self.live) or self.mode is Mode.ALL:
+            return Execute()
+        return tape.take(call) or (Execute() if self.records else Refuse())
+
+    def may_run_inside(self, call: Call) -> bool:
+        """Say whether *call* runs along with the live tool that makes it: by its own token, else by the mode."""
+        if _is_named(call, self.frozen):
+            return False
+        return self.records or _is_named(call, self.live)
+
+
+def _is_named(call: Call, tokens: frozenset[str]) -> bool:
+    return bool(tokens) and (call.kind in tokens or call.boundary in tokens or "*" in tokens)
+
+
+def _children(recordings: Sequence[Interaction]) -> dict[int, list[Interaction]]:
+    children: dict[int, list[Interaction]] = {}
+    for each in recordings:
+        parent = each.metadata.get("parent")
+        if isinstance(parent, int) and parent < each.index:
+            children.setdefault(parent, []).append(each)
+    return children
