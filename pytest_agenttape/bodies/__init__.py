@@ -1,0 +1,126 @@
+"""Codecs of HTTP bodies: bytes to the most readable stored form that gives the exact bytes back, and back again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from pytest_agenttape.bodies.encodings import decode_content
+from pytest_agenttape.bodies.events import decode_events, encode_events, looks_like_events, read_event, split_events
+from pytest_agenttape.bodies.forms import decode_binary, decode_form, decode_text, encode_binary, encode_form
+from pytest_agenttape.bodies.json_layout import decode_json, encode_json, parse_json
+from pytest_agenttape.bodies.multipart import normalise_multipart
+from pytest_agenttape.bodies.stored import media_type
+from pytest_agenttape.errors import CassetteCorruptError
+from pytest_agenttape.model import JSON
+
+__all__ = [
+    "decode_body",
+    "decode_chunks",
+    "decode_content",
+    "encode_body",
+    "is_stream",
+    "media_type",
+    "normalise_multipart",
+    "read_event",
+    "split_events",
+    "stored_json",
+]
+
+_EVENT_STREAM = "text/event-stream"
+_LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
+_STREAM_TYPES = (*_LINE_TYPES, _EVENT_STREAM, "application/vnd.amazon.eventstream")
+_LINE = re.compile(rb"[^\n]*\n|[^\n]+")  # a lone CR ends no ndjson line
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f]")  # what no reader wants to see in a text
+
+
+def encode_body(raw: bytes, content_type: str | None) -> dict[str, JSON]:
+    """Return the stored form of a body: the most readable one that `decode_body` turns into the same bytes."""
+    if not raw:
+        return {}
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return encode_binary(raw)
+    if _CONTROL.search(text):
+        return encode_binary(raw)
+    kind = media_type(content_type)
+    for applies, encode in _TEXT_CODECS:
+        if applies(kind, text) and (form := encode(text)) is not None:
+            return form
+    return {"text": text}
+
+
+def decode_body(stored: Mapping[str, JSON]) -> bytes:
+    """Return the bytes of the body in a stored request or response.
+
+    Raises:
+        CassetteCorruptError: The form is malformed, or there is more than one.
+    """
+    return b"".join(_decode(stored))
+
+
+def decode_chunks(stored: Mapping[str, JSON], content_type: str | None = None) -> tuple[bytes, ...]:
+    """Return the body in the pieces of a streaming replay: one per event or ndjson line, else one.
+
+    Raises:
+        CassetteCorruptError: The form is malformed, or there is more than one.
+    """
+    chunks = _decode(stored)
+    if "text" in stored and media_type(content_type) in _LINE_TYPES:
+        return tuple(_LINE.findall(chunks[0]))
+    return tuple(chunks)
+
+
+def stored_json(stored: Mapping[str, JSON]) -> JSON:
+    """Return the JSON value in a stored request or response, also when it is kept as text; None when there is none."""
+    if "json" in stored:
+        return stored["json"]
+    text = stored.get("text")
+    return parse_json(text) if isinstance(text, str) else None
+
+
+def is_stream(content_type: str | None) -> bool:
+    """Tell whether the pieces of such a body carry meaning."""
+    return media_type(content_type) in _STREAM_TYPES
+
+
+def _decode(stored: Mapping[str, JSON]) -> list[bytes]:
+    forms = [form for form in _DECODERS if form in stored]
+    if not forms:
+        return []
+    if len(forms) > 1:
+        raise CassetteCorruptError(f"a body has one form, found {' and '.join(map(repr, forms))}")
+    try:
+        return _DECODERS[forms[0]](stored)
+    except UnicodeEncodeError as error:
+        raise CassetteCorruptError(f"{forms[0]!r} holds a character that no text has: {error.reason}") from error
+
+
+def _is_events(kind: str, text: str) -> bool:
+    return kind == _EVENT_STREAM if kind else looks_like_events(text)
+
+
+def _is_json(kind: str, text: str) -> bool:
+    # An error body is often JSON under the content type of the stream that was asked for.
+    if not kind:
+        return text[0] in '{["-0123456789tfnNI \t\r\n'
+    return ("json" in kind and kind not in _LINE_TYPES) or kind == _EVENT_STREAM
+
+
+def _is_form(kind: str, _text: str) -> bool:
+    return kind == "application/x-www-form-urlencoded"
+
+
+_TEXT_CODECS: tuple[tuple[Callable[[str, str], bool], Callable[[str], dict[str, JSON] | None]], ...] = (
+    (_is_events, encode_events),
+    (_is_json, encode_json),
+    (_is_form, encode_form),
+)
+_DECODERS: dict[str, Callable[[Mapping[str, JSON]], list[bytes]]] = {
+    "json": decode_json,
+    "form": decode_form,
+    "events": decode_events,
+    "text": decode_text,
+    "body_b64": decode_binary,
+}

@@ -1,0 +1,22 @@
+"""What the codecs share: reading one key of a stored request or response, and a media type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_agenttape.errors import CassetteCorruptError
+from pytest_agenttape.model import JSON
+
+
+def media_type(content_type: str | None) -> str:
+    """Return the bare lower-case media type of a Content-Type header, empty when there is none."""
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
+def require(stored: Mapping[str, JSON], key: str, kind: type, what: str) -> Any:  # Any: narrowed by *kind*
+    """Return the value under *key*, which is of *kind*; an absent text is empty."""
+    value = stored.get(key, "" if kind is str else None)
+    if not isinstance(value, kind):
+        raise CassetteCorruptError(f"{key!r} must be {what}, found {type(value).__name__}")
+    return value
