@@ -1,0 +1,189 @@
+"""Exceptions in stored form: the class is rebuilt from its arguments and attributes, past its ``__init__``."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from collections.abc import Iterator
+from types import GetSetDescriptorType, MemberDescriptorType
+from typing import Any
+
+from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.values._forms import DecodePart, EncodePart, Refused, Stored, key_segment
+from pytest_agenttape.values._lookup import find_class
+from pytest_agenttape.values._pydantic import is_validation_error, rebuild_validation_error, validation_state
+
+MAX_CAUSES = 5
+_WITHOUT_SLOTS = (BaseException, Exception, BaseExceptionGroup, ExceptionGroup)  # theirs are args and exceptions
+_ATTRIBUTE_OWNER = vars(AttributeError)["obj"]  # the object that lacks the attribute: a hint for tracebacks
+
+
+class RecordedError(AgentTapeError):
+    """Stands in for a recorded exception whose class cannot be rebuilt: not imported here, or not from its parts.
+
+    Attributes:
+        type: Name of the exception's class.
+        module: The module of that class.
+        message: What ``str()`` of the exception gave.
+        stored: The recorded form.
+    """
+
+    def __init__(self, stored: Stored) -> None:
+        self.stored = stored
+        self.type = str(stored.get("type", "Exception"))
+        self.module = str(stored.get("module", ""))
+        self.message = str(stored.get("message", ""))
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        name = self.type if self.module in ("", "builtins") else f"{self.module}.{self.type}"
+        return f"{name}: {self.message}" if self.message else name
+
+
+def is_recordable_error(error: BaseException) -> bool:
+    """Return whether *error* is an outcome of the call itself, not a cancellation, an interrupt or our own verdict."""
+    if not isinstance(error, Exception) or (isinstance(error, AgentTapeError) and not isinstance(error, RecordedError)):
+        return False
+    futures = sys.modules.get("concurrent.futures")  # whoever raises its CancelledError has imported it
+    return futures is None or not isinstance(error, futures.CancelledError)
+
+
+# --- encoding
+
+
+def error_to_stored(
+    error: BaseException, part: EncodePart, *, strict: bool = False, causes: int = MAX_CAUSES
+) -> Stored:
+    """Return the stored form of *error*.
+
+    Attributes and arguments that cannot be recorded are left out, or refused when *strict*.
+    """
+    if isinstance(error, RecordedError):
+        return dict(error.stored)
+    cls = type(error)
+    message = error_text(error)
+    out: Stored = {"type": cls.__qualname__, "module": cls.__module__, "message": message}
+    keep = _strict if strict else _lenient
+    if isinstance(error, BaseExceptionGroup):
+        out["args"] = [error.message]
+        out["exceptions"] = [error_to_stored(each, part, strict=strict) for each in error.exceptions]
+    elif is_validation_error(cls):
+        out |= keep(validation_state(error), part)
+    elif error.args != (message,):
+        out |= keep({"args": list(error.args)}, part)
+    attributes = keep(dict(_attributes(error)), part)
+    if attributes:
+        out["attributes"] = attributes
+    notes = [note for note in getattr(error, "__notes__", ()) if type(note) is str]
+    if notes:
+        out["notes"] = notes
+    cause = error.__cause__
+    if isinstance(cause, Exception) and causes:
+        out["cause"] = error_to_stored(cause, part, strict=False, causes=causes - 1)
+    return out
+
+
+def _strict(values: dict[str, object], part: EncodePart) -> Stored:
+    return {name: part(value, key_segment(name)) for name, value in values.items()}
+
+
+def _lenient(values: dict[str, object], part: EncodePart) -> Stored:
+    out: Stored = {}
+    for name, value in values.items():
+        try:
+            out[name] = part(value, key_segment(name))
+        except Refused:
+            continue
+    return out
+
+
+def error_text(error: BaseException) -> str:
+    """Return ``str(error)``, or what kept it from being made."""
+    try:
+        return str(error)
+    except Exception as broken:  # noqa: BLE001 - a __str__ that fails is the user's; its exception still is an outcome
+        return f"<{type(broken).__name__} in __str__>"
+
+
+def _attributes(error: BaseException) -> Iterator[tuple[str, object]]:
+    """Yield the attributes beside ``args``: of the instance, and of the built-in classes that keep theirs in C."""
+    for name, value in vars(error).items():
+        if not _is_dunder(name):
+            yield name, value
+    for name, slot in _slots(type(error)):
+        try:
+            value = slot.__get__(error, type(error))
+        except AttributeError:
+            continue
+        if value is not None:
+            yield name, value
+
+
+def _slots(cls: type) -> Iterator[tuple[str, MemberDescriptorType | GetSetDescriptorType]]:
+    for base in cls.__mro__:
+        if base in _WITHOUT_SLOTS:
+            continue
+        # A getter of an extension module could do anything; those of the interpreter's own classes are fields.
+        fields = MemberDescriptorType | GetSetDescriptorType if _is_builtin(base) else MemberDescriptorType
+        for name, slot in vars(base).items():
+            if isinstance(slot, fields) and not _is_dunder(name) and slot is not _ATTRIBUTE_OWNER:
+                yield name, slot
+
+
+def _is_builtin(cls: type) -> bool:
+    return vars(builtins).get(cls.__name__) is cls
+
+
+def _is_dunder(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
+
+
+# --- decoding
+
+
+def error_from_stored(stored: Stored, part: DecodePart) -> BaseException:
+    """Return the exception, of its own class when that one is loaded and its text comes out as recorded."""
+    try:
+        cls = find_class(f"{stored.get('module', '')}:{stored.get('type', '')}")
+        if not issubclass(cls, Exception):
+            return RecordedError(stored)
+        error = _rebuild(cls, stored, part)
+        if str(error) != stored.get("message", ""):
+            return RecordedError(stored)
+    except Exception:  # noqa: BLE001 - whatever keeps the class from being rebuilt, the stand-in answers
+        return RecordedError(stored)
+    return error
+
+
+def _rebuild(cls: type[Exception], stored: Stored, part: DecodePart) -> Exception:
+    error = _blank(cls, stored, part)
+    slots = dict(_slots(cls))
+    for name, value in stored.get("attributes", {}).items():
+        if _is_dunder(name):
+            raise ValueError(f"{name!r} is no attribute that can be recorded")
+        if name in slots:
+            slots[name].__set__(error, part(value))
+        else:
+            vars(error)[name] = part(value)
+    for note in stored.get("notes", ()):
+        BaseException.add_note(error, note)
+    if "cause" in stored:
+        error.__cause__ = error_from_stored(stored["cause"], part)
+    return error
+
+
+def _blank(cls: type[Exception], stored: Stored, part: DecodePart) -> Exception:
+    """Return an exception of *cls* with its arguments, made by the built-in base alone."""
+    args = part(stored["args"]) if "args" in stored else [stored.get("message", "")]
+    if issubclass(cls, BaseExceptionGroup):
+        members = [error_from_stored(each, part) for each in stored["exceptions"]]
+        make: Any = BaseExceptionGroup.__new__
+        group: Exception = make(cls, *args, members)
+        return group
+    if is_validation_error(cls):
+        found: Exception = rebuild_validation_error(cls, stored, part)
+        return found
+    base: Any = next(base for base in cls.__mro__ if _is_builtin(base))  # Any: a class whose __new__ takes one
+    error: Exception = base.__new__(cls)
+    error.args = tuple(args)
+    return error
