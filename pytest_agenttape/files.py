@@ -1,0 +1,98 @@
+"""Files that are written whole: after any crash the old bytes are there, or the new ones."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+_STALE_SECONDS = 3600
+_NAME_IN_TEMP = 40  # a temporary name must fit where the cassette's own just fits
+_TEMP = re.compile(r"\..{1,40}\.[0-9a-f]{16}\.tmp", re.DOTALL)
+
+
+def real(path: Path) -> Path:
+    """Return the file that *path* stands for: the target of a symbolic link, else *path*."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def holds(path: Path, content: bytes) -> bool:
+    """Whether the file at *path* has exactly this content."""
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except OSError:
+        return False
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put *content* at *path* in one step, keeping the mode of the file that was there.
+
+    Raises:
+        OSError: It cannot be written; what was there is untouched and nothing is left beside it.
+    """
+    mode = _mode(path)
+    if mode is not None and not os.access(path, os.W_OK):
+        raise PermissionError(13, "the file is read-only", str(path))
+    # Not `random`, `uuid` or the clock: they stand still while a session is open.
+    temp = path.with_name(f".{path.name[:_NAME_IN_TEMP]}.{os.urandom(8).hex()}.tmp")
+    try:
+        with open(temp, "xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+            now = os.fstat(stream.fileno()).st_mtime
+        if mode is not None:
+            os.chmod(temp, mode)
+        os.replace(temp, path)
+    except BaseException:
+        with suppress(OSError):
+            temp.unlink()
+        raise
+    _sync_folder(path.parent)
+    remove_old(_temporaries(path.parent), now)
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """Return *folder* and those above it that do not exist, innermost first."""
+    return [each for each in (folder, *folder.parents) if not each.exists()]
+
+
+def remove_old(paths: Iterable[Path], now: float) -> None:
+    """Remove those of *paths* that are older than any save can last.
+
+    *now* is the file system's time, taken from a file that was just written: Python's clock may stand still.
+    """
+    for path in paths:
+        with suppress(OSError):
+            if now - path.stat().st_mtime > _STALE_SECONDS:
+                path.unlink()
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(21, "there is a directory in its place", str(path))
+    return stat.S_IMODE(status.st_mode)
+
+
+def _temporaries(folder: Path) -> list[Path]:
+    """Return what saves that were killed have left in *folder*, and what running ones are writing."""
+    with suppress(OSError):
+        return [folder / name for name in os.listdir(folder) if _TEMP.fullmatch(name)]
+    return []
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a replaced name last through a power cut, where the system has a way to."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
