@@ -1,0 +1,10 @@
+"""Keeping secrets out of cassettes: by name, by pattern and by value, before anything is keyed or stored."""
+
+from __future__ import annotations
+
+from pytest_agenttape.redaction.placeholders import PLACEHOLDER, canonical_secrets
+from pytest_agenttape.redaction.redactor import Redactor
+from pytest_agenttape.redaction.rules import RedactionRules
+from pytest_agenttape.redaction.scanning import Finding
+
+__all__ = ["PLACEHOLDER", "Finding", "RedactionRules", "Redactor", "canonical_secrets"]

@@ -1,0 +1,60 @@
+"""Secrets that only their context gives away: an assignment in text, a parameter of a URL in text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote_plus
+
+from pytest_agenttape.redaction import names, shapes
+from pytest_agenttape.redaction.names import Rule
+from pytest_agenttape.redaction.patterns import Span
+
+_ASSIGNED = re.compile(
+    r"(?:key|token|secret|passw(?:or)?d|pwd|passphrase|credential|authorization)s?\d{0,2}"
+    r"[\"'\\`]{0,4}\s{0,4}(?:=>|:=|[=:>])\s{0,4}[\"'\\`]{0,4}",
+    re.IGNORECASE,
+)
+_ASSIGNED_WORD = re.compile(r"[A-Za-z]++(?:\d{0,2})")
+_ASSIGNED_VALUE = re.compile(r"[^\s\"'<>,;&\\`=(){}\[\]|]{8,256}={0,2}")
+_VALUE_REST = re.compile(r"[A-Za-z0-9+/_-]*+={0,2}")
+_NAME_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+_PARAMETER = re.compile(r"[?&#]([A-Za-z0-9_.~%\[\]-]{1,64})=([^&\s\"'<>#\\]{1,8192})")
+
+
+def find_assigned(text: str) -> Iterator[Span]:
+    """Yield the values in ``name = value``, ``"name": "value"``, ``<name>value`` where the name is a secret's."""
+    match = _ASSIGNED.search(text)
+    while match:
+        word = _ASSIGNED_WORD.match(text, match.start())
+        before = text[max(0, match.start() - 64) : match.start()]
+        name = before[len(before.rstrip(_NAME_CHARACTERS)) :] + (word[0] if word else "")
+        value = _ASSIGNED_VALUE.match(text, match.end())
+        end = match.end()
+        if value and _is_assigned_secret(name.strip("-"), value[0]):
+            end = max(value.end(), _VALUE_REST.match(text, value.end()).end())  # type: ignore[union-attr]  # may be empty
+            yield value.start(), end
+        match = _ASSIGNED.search(text, end)
+
+
+def _is_assigned_secret(name: str, value: str) -> bool:
+    rule = names.body_rule(name)
+    if not rule:
+        return False
+    if shapes.is_random(value):
+        return sum(map(str.isdigit, value)) >= 3
+    lowered = name.lower()
+    is_password = rule is Rule.SHAPED and ("pass" in lowered or "pwd" in lowered or "secret" in lowered)
+    return is_password and shapes.is_secret_shaped(value) and shapes.is_mixed(value)
+
+
+def find_parameters(text: str) -> Iterator[Span]:
+    for match in _PARAMETER.finditer(text):
+        rule = names.parameter_rule(match[1])
+        if not rule:
+            continue
+        value = unquote_plus(match[2])
+        if shapes.is_random(value) or (
+            rule is Rule.ALWAYS and shapes.is_secret_shaped(value) and not shapes.is_filler(value)
+        ):
+            yield match.span(2)

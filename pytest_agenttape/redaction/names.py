@@ -1,0 +1,169 @@
+"""Names under which secrets stand: of headers, of query and form parameters, of body keys, of the environment."""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from functools import lru_cache
+
+
+class Rule(IntEnum):
+    """What a name says about its value."""
+
+    NONE = 0
+    RANDOM = 1  # a secret when it looks random: the name has other uses, too
+    SHAPED = 2  # a secret when it is secret-shaped
+    SEVERAL = 3  # like SHAPED, and a mapping under it holds secrets under names of its own choice
+    COOKIES = 4
+    ALWAYS = 5
+
+
+class HeaderRule(IntEnum):
+    """What a header's value is."""
+
+    PLAIN = 0
+    CREDENTIAL = 1
+    COOKIE = 2
+    SET_COOKIE = 3
+    LINK = 4
+
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_ALONE = frozenset(
+    "password passwd pwd passphrase secret apikey accesskey secretkey privatekey signingkey masterkey sessionkey"
+    " subscriptionkey accesstoken refreshtoken idtoken authtoken apitoken sessiontoken bearertoken securitytoken"
+    " csrftoken xsrftoken clientsecret authorization credential jwt userpassword dbpassword".split()
+)
+_ALONE_SEVERAL = frozenset("passwords secrets apikeys credentials".split())
+_KEY_KINDS = frozenset(
+    "api secret access private signing encryption master subscription auth account shared ssh app application license"
+    " storage admin session hmac webhook client service consumer function project deploy".split()
+)
+_TOKEN_KINDS = frozenset(
+    "access refresh id auth session bearer api security bot oauth csrf xsrf personal private client service deploy"
+    " runner user device push verification github gitlab slack hf discord telegram secret jwt app admin".split()
+)
+_NO_SECRET_TOKENS = frozenset(
+    "next page continuation sync resume start pagination cursor prev previous bos eos pad unk mask sep cls stop special"
+    " image audio video text first last decoded idempotency cancellation watermark change delta skip scroll delimiter"
+    " end begin end new output input prompt completion reasoning cached per".split()
+)
+_PAIRS = frozenset(
+    {
+        ("device", "code"),
+        ("code", "verifier"),
+        ("client", "assertion"),
+        ("connection", "string"),
+        ("secret", "string"),
+        ("secret", "value"),
+        ("secret", "text"),
+        ("secret", "data"),
+        ("password", "value"),
+    }
+)
+_COOKIES = frozenset({("cookie",), ("set", "cookie"), ("cookies",)})
+
+_PLAIN_HEADERS = frozenset(
+    "idempotency-key x-idempotency-key sec-websocket-key sec-websocket-accept surrogate-key x-surrogate-key x-cache-key"
+    " cache-key partition-key x-ms-documentdb-partitionkey routing-key x-routing-key x-rate-limit-key"
+    " x-continuation-token x-next-token x-next-page-token x-page-token".split()
+)
+_LINK_HEADERS = frozenset("location content-location referer refresh link operation-location".split())
+_HEADER_ENDS = frozenset(
+    "token secret password key apikey signature sig auth authorization authentication credential credentials jwt"
+    " session-id".split()
+)
+_PARAMETERS = frozenset("sig signature hmac key token auth appid code".split())
+_MARKERS = ("key", "token", "secret", "pass", "pwd", "cred", "auth", "cookie", "jwt", "code", "connection", "assertion")
+
+_ENV_ENDS = frozenset(
+    "KEY KEYS TOKEN TOKENS SECRET SECRETS PASSWORD PASSWD PASSPHRASE PASS CREDENTIALS CREDENTIAL CREDS PAT AUTH APIKEY"
+    " JWT COOKIE DSN".split()
+)
+_ENV_INNER = re.compile(
+    r"(?:SECRET|PASSWORD|API_?KEY|ACCESS_KEY|PRIVATE_KEY|AUTH_TOKEN|ACCESS_TOKEN|CONNECTION_STRING)"
+)
+_ENV_PUBLIC = re.compile(
+    r"PUBLIC|^GPG_KEY$|FINGERPRINT|_PATH$|_FILE$|_DIR$|_NAME$|_URL$|_URI$|_ARN$|_ENDPOINT$|MAX_TOKENS"
+)
+
+
+@lru_cache(maxsize=4096)
+def body_rule(name: str) -> Rule:
+    """Return what the key or argument *name* says about its value."""
+    lowered = name.lower()
+    if len(name) > 128 or not any(marker in lowered for marker in _MARKERS):
+        return Rule.NONE
+    words = tuple(word.lower() for word in _WORD.findall(name))
+    if not words:
+        return Rule.NONE
+    if words[-2:] in _COOKIES or words in _COOKIES:
+        return Rule.COOKIES
+    return _rule_of_words(words)
+
+
+def _rule_of_words(words: tuple[str, ...]) -> Rule:
+    last, before = words[-1], words[-2] if len(words) > 1 else ""
+    if last in _ALONE_SEVERAL or (last == "keys" and before in _KEY_KINDS):
+        return Rule.SEVERAL
+    if last in _ALONE or (last == "key" and before in _KEY_KINDS):
+        return Rule.SHAPED
+    if last == "token":
+        return _rule_of_token(before)
+    if (before, last) == ("key", "value"):
+        return _rule_of_words(words[:-1])
+    if (before, last) in _PAIRS:
+        return Rule.SHAPED
+    return Rule.RANDOM if words == ("auth",) else Rule.NONE
+
+
+def _rule_of_token(before: str) -> Rule:
+    if before in _TOKEN_KINDS:
+        return Rule.SHAPED
+    return Rule.NONE if before in _NO_SECRET_TOKENS else Rule.RANDOM
+
+
+@lru_cache(maxsize=4096)
+def parameter_rule(name: str) -> Rule:
+    """Return what the query or form parameter *name* says: one that is only ever a credential goes at any length."""
+    rule = body_rule(name)
+    if rule in (Rule.SHAPED, Rule.SEVERAL, Rule.COOKIES):
+        return Rule.ALWAYS
+    lowered = name.lower()
+    if lowered.startswith(("x-amz-", "x-goog-")) and lowered.endswith(("-signature", "-credential", "-token")):
+        return Rule.ALWAYS
+    return Rule.RANDOM if lowered in _PARAMETERS else rule
+
+
+@lru_cache(maxsize=1024)
+def header_rule(name: str) -> HeaderRule:
+    """Return what the value of the header *name* (lower-case) is."""
+    if name == "cookie":
+        return HeaderRule.COOKIE
+    if name in ("set-cookie", "set-cookie2"):
+        return HeaderRule.SET_COOKIE
+    if name in _LINK_HEADERS:
+        return HeaderRule.LINK
+    if name in _PLAIN_HEADERS or name.startswith(("access-control-", "www-", "sec-")):
+        return HeaderRule.PLAIN
+    words = name.replace("_", "-").split("-")
+    if words[-1] in _HEADER_ENDS or "signature" in words:
+        return HeaderRule.CREDENTIAL
+    return HeaderRule.CREDENTIAL if body_rule(name) in (Rule.SHAPED, Rule.SEVERAL) else HeaderRule.PLAIN
+
+
+def is_secret_variable(name: str) -> bool:
+    """Say whether the environment variable *name* holds a secret by its name."""
+    upper = name.upper()
+    if _ENV_PUBLIC.search(upper):
+        return False
+    return (
+        upper.rpartition("_")[2] in _ENV_ENDS
+        or upper.endswith(("KEY", "TOKEN", "SECRET", "PASSWORD"))
+        or (_ENV_INNER.search(upper) is not None)
+    )
+
+
+def folded(name: str) -> str:
+    """Return *name* without case and separators, as a denied name is compared."""
+    return re.sub(r"[^0-9a-z]", "", name.lower())

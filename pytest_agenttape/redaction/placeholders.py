@@ -1,0 +1,120 @@
+"""What stands in the place of a secret: one grammar, readable, numbered per value, never derived from the value.
+
+A placeholder is the word and four digits, ``REDACTED0001``. It has no character that a URL, a cookie, JSON, YAML or
+base64 would escape, so it is spelled alike wherever it stands, and a client that parses what is around it still can.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote
+
+from pytest_agenttape.model import REDACTION_PLACEHOLDER
+
+PLACEHOLDER = "REDACTED"
+
+_WORDS = (PLACEHOLDER, REDACTION_PLACEHOLDER)
+_LAST_NUMBER = 9999
+_NUMBERED = re.compile(r"(?:REDACTED|\*{4})([0-9]{4})")
+_SPELLED = re.compile(r"REDACTED[0-9]{4}|(?:\*|%2[Aa]){4}(?:[0-9]{4})?")
+# A segment of a token's stand-in starts with the base64 of ' {"', which no real token does.
+_TOKEN_STAND_IN = re.compile(r"IHs[ij][A-Za-z0-9_-]{0,4000}\.IHs[ij][A-Za-z0-9_-]{0,4000}\.REDACTED[0-9]{4}")
+_TOKEN = re.compile(r"(eyJ[A-Za-z0-9_-]+)\.(eyJ[A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
+_PEM = re.compile(
+    r"(-----BEGIN [A-Z0-9 ]{1,64}-----)(\r?\n|\\n|\\r\\n)?.*?(-----END [A-Z0-9 ]{1,64}-----)(\s*)", re.DOTALL
+)
+_PEM_LINES = re.compile(r"-----(?:BEGIN|END) [A-Z0-9 ]{1,64}-----|\\[rn]|\s")
+
+
+def canonical_secrets(text: str) -> str:
+    """Return *text* with every placeholder made one constant, as a match key needs it."""
+    if PLACEHOLDER not in text and REDACTION_PLACEHOLDER not in text and "%2A" not in text:
+        return text
+    if "IHs" in text:
+        text = _TOKEN_STAND_IN.sub(PLACEHOLDER, text)
+    return _SPELLED.sub(PLACEHOLDER, text)
+
+
+class Placeholders:
+    """The numbering of one cassette: the same value has the same placeholder everywhere, two values have two."""
+
+    def __init__(self, template: str, taken: Iterable[str] = ()) -> None:
+        word = next((word for word in _WORDS if word in template), None)
+        end = len(template) if word is None else template.index(word) + len(word)
+        self._head, self._tail, self._is_numbered = template[:end], template[end:], word is not None
+        self._numbers: dict[str, int] = {}
+        self._highest = max((int(number) for text in taken for number in _NUMBERED.findall(text)), default=0)
+        number = "[0-9]{4}" if self._is_numbered else ""
+        spelled = (f"{re.escape(head)}{number}{re.escape(tail)}" for head, tail in self._spellings())
+        self.pattern = re.compile(
+            rf"IHs[ij][A-Za-z0-9_-]{{0,4000}}\.IHs[ij][A-Za-z0-9_-]{{0,4000}}\.REDACTED[0-9]{{4}}"
+            rf"|{'|'.join(spelled)}|REDACTED[0-9]{{4}}|\*{{4}}(?:[0-9]{{4}})?"
+        )
+
+    def text_for(self, secret: str) -> str:
+        """Return the bare placeholder of *secret*."""
+        return f"{self._head}{self._number(secret)}{self._tail}" if self._is_numbered else self._head
+
+    def stand_in(self, secret: str) -> str:
+        """Return what replaces *secret*: its placeholder in the shape that code which parses the secret expects."""
+        if secret.startswith("eyJ") and (token := _TOKEN.fullmatch(secret)):
+            return self._token(secret, token[1], token[2])
+        if secret.startswith("-----BEGIN ") and (block := _PEM.fullmatch(secret)):
+            newline = block[2] or ""
+            return f"{block[1]}{newline}{self.text_for(_PEM_LINES.sub('', secret))}{newline}{block[3]}{block[4]}"
+        return self.text_for(secret)
+
+    def is_settled(self, text: str) -> bool:
+        """Say whether *text* is nothing but placeholders and what may stand around them."""
+        rest = self.without(text)
+        return rest is not text and not any(map(str.isalnum, _PEM_LINES.sub("", rest)))
+
+    def without(self, text: str) -> str:
+        """Return *text* less the placeholders in it; the same object when there is none."""
+        rest = self.pattern.sub("", text)
+        return text if len(rest) == len(text) else rest
+
+    def is_part(self, text: str) -> bool:
+        """Say whether *text* could occur inside a placeholder, and so must never be looked for."""
+        shape = re.sub("[0-9]", "0", text)
+        return any(shape in f"{word}0000{self._tail}" for word in (*_WORDS, self._head)) or bool(
+            self.pattern.search(text)
+        )
+
+    def _spellings(self) -> Iterator[tuple[str, str]]:
+        """Yield the parts around the number, plain and as in a URL."""
+        yield self._head, self._tail
+        yield quote(self._head, safe="*"), quote(self._tail, safe="*")
+
+    def _number(self, secret: str) -> str:
+        number = self._numbers.get(secret)
+        if number is None:
+            # Values beyond the last number share it: four digits keep the grammar fixed.
+            number = self._numbers[secret] = self._highest = min(self._highest + 1, _LAST_NUMBER)
+        return f"{number:04}"
+
+    def _token(self, secret: str, head: str, claims: str) -> str:
+        """Return a token that still decodes, with the times a client reads, and nothing else of the original."""
+        kept = {name: value for name, value in _decoded(claims).items() if isinstance(value, int | float)}
+        kind = {
+            name: value for name, value in _decoded(head).items() if name in ("alg", "typ") and len(str(value)) < 16
+        }
+        return f"{_encoded(kind)}.{_encoded(kept)}.{PLACEHOLDER}{self._number(secret)}"
+
+
+def _decoded(segment: str) -> dict[str, object]:
+    try:
+        value = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _encoded(value: Mapping[str, object]) -> str:
+    # The leading space keeps the stand-in from looking like a live token to this and to other scanners.
+    text = " " + json.dumps(value, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode("ascii").rstrip("=")

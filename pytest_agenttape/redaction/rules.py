@@ -1,0 +1,89 @@
+"""What a project adds to the built-in rules of redaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.redaction.bounded import BoundedPattern, bounded
+from pytest_agenttape.redaction.names import folded
+from pytest_agenttape.redaction.placeholders import PLACEHOLDER
+
+
+class RedactSettings(Protocol):
+    """The `[redact]` table, as the configuration has it."""
+
+    @property
+    def denylist(self) -> Iterable[str]: ...
+    @property
+    def regexes(self) -> Iterable[str]: ...
+    @property
+    def redact_emails(self) -> bool: ...
+    @property
+    def placeholder(self) -> str: ...
+    @property
+    def enabled(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RedactionRules:
+    """The rules beyond the built-in ones; checked when made.
+
+    Attributes:
+        denylist: Further names of headers, parameters, keys and arguments whose values always go.
+        regexes: Further patterns of secrets.
+        redact_emails: Whether e-mail addresses go, too.
+        placeholder: What stands for a secret. A number follows the word ``REDACTED`` (or ``****``) in it; a text
+            without that word stands for every secret alike.
+        enabled: False leaves everything as it is.
+
+    Raises:
+        ConfigError: A pattern or a name cannot be used.
+    """
+
+    denylist: tuple[str, ...] = ()
+    regexes: tuple[str, ...] = ()
+    redact_emails: bool = False
+    placeholder: str = PLACEHOLDER
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        for name in self.denylist:
+            if not isinstance(name, str) or not folded(name):
+                raise ConfigError(f"redact.denylist: {name!r} is no name")
+        for source in self.regexes:
+            bounded(source)
+        text = self.placeholder
+        if not isinstance(text, str) or not 1 <= len(text) <= 64 or not text.isprintable() or set(text) & set("\"'\\ "):
+            raise ConfigError(
+                f"redact.placeholder: {text!r} cannot stand everywhere; give 1 to 64 printable characters"
+                " without spaces, quotes and backslashes"
+            )
+
+    @classmethod
+    def of(cls, settings: RedactSettings) -> Self:
+        """Return the rules that a configuration names."""
+        return cls(
+            denylist=tuple(settings.denylist),
+            regexes=tuple(settings.regexes),
+            redact_emails=settings.redact_emails,
+            placeholder=settings.placeholder,
+            enabled=settings.enabled,
+        )
+
+    def merged(self, other: Self) -> Self:
+        """Return the rules that hold all of both: what one redacts, no other can leave."""
+        return type(self)(
+            denylist=tuple(dict.fromkeys((*self.denylist, *other.denylist))),
+            regexes=tuple(dict.fromkeys((*self.regexes, *other.regexes))),
+            redact_emails=self.redact_emails or other.redact_emails,
+            placeholder=self.placeholder,
+            enabled=self.enabled or other.enabled,
+        )
+
+    @property
+    def patterns(self) -> tuple[BoundedPattern, ...]:
+        """The user's patterns, ready to run."""
+        return tuple(bounded(source) for source in self.regexes)

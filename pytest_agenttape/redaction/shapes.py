@@ -1,0 +1,78 @@
+"""What a secret looks like, name and format aside."""
+
+from __future__ import annotations
+
+import re
+
+_DIGIT = re.compile(r"[0-9]")
+_LOWER = re.compile(r"[a-z]")
+_UPPER = re.compile(r"[A-Z]")
+_SYMBOL = re.compile(r"[^A-Za-z0-9\s.,:;!?'()\[\]-]")
+_SPACE = re.compile(r"\s")
+_TEMPLATE = re.compile(r"\$\{[^}]*\}|\$\w+|\{\{[^}]*\}\}|<[^<>]*>|%\w+%|\*+")
+_PATH = re.compile(r"(?:~|\.{1,2})?/[\w.@+-]*(?:/[\w.@+ -]*)*|[A-Za-z]:[\\/].*")
+_ROOTS = frozenset(
+    "Applications Library Users Volumes app bin builds cache data dev etc github home lib media mnt nix opt private"
+    " proc root run sbin secrets srv sys tmp usr var vault work workdir workspace workspaces".split()
+)
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_PHRASE = re.compile(r"(?:[a-z]+|[A-Z]+)(?:[_-](?:[a-z]+|[A-Z]+))*")
+_SAMPLE = 256  # enough to judge by; a long value is judged in constant time
+
+
+def is_secret_shaped(text: str) -> bool:
+    """Say whether a value under a secret's name is a secret: 16 characters or more, or shorter and mixed."""
+    if len(text) < 8:
+        return False
+    if text.startswith("-----BEGIN "):
+        return True
+    if _SPACE.search(text) or _TEMPLATE.fullmatch(text[:_SAMPLE]) or is_path(text) or is_plain_url(text):
+        return False
+    return len(text) >= 16 or is_mixed(text)
+
+
+def is_random(text: str) -> bool:
+    """Say whether *text* is a long token of letters and digits that nobody would write as a name."""
+    if len(text) < 16 or _SPACE.search(text):
+        return False
+    sample = text[:_SAMPLE]
+    if len(_DIGIT.findall(sample)) < 2 or not (_LOWER.search(sample) or _UPPER.search(sample)) or len(set(sample)) < 8:
+        return False
+    return not (_ADDRESS.fullmatch(sample) or _TEMPLATE.fullmatch(sample) or is_path(text) or is_plain_url(text))
+
+
+def is_mixed(text: str) -> bool:
+    """Say whether a short *text* mixes characters as a password does and a word does not."""
+    classes = [bool(each.search(text)) for each in (_LOWER, _UPPER, _DIGIT, _SYMBOL)]
+    has_letter = classes[0] or classes[1]
+    return has_letter and (classes[2] or sum(classes) >= 3) and len(set(text)) >= 5
+
+
+def is_filler(text: str) -> bool:
+    """Say whether *text* is what an example has in a key's place: one repeated character, or words."""
+    sample = text[:_SAMPLE]
+    if len(set(sample)) <= 4:
+        return True
+    return ("-" in sample or "_" in sample) and _PHRASE.fullmatch(sample.strip("_-")) is not None
+
+
+def is_path(text: str) -> bool:
+    """Say whether *text* is a path of a file; base64 may begin with a slash, too."""
+    sample = text[:_SAMPLE]
+    if sample[:1] not in ("/", "~", ".") and sample[1:2] != ":":
+        return False
+    if not _PATH.fullmatch(sample):
+        return False
+    first = sample.split("/")[1] if sample.startswith("/") else ""
+    return not sample.startswith("/") or first in _ROOTS or "." in sample
+
+
+def is_plain_url(text: str) -> bool:
+    """Say whether *text* is a URL without userinfo; what its query holds is judged by the rules of URLs."""
+    scheme, mark, rest = text.partition("://")
+    return bool(mark) and scheme.isascii() and len(scheme) <= 24 and "@" not in rest
+
+
+def is_word(text: str) -> bool:
+    """Say whether *text* could stand in prose, so that looking for it everywhere would hit what is no secret."""
+    return len(text) < 16 and not is_mixed(text)
