@@ -127,6 +127,7 @@ class Pending:
         }
         noted = replace(cassette, meta={**cassette.meta, "pending": about})
         save(noted, place, assets_threshold=None, scan=scan)
+        os.utime(place)  # kept again is kept anew, also when nothing changed
         return place
 
     def find(self, target: Path) -> PendingRecording | None:
