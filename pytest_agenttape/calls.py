@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import unquote
 
 from pytest_agenttape.errors import FieldDiff
 from pytest_agenttape.model import JSON, Interaction
@@ -224,9 +225,9 @@ def _llm_summary(call: Call) -> str:
 def _model_of(call: Call, body: Mapping[str, JSON]) -> str:
     metadata = getattr(call, "metadata", None) or {}
     model = metadata.get("model") or body.get("model")
-    if not model:  # Gemini names it in the path
-        found = re.search(r"/models/([^/:?]+)", str(call.request.get("url", ""))[:2_000])
-        model = found[1] if found else ""
+    if not model:  # Gemini and Bedrock name it in the path
+        found = re.search(r"/models?/([^/:?]+)", str(call.request.get("url", ""))[:2_000])
+        model = unquote(found[1]) if found else ""
     return str(model)
 
 
@@ -244,7 +245,7 @@ def _words_of(message: JSON) -> tuple[str, str]:
     if not isinstance(message, dict):
         return "", message if isinstance(message, str) else ""
     label = "tool result " if _is_result(message) else ""
-    return label, _first_text(message)
+    return label, _last_text(message)
 
 
 def _message(request: Mapping[str, JSON], conversation: str, place: str | None) -> JSON:
@@ -269,12 +270,15 @@ def _is_result(message: Mapping[str, JSON]) -> bool:
     return (
         message.get("role") == "tool"
         or message.get("type") == "function_call_output"
-        or any(each.get("type") == "tool_result" or "functionResponse" in each for each in parts)
+        or any(
+            each.get("type") == "tool_result" or not {"functionResponse", "toolResult"}.isdisjoint(each)
+            for each in parts
+        )
     )
 
 
-def _first_text(node: JSON) -> str:
-    """Return the first text below *node*: the last part of a message comes last in time, so it is the one shown."""
+def _last_text(node: JSON) -> str:
+    """Return the text of the last part below *node* that has one: it is what was said last."""
     for _ in range(8):
         if isinstance(node, str):
             return node
@@ -283,7 +287,7 @@ def _first_text(node: JSON) -> str:
             continue
         if not isinstance(node, dict):
             return ""
-        names = ("text", "content", "parts", "output", "functionResponse", "response")
+        names = ("text", "content", "parts", "output", "functionResponse", "toolResult", "response")
         node = next((node[name] for name in names if node.get(name)), None)
         if isinstance(node, dict) and not {"text", "content", "parts", "response"} & node.keys():
             return shorten(node)

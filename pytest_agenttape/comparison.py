@@ -27,8 +27,7 @@ _MAX_PATH = 300
 
 _MISSING: Final = object()
 
-
-_Pairing: TypeAlias = list[tuple[int | None, int | None]]
+_Pairing: TypeAlias = list[tuple[int | None, int | None]]  # places in two lists
 
 
 def field_diffs(
@@ -61,7 +60,7 @@ def diff_lines(
     return lines
 
 
-def bag_of_words(value: JSON, leaves: int = 200, sample: int = 600) -> frozenset[object]:
+def bag_of_words(value: JSON, leaves: int = 40, sample: int = 200) -> frozenset[object]:
     """Return words of *value*, each with the name it stands under: of *leaves* texts, *sample* characters each.
 
     Breadth first and from the end of lists, so that the last messages of a conversation are in it.
@@ -73,7 +72,7 @@ def bag_of_words(value: JSON, leaves: int = 200, sample: int = 600) -> frozenset
             break
         name, node = waiting.popleft()
         if isinstance(node, dict):
-            waiting.extend((str(key), child) for key, child in islice(node.items(), leaves))
+            waiting.extend((str(key), child) for key, child in islice(node.items(), 2 * leaves))
         elif isinstance(node, list):
             waiting.extend((name, child) for child in islice(reversed(node), leaves))
         else:
@@ -157,7 +156,7 @@ class Comparison:
         def gap(i: int, i_end: int, j: int, j_end: int) -> _Pairing:
             return self._pair_gap(old, new, range(i, i_end), range(j, j_end))
 
-        if (end - start) * (other_end - start) <= _MAX_CELLS:
+        if (end - start) * (other_end - start) <= min(_MAX_CELLS, self._cells):
             return gap(start, end, start, other_end)
         pairs: _Pairing = []
         i, j = start, start

@@ -48,12 +48,15 @@ def _names(text: str) -> frozenset[str]:
 
 # What a provider makes up anew for every LLM exchange.
 _MADE_UP = _names(
-    "id created created_at completed_at createTime system_fingerprint tool_call_id tool_use_id call_id item_id "
-    "response_id responseId request_id previous_response_id obfuscation signature thoughtSignature encrypted_content"
+    "id created created_at completed_at createTime system_fingerprint tool_call_id tool_use_id toolUseId call_id "
+    "item_id response_id responseId request_id previous_response_id obfuscation sequence_number signature "
+    "thoughtSignature encrypted_content data_layout"
 )
+# A streamed text comes in pieces under one of these; where it is cut is chance.
+_PIECES = _names("content text delta arguments partial_json thinking refusal reasoning reasoning_content")
 # What stands below these is the user's, whatever its keys are called.
 _THE_USERS_OWN = _names("args arguments parameters input_schema schema json_schema tools metadata functionResponse")
-_MAX_DEPTH = 50  # no provider nests its identifiers deeper
+_MAX_DEPTH = 50  # no provider nests its own fields deeper; what is below is compared as it stands
 
 # Of a response, these say when and by whom it was served, not what.
 _SERVING_HEADERS = VOLATILE_HEADERS | _names(
@@ -281,7 +284,12 @@ def _compared_response(interaction: Interaction) -> JSON:
         response = {key: value for key, value in response.items() if key not in _LAYOUT}
         headers = response.pop("headers", None) or {}
         response["headers"] = {name: value for name, value in headers.items() if not _is_about_serving(name.lower())}
-    return _without_made_up(response) if interaction.kind == "llm" else response
+    if interaction.kind != "llm":
+        return response
+    response = _without_made_up(response)
+    if isinstance(response, dict) and isinstance(response.get("events"), list):
+        response["events"] = _with_whole_texts(response["events"])
+    return response
 
 
 def _is_about_serving(name: str) -> bool:
@@ -307,13 +315,52 @@ def _is_the_users(key: str, value: JSON) -> bool:
     return key in _THE_USERS_OWN or (key == "input" and isinstance(value, dict))
 
 
-def _in_order_of(original: JSON, tree: JSON) -> JSON:
+def _with_whole_texts(events: list[JSON]) -> list[JSON]:
+    """Return *events* with runs that carry one text in pieces made into one, and without keep-alives."""
+    runs: list[tuple[JSON, list[str]]] = []
+    for event in events:
+        if _is_keep_alive(event):
+            continue
+        pieces: list[str] = []
+        frame = _without_pieces(event, pieces)
+        if len(pieces) != 1:
+            runs.append((event, []))
+        elif runs and runs[-1][1] and runs[-1][0] == frame:
+            runs[-1][1].extend(pieces)
+        else:
+            runs.append((frame, pieces))
+    return [{**event, "text": "".join(pieces)} if pieces else event for event, pieces in runs]
+
+
+def _is_keep_alive(event: JSON) -> bool:
+    return isinstance(event, dict) and (event.keys() <= {"comment"} or event.get("event") == "ping")
+
+
+def _without_pieces(node: JSON, pieces: list[str], depth: int = 0) -> JSON:
+    if depth > _MAX_DEPTH:
+        return node
+    if isinstance(node, list):
+        return [_without_pieces(each, pieces, depth + 1) for each in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {}
+    for key, value in node.items():
+        if key in _PIECES and isinstance(value, str):
+            pieces.append(value)
+        else:
+            kept[key] = _without_pieces(value, pieces, depth + 1)
+    return kept
+
+
+def _in_order_of(original: JSON, tree: JSON, depth: int = 0) -> JSON:
     """Return *tree* with its keys in the order that *original* has them in."""
+    if depth > _MAX_DEPTH:
+        return tree
     if isinstance(original, Mapping) and isinstance(tree, dict):
         names = [key for key in original if key in tree]
-        return {key: _in_order_of(original.get(key), tree[key]) for key in dict.fromkeys([*names, *tree])}
+        return {key: _in_order_of(original.get(key), tree[key], depth + 1) for key in dict.fromkeys([*names, *tree])}
     if isinstance(original, list) and isinstance(tree, list) and len(original) == len(tree):
-        return [_in_order_of(before, after) for before, after in zip(original, tree, strict=True)]
+        return [_in_order_of(before, after, depth + 1) for before, after in zip(original, tree, strict=True)]
     return tree
 
 

@@ -30,6 +30,8 @@ from pytest_agenttape.diff import (
 from pytest_agenttape.errors import FieldDiff
 from pytest_agenttape.model import Cassette, Interaction
 
+LAW = settings(deadline=None, max_examples=60)  # a busy machine is no finding
+
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 TREES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(), inner, max_size=6), max_leaves=25
@@ -92,11 +94,13 @@ def compared(old: list[Interaction], new: list[Interaction]) -> CassetteDiff:
     return diff_cassettes(cassette(*old), cassette(*new))
 
 
+@LAW
 @given(TREES)
 def test_a_value_does_not_differ_from_itself(value: Any) -> None:
     assert field_diffs(value, json.loads(json.dumps(value))) == ()
 
 
+@LAW
 @given(TREES, TREES)
 @example("x", "x\n")
 @example("x\n", "x\n\n")
@@ -119,11 +123,13 @@ def _dumpable(*values: Any) -> bool:
         return False
 
 
+@LAW
 @given(FEW_TREES, FEW_TREES)
 def test_values_that_are_nearly_equal_differ_exactly_when_their_json_does(a: Any, b: Any) -> None:
     assert bool(field_diffs(a, b)) == (json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True))
 
 
+@LAW
 @given(TREES, TREES, st.integers(1, 5))
 def test_the_output_is_bounded_and_prints_on_one_line_each(a: Any, b: Any, limit: int) -> None:
     diffs = field_diffs(a, b, limit=limit)
@@ -204,6 +210,7 @@ def test_long_texts_are_cut_around_the_difference_on_both_sides_alike() -> None:
     assert b == "…xxxxxxxxxxBerlinyyyyyyyyyyyyyy…"
 
 
+@LAW
 @given(st.text(), st.text(), st.integers(8, 40))
 def test_the_window_around_a_difference_tells_the_texts_apart(a: str, b: str, width: int) -> None:
     left, right = around_difference(a, b, width)
@@ -211,6 +218,7 @@ def test_the_window_around_a_difference_tells_the_texts_apart(a: str, b: str, wi
     assert (left == right) == (a == b) or "…" in (a + b)
 
 
+@LAW
 @given(TREES, st.integers(1, 100))
 def test_a_shortened_value_prints_on_one_short_line(value: Any, width: int) -> None:
     text = shorten(value, width)
@@ -322,6 +330,21 @@ def test_an_insertion_into_a_long_list_is_one_addition() -> None:
             '#1 llm gemini.generate_content gemini-2.0-flash: "Hi"',
             id="gemini",
         ),
+        pytest.param(
+            Interaction(
+                index=0,
+                kind="llm",
+                boundary="bedrock.converse",
+                request={
+                    "url": "https://bedrock.example/model/claude-v1%3A0/converse",
+                    "json": {
+                        "messages": [{"role": "user", "content": [{"toolResult": {"content": [{"text": "15"}]}}]}]
+                    },
+                },
+            ),
+            '#0 llm bedrock.converse claude-v1:0: tool result "15"',
+            id="bedrock-result",
+        ),
         pytest.param(Interaction(index=0, kind="llm", boundary="x", request={"json": [1]}), "#0 llm x", id="odd-body"),
     ],
 )
@@ -329,6 +352,7 @@ def test_the_summary_of_a_call(call: Interaction, expected: str) -> None:
     assert summary_line(call) == expected
 
 
+@LAW
 @given(st.dictionaries(st.text(), TREES, max_size=4))
 def test_any_request_has_a_summary_on_one_line(request: dict[str, Any]) -> None:
     for kind in ("llm", "tool", "http"):
@@ -444,11 +468,11 @@ def test_timelines_are_aligned_by_content(
     assert sorted(found, key=str) == sorted(expected, key=str)
 
 
+@LAW
 @given(
     st.lists(st.sampled_from("abcd"), max_size=12),
     st.lists(st.sampled_from("abcd"), max_size=12),
 )
-@settings(max_examples=60)
 def test_every_call_of_both_sides_is_paired_once(old: list[str], new: list[str]) -> None:
     a, b = cassette(*(tool(city=each) for each in old)), cassette(*(tool(city=each) for each in new))
     pairs = align(a.interactions, b.interactions)
@@ -469,6 +493,17 @@ def test_two_recordings_of_one_run_are_identical() -> None:
     assert diff.render() == "identical: the same calls, arguments and results"
 
 
+def test_a_request_nested_beyond_any_provider_is_still_compared() -> None:
+    def deep(leaf: str) -> Any:
+        value: Any = leaf
+        for _ in range(200):
+            value = {"a": [value]}
+        return value
+
+    assert compared([chat(0, deep=deep("x"))], [chat(0, deep=deep("x"))]).identical
+    assert not compared([chat(0, deep=deep("x"))], [chat(0, deep=deep("y"))]).identical
+
+
 def test_identifiers_made_up_by_the_model_are_no_change_but_the_users_ids_are() -> None:
     def run(call_id: str, order_id: str) -> Interaction:
         asked = {"id": call_id, "type": "tool_use", "name": "buy", "input": {"id": order_id}}
@@ -477,6 +512,22 @@ def test_identifiers_made_up_by_the_model_are_no_change_but_the_users_ids_are() 
     assert compared([run("toolu_1", "A7")], [run("toolu_2", "A7")]).identical
     [changed] = compared([run("toolu_1", "A7")], [run("toolu_1", "B8")]).changed_calls
     assert changed.request[0].path == "request.json.messages[0].content[0].input.id"
+
+
+def streamed(*pieces: str, keep_alive: bool = False) -> Interaction:
+    def event(piece: str) -> dict[str, Any]:
+        return {"data": {"id": f"chatcmpl-{len(pieces)}", "choices": [{"index": 0, "delta": {"content": piece}}]}}
+
+    events: list[dict[str, Any]] = [*map(event, pieces), {"data": {"choices": [{"finish_reason": "stop"}]}}]
+    events += [{"comment": "ping"}] if keep_alive else []
+    return replace(chat(0, "S"), response={"status": 200, "headers": {}, "events": [*events, {"data": "[DONE]"}]})
+
+
+def test_a_stream_is_compared_by_its_text_not_by_where_it_was_cut() -> None:
+    sunny = streamed("It is", " sunny")
+    assert compared([sunny], [streamed("It", " is su", "nny", keep_alive=True)]).identical
+    [changed] = compared([sunny], [streamed("It is r", "ainy")]).changed_calls
+    assert changed.response == (FieldDiff("response.events[0].text", "'It is sunny'", "'It is rainy'"),)
 
 
 def test_an_id_in_the_result_of_a_tool_or_of_plain_http_is_content() -> None:
