@@ -11,7 +11,7 @@ from pytest_agenttape.errors import CassetteCorruptError, ConfigError, Recording
 from pytest_agenttape.model import JSON
 from pytest_agenttape.values._builtin import FORMS, FORMS_BY_NAME
 from pytest_agenttape.values._classes import CLASS_FAMILIES
-from pytest_agenttape.values._errors import error_from_stored, error_text, error_to_stored
+from pytest_agenttape.values._errors import error_from_stored, error_text, error_to_stored, rebuild_error
 from pytest_agenttape.values._forms import (
     ATOMS,
     MARKER,
@@ -47,7 +47,9 @@ def encode(value: object, where: str = "result") -> JSON:
     except Refused as refused:
         raise RecordingRefusedError(refused.message(where)) from refused.__cause__
     except RecursionError as error:
-        raise RecordingRefusedError(f"{where}: nests too deeply to be recorded") from error
+        raise RecordingRefusedError(f"{where}: nests too deeply to be recorded; register a codec") from error
+    except RuntimeError as error:  # a dict or set that another thread changed meanwhile
+        raise RecordingRefusedError(f"{where}: cannot be read while it changes ({error}); return a copy") from error
 
 
 def decode(stored: JSON) -> Any:  # Any: what was stored decides
@@ -306,7 +308,7 @@ def _decode_named(name: object, stored: Stored) -> object:
     if name in _codecs_by_name:
         return _codecs_by_name[name].decode(decode(stored["value"]))
     if name == EXCEPTION:
-        return error_from_stored(stored, decode)
+        return rebuild_error(stored, decode)
     if ":" not in name:
         raise CassetteCorruptError(
             f"recorded type {name!r:.80} is unknown; if it is a codec's, register the codec first"

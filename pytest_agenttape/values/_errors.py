@@ -58,7 +58,7 @@ def error_to_stored(
 
     Attributes and arguments that cannot be recorded are left out, or refused when *strict*.
     """
-    if isinstance(error, RecordedError):
+    if isinstance(error, RecordedError) and not strict:
         return dict(error.stored)
     cls = type(error)
     message = error_text(error)
@@ -144,14 +144,19 @@ def _is_dunder(name: str) -> bool:
 def error_from_stored(stored: Stored, part: DecodePart) -> BaseException:
     """Return the exception, of its own class when that one is loaded and its text comes out as recorded."""
     try:
-        cls = find_class(f"{stored.get('module', '')}:{stored.get('type', '')}")
-        if not issubclass(cls, Exception):
-            return RecordedError(stored)
-        error = _rebuild(cls, stored, part)
-        if str(error) != stored.get("message", ""):
-            return RecordedError(stored)
+        return rebuild_error(stored, part)
     except Exception:  # noqa: BLE001 - whatever keeps the class from being rebuilt, the stand-in answers
         return RecordedError(stored)
+
+
+def rebuild_error(stored: Stored, part: DecodePart) -> Exception:
+    """Return the exception, or fail in whatever way its class and parts bring about."""
+    cls = find_class(f"{stored.get('module', '')}:{stored.get('type', '')}")
+    if not issubclass(cls, Exception):
+        raise TypeError(f"{cls.__qualname__} is no exception that can be recorded")
+    error = _rebuild(cls, stored, part)
+    if str(error) != stored.get("message", ""):
+        raise ValueError(f"its text does not come out as recorded for {cls.__qualname__}")
     return error
 
 

@@ -186,4 +186,6 @@ def rebuild_validation_error(cls: Any, stored: Stored, part: DecodePart) -> Any:
         message = each.pop("msg")
         if each["type"] not in known:
             each["type"] = core["PydanticCustomError"](each["type"], message, each.get("ctx"))
-    return cls.from_exception_data(part(stored["title"]), findings)
+    error = cls.from_exception_data(part(stored["title"]), findings)
+    error.args = ()  # as it is when pydantic itself raises one
+    return error
