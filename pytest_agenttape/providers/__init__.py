@@ -1,0 +1,88 @@
+"""LLM views: what an HTTP exchange with a known provider means. Adding a provider is adding a module to `VIEWS`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pytest_agenttape.bodies import stored_json
+from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.providers import (
+    anthropic,
+    bedrock,
+    gemini,
+    openai_chat,
+    openai_embeddings,
+    openai_responses,
+)
+from pytest_agenttape.providers.shapes import Answer, Operation, RequestedTool, View, error_of, payloads
+
+__all__ = [
+    "VIEWS",
+    "Answer",
+    "Operation",
+    "RequestedTool",
+    "View",
+    "identify",
+    "is_llm_path",
+    "operation_of",
+    "read_answer",
+    "read_messages",
+]
+
+VIEWS: tuple[View, ...] = (
+    openai_chat.VIEW,
+    openai_responses.VIEW,
+    openai_embeddings.VIEW,
+    anthropic.VIEW,
+    gemini.VIEW,
+    bedrock.VIEW,
+)
+_SUFFIXES = tuple(suffix for view in VIEWS for suffix in view.suffixes)
+_BY_BOUNDARY = {boundary: view for view in VIEWS for boundary in view.operations}
+
+
+def is_llm_path(method: str, url: str) -> bool:
+    """Tell from the URL alone whether a request can be an LLM call."""
+    return method.upper() == "POST" and _without_query(url).endswith(_SUFFIXES)
+
+
+def identify(method: str, url: str, json: JSON) -> Operation | None:
+    """Return what an LLM request does; None when it is plain HTTP. *json* is its decoded body."""
+    if not isinstance(json, Mapping) or not is_llm_path(method, url):
+        return None
+    bare = _without_query(url)
+    found = (view.identify(bare, json) for view in VIEWS if bare.endswith(view.suffixes))
+    return next((operation for operation in found if operation is not None), None)
+
+
+def read_messages(operation: Operation, request: Mapping[str, JSON]) -> list[dict[str, JSON]]:
+    """Return the messages of a stored request as ``{"role", "content", "tool_calls"?, "tool_call_id"?}``."""
+    view, body = _BY_BOUNDARY.get(operation.boundary), stored_json(request)
+    return view.read_messages(body) if view and isinstance(body, Mapping) else []
+
+
+def read_answer(operation: Operation, response: Mapping[str, JSON]) -> Answer:
+    """Return what a stored response says; of an odd or truncated one, what is there."""
+    view = _BY_BOUNDARY.get(operation.boundary)
+    objects = payloads(response)
+    answer = view.read_answer(objects) if view else Answer()
+    return replace(answer, error=error_of(response, objects))
+
+
+def operation_of(interaction: Interaction) -> Operation | None:
+    """Return the operation that a recording was made of; None when it is no LLM call that this release knows."""
+    view = _BY_BOUNDARY.get(interaction.boundary or "")
+    if interaction.kind != "llm" or view is None or interaction.boundary is None:
+        return None
+    told = interaction.metadata
+    return Operation(
+        provider=str(told.get("provider") or view.provider),
+        operation=str(told.get("operation") or view.operations[interaction.boundary]),
+        boundary=interaction.boundary,
+        model=told["model"] if isinstance(told.get("model"), str) else None,
+    )
+
+
+def _without_query(url: str) -> str:
+    return url.partition("?")[0].rstrip("/")

@@ -1,0 +1,121 @@
+"""Anthropic messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pytest_agenttape.model import JSON
+from pytest_agenttape.providers.shapes import (
+    Answer,
+    Operation,
+    RequestedTool,
+    View,
+    arguments,
+    at,
+    joined_text,
+    mappings,
+    message,
+    number,
+    text,
+    text_or_none,
+    tool_message,
+    usage,
+)
+
+
+def identify(_url: str, body: Mapping[str, JSON]) -> Operation | None:
+    """Tell a messages request by its model and its list of messages."""
+    model = text_or_none(body.get("model"))
+    if model is None or not isinstance(at(body, "messages", 0, "role"), str):
+        return None
+    return Operation("anthropic", "chat", "anthropic.messages", model)
+
+
+def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
+    """Return the system prompt and the messages of a request; tool results are messages of their own."""
+    out = [message("system", body["system"])] if body.get("system") else []
+    for each in mappings(body.get("messages")):
+        out += _messages(each)
+    return out
+
+
+def _messages(each: Mapping[str, JSON]) -> list[dict[str, JSON]]:
+    content = each.get("content")
+    if not isinstance(content, list):
+        return [message(each.get("role"), content)]
+    blocks = mappings(content)
+    results = [block for block in blocks if block.get("type") == "tool_result"]
+    calls = [_requested(block) for block in blocks if block.get("type") == "tool_use"]
+    rest = [block for block in content if at(block, "type") not in ("tool_result", "tool_use")]
+    out = [tool_message(block.get("tool_use_id"), block.get("content")) for block in results]
+    return [*out, message(each.get("role"), rest, calls)] if rest or calls or not out else out
+
+
+def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
+    """Read a message, whole or from its events."""
+    starts = [each["message"] for each in objects if isinstance(each.get("message"), Mapping)]
+    if any(text(each.get("type")).startswith(("message_", "content_block_")) for each in objects):
+        return _read_stream(starts[0] if starts else {}, objects)
+    return read_message(objects[0]) if objects else Answer()
+
+
+def read_message(body: Mapping[str, JSON]) -> Answer:
+    """Read a whole message."""
+    content = body.get("content")
+    return Answer(
+        text=joined_text(content),
+        tool_calls=tuple(_requested(block) for block in mappings(content) if block.get("type") == "tool_use"),
+        usage=_usage(body.get("usage")),
+        model=text_or_none(body.get("model")),
+        finish_reason=text_or_none(body.get("stop_reason")),
+    )
+
+
+def _read_stream(start: Mapping[str, JSON], events: list[Mapping[str, JSON]]) -> Answer:
+    counts, reason = dict(start["usage"]) if isinstance(start.get("usage"), Mapping) else {}, start.get("stop_reason")
+    for event in events:
+        if isinstance(event.get("usage"), Mapping):
+            counts |= event["usage"]
+        reason = at(event, "delta", "stop_reason") or reason
+    return read_message({**start, "content": _blocks(events), "usage": counts, "stop_reason": reason})
+
+
+def _blocks(events: list[Mapping[str, JSON]]) -> list[dict[str, JSON]]:
+    """Assemble the content blocks from their fragments."""
+    blocks: dict[int, dict[str, JSON]] = {}
+    sent: dict[int, str] = {}
+    for event in events:
+        place = number(event.get("index")) or 0
+        if isinstance(event.get("content_block"), Mapping):
+            blocks[place] = dict(event["content_block"])
+        said, asked = text(at(event, "delta", "text")), text(at(event, "delta", "partial_json"))
+        if said:
+            block = blocks.setdefault(place, {"type": "text"})
+            block["text"] = text(block.get("text")) + said
+        if asked:
+            sent[place] = sent.get(place, "") + asked
+    for place, fragments in sent.items():
+        blocks.setdefault(place, {"type": "tool_use"})["input"] = fragments
+    return [blocks[place] for place in sorted(blocks)]
+
+
+def _requested(block: Mapping[str, JSON]) -> RequestedTool:
+    return RequestedTool(text_or_none(block.get("id")), text(block.get("name")), arguments(block.get("input")))
+
+
+def _usage(counts: JSON) -> dict[str, int] | None:
+    # Anthropic counts cached input apart; the conventions count it as input.
+    read, written = (number(at(counts, f"cache_{how}_input_tokens")) or 0 for how in ("read", "creation"))
+    fresh = number(at(counts, "input_tokens"))
+    consumed = None if fresh is None and not read and not written else (fresh or 0) + read + written
+    return usage(consumed, at(counts, "output_tokens"), cached=read)
+
+
+VIEW = View(
+    provider="anthropic",
+    operations={"anthropic.messages": "chat"},
+    suffixes=("/messages",),
+    identify=identify,
+    read_messages=read_messages,
+    read_answer=read_answer,
+)

@@ -1,0 +1,107 @@
+"""Google Gemini: generateContent, whole or streamed, as events or as one JSON array."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from pytest_agenttape.model import JSON
+from pytest_agenttape.providers.openai import host_of
+from pytest_agenttape.providers.shapes import (
+    Answer,
+    Operation,
+    RequestedTool,
+    View,
+    at,
+    mappings,
+    message,
+    number,
+    plain,
+    text,
+    text_or_none,
+    tool_message,
+    usage,
+)
+
+
+def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
+    """Tell a request by its contents; the model is named in the path."""
+    if not body.get("contents"):
+        return None
+    model = unquote(url.rpartition(":")[0].rpartition("/")[2])
+    provider = "gcp.vertex_ai" if host_of(url).endswith("aiplatform.googleapis.com") else "gcp.gemini"
+    return Operation(provider, "generate_content", "gemini.generate_content", model or None)
+
+
+def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
+    """Return the system instruction and the contents of a request."""
+    system = body.get("systemInstruction") or body.get("system_instruction")
+    contents = body.get("contents")
+    out = [message("system", _content(system))] if system else []
+    for each in contents if isinstance(contents, list) else [contents]:
+        out += _messages(each)
+    return out
+
+
+def _content(content: JSON) -> JSON:
+    return plain(content.get("parts")) if isinstance(content, Mapping) else plain(content)
+
+
+def _messages(content: JSON) -> list[dict[str, JSON]]:
+    if not isinstance(content, Mapping):
+        return [message("user", content)] if content else []
+    parts = mappings(content.get("parts"))
+    results = [part["functionResponse"] for part in parts if isinstance(part.get("functionResponse"), Mapping)]
+    calls = _calls(parts)
+    rest = [part for part in parts if "functionResponse" not in part and "functionCall" not in part]
+    role = "assistant" if content.get("role") == "model" else text(content.get("role")) or "user"
+    out = [tool_message(each.get("id"), each.get("response")) for each in results]
+    return [*out, message(role, rest, calls)] if rest or calls or not out else out
+
+
+def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
+    """Read the first candidate, its thoughts left out."""
+    candidates = [found for each in objects if (found := at(each, "candidates", 0))]
+    parts = [part for each in candidates for part in mappings(at(each, "content", "parts"))]
+    counts = [found for each in objects if (found := _usage(each.get("usageMetadata")))]
+    models = [found for each in objects if (found := text_or_none(each.get("modelVersion")))]
+    reasons = [found for each in candidates if (found := text_or_none(at(each, "finishReason")))]
+    blocked = [found for each in objects if (found := text_or_none(at(each, "promptFeedback", "blockReason")))]
+    return Answer(
+        text="".join(text(part.get("text")) for part in parts if not part.get("thought")),
+        tool_calls=_calls(parts),
+        usage=counts[-1] if counts else None,
+        model=models[-1] if models else None,
+        finish_reason=next(iter((*reversed(reasons), *blocked)), None),
+    )
+
+
+def _calls(parts: list[Mapping[str, JSON]]) -> tuple[RequestedTool, ...]:
+    calls = [part["functionCall"] for part in parts if isinstance(part.get("functionCall"), Mapping)]
+    return tuple(
+        RequestedTool(text_or_none(call.get("id")), text(call.get("name")), call.get("args")) for call in calls
+    )
+
+
+def _usage(counts: JSON) -> dict[str, int] | None:
+    # Thoughts and the results of built-in tools are counted apart, but are output and input.
+    thoughts = number(at(counts, "thoughtsTokenCount")) or 0
+    results = number(at(counts, "toolUsePromptTokenCount")) or 0
+    asked, said = number(at(counts, "promptTokenCount")), number(at(counts, "candidatesTokenCount"))
+    return usage(
+        asked if asked is None else asked + results,
+        said if said is None and not thoughts else (said or 0) + thoughts,
+        at(counts, "totalTokenCount"),
+        cached=at(counts, "cachedContentTokenCount"),
+        reasoning=thoughts,
+    )
+
+
+VIEW = View(
+    provider="gcp.gemini",
+    operations={"gemini.generate_content": "generate_content"},
+    suffixes=(":generateContent", ":streamGenerateContent"),
+    identify=identify,
+    read_messages=read_messages,
+    read_answer=read_answer,
+)

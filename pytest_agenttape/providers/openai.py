@@ -1,0 +1,53 @@
+"""What the OpenAI protocols share: who is asked under which host, and under which name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from pytest_agenttape.model import JSON
+from pytest_agenttape.providers.shapes import Operation, text_or_none
+
+# The many servers that speak this protocol; any other host is told as "openai".
+_HOSTS = (
+    ("openai.azure.com", "azure.ai.openai"),
+    ("cognitiveservices.azure.com", "azure.ai.openai"),
+    ("services.ai.azure.com", "azure.ai.inference"),
+    ("models.inference.ai.azure.com", "azure.ai.inference"),
+    ("openrouter.ai", "openrouter"),
+    ("groq.com", "groq"),
+    ("mistral.ai", "mistral_ai"),
+    ("deepseek.com", "deepseek"),
+    ("perplexity.ai", "perplexity"),
+    ("x.ai", "x_ai"),
+    ("cohere.com", "cohere"),
+    ("cohere.ai", "cohere"),
+    ("generativelanguage.googleapis.com", "gcp.gemini"),
+    ("aiplatform.googleapis.com", "gcp.vertex_ai"),
+    ("amazonaws.com", "aws.bedrock"),
+)
+_DEPLOYMENTS = "/openai/deployments/"
+
+
+def openai_operation(url: str, body: Mapping[str, JSON], operation: str, boundary: str) -> Operation | None:
+    """Return the operation when a model is named: in the body or, as Azure does, in the path."""
+    model = text_or_none(body.get("model")) or _deployment(url)
+    return Operation(_provider(url), operation, boundary, model) if model else None
+
+
+def _deployment(url: str) -> str | None:
+    _, found, rest = url.partition(_DEPLOYMENTS)
+    return unquote(rest.partition("/")[0]) or None if found else None
+
+
+def _provider(url: str) -> str:
+    if _DEPLOYMENTS in url:
+        return "azure.ai.openai"
+    host = host_of(url)
+    return next((name for known, name in _HOSTS if host == known or host.endswith("." + known)), "openai")
+
+
+def host_of(url: str) -> str:
+    """Return the lower-case host of *url* without its port."""
+    authority = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    return authority.partition(":")[0].lower()

@@ -1,0 +1,133 @@
+"""OpenAI chat completions, and the many servers that speak the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pytest_agenttape.model import JSON
+from pytest_agenttape.providers.openai import openai_operation
+from pytest_agenttape.providers.shapes import (
+    Answer,
+    Operation,
+    RequestedTool,
+    View,
+    arguments,
+    at,
+    joined_text,
+    mappings,
+    message,
+    number,
+    text,
+    text_or_none,
+    tool_message,
+    usage,
+)
+
+
+def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
+    """Tell a chat completion by its list of messages."""
+    if not isinstance(at(body, "messages", 0, "role"), str):
+        return None
+    return openai_operation(url, body, "chat", "openai.chat")
+
+
+def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
+    """Return the messages of a request, tool calls decoded."""
+    return [_message(each) for each in mappings(body.get("messages"))]
+
+
+def _message(each: Mapping[str, JSON]) -> dict[str, JSON]:
+    if each.get("role") == "tool":
+        return tool_message(each.get("tool_call_id"), each.get("content"))
+    return message(each.get("role"), each.get("content"), _assemble(_fragments(each)))
+
+
+def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
+    """Read the first choice of a completion, whole or in chunks."""
+    choices = [choice for each in objects for choice in mappings(each.get("choices")) if not choice.get("index")]
+    parts = [part for choice in choices for part in (choice.get("delta") or choice.get("message"),)]
+    said = [part for part in parts if isinstance(part, Mapping)]
+    counts = [count for each in objects if (count := _usage(each.get("usage")))]
+    models = [each["model"] for each in objects if text_or_none(each.get("model"))]
+    reasons = [choice["finish_reason"] for choice in choices if text_or_none(choice.get("finish_reason"))]
+    return Answer(
+        text="".join(joined_text(part.get("content")) for part in said),
+        tool_calls=_assemble(fragment for part in said for fragment in _fragments(part)),
+        usage=counts[-1] if counts else None,
+        model=models[-1] if models else None,
+        finish_reason=reasons[-1] if reasons else None,
+    )
+
+
+def _usage(counts: JSON) -> dict[str, int] | None:
+    return usage(
+        at(counts, "prompt_tokens"),
+        at(counts, "completion_tokens"),
+        at(counts, "total_tokens"),
+        cached=at(counts, "prompt_tokens_details", "cached_tokens"),
+        reasoning=at(counts, "completion_tokens_details", "reasoning_tokens"),
+    )
+
+
+@dataclass(slots=True)
+class _Fragment:
+    """A tool call, or a piece of one; pieces with one index are one call."""
+
+    index: int | None
+    id: str
+    name: str
+    arguments: JSON
+
+
+def _fragments(part: Mapping[str, JSON]) -> list[_Fragment]:
+    found = [_fragment(call) for call in mappings(part.get("tool_calls"))]
+    if isinstance(part.get("function_call"), Mapping):  # the way before there were tools
+        found.append(_Fragment(-1, "", text(part["function_call"].get("name")), part["function_call"].get("arguments")))
+    return found
+
+
+def _fragment(call: Mapping[str, JSON]) -> _Fragment:
+    body = call.get("function") or call.get("custom")
+    sent = at(body, "arguments")
+    return _Fragment(
+        index=number(call.get("index")),
+        id=text(call.get("id")),
+        name=text(at(body, "name")),
+        arguments=at(body, "input") if sent is None else sent,
+    )
+
+
+def _assemble(fragments: Iterable[_Fragment]) -> tuple[RequestedTool, ...]:
+    calls: list[_Fragment] = []
+    unfinished: dict[int | None, _Fragment] = {}
+    for piece in fragments:
+        call = unfinished.get(piece.index)
+        if call is None or _is_another(piece, call):
+            unfinished[piece.index] = piece
+            calls.append(piece)
+            continue
+        call.id, call.name = call.id or piece.id, call.name or piece.name
+        call.arguments = _extended(call.arguments, piece.arguments)
+    return tuple(RequestedTool(call.id or None, call.name, arguments(call.arguments)) for call in calls)
+
+
+def _is_another(piece: _Fragment, call: _Fragment) -> bool:
+    # Some servers send whole calls without an index, or all under index 0.
+    return bool(piece.id and call.id and piece.id != call.id) or (piece.index is None and bool(piece.name))
+
+
+def _extended(present: JSON, more: JSON) -> JSON:
+    if isinstance(more, str) and (present is None or isinstance(present, str)):
+        return (present or "") + more
+    return present if more is None else more
+
+
+VIEW = View(
+    provider="openai",
+    operations={"openai.chat": "chat"},
+    suffixes=("/chat/completions",),
+    identify=identify,
+    read_messages=read_messages,
+    read_answer=read_answer,
+)

@@ -1,0 +1,41 @@
+"""OpenAI embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pytest_agenttape.model import JSON
+from pytest_agenttape.providers.openai import openai_operation
+from pytest_agenttape.providers.shapes import Answer, Operation, View, at, message, text_or_none, usage
+
+
+def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
+    """Tell an embeddings request by its input."""
+    if not isinstance(body.get("input"), str | list):
+        return None
+    return openai_operation(url, body, "embeddings", "openai.embeddings")
+
+
+def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
+    """Return what is to be embedded as one message."""
+    return [message("user", body["input"])] if "input" in body else []
+
+
+def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
+    """Read the model and the usage; vectors are no text."""
+    body = objects[0] if objects else {}
+    counts = body.get("usage")
+    return Answer(
+        usage=usage(at(counts, "prompt_tokens"), at(counts, "completion_tokens"), at(counts, "total_tokens")),
+        model=text_or_none(body.get("model")),
+    )
+
+
+VIEW = View(
+    provider="openai",
+    operations={"openai.embeddings": "embeddings"},
+    suffixes=("/embeddings",),
+    identify=identify,
+    read_messages=read_messages,
+    read_answer=read_answer,
+)

@@ -1,0 +1,125 @@
+"""OpenAI responses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pytest_agenttape.model import JSON
+from pytest_agenttape.providers.openai import openai_operation
+from pytest_agenttape.providers.shapes import (
+    Answer,
+    Operation,
+    RequestedTool,
+    View,
+    arguments,
+    at,
+    joined_text,
+    mappings,
+    message,
+    number,
+    text,
+    text_or_none,
+    tool_message,
+    usage,
+)
+
+_ASKING = ("input", "prompt", "instructions", "previous_response_id", "conversation")
+_LAST_EVENTS = ("response.completed", "response.incomplete", "response.failed")
+_TOOL_ITEMS = ("function_call", "custom_tool_call")
+_RESULT_ITEMS = ("function_call_output", "custom_tool_call_output")
+
+
+def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
+    """Tell a response request by what it asks with."""
+    if not any(body.get(key) for key in _ASKING):
+        return None
+    return openai_operation(url, body, "chat", "openai.responses")
+
+
+def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
+    """Return the instructions and the input items of a request."""
+    asked = body.get("input")
+    out = [message("system", body["instructions"])] if body.get("instructions") else []
+    if isinstance(asked, str):
+        return [*out, message("user", asked)]
+    return out + [_message(item) for item in mappings(asked)]
+
+
+def _message(item: Mapping[str, JSON]) -> dict[str, JSON]:
+    kind = item.get("type")
+    if kind in _TOOL_ITEMS:
+        return message("assistant", None, [_requested(item)])
+    if kind in _RESULT_ITEMS:
+        return tool_message(item.get("call_id"), item.get("output"))
+    if "role" in item:
+        return message(item["role"], item.get("content"))
+    return message(kind, dict(item))
+
+
+def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
+    """Read a response, whole, or from the last event that carries it, or from what arrived of it."""
+    responses = [each["response"] for each in objects if _has_response(each)]
+    finished = [each["response"] for each in objects if each.get("type") in _LAST_EVENTS and _has_response(each)]
+    if finished:
+        # Some servers that speak this protocol leave the output out of the last event.
+        return _read({**finished[-1], "output": finished[-1].get("output") or _items(objects)})
+    if any(text(each.get("type")).startswith("response.") for each in objects):
+        return _read({**(responses[-1] if responses else {}), "output": _items(objects)})
+    return _read(objects[0]) if objects else Answer()
+
+
+def _has_response(event: Mapping[str, JSON]) -> bool:
+    return isinstance(event.get("response"), Mapping)
+
+
+def _read(response: Mapping[str, JSON]) -> Answer:
+    items = mappings(response.get("output"))
+    counts = response.get("usage")
+    return Answer(
+        text="".join(joined_text(item.get("content")) for item in items if item.get("type") == "message"),
+        tool_calls=tuple(_requested(item) for item in items if item.get("type") in _TOOL_ITEMS),
+        usage=usage(
+            at(counts, "input_tokens"),
+            at(counts, "output_tokens"),
+            at(counts, "total_tokens"),
+            cached=at(counts, "input_tokens_details", "cached_tokens"),
+            reasoning=at(counts, "output_tokens_details", "reasoning_tokens"),
+        ),
+        model=text_or_none(response.get("model")),
+        finish_reason=text_or_none(at(response, "incomplete_details", "reason"))
+        or text_or_none(response.get("status")),
+    )
+
+
+def _requested(item: Mapping[str, JSON]) -> RequestedTool:
+    sent = item.get("arguments", item.get("input"))
+    return RequestedTool(text_or_none(item.get("call_id")), text(item.get("name")), arguments(sent))
+
+
+def _items(events: list[Mapping[str, JSON]]) -> list[JSON]:
+    """Assemble the output items of a stream that was cut before its last event."""
+    items: dict[int, dict[str, JSON]] = {}
+    for event in events:
+        kind, place = event.get("type"), number(event.get("output_index")) or 0
+        if kind in ("response.output_item.added", "response.output_item.done") and isinstance(
+            at(event, "item"), Mapping
+        ):
+            items[place] = dict(event["item"])
+        elif kind == "response.output_text.delta":
+            item = items.setdefault(place, {})
+            item["type"] = "message"
+            item["content"] = joined_text(item.get("content")) + text(event.get("delta"))
+        elif kind == "response.function_call_arguments.delta":
+            item = items.setdefault(place, {"type": "function_call"})
+            item["arguments"] = text(item.get("arguments")) + text(event.get("delta"))
+    return [items[place] for place in sorted(items)]
+
+
+VIEW = View(
+    provider="openai",
+    operations={"openai.responses": "chat"},
+    suffixes=("/responses",),
+    identify=identify,
+    read_messages=read_messages,
+    read_answer=read_answer,
+)

@@ -1,0 +1,199 @@
+"""What every provider view speaks: its shapes, and tolerant ways into a body of unknown form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pytest_agenttape.bodies import read_event, stored_json
+from pytest_agenttape.model import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What an LLM request does, in the words of the OpenTelemetry GenAI conventions.
+
+    Attributes:
+        provider: Who is asked, such as ``openai`` or ``gcp.gemini``.
+        operation: ``chat``, ``embeddings`` or ``generate_content``.
+        boundary: The protocol that is spoken, such as ``openai.chat``; it decides how bodies are read.
+        model: The model that is asked for.
+    """
+
+    provider: str
+    operation: str
+    boundary: str
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedTool:
+    """One tool call that a model asked for; `arguments` stay text when they are no JSON."""
+
+    id: str | None
+    name: str
+    arguments: JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model answered; of an odd or truncated body, what could be read."""
+
+    text: str = ""
+    tool_calls: tuple[RequestedTool, ...] = ()
+    usage: dict[str, int] | None = None
+    model: str | None = None
+    finish_reason: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One protocol: the URLs it lives under, and how its bodies are read.
+
+    Attributes:
+        provider: The provider when nothing in the URL tells another.
+        operations: Each boundary with its operation.
+        suffixes: Ends of the URL paths that can be this protocol.
+        identify: Tell the operation from the URL without its query, and the decoded body; None when it is another's.
+        read_messages: Normalise the messages of a request body.
+        read_answer: Read the JSON objects of a response, one or a stream of them.
+    """
+
+    provider: str
+    operations: Mapping[str, str]
+    suffixes: tuple[str, ...]
+    identify: Callable[[str, Mapping[str, JSON]], Operation | None]
+    read_messages: Callable[[Mapping[str, JSON]], list[dict[str, JSON]]]
+    read_answer: Callable[[list[Mapping[str, JSON]]], Answer]
+
+
+def payloads(response: Mapping[str, JSON]) -> list[Mapping[str, JSON]]:
+    """Return the JSON objects of a stored response: of each event, of each element, or the one body."""
+    if isinstance(response.get("events"), list):
+        return mappings([read_event(entry)[1] for entry in response["events"]])
+    body = stored_json(response)
+    if body is None and isinstance(response.get("text"), str):
+        return mappings([stored_json({"text": line}) for line in response["text"].splitlines()])
+    return mappings(body if isinstance(body, list) else [body])
+
+
+def error_of(response: Mapping[str, JSON], objects: Iterable[Mapping[str, JSON]]) -> str | None:
+    """Return the message of the error that a response carries, wherever its provider puts it."""
+    status = response.get("status")
+    is_failed = isinstance(status, int) and status >= 400
+    for each in objects:
+        found = each.get("error") or at(each, "response", "error")
+        if not found and (is_failed or each.get("type") == "error"):
+            found = each.get("message") or each.get("Message") or each.get("detail")
+        if found:
+            return _error_text(found)
+    if not is_failed:
+        return None
+    return text(response.get("text")).strip() or f"HTTP status {status}"
+
+
+def _error_text(found: JSON) -> str:
+    for key in ("message", "type", "code", "status"):
+        if isinstance(at(found, key), str) and found[key]:
+            return str(found[key])
+    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
+
+
+def at(value: JSON, *path: str | int) -> JSON:
+    """Return what lies under *path*, or None where the way ends."""
+    for step in path:
+        if isinstance(step, int):
+            if not isinstance(value, list) or len(value) <= step:
+                return None
+            value = value[step]
+        elif isinstance(value, Mapping):
+            value = value.get(step)
+        else:
+            return None
+    return value
+
+
+def mappings(value: JSON) -> list[Mapping[str, JSON]]:
+    """Return the objects of a list; nothing of anything else."""
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+
+
+def text(value: JSON) -> str:
+    """Return *value* when it is text, else nothing."""
+    return value if isinstance(value, str) else ""
+
+
+def text_or_none(value: JSON) -> str | None:
+    """Return *value* when it is text with something in it."""
+    return value if isinstance(value, str) and value else None
+
+
+def number(value: JSON) -> int | None:
+    """Return *value* when it is a whole number."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def arguments(value: JSON) -> JSON:
+    """Decode the arguments of a tool call when they are JSON text."""
+    if not isinstance(value, str):
+        return value
+    decoded = stored_json({"text": value})
+    return value if decoded is None and value.strip() != "null" else decoded
+
+
+def usage(
+    consumed: JSON, produced: JSON, total: JSON = None, *, cached: JSON = None, reasoning: JSON = None
+) -> dict[str, int] | None:
+    """Return token counts under their common names; None when there are none."""
+    first, second = number(consumed), number(produced)
+    if first is None and second is None:
+        return None
+    first, second, whole = first or 0, second or 0, number(total)
+    counts = {
+        "input_tokens": first,
+        "output_tokens": second,
+        "total_tokens": first + second if whole is None else whole,
+    }
+    extra = {"cached_tokens": number(cached), "reasoning_tokens": number(reasoning)}
+    return counts | {name: count for name, count in extra.items() if count}
+
+
+def message(role: JSON, content: JSON, calls: Iterable[RequestedTool] = ()) -> dict[str, JSON]:
+    """Return a normalised message: text parts are joined, tool calls stand beside them."""
+    out: dict[str, JSON] = {"role": text(role) or "unknown", "content": plain(content)}
+    listed = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls]
+    return out | {"tool_calls": listed} if listed else out
+
+
+def tool_message(call_id: JSON, content: JSON) -> dict[str, JSON]:
+    """Return a normalised message that hands a tool's result to the model."""
+    out = message("tool", content)
+    return out | {"tool_call_id": call_id} if isinstance(call_id, str) else out
+
+
+def plain(content: JSON) -> JSON:
+    """Return the text of *content* when it is nothing but text, else *content* itself."""
+    if content is None:
+        return ""
+    if not isinstance(content, list):
+        return content
+    parts = list(_texts(content))
+    return "\n".join(parts) if len(parts) == len(content) else content
+
+
+def _texts(parts: list[JSON]) -> Iterator[str]:
+    for part in parts:
+        if isinstance(part, str):
+            yield part
+        elif isinstance(at(part, "text"), str) and part.get("type", "text") in _TEXT_TYPES:
+            yield part["text"]
+
+
+def joined_text(content: JSON) -> str:
+    """Return all text in *content*, a string or a list of parts."""
+    return "".join(_texts(content)) if isinstance(content, list) else text(content)
+
+
+_TEXT_TYPES = ("text", "input_text", "output_text")
