@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ PENDING_DAYS = 14
 _Where: TypeAlias = tuple[()] | tuple["_Where", str]  # a path, innermost part first to reach
 Scan: TypeAlias = Callable[
     [bytes], Sequence[object]
-]  # gives a description, never a value, of each secret that it finds
+]  # describes, without the value, each secret that it finds; may have a `line`
 
 
 def read(path: Path) -> tuple[Cassette, tuple[int, ...]]:
@@ -183,10 +184,11 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class _Encoded:
-    """What a save is about to write: the root in file form, its text, the files of its large bodies."""
+    """What a save is about to write, with the line on which each interaction starts."""
 
     root: dict[str, JSON]
     content: bytes
+    lines: Sequence[int]
     assets: Mapping[str, bytes]
 
 
@@ -264,7 +266,8 @@ def _encode(cassette: Cassette, path: Path, format: str | None, threshold: int |
     root, moved = (whole, {}) if threshold is None else assets.move_out(whole, threshold)
     try:
         content = serializer.dump(root, form).encode("utf-8")
-        back = serializer.load(content, format=form, path=path).root
+        document = serializer.load(content, format=form, path=path)
+        back = document.root
         listed = [assets.move_in(each, moved.__getitem__) for each in back["interactions"]]
         again = Cassette.from_dict({**back, "interactions": listed}).to_dict()
     except CassetteCorruptError as error:
@@ -274,7 +277,7 @@ def _encode(cassette: Cassette, path: Path, format: str | None, threshold: int |
     different = _first_difference(whole, again)
     if different:
         raise RecordingRefusedError(f"the recording for {path} does not read back as it was: {different}")
-    return _Encoded(root, content, moved)
+    return _Encoded(root, content, document.lines, moved)
 
 
 def _first_difference(wrote: JSON, got: JSON) -> str | None:
@@ -319,11 +322,21 @@ def _refuse_secrets(encoded: _Encoded, path: Path, scan: Scan | None) -> None:
     for name, content in ((path.name, encoded.content), *encoded.assets.items()):
         findings = scan(content)
         if findings:
-            listed = "".join(f"\n  {each}" for each in findings)
+            lines = encoded.lines if content is encoded.content else ()
+            listed = "".join(f"\n  {_located(each, encoded.root, lines)}" for each in findings)
             raise RecordingRefusedError(
                 f"the recording for {path} still holds what looks like a secret, in {name}:{listed}\n"
                 "  name its field in [redact] denylist, or its pattern in [redact] regexes"
             )
+
+
+def _located(finding: object, root: dict[str, JSON], lines: Sequence[int]) -> str:
+    """Return *finding* with the interaction that its line is in: the file with that line is never written."""
+    position = bisect_right(lines, getattr(finding, "line", 0)) - 1
+    if position < 0:
+        return str(finding)
+    found = root["interactions"][position]
+    return f"interaction #{found['index']} ({found.get('boundary') or found['kind']}), {finding}"
 
 
 def _old(path: Path) -> _Old | None:

@@ -11,7 +11,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -332,6 +332,25 @@ def test_a_secret_in_the_bytes_refuses_the_save(tmp_path: Path) -> None:
         store.save(cassette("s3cr3t"), path, scan=find_secret)
     assert "s3cr3t" not in str(caught.value)
     assert snapshot(tmp_path) == before
+
+
+@dataclass
+class Finding:
+    line: int
+
+    def __str__(self) -> str:
+        return f"line {self.line}: an API key"
+
+
+def test_a_secret_is_placed_in_its_interaction(tmp_path: Path) -> None:
+    def scan(content: bytes) -> list[Finding]:
+        lines = content.decode().splitlines()
+        return [Finding(i) for i, line in enumerate(lines, 1) if "s3cr3t" in line]
+
+    with pytest.raises(RecordingRefusedError, match=r"\n  interaction #1 \(t\), line \d+: an API key\n"):
+        store.save(cassette("a", {"b": {"c": "s3cr3t"}}, "d"), tmp_path / "a.yaml", scan=scan)
+    with pytest.raises(RecordingRefusedError, match=r"\n  line 6: an API key\n"):
+        store.save(cassette(1, env={"KEY": "s3cr3t"}), tmp_path / "a.yaml", scan=scan)
 
 
 def test_a_secret_in_an_asset_refuses_the_save(tmp_path: Path) -> None:
@@ -807,3 +826,21 @@ def test_a_temporary_name_of_long_characters_fits(tmp_path: Path) -> None:
     path = tmp_path / ("東" * 66 + ".derived.yaml")
     store.save(cassette(1), path)
     assert names(tmp_path) == [path.name]
+
+
+def test_a_failed_save_leaves_an_asset_that_it_repaired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.yaml"
+    store.save(exchange(text=BIG), path)
+    (asset,) = (tmp_path / "a.assets").iterdir()
+    asset.write_text("altered")
+    rename = os.replace
+
+    def refuse_the_cassette(source: Path, target: Path) -> None:
+        if target == path:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse_the_cassette)
+    with pytest.raises(RecordingRefusedError):
+        store.save(exchange(text=BIG), path)
+    assert store.read(path)[0] == exchange(text=BIG)
