@@ -648,7 +648,9 @@ class _Sleeps:
         known = self._moving.keys()
         for module in [sys.modules.get(name) for name in new]:
             names = getattr(module, "__dict__", None)
-            if type(names) is not dict or known.isdisjoint(map(id, tuple(names.values()))):
+            if type(names) is not dict or names is globals():
+                continue
+            if known.isdisjoint(map(id, tuple(names.values()))):
                 continue
             for name, value in tuple(names.items()):
                 if id(value) in known:

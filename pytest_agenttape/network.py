@@ -1,0 +1,362 @@
+"""The network guard: while it is armed, whoever owns the calling code is asked before a connection leaves the machine.
+
+One audit hook per process, which Python never removes again; it costs one look at a flag while nothing is armed. It
+covers everything that goes through Python's `socket`. Subprocesses, libraries that open sockets in C (grpc, uvloop,
+libpq, libcurl, c-ares; asyncio's proactor on Windows, once it has an address) and connections that were open before
+are out of its reach.
+"""
+
+from __future__ import annotations
+
+import _socket
+import functools
+import ipaddress
+import re
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pytest_agenttape.errors import ConfigError, NetworkBlockedError
+
+Decide: TypeAlias = Callable[[str, int | None], None]
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
+# Families that never leave the machine; whatever else is no IP family (VSOCK, Bluetooth) does.
+_LOCAL_FAMILIES = frozenset(
+    getattr(socket, name) for name in ("AF_UNIX", "AF_NETLINK", "AF_ALG", "AF_SYSTEM") if hasattr(socket, name)
+)
+_IP_FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6})
+_SERVICES = {"http": 80, "https": 443}
+# The one a reader knows stands first: requests, not the urllib3 below it.
+_LIBRARIES = (
+    "requests", "httpx2", "httpx", "aiohttp", "botocore", "websockets", "grpc", "redis", "valkey", "psycopg",
+    "psycopg2", "asyncpg", "pymysql", "aiomysql", "pymongo", "elastic_transport", "opensearchpy", "kafka", "pika", "paramiko",
+    "googleapiclient", "google", "tornado", "urllib3", "httpcore2", "httpcore", "httplib2", "smtplib", "imaplib",
+    "poplib", "ftplib", "xmlrpc", "urllib", "http",
+)  # fmt: skip
+_REPLAYED = frozenset({"requests", "httpx2", "httpx", "httpcore2", "httpcore"})
+
+# Module globals that change, because an audit hook and the socket module are the process's.
+_decide: Decide | None = None
+_armed = 0
+_lock = threading.Lock()
+_swaps: list[_Swap] = []
+_names: dict[tuple[str, int | None], str] = {}  # the allowed name that an address was looked up for
+
+
+def install(decide: Decide) -> None:
+    """Let *decide* judge connections; it is asked only for targets beyond this machine, and raises to stop one."""
+    global _decide
+    with _lock:
+        first, _decide = _decide is None, decide
+        if first:
+            sys.addaudithook(_hook)
+
+
+def arm() -> None:
+    """Begin to guard; each call needs its `disarm`."""
+    global _armed
+    with _lock:
+        if _armed == 0:
+            _swap_in()
+        _armed += 1
+
+
+def disarm() -> None:
+    """End what one `arm` began."""
+    global _armed
+    with _lock:
+        _armed = max(0, _armed - 1)
+        if _armed == 0:
+            _swap_out()
+            _names.clear()
+
+
+@functools.lru_cache(maxsize=256)
+def is_local(host: str) -> bool:
+    """Tell whether connecting to *host* stays on this machine: loopback, or the unspecified address."""
+    name = _plain(host)
+    if name in ("", *_LOCAL_NAMES) or name.endswith(".localhost"):
+        return True
+    address = _address(name)
+    if address is None:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_unspecified)
+
+
+# Rules ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HostRule:
+    """One entry of `allow_hosts`: a name, ``*.`` and a name, an address or a network; perhaps with a port."""
+
+    name: str = ""
+    network: Network | None = None
+    port: int | None = None
+
+    def allows(self, host: str, port: int | None) -> bool:
+        """Tell whether a connection to *host* is meant; a look-up of its name asks without a port."""
+        if self.port is not None and port is not None and port != self.port:
+            return False
+        if self.network is not None:
+            address = _address(_plain(host))
+            return address is not None and address in self.network
+        name = _plain(host)
+        if self.name.startswith("*"):
+            return name.endswith(self.name[1:])
+        return name == self.name
+
+
+def host_rules(entries: Iterable[str] | str) -> tuple[HostRule, ...]:
+    """Return the rules that *entries* of `allow_hosts` stand for.
+
+    Raises:
+        ConfigError: An entry names no host.
+    """
+    return tuple(_rule(entry) for entry in ([entries] if isinstance(entries, str) else entries))
+
+
+def is_allowed(host: str, port: int | None, rules: Iterable[HostRule]) -> bool:
+    """Tell whether one of *rules* allows a connection to *host*."""
+    return any(rule.allows(host, port) for rule in rules)
+
+
+_HOST_AND_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*):(?P<port>\d{1,5})")
+_HOST_NAME = re.compile(r"\*|(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
+
+
+def _rule(entry: object) -> HostRule:
+    text = entry.strip() if isinstance(entry, str) else ""
+    found = _HOST_AND_PORT.fullmatch(text)
+    port = int(found["port"]) if found else None
+    if port is not None and not 0 < port < 65536:
+        raise ConfigError(f"allow_hosts: {entry!r} has no valid port")
+    name = _plain(found["host"] if found else text)
+    if "/" in name or _address(name) is not None:
+        try:
+            return HostRule(network=ipaddress.ip_network(_address(name) or name), port=port)
+        except ValueError:
+            raise _bad_entry(entry) from None
+    if not _HOST_NAME.fullmatch(name) or ".." in name:
+        raise _bad_entry(entry)
+    return HostRule(name=name, port=port)
+
+
+def _bad_entry(entry: object) -> ConfigError:
+    return ConfigError(
+        f"allow_hosts: {entry!r} names no host. Valid: a name (api.example.com), *.example.com, an address, "
+        "a network (10.0.0.0/8), each also with a port (api.example.com:443); no scheme and no path"
+    )
+
+
+def _plain(host: str) -> str:
+    """Return *host* in the one form that is compared: lower case, ASCII, no brackets, no final dot."""
+    name = host.strip().removeprefix("[").removesuffix("]").removesuffix(".").lower()
+    if name.isascii():
+        return name
+    try:
+        return name.encode("idna").decode("ascii")
+    except UnicodeError:
+        return name
+
+
+def _address(name: str) -> Address | None:
+    """Return the address that *name* spells, also in the old forms such as 127.1 and 0x7f000001."""
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        pass
+    if not re.fullmatch(r"[0-9a-fx.]*[0-9][0-9a-fx.]*", name):
+        return None
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(name))
+    except (OSError, ValueError):
+        return None
+
+
+# The error --------------------------------------------------------------------------------------------------------
+
+
+def blocked(host: str, port: int | None, test: str, *, library: str | None = None) -> NetworkBlockedError:
+    """Return the error for a connection that *test* must not make; the library is looked for in the calling stack."""
+    library = library or calling_library()
+    target = f"[{host}]" if ":" in host else host
+    lines = [
+        f"connection to {target}{f':{port}' if port else ''} blocked: in replay nothing leaves the machine",
+        f"    in        {test}",
+    ]
+    if library is not None:
+        note = "" if library in _REPLAYED else ", whose calls are not replayed: wrap the caller in @tool to record it"
+        lines.append(f"    by        {library}{note}")
+    lines.append(f'    allow it  allow_hosts=["{host}"] on the marker or in the configuration')
+    return NetworkBlockedError("\n".join(lines), host=host, port=port)
+
+
+def calling_library() -> str | None:
+    """Return the best known library among the callers, None when there is none."""
+    found: set[str] = set()
+    frame = sys._getframe(1)
+    while frame is not None:
+        found.add(str(frame.f_globals.get("__name__", "")).partition(".")[0])
+        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
+    return next((name for name in _LIBRARIES if name in found), None)
+
+
+# The hook ---------------------------------------------------------------------------------------------------------
+
+
+def _hook(event: str, args: tuple[Any, ...]) -> None:  # what an audit event carries is its own
+    if not _armed:
+        return
+    check = _CHECKS.get(event)
+    if check is not None:
+        check(*args)
+
+
+def _check_target(sock: Any, address: Any = None) -> None:  # a socket, or the C base of one
+    """Judge a socket that is about to connect or to send."""
+    family = sock.family
+    if address is None or family in _LOCAL_FAMILIES:
+        return
+    if family not in _IP_FAMILIES:
+        _ask(f"{address!r} (socket family {family})", None)
+    elif isinstance(address, tuple) and len(address) >= 2:  # anything else makes the socket raise TypeError
+        _ask(_text(address[0]), _port(address[1]))
+
+
+def _check_lookup(host: Any, port: Any = None, *_: object) -> None:  # str, bytes or None; int, str or None
+    """Judge a name that is about to be looked up."""
+    if host is not None:
+        _ask(_text(host), _port(port))
+
+
+def _check_reverse_lookup(address: Any) -> None:  # a socket address
+    if isinstance(address, tuple) and address:
+        _ask(_text(address[0]), None)
+
+
+def _ask(host: str, port: int | None) -> None:
+    name = _names.get((host, port)) or _names.get((host, None)) or host
+    if is_local(name) or _plain(name) == _own_name():
+        return
+    if _decide is not None:
+        _decide(name, port)
+
+
+def _own_name() -> str:
+    return _plain(socket.gethostname())
+
+
+def _text(host: object) -> str:
+    return host.decode("utf-8", "backslashreplace") if isinstance(host, bytes | bytearray) else str(host)
+
+
+def _port(value: object) -> int | None:
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    if isinstance(value, str):
+        return int(value) if value.isdecimal() else _SERVICES.get(value)
+    return value if isinstance(value, int) and value > 0 else None
+
+
+_CHECKS: dict[str, Callable[..., None]] = {
+    "socket.connect": _check_target,
+    "socket.sendto": _check_target,
+    "socket.sendmsg": _check_target,
+    "socket.getaddrinfo": _check_lookup,
+    "socket.gethostbyname": _check_lookup,
+    "socket.gethostbyaddr": _check_lookup,
+    "socket.getnameinfo": _check_reverse_lookup,
+}
+
+
+# Where the hook alone is not enough -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Swap:
+    owner: Any  # a class or a module
+    name: str
+    original: Any
+    replacement: Any
+    was_own: bool
+
+    def undo(self) -> None:
+        if vars(self.owner).get(self.name) is not self.replacement:
+            return  # somebody has put their own on top, and calls ours, which calls the original
+        if self.was_own:
+            setattr(self.owner, self.name, self.original)
+        else:
+            delattr(self.owner, self.name)
+
+
+# The methods that take a target, as their last argument, and with how many arguments they have one.
+_SENDING = {"connect": 1, "connect_ex": 1, "sendto": 2, "sendmsg": 4}
+
+
+def _swap_in() -> None:
+    for name, count in _SENDING.items():
+        if hasattr(socket.socket, name):  # no sendmsg on Windows
+            _swap(socket.socket, name, functools.partial(_asking_first, count))
+    _swap(_socket, "getaddrinfo", _remembering)
+    loops: Any = sys.modules.get("asyncio.base_events")
+    if loops is not None:
+        _swap(loops.BaseEventLoop, "getaddrinfo", _asking_in_the_task)
+
+
+def _swap_out() -> None:
+    while _swaps:
+        _swaps.pop().undo()
+
+
+def _swap(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
+    original = getattr(owner, name)
+    swap = _Swap(owner, name, original, wrap(original), name in vars(owner))
+    setattr(owner, name, swap.replacement)
+    _swaps.append(swap)
+
+
+def _asking_first(count: int, original: Any) -> Any:
+    """Ask before the C function does: it looks a host name up before it raises its audit event."""
+
+    @functools.wraps(original)
+    def guarded(self: socket.socket, *args: Any) -> Any:
+        if _armed and len(args) >= count:
+            _check_target(self, args[-1])
+        return original(self, *args)
+
+    return guarded
+
+
+def _remembering(original: Any) -> Any:
+    """Remember which name an address stands for, as the connection that follows shows the address alone."""
+
+    @functools.wraps(original)
+    def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        answers = original(host, *args, **kwargs)
+        name = "" if host is None else _text(host)
+        if _armed and not is_local(name):  # a name such as x.localhost must not vouch for a foreign address
+            for *_, address in answers:
+                _names[address[0], _port(address[1])] = _names[address[0], None] = name
+        return answers
+
+    return getaddrinfo
+
+
+def _asking_in_the_task(original: Any) -> Any:
+    """Ask in the task that wants a name: in the executor's thread neither it nor its library is on the stack."""
+
+    @functools.wraps(original)
+    async def getaddrinfo(self: Any, host: Any, port: Any, **kwargs: Any) -> Any:
+        if _armed:
+            _check_lookup(host, port)
+        return await original(self, host, port, **kwargs)
+
+    return getaddrinfo
