@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum, Flag
 from functools import cached_property
 from types import MemberDescriptorType
@@ -100,14 +100,26 @@ def instance_state(value: object) -> dict[str, object]:
     cls = type(value)
     state: dict[str, object] = {}
     for base in reversed(cls.__mro__):
-        for name, slot in vars(base).items():
-            if isinstance(slot, MemberDescriptorType):
-                try:
-                    state[name] = slot.__get__(value, cls)
-                except AttributeError:
-                    continue
+        if "__slots__" in vars(base):
+            state.update(_slot_state(value, base))
     if has_mark(cls, "__dict__"):
-        state.update(object.__getattribute__(value, "__dict__"))
+        state.update(dict_state(value))
+    return state
+
+
+def _slot_state(value: object, base: type) -> Iterator[tuple[str, object]]:
+    for name, slot in vars(base).items():
+        if isinstance(slot, MemberDescriptorType):
+            try:
+                yield name, slot.__get__(value, base)
+            except AttributeError:
+                continue
+
+
+def dict_state(value: object) -> dict[str, object]:
+    """Return the instance's ``__dict__`` without what the object computes again."""
+    cls = type(value)
+    state: dict[str, object] = object.__getattribute__(value, "__dict__")
     return {name: each for name, each in state.items() if not _is_derived(cls, name)}
 
 

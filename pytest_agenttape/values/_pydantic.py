@@ -16,14 +16,12 @@ from pytest_agenttape.values._classes import (
     CLASS_FAMILIES,
     REQUIRED,
     complete,
+    dict_state,
     encode_state,
-    instance_state,
     rebuild,
 )
 from pytest_agenttape.values._forms import MARKER, DecodePart, EncodePart, Family, Stored, cannot_record
-from pytest_agenttape.values._lookup import class_name, find_class, is_findable, loaded_class
-
-_INTERNAL = ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+from pytest_agenttape.values._lookup import class_name, find_class, is_findable, loaded_class, static_attribute
 
 
 def is_model(cls: type) -> bool:
@@ -34,7 +32,7 @@ def is_model(cls: type) -> bool:
 
 def _encode_model(value: Any, part: EncodePart) -> Stored:  # Any: pydantic is optional, its types are not importable
     cls = type(value)
-    state = {name: each for name, each in instance_state(value).items() if name not in _INTERNAL}
+    state = dict_state(value)
     out: Stored = {**_model_name(cls), "fields": encode_state(state, part)}
     given = value.__pydantic_fields_set__
     if given != state.keys():
@@ -61,11 +59,19 @@ def _decode_model(cls: Any, stored: Stored, part: DecodePart) -> object:  # Any:
     extra = {name: part(each) for name, each in stored.get("extra", {}).items()}
     private = {name: part(each) for name, each in stored.get("private", {}).items()}
     value = rebuild(cls, state)
-    set_raw = object.__setattr__  # what model_construct does, past the model's own __setattr__
-    set_raw(value, "__pydantic_fields_set__", set(stored["fields_set"] if "fields_set" in stored else stored["fields"]))
-    set_raw(value, "__pydantic_extra__", extra if cls.model_config.get("extra") == "allow" else None)
-    set_raw(value, "__pydantic_private__", private if cls.__private_attributes__ else None)
+    _set_slot(
+        value, "__pydantic_fields_set__", set(stored["fields_set"] if "fields_set" in stored else stored["fields"])
+    )
+    _set_slot(value, "__pydantic_extra__", extra if cls.model_config.get("extra") == "allow" else None)
+    _set_slot(value, "__pydantic_private__", private if cls.__private_attributes__ else None)
     return value
+
+
+def _set_slot(value: object, name: str, content: object) -> None:
+    # A root model replaces some slots by class attributes; setting those would land in its __dict__.
+    slot = static_attribute(type(value), name)
+    if isinstance(slot, types.MemberDescriptorType):
+        slot.__set__(value, content)
 
 
 # --- generic models: Page[Item] is a class of its own, made from a class and type arguments
