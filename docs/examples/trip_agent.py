@@ -50,7 +50,12 @@ async def find_hotels(city: str) -> dict[str, Any]:
 HANDS: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {"find_trains": find_trains, "find_hotels": find_hotels}
 
 
-async def plan(request: str, show: Callable[[str], None] = print) -> str:
+def show_at_once(piece: str) -> None:
+    """Print a piece of text as it comes."""
+    print(piece, end="", flush=True)
+
+
+async def plan(request: str, show: Callable[[str], None] = show_at_once) -> str:
     """Answer *request*; *show* gets each piece of text as soon as the model writes it."""
     async with AsyncAnthropic() as client:
         messages: list[Any] = [{"role": "user", "content": request}]

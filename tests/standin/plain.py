@@ -145,6 +145,10 @@ async def _hang_up(request: web.Request) -> web.StreamResponse:
     return await deliver(request, Payload((b"",)), Delivery(close_after=0))
 
 
+async def _not_found(request: web.Request) -> web.StreamResponse:
+    return await _answer(request, {"error": f"nothing at {request.path}"}, status=404)
+
+
 async def _answer(request: web.Request, value: JSON, status: int = 200) -> web.StreamResponse:
     return await deliver(request, Payload((compact(value),), "application/json", status), Delivery())
 
@@ -162,4 +166,5 @@ _ROUTES: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
     "/slow": _slow,
     "/truncated": _truncated,
     "/hang-up": _hang_up,
+    "/{anything:.*}": _not_found,
 }
