@@ -319,7 +319,7 @@ def _tee(body: Generator[Any, Any, Any], running: _Running) -> Generator[Any, An
                 body.close()
             running.end_stream(items, None, complete=False)
             raise
-        except BaseException as thrown:
+        except BaseException as thrown:  # noqa: BLE001  # the body gets what was thrown at us
             step = functools.partial(body.throw, thrown)
         else:
             step = functools.partial(body.send, sent)

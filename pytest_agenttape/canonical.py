@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
@@ -36,7 +36,22 @@ VOLATILE_PARAMETERS = frozenset(
 )
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_dumps = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+_encoder = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _make_dumps() -> Callable[[JSON], str]:
+    """Return `_encoder.encode`, which builds the C encoder anew at each call, with one built once where there is one.
+
+    `json.encoder.c_make_encoder` is private to the standard library; its arguments are the same from 3.11 to 3.14.
+    """
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return _encoder.encode
+    encode = make(None, _encoder.default, json.encoder.encode_basestring, None, ":", ",", True, False, True)
+    return lambda value: "".join(encode(value, 0))
+
+
+_dumps = _make_dumps()
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ class Lifecycle:
             raise session.verdict
         try:
             result = yield
-        except (Exception, RunCut, pytest.skip.Exception) as error:
+        except (Exception, RunCut, pytest.skip.Exception) as error:  # noqa: BLE001  # whatever the test fails with is judged
             raise _judged(error, session) from None
         if session.verdict is not None:
             raise session.verdict
@@ -275,7 +275,7 @@ class _WideFixture:
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         return error
 
-    def blocks(self, host: str) -> AgentTapeError | None:
+    def blocks(self, host: str, port: int | None, crossing: object) -> AgentTapeError | None:  # noqa: ARG002  # as Session's
         return self.error(f"a connection to {host}")
 
     def error(self, what: str) -> AgentTapeError:

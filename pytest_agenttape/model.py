@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -21,7 +22,7 @@ REDACTION_PLACEHOLDER = "****"
 
 def unknown_name(what: str, given: object, valid: Iterable[str]) -> ConfigError:
     """Return the error for a name that is not one of *valid*, with the nearest valid one."""
-    names = list(valid)
+    names = [str(each) for each in valid]
     near = difflib.get_close_matches(str(given), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return ConfigError(f"unknown {what} {given!r}.{hint} Valid: {', '.join(names)}")
@@ -175,12 +176,15 @@ class Cassette:
         if "interactions" not in raw:
             raise CassetteCorruptError("'interactions' is missing; is this a cassette?")
         listed = _require_list(raw["interactions"] or [], "'interactions'")
+        interactions = [Interaction.from_dict(each) for each in listed]
+        if len({each.index for each in interactions}) < len(interactions):
+            raise CassetteCorruptError("two interactions have the same 'index'")
         return cls(
             version=version,
             created_at=str(raw.get("created_at") or ""),
             run_id=str(raw.get("run_id") or ""),
             meta=dict(_require_mapping(raw.get("meta") or {}, "'meta'")),
-            interactions=[Interaction.from_dict(each) for each in listed],
+            interactions=interactions,
         )
 
     def to_dict(self) -> dict[str, JSON]:
@@ -192,6 +196,96 @@ class Cassette:
             "meta": self.meta,
             "interactions": [each.to_dict() for each in self.interactions],
         }
+
+    @classmethod
+    def load(cls, path: str | Path) -> Cassette:
+        """Read the cassette at *path*; cassettes of other tools are translated.
+
+        Raises:
+            CassetteNotFoundError: There is no such file.
+            CassetteCorruptError: The file cannot be read as a cassette; the message says where and why.
+        """
+        return _store().read(Path(path))[0]
+
+    def save(self, path: str | Path, *, format: str | None = None) -> bool:  # noqa: A002  # the option's public name
+        """Write to *path* whole or not at all; return whether the file changed.
+
+        Raises:
+            RecordingRefusedError: It does not read back equal, or the disk refuses; the old file is intact.
+        """
+        return _store().save(self, Path(path), format=format)
+
+    def redact(self, key: str, replacement: str = REDACTION_PLACEHOLDER) -> Self:
+        """Replace every value stored under *key*, at any depth, also in JSON within texts; return the cassette."""
+        self.meta = _replaced(self.meta, key, replacement)
+        self.interactions = [
+            replace(
+                each,
+                request=_replaced(each.request, key, replacement),
+                response=_replaced(each.response, key, replacement),
+                error=_replaced(each.error, key, replacement),
+                metadata=_replaced(each.metadata, key, replacement),
+            )
+            for each in self.interactions
+        ]
+        return self
+
+    @property
+    def num_steps(self) -> int:
+        """The number of interactions."""
+        return len(self.interactions)
+
+    @property
+    def total_input_tokens(self) -> int:
+        """Tokens sent to models: from usage blocks, else estimated (see `pytest_agenttape.calls.count_tokens`)."""
+        return int(_calls().total_tokens(self.interactions).input)
+
+    @property
+    def total_output_tokens(self) -> int:
+        """Tokens that models answered with, counted like the input."""
+        return int(_calls().total_tokens(self.interactions).output)
+
+    @property
+    def total_tokens(self) -> int:
+        """All tokens."""
+        return int(_calls().total_tokens(self.interactions).total)
+
+    @property
+    def duration_ms(self) -> float:
+        """The sum of the latencies of calls that no other call contains, in milliseconds."""
+        return round(sum(each.latency_ms or 0 for each in self.interactions if "parent" not in each.metadata), 3)
+
+
+def _store() -> Any:
+    # Reading and writing are the store's work; the documented place for them is the data class.
+    from pytest_agenttape import store
+
+    return store
+
+
+def _calls() -> Any:
+    from pytest_agenttape import calls  # as above
+
+    return calls
+
+
+def _replaced(node: JSON, key: str, replacement: str) -> JSON:
+    if isinstance(node, dict):
+        return {name: replacement if name == key else _replaced(each, key, replacement) for name, each in node.items()}
+    if isinstance(node, list):
+        return [_replaced(each, key, replacement) for each in node]
+    if isinstance(node, str) and key in node and node.lstrip()[:1] in ("{", "["):
+        return _replaced_in_text(node, key, replacement)
+    return node
+
+
+def _replaced_in_text(text: str, key: str, replacement: str) -> str:
+    try:
+        decoded = json.loads(text)
+    except ValueError:
+        return text
+    changed = _replaced(decoded, key, replacement)
+    return text if changed == decoded else json.dumps(changed, ensure_ascii=False)
 
 
 def _require_mapping(value: JSON, what: str) -> dict[str, JSON]:

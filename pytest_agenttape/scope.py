@@ -125,9 +125,10 @@ def _refuse_ambiguous(scopes: tuple[Scope, ...]) -> Scope | None:
 
 def _inherited() -> Scope | None:
     scope = _scope.get()
-    if scope is not None or len(_open) != 1:
-        return scope
-    return _open[0]
+    if scope is None and len(_open) == 1:
+        scope = _open[0]
+    # A thread that a wide fixture starts, such as a server's, goes on when the fixture is set up.
+    return scope if scope is None or getattr(scope.owner, "propagates", True) else None
 
 
 _thread_start = threading.Thread.start

@@ -7,6 +7,7 @@ import inspect
 import os
 import random
 import threading
+import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from pytest_agenttape import freeze as freezing
-from pytest_agenttape import naming, scope, store
+from pytest_agenttape import naming, network, scope, store, transports
 from pytest_agenttape.canonical import KeyRules, canonical_text, match_key
 from pytest_agenttape.config import Config
 from pytest_agenttape.diagnosis import explain, summary_line
@@ -25,6 +26,7 @@ from pytest_agenttape.errors import (
     CassetteNotFoundError,
     ConfigError,
     DeterminismDriftWarning,
+    NetworkBlockedError,
     RecordingRefusedError,
 )
 from pytest_agenttape.matchers import parse_matchers
@@ -135,6 +137,9 @@ class Session:
         self._freeze.__enter__()
         self.is_closed = False
         scope.add(self)
+        transports.install()
+        network.install(_guard)
+        network.arm()
         return self
 
     def close(self) -> None:
@@ -142,6 +147,7 @@ class Session:
         if self.is_closed:
             return
         self.is_closed = True
+        network.disarm()
         scope.remove(self)
         self._freeze.__exit__(None, None, None)
 
@@ -208,7 +214,7 @@ class Session:
         poison: Poison | None = None,
     ) -> None:
         """Keep what a live call gave."""
-        elapsed = freezing.real_perf_counter() - entry.started
+        elapsed = time.perf_counter() - entry.started
         with self._lock:
             entry.poison = poison
             entry.interaction = Interaction(
@@ -230,6 +236,19 @@ class Session:
             if self.settings.is_sticky and self.verdict is None:
                 self.verdict = error
         return error
+
+    def admits(self, kind: str, host: str | None) -> bool:  # noqa: ARG002  # the question other owners answer
+        """Say whether a call passes by without belonging to anybody; in a session none does."""
+        return False
+
+    def blocks(self, host: str, port: int | None, crossing: Entry | None) -> NetworkBlockedError | None:
+        """Return the error for a connection to *host* that nothing allows, None for one that may be made."""
+        config = self.settings.config
+        if self._policy.records or (crossing is not None and crossing.is_live) or not config.block_network:
+            return None
+        if network.is_allowed(host, port, network.host_rules(config.allow_hosts)):
+            return None
+        return network.blocked(host, port, self.title)
 
     def instance_number(self, instance: object) -> int:
         """Return which of its class *instance* is, by the order of first calls, from 0."""
@@ -365,7 +384,7 @@ class Session:
     def _load(self) -> None:
         if self.mode is Mode.ALL and not self.settings.frozen:
             return
-        before = freezing.real_perf_counter()
+        before = time.perf_counter()
         try:
             self._found, self._lines = store.read(self.path)
         except CassetteNotFoundError:
@@ -376,14 +395,12 @@ class Session:
             self.refuse(error)
             return
         self._use(self._found.interactions)
-        self._seconds_to_load = freezing.real_perf_counter() - before
+        self._seconds_to_load = time.perf_counter() - before
 
     def _require_cassette(self) -> None:
         if self._found is not None or self._policy.can_execute:
             return
-        scope.remove(self)
-        self._freeze.__exit__(None, None, None)
-        self.is_closed = True
+        self.close()
         raise self._not_found()
 
     def _not_found(self) -> CassetteNotFoundError:
@@ -394,7 +411,7 @@ class Session:
         )
 
     def _command(self) -> str:
-        return self.settings.command or 'open it once with mode="once" (or use_cassette(..., record=True))'
+        return self.settings.command or "open the cassette once with mode='all'"
 
     def _frozen_world(self) -> freezing.Freeze:
         features = self.settings.freeze
@@ -403,7 +420,7 @@ class Session:
             state = freezing.FrozenState.from_dict(self._found.meta.get("freeze") or {})
             self._warn_of_drift(self._found)
         if state is None or not _covers(state, features):
-            state = freezing.capture(features, freezing.real_now(), random.SystemRandom().getrandbits(32))
+            state = freezing.capture(features, freezing.real_utcnow().astimezone(), random.SystemRandom().getrandbits(32))
         self._state = state
         self._created_at = freezing.real_utcnow().isoformat()
         return freezing.Freeze(features, state)
@@ -456,7 +473,7 @@ class Session:
         return self._append(Entry(call, False, is_kept=False, interaction=found.recorded), parent)
 
     def _start(self, entry: Entry, parent: Entry | None) -> Entry:
-        entry.started = freezing.real_perf_counter()
+        entry.started = time.perf_counter()
         return self._append(entry, parent)
 
     def _append(self, entry: Entry, parent: Entry | None) -> Entry:
@@ -484,6 +501,9 @@ class Session:
             mode=str(self.mode),
             command=self._command(),
             same_key=self.engine.same_request(call),
+            rules=self._key_rules,
+            served=[entry.interaction for entry in self._entries if entry.interaction and not entry.is_live],
+            root=Path.cwd(),
         )
 
     def _key(self, call: Call) -> tuple[str, str | None, str]:
@@ -605,6 +625,16 @@ def active_session() -> Session | None:
     """Return the session that a call made here would belong to, or None."""
     found = scope.current()
     return None if found is None else found.owner
+
+
+def _guard(host: str, port: int | None) -> None:
+    """Ask whoever the connecting code belongs to; raising keeps the connection from being made."""
+    found = scope.current()
+    if found is None:
+        return
+    error = found.owner.blocks(host, port, found.crossing)
+    if error is not None:
+        raise found.owner.refuse(error)
 
 
 def tokens(given: Tokens, what: str) -> frozenset[str]:

@@ -31,7 +31,23 @@ def install() -> None:
 
 
 def _patch(library: str) -> None:
-    importlib.import_module(_TRANSPORTS[library]).install(library)
+    """Patch *library*, and what the import of our own transport brought along meanwhile."""
+    transport = _TRANSPORTS[library]
+    if transport in _importing:
+        return
+    _importing.add(transport)
+    try:
+        module = importlib.import_module(transport)
+    finally:
+        _importing.discard(transport)
+    for name in [name for name, room in _TRANSPORTS.items() if room == transport and name in sys.modules]:
+        if name not in _patched:
+            _patched.add(name)
+            module.install(name)
+
+
+_importing: set[str] = set()
+_patched: set[str] = set()
 
 
 class _Loader(importlib.abc.Loader):

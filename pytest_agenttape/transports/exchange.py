@@ -57,7 +57,7 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
     __tracebackhide__ = True
     session: Session = found.owner
     stored = stored_request(session, request)
-    operation = providers.identify(request.method, request.url, stored.get("json"))
+    operation = providers.identify(request.method, request.url, bodies.stored_json(stored))
     kind, boundary, metadata = "http", None, {}
     if operation is not None:
         kind, boundary = "llm", operation.boundary
@@ -203,11 +203,11 @@ def _overridden(
     model = session.settings.config.model_override
     if model is None or not entry.is_live or operation is None:
         return request
-    body = json.loads(request.body)
+    body = bodies.stored_json(entry.call.request)
     if not isinstance(body, dict) or "model" not in body:
         return request
     entry.metadata["model"] = model
-    changed = json.dumps({**body, "model": model}, ensure_ascii=False, separators=(",", ":")).encode()
+    changed = json.dumps({**json.loads(request.body), "model": model}, ensure_ascii=False, separators=(",", ":")).encode()
     headers = tuple(
         (name, str(len(changed)) if name.lower() == "content-length" else value) for name, value in request.headers
     )

@@ -74,7 +74,7 @@ def _wrap_sync(real: Callable[..., Any], library: str) -> Callable[..., Any]:
         exchange = exchanges.begin(found, _neutral(request, body))
         if not exchange.is_live:
             return _respond(exchange, library)
-        _restore_body(request, exchange, library)
+        _restore_body(request, exchange)
         try:
             with scope.within(exchange.inside):
                 response = real(self, request)
@@ -98,7 +98,7 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
         exchange = exchanges.begin(found, _neutral(request, body))
         if not exchange.is_live:
             return _respond(exchange, library)
-        _restore_body(request, exchange, library)
+        _restore_body(request, exchange)
         try:
             with scope.within(exchange.inside):
                 response = await real(self, request)
@@ -124,13 +124,26 @@ def _neutral(request: Any, body: bytes) -> HttpRequest:
     )
 
 
-def _restore_body(request: Any, exchange: Exchange, library: str) -> None:
+def _restore_body(request: Any, exchange: Exchange) -> None:
     """Put the body that was read back into the request, which may hold a generator that is used up."""
     sent = exchange.request
-    request.stream = importlib.import_module(library).ByteStream(sent.body)
+    request.stream = _Body(sent.body)
     request.headers = [
         (name, _length(sent.body) if name.lower() == b"content-length" else value) for name, value in request.headers
     ]
+
+
+class _Body:
+    """A request body that can be sent again, by either kind of pool."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._body
 
 
 def _length(body: bytes) -> bytes:
