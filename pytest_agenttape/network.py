@@ -35,9 +35,9 @@ _SERVICES = {"http": 80, "https": 443}
 # The one a reader knows stands first: requests, not the urllib3 below it.
 _LIBRARIES = (
     "requests", "httpx2", "httpx", "aiohttp", "botocore", "websockets", "grpc", "redis", "valkey", "psycopg",
-    "psycopg2", "asyncpg", "pymysql", "aiomysql", "pymongo", "elastic_transport", "opensearchpy", "kafka", "pika", "paramiko",
-    "googleapiclient", "google", "tornado", "urllib3", "httpcore2", "httpcore", "httplib2", "smtplib", "imaplib",
-    "poplib", "ftplib", "xmlrpc", "urllib", "http",
+    "psycopg2", "asyncpg", "pymysql", "aiomysql", "pymongo", "elastic_transport", "opensearchpy", "kafka", "pika",
+    "paramiko", "googleapiclient", "google", "tornado", "urllib3", "httpcore2", "httpcore", "httplib2", "smtplib",
+    "imaplib", "poplib", "ftplib", "xmlrpc", "urllib", "http",
 )  # fmt: skip
 _REPLAYED = frozenset({"requests", "httpx2", "httpx", "httpcore2", "httpcore"})
 
@@ -46,6 +46,7 @@ _decide: Decide | None = None
 _armed = 0
 _lock = threading.Lock()
 _swaps: list[_Swap] = []
+_prepared: dict[tuple[Any, str], _Swap] = {}  # as tests come by the thousand
 _names: dict[tuple[str, int | None], str] = {}  # the allowed name that an address was looked up for
 
 
@@ -297,14 +298,10 @@ class _Swap:
             delattr(self.owner, self.name)
 
 
-# The methods that take a target, as their last argument, and with how many arguments they have one.
-_SENDING = {"connect": 1, "connect_ex": 1, "sendto": 2, "sendmsg": 4}
-
-
 def _swap_in() -> None:
-    for name, count in _SENDING.items():
+    for name, wrap in _SENDING.items():
         if hasattr(socket.socket, name):  # no sendmsg on Windows
-            _swap(socket.socket, name, functools.partial(_asking_first, count))
+            _swap(socket.socket, name, wrap)
     _swap(_socket, "getaddrinfo", _remembering)
     loops: Any = sys.modules.get("asyncio.base_events")
     if loops is not None:
@@ -318,7 +315,9 @@ def _swap_out() -> None:
 
 def _swap(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
     original = getattr(owner, name)
-    swap = _Swap(owner, name, original, wrap(original), name in vars(owner))
+    swap = _prepared.get((owner, name))
+    if swap is None or swap.original is not original:  # somebody has put their own in since
+        swap = _prepared[owner, name] = _Swap(owner, name, original, wrap(original), name in vars(owner))
     setattr(owner, name, swap.replacement)
     _swaps.append(swap)
 
@@ -333,6 +332,13 @@ def _asking_first(count: int, original: Any) -> Any:
         return original(self, *args)
 
     return guarded
+
+
+# The methods that take a target as their last argument, once they have that many arguments.
+_SENDING = {
+    name: functools.partial(_asking_first, count)
+    for name, count in {"connect": 1, "connect_ex": 1, "sendto": 2, "sendmsg": 4}.items()
+}
 
 
 def _remembering(original: Any) -> Any:
