@@ -348,7 +348,8 @@ def _remembering(original: Any) -> Any:
     def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
         answers = original(host, *args, **kwargs)
         name = "" if host is None else _text(host)
-        if _armed and not is_local(name):  # a name such as x.localhost must not vouch for a foreign address
+        # A name such as x.localhost must not vouch for a foreign address, and an address has no need to.
+        if _armed and not is_local(name) and _address(name) is None:
             for *_, address in answers:
                 _names[address[0], _port(address[1])] = _names[address[0], None] = name
         return answers
