@@ -4,9 +4,9 @@ All three are process-wide in Python, so the open sessions are kept in one proce
 are answered per context (each task and thread sees its own session); `random` and the local time zone cannot be,
 and sessions that would really share them are refused.
 
-The private names of other packages that are used, all of them here: `time_machine.traveller_stack` (3.x) or
-`coordinates_stack` (2.15) and the `time_ns` of its top; `os`, `_generate_time_safe`, `_node` and `_last_timestamp*`
-of the standard `uuid` (3.11 to 3.14).
+The private names of other packages that are used, all of them here: `time_machine.traveller_stack` and the `time_ns`
+of its top (3.0 to 3.6; 2.x also stops the monotonic clock, on which event loops hang); `os`, `_generate_time_safe`,
+`_node` and `_last_timestamp*` of the standard `uuid` (3.11 to 3.14).
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ class _Layer:
         self.tick = 0
         self.tz: str | None = None  # the TZ value it needs; None: the machine's own zone is right
         self.uuids: random.Random | None = None
-        self.traveller: Any = None  # time_machine's Traveller or, in 2.x, Coordinates
+        self.traveller: Any = None  # time_machine's travel and Traveller
         self.saved_random: object = None
         self.saved_numpy: object = None
         self.thread = threading.current_thread()
@@ -463,11 +463,9 @@ def _stop_clock(layer: _Layer) -> None:
         stack.remove(traveller)
 
 
-def _travellers() -> list[Any]:  # time_machine's own class, which differs between its versions
+def _travellers() -> list[Any]:  # time_machine's own Traveller, ours and the user's
     module: Any = sys.modules.get("time_machine")
-    if module is None:
-        return []
-    found: list[Any] = getattr(module, "traveller_stack", None) or getattr(module, "coordinates_stack", [])
+    found: list[Any] = [] if module is None else module.traveller_stack
     return found
 
 
