@@ -57,8 +57,40 @@ _HOMES = {
 }
 _HOME_OF = {name: room for room, names in _HOMES.items() for name in names}
 
-__all__ = [  # noqa: PLE0604  # the table above is the one list of names
-    *_HOME_OF,
+__all__ = [
+    "AgentTapeError",
+    "AgentTapeWarning",
+    "Cassette",
+    "CassetteCorruptError",
+    "CassetteDiff",
+    "CassetteHandle",
+    "CassetteNotFoundError",
+    "Config",
+    "ConfigError",
+    "DeterminismDriftWarning",
+    "Interaction",
+    "Mode",
+    "NetworkBlockedError",
+    "RecordingRefusedError",
+    "SchemaVersionError",
+    "Session",
+    "StreamingNotRecordedWarning",
+    "StreamingReplayError",
+    "UnmatchedInteractionError",
+    "UnplayedInteractionsError",
+    "UnplayedInteractionsWarning",
+    "active_session",
+    "diff_cassettes",
+    "intercept",
+    "memory_read",
+    "memory_write",
+    "record",
+    "record_call",
+    "register_codec",
+    "replay",
+    "retrieval",
+    "tool",
+    "use_cassette",
 ]
 
 

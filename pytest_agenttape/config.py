@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.model import REDACTION_PLACEHOLDER, Mode, unknown_name
+from pytest_agenttape.model import Mode, unknown_name
+from pytest_agenttape.redaction import PLACEHOLDER
 
 OWN_FILE = "agenttape.toml"
 SHARED_FILE = "pyproject.toml"
@@ -49,7 +50,7 @@ class RedactConfig:
     denylist: tuple[str, ...] = ()
     regexes: tuple[str, ...] = ()
     redact_emails: bool = False
-    placeholder: str = REDACTION_PLACEHOLDER
+    placeholder: str = PLACEHOLDER
     enabled: bool = True
 
     def __post_init__(self) -> None:

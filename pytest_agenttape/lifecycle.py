@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from pytest_agenttape import freeze as freezing
-from pytest_agenttape import naming, scope
+from pytest_agenttape import naming, orphans, scope, store, transports
 from pytest_agenttape.canonical import is_loopback
 from pytest_agenttape.config import Config, effective_mode, ini_layer, resolve
 from pytest_agenttape.diagnosis import summary_line
 from pytest_agenttape.errors import (
     AgentTapeError,
     ConfigError,
+    RecordingRefusedError,
     UnplayedInteractionsError,
     UnplayedInteractionsWarning,
 )
-from pytest_agenttape.model import Mode, unknown_name
-from pytest_agenttape.redaction import RedactionRules
+from pytest_agenttape.ledger import LEDGER, Ledger
+from pytest_agenttape.model import Interaction, Mode, unknown_name
+from pytest_agenttape.providers import is_llm_path
+from pytest_agenttape.redaction import RedactionRules, Redactor
 from pytest_agenttape.session import RunCut, Session, Settings, tokens
 
 OPTIONS = (
     "cassette", "mode", "live", "frozen", "matchers", "freeze", "format", "strict", "redact", "tags", "allow_errors",
     "allow_hosts",
 )  # fmt: skip
-_CONFIG_KEYS = frozenset(field.name for field in fields(Config)) - {"source"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +51,26 @@ class Lifecycle:
         self._config = session.config
         self._configs: dict[Path, Config] = {}
         self._claims: dict[str, Claim] = {}
+        self._users: Counter[Path] = Counter()
         self._sessions: dict[str, Session] = {}
-        self._passed: dict[str, str] = {}
-        self.unplayed: list[tuple[str, int]] = []
+        self._outcomes: dict[str, str] = {}
+        self._finished: dict[str, dict[str, Any]] = {}
+        self._folders: set[Path] = set()
+        self._modules: set[str] = set()
+        self._is_whole = not orphans.is_narrowed(session.config)
+        self._pending = _pending_store(session.config)
 
-    def claim(self, items: Iterable[pytest.Item]) -> None:
-        """Give every marked test its cassette.
+    # -- collection
+
+    def claim(self, items: Sequence[pytest.Item], everything: Iterable[pytest.Item]) -> None:
+        """Give every marked test of *items* its cassette.
 
         Raises:
             UsageError: A marker cannot be used, or two tests would record one file.
         """
-        items = list(items)
+        for item in everything:
+            self._folders.add(item.path.parent)
+            self._modules.add(item.nodeid.partition("::")[0])
         siblings = _siblings(items)
         problems = []
         for item in items:
@@ -67,9 +79,18 @@ class Lifecycle:
                 self._claims[item.nodeid] = Claim(self._path(item, options, siblings), options)
             except ConfigError as error:
                 problems.append(f"{item.nodeid}: {error}")
+        self._users = Counter(claim.path for claim in self._claims.values())
         problems += self._collisions()
         if problems:
             raise pytest.UsageError("agenttape: " + "\n".join(problems))
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Patch the libraries that are imported by now, below whatever mock a fixture brings later."""
+        if any(item.nodeid in self._claims for item in session.items) and not session.config.option.collectonly:
+            transports.install()
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._is_whole = self._is_whole and report.outcome == "passed"
 
     # -- one test
 
@@ -89,7 +110,7 @@ class Lifecycle:
         def finish() -> None:
             if outer is not None:
                 scope.bind(outer)
-            self._finish(item.nodeid, session)
+            self._finish(item, session)
 
         request.addfinalizer(finish)
         return session
@@ -111,11 +132,20 @@ class Lifecycle:
         self._judge_passed(item, session)
         return result
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> None:
+        """Undo what pytest-randomly does to the random numbers before each phase."""
+        session = self._sessions.get(pyfuncitem.nodeid)
+        if session is not None:
+            session.reseed()
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
         report = yield
-        if call.when == "call" and item.nodeid in self._sessions:
-            self._passed[item.nodeid] = report.outcome
+        if item.nodeid in self._sessions and call.when != "teardown":
+            self._outcomes[item.nodeid] = report.outcome if call.when == "call" else f"setup {report.outcome}"
+        elif call.when == "teardown" and item.nodeid in self._finished:
+            report.agenttape = self._finished.pop(item.nodeid)
         return report
 
     @pytest.hookimpl(wrapper=True)
@@ -127,7 +157,7 @@ class Lifecycle:
             return (yield)
         if item.nodeid in self._sessions or self._flags_record():
             return (yield)
-        owner = _WideFixture(fixturedef.argname, fixturedef.scope)
+        owner = WideFixture(fixturedef.argname, fixturedef.scope)
         scope.add(owner)
         try:
             return (yield)
@@ -135,24 +165,54 @@ class Lifecycle:
             owner.is_closed = True
             scope.remove(owner)
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        for nodeid, count in self.unplayed:
-            terminalreporter.write_line(f"agenttape: {nodeid}: {count} recorded interactions were not played")
+    def pytest_enter_pdb(self) -> None:
+        for session in self._sessions.values():
+            session.is_debugged = True
+
+    def pytest_leave_pdb(self) -> None:
+        for session in self._sessions.values():
+            session.is_debugged = False
+
+    # -- the run
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output["agenttape"] = self.tally()
+            return
+        ledger: Ledger | None = session.config.pluginmanager.get_plugin(LEDGER)
+        if ledger is not None:
+            ledger.add(self.tally())
+
+    def tally(self) -> dict[str, Any]:
+        """Return what this process knows for the verdict on orphans, in plain types."""
+        return {
+            "whole": self._is_whole,
+            "claimed": sorted({str(claim.path) for claim in self._claims.values()}),
+            "folders": sorted(map(str, self._folders)),
+            "modules": sorted(self._modules),
+        }
 
     # -- below: how
 
     def _judge_passed(self, item: pytest.Item, session: Session) -> None:
         __tracebackhide__ = True
         session.refuse_poison()
-        left = session.unplayed if session.mode is not Mode.REFRESH and not session.is_fresh else []
-        if not left:
+        session.verify()
+        claim = self._claims[item.nodeid]
+        left = self._unplayed(session)
+        if not left or self._users[claim.path] > 1:  # a shared cassette is judged over all tests that use it
             return
-        lines = "\n".join(f"  {summary_line(each)}" for each in left[:10])
-        text = f"{len(left)} recorded interactions were not played by {item.nodeid} ({session.path.name}):\n{lines}"
-        if self._is_strict(session, self._claims[item.nodeid]):
+        text = f"{_count(len(left), 'recorded interaction')} of {session.path.name} not played:\n" + "\n".join(
+            f"  {summary_line(each)}" for each in left[:10]
+        )
+        if self._is_strict(session, claim):
             raise UnplayedInteractionsError(text)
-        self.unplayed.append((item.nodeid, len(left)))
-        warnings.warn(UnplayedInteractionsWarning(text), stacklevel=1)
+        item.warn(UnplayedInteractionsWarning(text))
+
+    def _unplayed(self, session: Session) -> list[Interaction]:
+        return [] if session.mode is Mode.REFRESH or session.is_fresh else session.unplayed
 
     def _is_strict(self, session: Session, claim: Claim) -> bool:
         if self._config.option.agenttape_strict:
@@ -160,12 +220,61 @@ class Lifecycle:
         said = claim.options.get("strict")
         return bool(session.settings.config.strict if said is None else said)
 
-    def _finish(self, nodeid: str, session: Session) -> None:
-        self._sessions.pop(nodeid, None)
-        outcome = self._passed.pop(nodeid, None)
+    def _finish(self, item: pytest.Item, session: Session) -> None:
+        self._sessions.pop(item.nodeid, None)
+        outcome = self._outcomes.pop(item.nodeid, "")
         session.close()
-        if session.verdict is None and (outcome == "passed" or (outcome == "skipped" and session.is_fresh)):
-            session.commit()
+        was_fresh = not session.path.exists()
+        wrote = False
+        try:
+            if session.verdict is None and (outcome == "passed" or (outcome == "skipped" and was_fresh)):
+                wrote = session.commit()
+                self._forget_pending(session)
+        finally:
+            kept = None if wrote or outcome == "passed" else self._keep_pending(item, session)
+            self._finished[item.nodeid] = self._told(
+                item, session, passed=outcome == "passed", wrote=wrote, was_fresh=was_fresh, kept=kept
+            )
+        if session.verdict is not None and outcome == "passed":  # a fixture's teardown drifted, and nobody was told
+            raise session.verdict
+
+    def _keep_pending(self, item: pytest.Item, session: Session) -> str | None:
+        """Keep the paid-for calls of a failed recording, so that accepting them needs no second live run."""
+        if self._pending is None or not session.live_calls:
+            return None
+        cassette = session.result()
+        if cassette is None or not cassette.interactions or session.target() != session.path:
+            return None
+        try:
+            return str(self._pending.keep(cassette, session.path, item.nodeid, scan=session.redactor.scan))
+        except RecordingRefusedError:
+            return None  # it holds what must not be written; the test has failed for that or another reason
+
+    def _forget_pending(self, session: Session) -> None:
+        if self._pending is not None and session.can_execute:
+            self._pending.discard(session.path)
+
+    def _told(
+        self, item: pytest.Item, session: Session, *, passed: bool, wrote: bool, was_fresh: bool, kept: str | None
+    ) -> dict[str, Any]:
+        """Return what the ledger is told about a test, in plain types, for it may cross a process border."""
+        usage = session.usage
+        return {
+            "path": str(session.path),
+            "target": str(session.target() if wrote else session.path),
+            "mode": str(session.mode),
+            "wrote": wrote,
+            "created": wrote and was_fresh,
+            "calls": len(session.interactions),
+            "live": session.live_calls,
+            "unplayed": sorted(each.index for each in self._unplayed(session)) if passed else [],
+            "shared": self._users[session.path] > 1,
+            "strict": self._is_strict(session, self._claims[item.nodeid]),
+            "tokens": [usage.input, usage.output],
+            "pending": kept,
+            "load_ms": round(session.seconds_to_load * 1000, 3),
+            "refused": session.verdict is not None,
+        }
 
     def _settings(self, item: pytest.Item, claim: Claim, overrides: Config | Mapping[str, object]) -> Settings:
         options = claim.options
@@ -184,6 +293,8 @@ class Lifecycle:
             title=item.nodeid,
             command=f"pytest {_quoted(item.nodeid)} --agenttape-record",
             is_sticky=True,
+            test=item.nodeid if self._users[claim.path] == 1 else None,
+            pending=self._pending.find(claim.path) if self._pending and chosen is Mode.REFRESH else None,
             allow_errors=_allowed_errors(options.get("allow_errors")),
             rules=RedactionRules.of(config.redact),
         )
@@ -258,32 +369,48 @@ class Lifecycle:
         return mode is not Mode.NONE
 
 
-class _WideFixture:
+class WideFixture:
     """Stands in for a session while a fixture wider than a test is set up: what it calls belongs to no test."""
 
     propagates = False
     can_execute = False
+    redactor = Redactor(RedactionRules(enabled=False))
 
     def __init__(self, name: str, width: str) -> None:
         self.title = f"the {width}-scoped fixture {name!r}"
         self.is_closed = False
 
-    def admits(self, kind: str, host: str | None) -> bool:
+    def admits(self, method: str, url: str) -> bool:
         """Plain HTTP to this machine is how fixtures wait for the servers they start."""
-        return kind == "http" and host is not None and is_loopback(host)
+        return is_loopback(urlsplit(url).hostname or "") and not is_llm_path(method, url)
+
+    def begin(self, kind: str, boundary: str | None, request: Mapping[str, Any], **_: object) -> Any:
+        raise self._error(f"a call of the {kind} {boundary or request.get('url')}")
+
+    def instance_number(self, instance: object) -> int:  # noqa: ARG002  # as Session's
+        return 0
 
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         return error
 
     def blocks(self, host: str, port: int | None, crossing: object) -> AgentTapeError | None:  # noqa: ARG002  # as Session's
-        return self.error(f"a connection to {host}")
+        return self._error(f"a connection to {host}")
 
-    def error(self, what: str) -> AgentTapeError:
+    def _error(self, what: str) -> AgentTapeError:
         return AgentTapeError(
             f"{what} was made by {self.title}, which is set up before any test's cassette is open; "
             "nothing real was run\n"
             "  make the fixture function-scoped, or open a cassette in it: with use_cassette('name'): ..."
         )
+
+
+def _pending_store(config: pytest.Config) -> store.Pending | None:
+    cache = getattr(config, "cache", None)  # None under -p no:cacheprovider
+    return None if cache is None else store.Pending(Path(cache.mkdir("agenttape")))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _judged(error: BaseException, session: Session) -> BaseException:

@@ -205,7 +205,8 @@ class Cassette:
             CassetteNotFoundError: There is no such file.
             CassetteCorruptError: The file cannot be read as a cassette; the message says where and why.
         """
-        return _store().read(Path(path))[0]
+        cassette: Cassette = _store().read(Path(path))[0]
+        return cassette
 
     def save(self, path: str | Path, *, format: str | None = None) -> bool:  # noqa: A002  # the option's public name
         """Write to *path* whole or not at all; return whether the file changed.
@@ -213,7 +214,7 @@ class Cassette:
         Raises:
             RecordingRefusedError: It does not read back equal, or the disk refuses; the old file is intact.
         """
-        return _store().save(self, Path(path), format=format)
+        return bool(_store().save(self, Path(path), format=format))
 
     def redact(self, key: str, replacement: str = REDACTION_PLACEHOLDER) -> Self:
         """Replace every value stored under *key*, at any depth, also in JSON within texts; return the cassette."""

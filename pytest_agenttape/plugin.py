@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_agenttape.ledger import LEDGER, Ledger
+
 if TYPE_CHECKING:
     from pytest_agenttape.handle import CassetteHandle
     from pytest_agenttape.lifecycle import Lifecycle
@@ -62,6 +64,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "allow_hosts): replay this test from a cassette, or record it.",
     )
 
+    config.pluginmanager.register(Ledger(config), LEDGER)
+
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     if config.option.agenttape_mode not in (None, "none"):
@@ -79,18 +83,18 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let every marked test claim its cassette, whatever happens to the test later."""
     marked = [item for item in items if any(mark.name == MARKER for mark in item.iter_markers())]
-    if not marked and not _looks_at_cassettes(config):
+    if not marked and not _holds_cassettes(items):
         return
-    # Everything below this line is imported only by a run that has a marked test.
+    # What follows is imported only by a run that has a marked test, or cassettes of tests that are gone.
     from pytest_agenttape.lifecycle import Lifecycle
 
     lifecycle = Lifecycle(session)
     config.pluginmanager.register(lifecycle, _LIFECYCLE)
-    lifecycle.claim(marked)
+    lifecycle.claim(marked, items)
 
 
-def _looks_at_cassettes(config: pytest.Config) -> bool:
-    return bool(config.option.agenttape_strict)
+def _holds_cassettes(items: list[pytest.Item]) -> bool:
+    return any((folder / "cassettes").is_dir() for folder in {item.path.parent for item in items})
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ _pool_submit = ThreadPoolExecutor.submit
 
 
 def _propagate_to_threads() -> None:
-    threading.Thread.start = _start_in_scope  # type: ignore[method-assign]  # undone when the last session closes
+    threading.Thread.start = _start_in_scope  # type: ignore[method-assign,assignment]  # undone when the last session closes
     ThreadPoolExecutor.submit = _submit_in_scope  # type: ignore[assignment,method-assign]  # as above
 
 
@@ -153,7 +153,7 @@ def _start_in_scope(thread: threading.Thread) -> None:
     _thread_start(thread)
 
 
-@functools.wraps(_pool_submit)
+@functools.wraps(_pool_submit)  # type: ignore[arg-type]  # a generic method
 def _submit_in_scope(
     pool: ThreadPoolExecutor, fn: Callable[..., object], /, *args: object, **kwargs: object
 ) -> Future[object]:

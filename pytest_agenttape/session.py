@@ -6,6 +6,7 @@ import functools
 import inspect
 import os
 import random
+import sys
 import threading
 import time
 import uuid
@@ -18,6 +19,7 @@ from typing import Any, Self, TypeAlias
 
 from pytest_agenttape import freeze as freezing
 from pytest_agenttape import naming, network, scope, store, transports
+from pytest_agenttape.calls import TokenTotals, total_tokens
 from pytest_agenttape.canonical import KeyRules, canonical_text, match_key
 from pytest_agenttape.config import Config
 from pytest_agenttape.diagnosis import explain, summary_line
@@ -97,6 +99,8 @@ class Settings:
     command: str = ""
     is_sticky: bool = False
     allow_errors: frozenset[object] | bool = False
+    test: str | None = None
+    pending: store.PendingRecording | None = None
     rules: RedactionRules = field(default_factory=RedactionRules)
 
 
@@ -112,12 +116,15 @@ class Session:
         verdict: The first error that decides the run, where the plugin opened the session.
     """
 
+    verdict: AgentTapeError | None
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.path = settings.path
         self.mode = settings.mode
         self.title = settings.title or f"cassette {settings.path.name}"
         self.is_closed = True
+        self.is_debugged = False
         self._lock = threading.RLock()
         self._outer: list[scope.Scope | None] = []
         self._reset()
@@ -147,9 +154,15 @@ class Session:
         if self.is_closed:
             return
         self.is_closed = True
-        network.disarm()
-        scope.remove(self)
-        self._freeze.__exit__(None, None, None)
+        try:
+            network.disarm()
+            scope.remove(self)
+        finally:
+            self._freeze.__exit__(None, None, None)
+
+    def reseed(self) -> None:
+        """Start the random numbers over, where something has seeded them since the session opened."""
+        self._freeze.reseed()
 
     def __enter__(self) -> Self:
         if not self.is_closed:
@@ -198,7 +211,11 @@ class Session:
         Raises:
             UnmatchedInteractionError: No recording answers, and the mode runs nothing for real.
         """
+        __tracebackhide__ = True
+        self._freeze.progress()
         call = Call(kind, boundary, request, nested=parent is not None)
+        if self.is_debugged and _is_typed():
+            return self._begin_typed(call, parent)
         with self._lock:
             self._stop_after_verdict()
             return self._decide(call, parent, dict(metadata or {}))
@@ -237,8 +254,8 @@ class Session:
                 self.verdict = error
         return error
 
-    def admits(self, kind: str, host: str | None) -> bool:  # noqa: ARG002  # the question other owners answer
-        """Say whether a call passes by without belonging to anybody; in a session none does."""
+    def admits(self, method: str, url: str) -> bool:  # noqa: ARG002  # the question other owners answer
+        """Say whether an HTTP request passes by without belonging to anybody; in a session none does."""
         return False
 
     def blocks(self, host: str, port: int | None, crossing: Entry | None) -> NetworkBlockedError | None:
@@ -305,6 +322,11 @@ class Session:
         """How long reading the cassette took."""
         return self._seconds_to_load
 
+    @property
+    def usage(self) -> TokenTotals:
+        """The tokens of this run's LLM calls, replayed ones included."""
+        return total_tokens(self.interactions)
+
     # -- the file
 
     def refuse_poison(self) -> None:
@@ -320,7 +342,7 @@ class Session:
             if entry.poison and entry.is_kept and not self._allows(entry.poison) and self._key(entry.call) not in good:
                 raise RecordingRefusedError(
                     f"{entry.poison.text}, and the run went on as if nothing had happened; the recording is not kept\n"
-                    f"  call: {summary_line(entry.interaction)}\n"
+                    f"  call: {summary_line(entry.call)}\n"
                     "  if the failure is what the test is about, allow it: allow_errors=True "
                     "(or the statuses, such as allow_errors=[429])"
                 )
@@ -331,12 +353,23 @@ class Session:
             if self._is_untouched():
                 return None
             kept = self._kept()
+        old = self._found if self.mode is Mode.NEW_EPISODES else None
         return Cassette(
-            created_at=self._created_at,
-            run_id=str(uuid.UUID(bytes=os.urandom(16), version=4)),
-            meta=self._meta(),
+            created_at=old.created_at if old else self._created_at,
+            run_id=old.run_id if old else str(uuid.UUID(bytes=os.urandom(16), version=4)),
+            meta={**(old.meta if old else {}), **self._meta()},
             interactions=[replace(each, match_key=self._digest(each)) for each in kept],
         )
+
+    def verify(self) -> None:
+        """Make sure that what this run leaves behind can be written; nothing is.
+
+        Raises:
+            RecordingRefusedError: It cannot.
+        """
+        cassette = self.result()
+        if cassette is not None:
+            store.verify(cassette, self.target(), format=self.settings.format, scan=self.redactor.scan)
 
     def target(self) -> Path:
         """Return the file that `commit` writes."""
@@ -368,7 +401,7 @@ class Session:
         self._found: Cassette | None = None
         self._lines: tuple[int, ...] = ()
         self._seconds_to_load = 0.0
-        self.verdict: AgentTapeError | None = None
+        self.verdict = None
         self.divergences: list[dict[str, JSON]] = []
         self._use(())
 
@@ -382,6 +415,10 @@ class Session:
         self.redactor = Redactor(settings.rules, os.environ)
 
     def _load(self) -> None:
+        if self.settings.pending is not None:
+            self._found = self.settings.pending.cassette
+            self._use(self._found.interactions)
+            return
         if self.mode is Mode.ALL and not self.settings.frozen:
             return
         before = time.perf_counter()
@@ -420,7 +457,9 @@ class Session:
             state = freezing.FrozenState.from_dict(self._found.meta.get("freeze") or {})
             self._warn_of_drift(self._found)
         if state is None or not _covers(state, features):
-            state = freezing.capture(features, freezing.real_utcnow().astimezone(), random.SystemRandom().getrandbits(32))
+            state = freezing.capture(
+                features, freezing.real_utcnow().astimezone(), random.SystemRandom().getrandbits(32)
+            )
         self._state = state
         self._created_at = freezing.real_utcnow().isoformat()
         return freezing.Freeze(features, state)
@@ -434,6 +473,8 @@ class Session:
 
     def _meta(self) -> dict[str, JSON]:
         meta: dict[str, JSON] = {}
+        if self.settings.test is not None:
+            meta["test"] = self.settings.test
         frozen = self._state.to_dict()
         if frozen:
             meta["freeze"] = frozen
@@ -443,6 +484,7 @@ class Session:
         return meta
 
     def _stop_after_verdict(self) -> None:
+        __tracebackhide__ = True
         if self.verdict is None:
             return
         self._crossings_after_verdict += 1
@@ -450,7 +492,14 @@ class Session:
             raise RunCut(f"cut after {RETRIES_BEFORE_CUT} further calls; the verdict was: {self.verdict}")
         raise self.verdict
 
+    def _begin_typed(self, call: Call, parent: Entry | None) -> Entry:
+        """What somebody types at the debugger's prompt runs where the mode allows it, and is no part of the run."""
+        if not self._policy.records:
+            raise AgentTapeError(f"typed in the debugger: {self.title} is replayed, nothing real was run")
+        return Entry(call, True, is_kept=False, parent=parent, started=time.perf_counter())
+
     def _decide(self, call: Call, parent: Entry | None, metadata: dict[str, JSON]) -> Entry:
+        __tracebackhide__ = True
         if parent is not None and call.kind not in BOUNDARY_KINDS:
             return self._decide_inside(call, parent, metadata)
         match self._policy.decide(call, self.engine):
@@ -465,6 +514,7 @@ class Session:
 
     def _decide_inside(self, call: Call, parent: Entry, metadata: dict[str, JSON]) -> Entry:
         """HTTP in the body of a live tool belongs to the tool: it runs with it, unless its own token forbids."""
+        __tracebackhide__ = True
         if self._policy.may_run_inside(call):
             return self._start(Entry(call, True, is_kept=False, metadata=metadata), parent)
         found = self.engine.take(call)
@@ -528,7 +578,7 @@ class Session:
         if self.mode is Mode.ALL or self.is_fresh:
             return False
         if self.mode is Mode.REFRESH:
-            return self.live_calls == 0 and not self.engine.unplayed
+            return self.live_calls == 0 and not self.engine.unplayed and self.settings.pending is None
         return self.live_calls == 0
 
     def _kept(self) -> list[Interaction]:
@@ -635,6 +685,16 @@ def _guard(host: str, port: int | None) -> None:
     error = found.owner.blocks(host, port, found.crossing)
     if error is not None:
         raise found.owner.refuse(error)
+
+
+def _is_typed() -> bool:
+    """Say whether the running code was typed at a prompt, rather than stepped through."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "onecmd" and frame.f_globals.get("__name__") == "cmd":
+            return True
+        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
+    return False
 
 
 def tokens(given: Tokens, what: str) -> frozenset[str]:

@@ -79,6 +79,21 @@ def save(
     return True
 
 
+def verify(
+    cassette: Cassette,
+    path: Path,
+    *,
+    format: str | None = None,  # noqa: A002  # the word of every other entry point
+    scan: Scan | None = None,
+) -> None:
+    """Make sure that `save` will not refuse *cassette* for what is in it; nothing is written.
+
+    Raises:
+        RecordingRefusedError: It does not read back, or holds a secret.
+    """
+    _refuse_secrets(_encode(cassette, files.real(path), format, None), path, scan)
+
+
 def remove(path: Path) -> None:
     """Remove the cassette at *path* and its assets; what is gone already is no error."""
     path.unlink(missing_ok=True)

@@ -1,0 +1,73 @@
+"""What the tests of a run did to their cassettes, gathered in the main process, also under xdist."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any, TypeAlias
+
+import pytest
+
+LEDGER = "agenttape-ledger"
+
+Told: TypeAlias = dict[str, Any]  # plain types: it may have crossed a process border
+
+
+class Ledger:
+    """Registered for every run; imports what judges and reports only when there is something to say."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self.tests: dict[str, Told] = {}
+        self.orphans: list[str] = []
+        self.deleted: list[str] = []
+        self._tallies: list[Told] = []
+        self._lost_worker = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        told = getattr(report, "agenttape", None)
+        if told is not None:
+            self.tests[report.nodeid] = told
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take what an xdist worker knows; a worker that was lost takes its claims with it."""
+        tally = getattr(node, "workeroutput", {}).get("agenttape")
+        if tally is not None:
+            self._tallies.append(tally)
+        self._lost_worker = self._lost_worker or error is not None
+
+    def add(self, tally: Told) -> None:
+        """Take what this process knows itself."""
+        self._tallies.append(tally)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workeroutput"):
+            return
+        if self.tests or self._tallies:
+            importlib.import_module("pytest_agenttape.report").judge(self, session)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.tests or self.orphans or self.deleted:
+            importlib.import_module("pytest_agenttape.report").write_summary(self, terminalreporter)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every process collected everything, so that an unclaimed cassette is an orphan."""
+        return bool(self._tallies) and not self._lost_worker and all(tally["whole"] for tally in self._tallies)
+
+    def told(self, key: str) -> set[str]:
+        """Return the union of what the tallies say under *key*."""
+        return {each for tally in self._tallies for each in tally[key]}
+
+    @property
+    def updates_snapshots(self) -> bool:
+        """Whether the user asked for a refresh, which CI alone does not grant."""
+        option = self._config.option
+        return bool(getattr(option, "update_snapshots", False)) and not os.environ.get("CI")
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether orphans and unplayed recordings fail the run."""
+        return bool(self._config.option.agenttape_strict)
