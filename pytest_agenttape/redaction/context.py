@@ -11,11 +11,11 @@ from pytest_agenttape.redaction.names import Rule
 from pytest_agenttape.redaction.patterns import Span
 
 _ASSIGNED = re.compile(
-    r"(?:key|token|secret|passw(?:or)?d|pwd|passphrase|credential|authorization)s?\d{0,2}"
+    r"(?:key|token|secret|passw(?:or)?d|pwd|passphrase|credential|authorization)s?(?:[_-]?(?:value|string|text|\d{1,2}))?"
     r"[\"'\\`]{0,4}\s{0,4}(?:=>|:=|[=:>])\s{0,4}[\"'\\`]{0,4}",
     re.IGNORECASE,
 )
-_ASSIGNED_WORD = re.compile(r"[A-Za-z]++(?:\d{0,2})")
+_ASSIGNED_WORD = re.compile(r"[A-Za-z0-9_-]++")
 _ASSIGNED_VALUE = re.compile(r"[^\s\"'<>,;&\\`=(){}\[\]|]{8,256}={0,2}")
 _VALUE_REST = re.compile(r"[A-Za-z0-9+/_-]*+={0,2}")
 _NAME_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus, unquote, urlsplit
@@ -38,34 +39,43 @@ class KnownSecrets:
 
     def __init__(self) -> None:
         self._secrets: set[str] = set()
-        self._needles: dict[str, Needle] = {}
-        self._ordered: tuple[Needle, ...] = ()
+        self._forms: dict[str, Needle] = {}
+        self._ordered: list[Needle] | None = []
+        self._lengths: list[int] = []
         self.unrun: tuple[str, ...] = ()  # the forms without a long run, which no cheap sign announces
 
     def __contains__(self, secret: str) -> bool:
         return secret in self._secrets
+
+    def __len__(self) -> int:
+        return len(self._secrets)
 
     def learn(self, secret: str) -> None:
         """Look for *secret* from now on."""
         if secret in self._secrets:
             return
         self._secrets.add(secret)
-        for needle in _forms(secret):
-            self._needles.setdefault(needle.text, needle)
-        # The longest first, for a secret may hold another.
-        self._ordered = tuple(sorted(self._needles.values(), key=lambda needle: -len(needle.text)))
-        self.unrun = tuple(needle.text for needle in self._ordered if not has_token(needle.text))
+        new = [self._forms.setdefault(needle.text, needle) for needle in _forms(secret)]
+        self.unrun += tuple(needle.text for needle in new if not has_token(needle.text))
+        self._ordered = None
 
     def in_text(self, text: str) -> Iterator[Needle]:
-        """Yield the forms that *text* holds, the longest first."""
-        return (needle for needle in self._ordered if needle.text in text)
+        """Yield the forms that *text* holds, the longest first, for a secret may hold another."""
+        ordered = self._sorted()
+        first = bisect_left(self._lengths, -len(text))
+        return (needle for needle in ordered[first:] if needle.text in text)
 
     def replace(self, text: str, stand_in: Callable[[str], str]) -> str:
         """Return *text* with every form of every known secret replaced."""
-        for needle in self._ordered:
-            if needle.text in text:
-                text = text.replace(needle.text, needle.write(stand_in(needle.secret)))
+        for needle in self.in_text(text):
+            text = text.replace(needle.text, needle.write(stand_in(needle.secret)))
         return text
+
+    def _sorted(self) -> list[Needle]:
+        if self._ordered is None:
+            self._ordered = sorted(self._forms.values(), key=lambda needle: -len(needle.text))
+            self._lengths = [-len(needle.text) for needle in self._ordered]
+        return self._ordered
 
 
 def environment_secrets(environ: Mapping[str, str]) -> Iterator[str]:

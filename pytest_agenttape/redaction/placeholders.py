@@ -22,7 +22,7 @@ _LAST_NUMBER = 9999
 _NUMBERED = re.compile(r"(?:REDACTED|\*{4})([0-9]{4})")
 _SPELLED = re.compile(r"REDACTED[0-9]{4}|(?:\*|%2[Aa]){4}(?:[0-9]{4})?")
 # A segment of a token's stand-in starts with the base64 of ' {"', which no real token does.
-_TOKEN_STAND_IN = re.compile(r"IHs[ij][A-Za-z0-9_-]{0,4000}\.IHs[ij][A-Za-z0-9_-]{0,4000}\.REDACTED[0-9]{4}")
+_TOKEN_STAND_IN = re.compile(r"IHs[ij][A-Za-z0-9_-]*+(\.IHs[ij][A-Za-z0-9_-]*+\.REDACTED[0-9]{4})?")
 _TOKEN = re.compile(r"(eyJ[A-Za-z0-9_-]+)\.(eyJ[A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
 _PEM = re.compile(
     r"(-----BEGIN [A-Z0-9 ]{1,64}-----)(\r?\n|\\n|\\r\\n)?.*?(-----END [A-Z0-9 ]{1,64}-----)(\s*)", re.DOTALL
@@ -35,7 +35,7 @@ def canonical_secrets(text: str) -> str:
     if PLACEHOLDER not in text and REDACTION_PLACEHOLDER not in text and "%2A" not in text:
         return text
     if "IHs" in text:
-        text = _TOKEN_STAND_IN.sub(PLACEHOLDER, text)
+        text = _TOKEN_STAND_IN.sub(lambda match: PLACEHOLDER if match[1] else match[0], text)
     return _SPELLED.sub(PLACEHOLDER, text)
 
 
@@ -51,7 +51,7 @@ class Placeholders:
         number = "[0-9]{4}" if self._is_numbered else ""
         spelled = (f"{re.escape(head)}{number}{re.escape(tail)}" for head, tail in self._spellings())
         self.pattern = re.compile(
-            rf"IHs[ij][A-Za-z0-9_-]{{0,4000}}\.IHs[ij][A-Za-z0-9_-]{{0,4000}}\.REDACTED[0-9]{{4}}"
+            rf"(?<![A-Za-z0-9_-])IHs[ij][A-Za-z0-9_-]*+\.IHs[ij][A-Za-z0-9_-]*+\.REDACTED[0-9]{{4}}"
             rf"|{'|'.join(spelled)}|REDACTED[0-9]{{4}}|\*{{4}}(?:[0-9]{{4}})?"
         )
 

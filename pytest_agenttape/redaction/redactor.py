@@ -35,6 +35,11 @@ _SIGNED = re.compile(r"\b(Credential|Signature)=([^/,\s]+)")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,24}://)([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL)
 _STREAM_LINE = re.compile(r"(?:data: ?)?([{\[].*[}\]])\s*", re.DOTALL)
 _PASSWORD_MARKS = ("assw", "ASSW", "assphrase", "ASSPHRASE", "pwd", "PWD", "ecret", "ECRET")
+_COOKIE_ATTRIBUTES = frozenset(("path", "domain", "expires", "max-age", "samesite", "priority"))
+_SCHEME_MARKS = ("asic ", "earer ", "ASIC ", "EARER ")
+_MOST_SEEN = (
+    256  # values found by name and looked for elsewhere, so that a long recording does not get slower and slower
+)
 _GRANT_MARKS = frozenset(("state", "grant_type", "redirect_uri", "client_id"))
 _LOGPROB_KEYS = frozenset(("logprob", "top_logprobs"))
 
@@ -121,7 +126,7 @@ class Redactor:
         for kind, (start, end) in self._hard_spans(text):
             if not self._placeholders.is_settled(text[start:end]):
                 found.setdefault(start, kind)
-        return [Finding(kind, at, text.count("\n", 0, at) + 1) for at, kind in sorted(found.items())]
+        return list(_with_lines(text, sorted(found.items())))
 
     # What follows is in the order of the public methods: headers, URLs, bodies, trees, text.
 
@@ -168,7 +173,10 @@ class Redactor:
         name, equals, value = pair.partition("=")
         if not equals or not value.strip('" '):
             return pair
-        return f"{name}={self._learned(value)}"
+        return f"{name}={self._learned(value) if len(self._known) < _MOST_SEEN else self._replaced(value)}"
+
+    def _cookie_or_attribute(self, pair: str) -> str:
+        return pair if pair.partition("=")[0].lower() in _COOKIE_ATTRIBUTES else self._cookie(pair)
 
     def _learned(self, secret: str) -> str:
         if is_worth_knowing(secret.strip()):
@@ -296,7 +304,7 @@ class Redactor:
         if not isinstance(encoded, str):
             return self.value(encoded)
         try:
-            raw = base64.b64decode(encoded, validate=False)
+            raw = base64.b64decode("".join(encoded.split()), validate=True)
         except (binascii.Error, ValueError):
             return self.text(encoded)
         redacted = self._bytes(raw)
@@ -340,7 +348,11 @@ class Redactor:
             own, new_key = Rule.NONE, key
             if isinstance(key, str):
                 own = self._denied_or(key, names.body_rule)
-                new_key = key if len(key) < SHORTEST else self.text(key)
+                new_key = key if len(key) < self._shortest_key else self.text(key)
+            if key == "base64" and isinstance(value, str):
+                out[new_key] = new = self._binary(value, "")
+                is_changed = is_changed or new is not value
+                continue
             if is_logprob and key == "token":
                 own = Rule.NONE
             elif named and key == "value":
@@ -377,6 +389,11 @@ class Redactor:
             return Rule.NONE
         return self._denied_or(name, names.body_rule)
 
+    @property
+    def _shortest_key(self) -> int:
+        """The length below which a key cannot hold a secret."""
+        return SHORTEST if self._known.unrun or self._patterns or self._rules.redact_emails else 16
+
     def _denied_or(self, name: str, rule: Callable[[str], Rule]) -> Rule:
         if self._denied and names.folded(name) in self._denied:
             return Rule.ALWAYS
@@ -384,7 +401,7 @@ class Redactor:
 
     def _string(self, text: str, rule: Rule) -> str:
         if rule is Rule.COOKIES and "=" in text:
-            redacted = "; ".join(self._cookie(each.strip()) for each in text.split(";"))
+            redacted = "; ".join(self._cookie_or_attribute(each.strip()) for each in text.split(";"))
             return text if redacted == text else redacted
         if rule and text:
             scheme, space, credential = text.strip().partition(" ")
@@ -400,7 +417,7 @@ class Redactor:
         """Return the stand-in of a value found by its name, and know it from now on if nothing else is spelled so."""
         if self._placeholders.is_settled(text):
             return text
-        if shapes.is_random(text):
+        if shapes.is_random(text) and len(self._known) < _MOST_SEEN:
             self.learn(text)
         return self._replaced(text)
 
@@ -420,7 +437,7 @@ class Redactor:
             return False
         if "://" in text and ("@" in text or "=" in text):
             return False
-        if "asic " in text or "ASIC " in text or (self._rules.redact_emails and "@" in text):
+        if any(mark in text for mark in _SCHEME_MARKS) or (self._rules.redact_emails and "@" in text):
             return False
         if (":" in text or "=" in text) and any(mark in text for mark in _PASSWORD_MARKS):
             return False
@@ -472,6 +489,14 @@ class Redactor:
 
 _PART_NAME = re.compile(r"name=\"([^\"\r\n]{1,256})\"")
 _AMZ_CREDENTIAL = re.compile(r"((?:AKIA|ASIA)[A-Z0-9]{16}|[^/]{8,128}\.iam\.gserviceaccount\.com)/\d{8}/.*")
+
+
+def _with_lines(text: str, found: Iterable[tuple[int, str]]) -> Iterator[Finding]:
+    line, counted = 1, 0
+    for at, kind in found:
+        line += text.count("\n", counted, at)
+        counted = at
+        yield Finding(kind, at, line)
 
 
 def _is_logprobs(node: JSON) -> bool:

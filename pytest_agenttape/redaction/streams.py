@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -107,9 +108,8 @@ def _anchors(old: str, new: str, placeholder: re.Pattern[str]) -> list[tuple[int
 
 
 def _moved(border: int, anchors: list[tuple[int, int, int]], length: int) -> int:
-    for start, end, moved in anchors:
-        if border < start:
-            return moved
-        if border <= end:
-            return moved + border - start
-    return length
+    at = bisect_left(anchors, border, key=lambda anchor: anchor[1])
+    if at == len(anchors):
+        return length
+    start, _, moved = anchors[at]
+    return moved + max(0, border - start)
