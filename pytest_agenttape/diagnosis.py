@@ -69,7 +69,7 @@ def explain(
     case = _Case(asked, recordings, played if callable(played) else _member(played), lines, rules or KeyRules())
     finding = _finding(case, same_key)
     message = [f"{asked_line(asked)} matches no unplayed interaction in {_shown_path(cassette_path, root)}"]
-    message += [f"  {line}" for line in (*finding.lines, *_earlier_departure(case, served))]
+    message += [f"  {line}" for line in (*finding.lines, *_unplayable(case), *_earlier_departure(case, served))]
     if command:
         message.append(f"  re-record: {visible(command)}")
     return UnmatchedInteractionError(
@@ -145,6 +145,15 @@ class _Finding:
     lines: tuple[str, ...]
     closest: Interaction | None = None
     diffs: tuple[FieldDiff, ...] = ()
+
+
+def _unplayable(case: _Case) -> list[str]:
+    """Return why recordings that could be meant are never served: another tool recorded them with losses."""
+    kept = [each for each in case.recordings if each.kind == case.asked.kind and "unplayable" in each.metadata]
+    named = [each for each in kept if each.boundary == case.asked.boundary] or kept
+    lines = [f"{case.place(each)} cannot be replayed: {each.metadata['unplayable']}" for each in named[:_PLACES_SHOWN]]
+    more = len(named) - _PLACES_SHOWN
+    return [*map(visible, lines), f"… and {more} more"] if more > 0 else list(map(visible, lines))
 
 
 def _finding(case: _Case, same_key: Sequence[Interaction]) -> _Finding:

@@ -11,6 +11,7 @@ character, and a double-quoted scalar where it would not. Two things are beyond 
 
 from __future__ import annotations
 
+import base64
 import functools
 import io
 import json
@@ -61,10 +62,12 @@ class Document:
     Attributes:
         root: The file's mapping.
         lines: The 1-based line on which each interaction starts; 0 where that is unknown.
+        tagged: The line of the first value that was read by its tag; no cassette of this project has one.
     """
 
     root: dict[str, JSON]
     lines: tuple[int, ...]
+    tagged: int | None = None
 
 
 def dump(cassette: Mapping[str, JSON], format: str = "yaml") -> str:  # noqa: A002  # the option's public name
@@ -82,8 +85,19 @@ def dump(cassette: Mapping[str, JSON], format: str = "yaml") -> str:  # noqa: A0
     raise unknown_name("format", format, FORMATS)
 
 
-def load(data: bytes, *, format: str, path: Path | None = None) -> Document:  # noqa: A002  # the option's public name
+def load(
+    data: bytes,
+    *,
+    format: str,  # noqa: A002  # the option's public name
+    path: Path | None = None,
+    tags: bool = False,
+) -> Document:
     """Read the bytes of a cassette file.
+
+    Args:
+        format: One of `FORMATS`.
+        path: What messages name.
+        tags: Read the tags that other tools write: text, and ``!!binary`` as bytes.
 
     Raises:
         ConfigError: *format* is not one of `FORMATS`.
@@ -93,7 +107,7 @@ def load(data: bytes, *, format: str, path: Path | None = None) -> Document:  # 
         raise unknown_name("format", format, FORMATS)
     try:
         text = _decode(data)
-        return _load_yaml(text) if format == "yaml" else _load_json(text)
+        return _load_yaml(text, tags=tags) if format == "yaml" else _load_json(text)
     except CassetteCorruptError as error:
         problem, line = _conflict(data) or (error.problem, error.line)
         raise CassetteCorruptError(problem, path=path, line=line) from None
@@ -347,9 +361,9 @@ class _PureParser(Reader, Scanner, Parser):
         Parser.__init__(self)
 
 
-def _load_yaml(text: str) -> Document:
+def _load_yaml(text: str, *, tags: bool = False) -> Document:
     try:
-        reading = _Reading((CParser or _PureParser)(text.encode()).get_event)
+        reading = _Reading((CParser or _PureParser)(text.encode()).get_event, tags=tags)
         reading.run()
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -362,7 +376,7 @@ def _load_yaml(text: str) -> Document:
         raise CassetteCorruptError(f"is not valid YAML: {what}: {error.reason}", line=line) from None
     except (YAMLError, ValueError, OverflowError) as error:  # the pure scanner lets a few escape
         raise CassetteCorruptError(f"is not valid YAML: {type(error).__name__}") from None
-    return Document(_checked_root(reading.root), tuple(reading.lines))
+    return Document(_checked_root(reading.root), tuple(reading.lines), reading.tagged)
 
 
 def _checked_root(root: JSON) -> dict[str, JSON]:
@@ -378,10 +392,11 @@ class _Reading:
     PyYAML's composer and constructor would build a graph of nodes first, follow aliases and tags, and recurse.
     """
 
-    __slots__ = ("_container", "_key", "_listed", "_next", "_stack", "_top", "lines", "root")
+    __slots__ = ("_container", "_key", "_listed", "_next", "_reads_tags", "_stack", "_top", "lines", "root", "tagged")
 
-    def __init__(self, next_event: Callable[[], Event]) -> None:
+    def __init__(self, next_event: Callable[[], Event], *, tags: bool = False) -> None:
         self._next = next_event
+        self._reads_tags = tags
         self._top: list[JSON] = []  # will hold the root
         self._container: dict[str, JSON] | list[JSON] = self._top  # the open one
         self._key: str | None = None  # of the open mapping's next value; None while it waits for a key
@@ -389,6 +404,7 @@ class _Reading:
         self._listed: JSON = None  # the list of interactions
         self.lines: list[int] = []
         self.root: JSON = None
+        self.tagged: int | None = None
 
     def run(self) -> None:
         """Read the whole stream into `root` and `lines`."""
@@ -405,7 +421,8 @@ class _Reading:
 
     def _scalar(self, event: ScalarEvent) -> None:
         if event.tag is not None:
-            _refuse_tag(event)
+            self._tagged(event)
+            return
         value: JSON = event.value
         container = self._container
         if self._key is None and type(container) is dict:
@@ -423,6 +440,23 @@ class _Reading:
         container.append(value)  # type: ignore[union-attr]  # what is no mapping is a list
         if container is self._listed:
             self.lines.append(_start_line(event))
+
+    def _tagged(self, event: ScalarEvent) -> None:
+        read = _TAGS.get(event.tag) if self._reads_tags else None
+        container = self._container
+        if read is None or (self._key is None and type(container) is dict):
+            _refuse_tag(event)
+        try:
+            value = read(event.value)
+        except ValueError:
+            _refuse(f"is no {_short(event.tag)}", event)
+        if self.tagged is None:
+            self.tagged = _start_line(event)
+        if type(container) is dict:
+            container[self._key] = value  # type: ignore[index]  # a key is there, or it were refused
+            self._key = None
+        else:
+            container.append(value)  # type: ignore[union-attr]  # what is no mapping is a list
 
     def _new_key(self, key: str, event: ScalarEvent) -> str:
         if "\x1a" in key:
@@ -484,6 +518,18 @@ _STEPS: dict[type[Event], Callable[[_Reading, Event], bool]] = {
     DocumentEndEvent: _Reading._pass,
     StreamStartEvent: _Reading._pass,
     StreamEndEvent: _Reading._end,
+}
+
+
+def _unbase64(text: str) -> bytes:
+    return base64.b64decode("".join(text.split()), validate=True)
+
+
+_TAGS: dict[str | None, Callable[[str], JSON]] = {
+    "tag:yaml.org,2002:binary": _unbase64,
+    "tag:yaml.org,2002:str": str,
+    "tag:yaml.org,2002:python/str": str,
+    "tag:yaml.org,2002:python/unicode": str,
 }
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
+from pytest_agenttape import foreign, naming, network, scope, store, transports
 from pytest_agenttape import freeze as freezing
-from pytest_agenttape import naming, network, scope, store, transports
 from pytest_agenttape.calls import TokenTotals, total_tokens
 from pytest_agenttape.canonical import KeyRules, canonical_text, match_key
 from pytest_agenttape.config import Config
@@ -409,7 +409,8 @@ class Session:
         config, settings = self.settings.config, self.settings
         rules = KeyRules.of(tuple(config.ignore_volatile_fields))
         self._key_rules = rules
-        self.engine = Tape(recordings, parse_matchers(settings.matchers or config.default_matchers, rules))
+        chain = parse_matchers(settings.matchers or config.default_matchers, rules)
+        self.engine = Tape(recordings, (*chain, *foreign.matchers(recordings, rules)))
         fresh = self._found is None
         self._policy = Policy(mode=self.mode, fresh=fresh, live=settings.live, frozen=settings.frozen)
         self.redactor = Redactor(settings.rules, os.environ)
@@ -423,7 +424,7 @@ class Session:
             return
         before = time.perf_counter()
         try:
-            self._found, self._lines = store.read(self.path)
+            found, self._lines = store.read(self.path)
         except CassetteNotFoundError:
             return
         except AgentTapeError as error:
@@ -431,7 +432,10 @@ class Session:
                 raise
             self.refuse(error)
             return
-        self._use(self._found.interactions)
+        if foreign.is_imported(found.interactions):
+            found.interactions = foreign.redacted(found.interactions, self.redactor)
+        self._found = found
+        self._use(found.interactions)
         self._seconds_to_load = time.perf_counter() - before
 
     def _require_cassette(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from pytest_agenttape import assets, files, naming, serializer
+from pytest_agenttape import assets, files, foreign, naming, serializer
 from pytest_agenttape.errors import CassetteCorruptError, CassetteNotFoundError, RecordingRefusedError
 from pytest_agenttape.model import JSON, Cassette, Interaction
 
@@ -28,13 +28,18 @@ Scan: TypeAlias = Callable[
 def read(path: Path) -> tuple[Cassette, tuple[int, ...]]:
     """Return the cassette at *path* and the line on which each of its interactions starts.
 
+    A cassette of another tool is translated; saving writes ours.
+
     Raises:
         CassetteNotFoundError: There is no such file.
         SchemaVersionError: It was written for another schema version.
         CassetteCorruptError: It cannot be read, is no cassette, or an asset is missing or altered.
     """
     place = files.real(path)
-    document = serializer.load(_bytes_of(path, place), format=naming.format_of(place), path=path)
+    document = serializer.load(_bytes_of(path, place), format=naming.format_of(place), path=path, tags=True)
+    translated = _translated(document, place, path)
+    if translated is not None:
+        return translated, document.lines
     root = document.root
     try:
         if isinstance(root, dict) and isinstance(root.get("interactions"), list):
@@ -234,6 +239,20 @@ def _bytes_of(path: Path, place: Path) -> bytes:
             "is empty; restore it from version control, or record again with --agenttape-record", path=path
         )
     return content
+
+
+def _translated(document: serializer.Document, place: Path, path: Path) -> Cassette | None:
+    """Return the cassette in a document that another tool wrote; None when it is ours."""
+    folder = naming.assets_dir(place)
+    try:
+        root = foreign.translate(document.root, lambda name: _asset(folder / name))
+        if root is not None:
+            return Cassette.from_dict(root)
+    except CassetteCorruptError as error:
+        raise type(error)(error.problem, path=path, line=error.line) from error
+    if document.tagged is not None:
+        raise CassetteCorruptError("tags are not read; remove it", path=path, line=document.tagged)
+    return None
 
 
 def _inlined(listed: Iterable[JSON], folder: Path, lines: Sequence[int], path: Path) -> list[JSON]:

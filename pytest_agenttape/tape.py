@@ -19,6 +19,7 @@ class Call:
     boundary: str | None
     request: Request
     nested: bool = False  # asked for by the body of a boundary that runs live
+    observed: bool = False  # seen by a listener, which cannot answer it
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,12 @@ class Refuse:
 
 Decision: TypeAlias = Replay | Execute | Refuse
 
-_BucketKey: TypeAlias = tuple[str, str | None, bool, str]
+_Lane: TypeAlias = bool | str  # whether it was made by another call's body, or "observed"
+_BucketKey: TypeAlias = tuple[str, str | None, _Lane, str]
+
+
+# In the metadata of a recording that no call can ask for: a listener's, or one that another tool made with losses.
+_NEVER_ASKED = frozenset({"observed", "unplayable"})
 
 
 @dataclass(slots=True)
@@ -72,9 +78,10 @@ class Tape:
 
     def take(self, call: Call) -> Replay | None:
         """Return the first unplayed recording that answers *call*, and mark it played."""
-        for nested in (call.nested, not call.nested):
+        lanes: tuple[_Lane, ...] = ("observed",) if call.observed else (call.nested, not call.nested)
+        for lane in lanes:
             for matcher, index in zip(self._matchers, self._indexes, strict=True):
-                position = self._find(matcher, index, call, nested)
+                position = self._find(matcher, index, call, lane)
                 if position is not None:
                     return self._play(position)
         return None
@@ -95,25 +102,30 @@ class Tape:
     @property
     def is_keyed(self) -> bool:
         """Whether only equal canonical requests match, so that what is served is what was asked for."""
-        return all(matcher.name in ("ignore_volatile", "exact") for matcher in self._matchers)
+        return all(matcher.name in ("ignore_volatile", "exact", "imported") for matcher in self._matchers)
 
     @property
     def unplayed(self) -> list[Interaction]:
-        """The recordings that were not served, in order."""
-        return [each for position, each in enumerate(self.recordings) if position not in self._played]
+        """The recordings that were not served and could have been, in order."""
+        return [
+            each
+            for position, each in enumerate(self.recordings)
+            if position not in self._played and not each.metadata.keys() & _NEVER_ASKED
+        ]
 
     def _index(self, matcher: Matcher) -> dict[_BucketKey, _Bucket]:
         index: dict[_BucketKey, _Bucket] = {}
         for position, each in enumerate(self.recordings):
+            if "unplayable" in each.metadata:
+                continue
             key = matcher.key(each.request) if isinstance(matcher, KeyMatcher) else ""
-            index.setdefault((each.kind, each.boundary, "parent" in each.metadata, key), _Bucket()).positions.append(
-                position
-            )
+            lane: _Lane = "observed" if "observed" in each.metadata else "parent" in each.metadata
+            index.setdefault((each.kind, each.boundary, lane, key), _Bucket()).positions.append(position)
         return index
 
-    def _find(self, matcher: Matcher, index: dict[_BucketKey, _Bucket], call: Call, nested: bool) -> int | None:
+    def _find(self, matcher: Matcher, index: dict[_BucketKey, _Bucket], call: Call, lane: _Lane) -> int | None:
         key = matcher.key(call.request) if isinstance(matcher, KeyMatcher) else ""
-        bucket = index.get((call.kind, call.boundary, nested, key))
+        bucket = index.get((call.kind, call.boundary, lane, key))
         if bucket is None:
             return None
         match matcher:
