@@ -2,36 +2,356 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from pytest_agenttape.model import Interaction, Mode
+from pytest_agenttape import trajectory, values
+from pytest_agenttape.boundaries import registered_boundaries
+from pytest_agenttape.calls import total_tokens
+from pytest_agenttape.canonical import KeyRules
+from pytest_agenttape.comparison import diff_lines, field_diffs
+from pytest_agenttape.diff import diff_cassettes
+from pytest_agenttape.errors import AgentTapeError, ConfigError
+from pytest_agenttape.model import Cassette, Interaction, Mode
 from pytest_agenttape.session import Session
+from pytest_agenttape.shown import visible
+from pytest_agenttape.snapshot import view_problem
+from pytest_agenttape.trajectory import LLMCall, ToolCall
+from pytest_agenttape.views import View, timeline
+
+if TYPE_CHECKING:
+    from syrupy.assertion import SnapshotAssertion
+
+__all__ = ["CassetteHandle", "LLMCall", "ToolCall"]
+
+_UNSET: Final = object()
 
 
 class CassetteHandle:
-    """The cassette of the running test."""
+    """The cassette of the running test: what was called, and assertions on it.
 
-    def __init__(self, session: Session, snapshot: Callable[[], Any]) -> None:
-        self._session = session
+    Its `repr` is the timeline of the run, and it has no ``==`` of its own, so that ``agenttape_cassette == snapshot``
+    is a comparison by syrupy.
+
+    Attributes:
+        session: The open session.
+    """
+
+    def __init__(self, session: Session, snapshot: Callable[[], SnapshotAssertion]) -> None:
+        self.session = session
         self._snapshot = snapshot
+        self._final_output: object = _UNSET
+
+    def __repr__(self) -> str:
+        return repr(self.view())
 
     @property
     def path(self) -> Path:
-        return self._session.path
+        """The cassette file."""
+        return self.session.path
 
     @property
     def mode(self) -> Mode:
-        return self._session.mode
+        """The record mode; compares equal to the plain word."""
+        return self.session.mode
 
     @property
     def interactions(self) -> list[Interaction]:
-        return self._session.interactions
+        """All calls of this run that are over, as they would stand in a cassette."""
+        return self.session.interactions
 
     @property
-    def tool_calls(self) -> list[str]:
-        return [str(each.boundary) for each in self.interactions if each.kind in ("tool", "retrieval")]
+    def tool_calls(self) -> list[ToolCall]:
+        """The calls of tools and retrievals, equal to their names; a nested call follows the one that made it."""
+        return trajectory.tool_calls(self.interactions)
 
-    def assert_tool_calls(self, expected: Sequence[str]) -> None:
-        assert self.tool_calls == list(expected)
+    @property
+    def llm_calls(self) -> list[LLMCall]:
+        """The calls of models."""
+        return trajectory.llm_calls(self.interactions)
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """The tokens of all calls of this run, estimated where an answer has no usage block."""
+        total = total_tokens(self.interactions)
+        return {"input_tokens": total.input, "output_tokens": total.output, "total_tokens": total.total}
+
+    @property
+    def final_output(self) -> Any:
+        """What the test assigned, else the text of the last LLM answer, else the last result of a tool or the like."""
+        return trajectory.last_word(self.interactions) if self._final_output is _UNSET else self._final_output
+
+    @final_output.setter
+    def final_output(self, value: object) -> None:
+        self._final_output = self._redacted(value)
+
+    def view(self, *, only: Iterable[str] | None = None, exclude: Iterable[str] | None = None) -> View:
+        """Return the timeline of the run; `repr` gives its text, `View.data` plain values."""
+        assigned = {} if self._final_output is _UNSET else {"final_output": values.encode(self._final_output)}
+        return timeline(
+            self.interactions,
+            only=only,
+            exclude=exclude,
+            rules=KeyRules.of(tuple(self.session.settings.config.ignore_volatile_fields)),
+            names={*registered_boundaries(), *(each.boundary or "" for each in self.session.engine.recordings)} - {""},
+            **assigned,
+        )
+
+    # -- assertions
+
+    def assert_tool_calls(
+        self,
+        expected: Sequence[object],
+        *,
+        mode: str = "strict",
+        forbid: Sequence[object] | str = (),
+        max_calls: int | None = None,
+    ) -> None:
+        """Assert which tools and retrievals this run called.
+
+        Args:
+            expected: Names, ``(name, {argument: value})``, or objects with ``.name`` and ``.arguments``. Only the
+                arguments given are compared, with ``==`` of what is given.
+            mode: ``strict`` exactly these calls in this order; ``unordered`` exactly these in any order; ``subset``
+                none beyond these, not all needed; ``superset`` at least these in any order; ``in_order`` at least
+                these in this order, others may come between.
+            forbid: Calls that must not have been made.
+            max_calls: How many calls there may be at most.
+
+        Raises:
+            AssertionError: The run called others; the message shows both side by side, first divergence named.
+            ConfigError: The mode is unknown or an item has a shape that is no call.
+        """
+        __tracebackhide__ = True
+        mode, wanted = trajectory.parse_mode(mode), trajectory.parse_expected(expected)
+        forbidden = trajectory.parse_expected([forbid] if isinstance(forbid, str) else forbid, "forbid")
+        most = _count(max_calls, "max_calls")
+        self._require_sound_run()
+        calls = self.tool_calls
+        _fail_if(
+            trajectory.calls_problem(wanted, calls, mode),
+            trajectory.forbidden_problem(forbidden, calls),
+            None if most is None else trajectory.count_problem(calls, most),
+        )
+
+    def assert_llm_calls(
+        self,
+        count: int | None = None,
+        *,
+        model: object = None,
+        provider: object = None,
+        max_calls: int | None = None,
+    ) -> None:
+        """Assert how many LLM calls this run made: *count*, at most *max_calls*, else at least one.
+
+        With *model* or *provider*, names or any object whose ``==`` decides, only their calls are counted; a model is
+        known by the name that was asked for and by the one in the answer.
+        """
+        __tracebackhide__ = True
+        exactly, most = _count(count, "count"), _count(max_calls, "max_calls")
+        self._require_sound_run()
+        _fail_if(trajectory.llm_problem(self.llm_calls, count=exactly, most=most, model=model, provider=provider))
+
+    def assert_tools_match_requests(self, ignore: Iterable[str] = ()) -> None:
+        """Assert that every tool a model asked for was run, and that no tool ran unasked, but for those to *ignore*.
+
+        Names and numbers are compared, not arguments. Calls made by other tools, retrievals and memory need no asking.
+        """
+        __tracebackhide__ = True
+        ignored = frozenset([ignore] if isinstance(ignore, str) else ignore)
+        self._require_sound_run()
+        _fail_if(trajectory.requests_problem(self.interactions, ignored))
+
+    def assert_usage(
+        self,
+        *,
+        max_total_tokens: int | None = None,
+        max_input_tokens: int | None = None,
+        max_output_tokens: int | None = None,
+        max_cost: float | Decimal | None = None,
+    ) -> None:
+        """Assert that the run stays within these tokens, and within *max_cost* US dollars.
+
+        Prices are those of the optional package genai-prices.
+
+        Raises:
+            AssertionError: A limit is exceeded.
+            ConfigError: *max_cost* is given and a price is unknown, or the package is not installed.
+        """
+        __tracebackhide__ = True
+        limits = {
+            "total_tokens": max_total_tokens,
+            "input_tokens": max_input_tokens,
+            "output_tokens": max_output_tokens,
+        }
+        limits = {name: _count(limit, f"max_{name}") for name, limit in limits.items()}
+        self._require_sound_run()
+        used = self.usage
+        problems = [
+            f"{used[name]} {name.replace('_', ' ')} were used, {limit} are allowed (max_{name})"
+            for name, limit in limits.items()
+            if limit is not None and used[name] > limit
+        ]
+        if max_cost is not None:
+            problems += _cost_problems(self.llm_calls, max_cost)
+        _fail_if("\n".join(problems) or None)
+
+    def assert_final_output(self, expected: object) -> None:
+        """Assert what came out in the end, with ``==`` of *expected*."""
+        __tracebackhide__ = True
+        self._require_sound_run()
+        found = self.final_output
+        if expected == found or (isinstance(expected, str) and self.session.redactor.text(expected) == found):
+            return
+        _fail_if(f"the final output is not the expected one\n{_output_difference(expected, found)}")
+
+    def assert_snapshot(
+        self,
+        name: str | None = None,
+        *,
+        only: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+    ) -> None:
+        """Assert that the timeline of the run is the one that syrupy has stored for this test.
+
+        It also fails when the calls do not come in the order and number of the cassette, whatever of them is shown;
+        recordings that are left unplayed when the test ends fail it then.
+
+        Args:
+            name: Names the view; several without a name are numbered.
+            only: Kinds, boundary names or dotted paths to show; nothing else is.
+            exclude: Kinds, boundary names or dotted paths that vary: ``"http"``, ``"get_weather.result.id"``,
+                ``"messages.*.content"``.
+
+        Raises:
+            AssertionError: The view or the sequence differs.
+            ConfigError: *only* or *exclude* names nothing that exists.
+        """
+        __tracebackhide__ = True
+        if name is not None and (not isinstance(name, str) or not name):
+            raise ConfigError(f"the name of a view is a non-empty text, found {name!r}")
+        self._require_sound_run()
+        self.session.refuse_poison()
+        view = self.view(only=only, exclude=exclude)
+        _fail_if(self._drift())
+        self._require_all_played()
+        problem = view_problem(self._snapshot(), view, name, writes_new=self._is_recorded_now())
+        _fail_if(None if problem is None else f"{problem}\n{self._hint()}")
+
+    # -- below: how
+
+    def _require_sound_run(self) -> None:
+        """What a run did after its verdict says nothing; the verdict does."""
+        __tracebackhide__ = True
+        if self.session.verdict is not None:
+            raise self.session.verdict
+
+    def _is_recorded_now(self) -> bool:
+        session = self.session
+        return session.mode is Mode.ALL or (session.is_fresh and session.can_execute)
+
+    def _drift(self) -> str | None:
+        """Return how the sequence so far differs from the cassette's; None where it does not, or may."""
+        session = self.session
+        if session.is_fresh or session.mode not in (Mode.NONE, Mode.ONCE):
+            return None
+        recorded = self._replayable(session.engine.recordings)
+        made = self._replayable(session.interactions)
+        while recorded and not session.engine.is_played(recorded[-1]):
+            recorded.pop()  # may still be played
+        if list(map(_identity, recorded)) == list(map(_identity, made)):
+            return None
+        diff = diff_cassettes(Cassette(interactions=recorded), Cassette(interactions=made))
+        return (
+            f"the calls do not come in the order and number of {session.path.name}\n"
+            f"{diff.render()}\nif this is right, record it: {self._command()} --snapshot-update"
+        )
+
+    def _replayable(self, interactions: Sequence[Interaction]) -> list[Interaction]:
+        live = self.session.settings.live
+        ordered = trajectory.in_call_order(interactions)
+        return [each for each in ordered if not live & {each.kind, each.boundary, "*"}]
+
+    def _require_all_played(self) -> None:
+        """A view tells of the whole run, so what is left unplayed when the test ends fails it, unless its marker says
+        otherwise."""
+        settings = self.session.settings
+        if not settings.config.strict:
+            self.session.settings = replace(settings, config=settings.config.with_overrides(strict=True))
+
+    def _hint(self) -> str:
+        return f"agenttape: review the difference, then accept it: {self._command()} --snapshot-update"
+
+    def _command(self) -> str:
+        return self.session.settings.command.removesuffix(" --agenttape-record") or "pytest"
+
+    def _redacted(self, value: object) -> object:
+        """Return *value* without secrets: it is shown and stored like what was recorded."""
+        try:
+            stored = values.encode(value, "final_output")
+        except AgentTapeError as error:
+            error.add_note("assign what can be compared and stored: the text, or a plain value")
+            raise
+        redacted = self.session.redactor.value(stored)
+        return value if redacted == stored else values.decode(redacted)
+
+
+def _fail_if(*problems: str | None) -> None:
+    __tracebackhide__ = True
+    found = [problem for problem in problems if problem is not None]
+    if found:
+        raise AssertionError("\n\n".join(found))
+
+
+def _count(given: object, what: str) -> int | None:
+    if given is None or (isinstance(given, int) and not isinstance(given, bool) and given >= 0):
+        return given
+    raise ConfigError(f"{what} is a whole number from 0, found {given!r}")
+
+
+def _identity(interaction: Interaction) -> tuple[str, str | None, Mapping[str, object]]:
+    return interaction.kind, interaction.boundary, interaction.request
+
+
+def _output_difference(expected: object, found: object) -> str:
+    if isinstance(expected, str | dict | list) and type(expected) is type(found):
+        return "\n".join(diff_lines(field_diffs(expected, found), "  ", ("expected", "found")))
+    return f"  expected  {visible(repr(expected), 500)}\n  found     {visible(repr(found), 500)}"
+
+
+def _cost_problems(calls: Sequence[LLMCall], limit: float | Decimal) -> list[str]:
+    if isinstance(limit, bool) or not isinstance(limit, int | float | Decimal) or not limit >= 0:
+        raise ConfigError(f"max_cost is a number of US dollars from 0, found {limit!r}")
+    costs = [_cost(call) for call in calls]
+    total = sum(costs, Decimal())
+    if total <= Decimal(str(limit)):
+        return []
+    lines = [f"  ${cost:f}  {trajectory.shown_llm_call(call)}" for cost, call in zip(costs, calls, strict=True)]
+    return [f"the LLM calls cost ${total:f}, ${limit} is allowed (max_cost)", *lines]
+
+
+def _cost(call: LLMCall) -> Decimal:
+    if not call.usage["total_tokens"]:
+        return Decimal()  # it failed
+    try:
+        # Optional, and looked for only when a price is asked for.
+        import genai_prices  # type: ignore[import-not-found, unused-ignore]  # installed or not
+    except ImportError:
+        raise ConfigError("max_cost needs prices: pip install 'pytest-agenttape[prices]'") from None
+    cached = call.usage.get("cached_tokens")
+    usage = genai_prices.Usage(
+        input_tokens=call.usage["input_tokens"],
+        output_tokens=call.usage["output_tokens"],
+        **({"cache_read_tokens": cached} if cached else {}),
+    )
+    for model in (call.answered_by, call.model):
+        for provider in (call.provider, None):
+            try:
+                if model is not None:
+                    return Decimal(genai_prices.calc_price(usage, model, provider_id=provider).total_price)
+            except LookupError:
+                continue
+    raise ConfigError(f"price unknown: {trajectory.shown_llm_call(call)}\n  max_cost cannot be asserted for this run")

@@ -148,7 +148,7 @@ class LLMCall:
             messages=read_messages(operation, recorded.request),
             text=answer.text,
             tool_calls=answer.tool_calls,
-            usage=_usage(count_tokens(recorded)),
+            usage={**(answer.usage or {}), **_usage(count_tokens(recorded))},
             latency=recorded.latency_ms,
             error=answer.error,
         )
@@ -336,8 +336,8 @@ def llm_problem(
         return None
     words = "".join(f" of {what} {value!r}" for what, value in (("model", model), ("provider", provider)) if value)
     lines = [f"  {'=' if call in chosen else ' '} {shown_llm_call(call)}" for call in calls[:_MOST_ROWS]]
-    made = "\n".join(lines) if lines else "  (none)"
-    return f"{_wanted(count, most)} LLM calls{words} were expected, {len(chosen)} were made; all LLM calls of the run:\n{made}"
+    head = f"{_wanted(count, most)} LLM calls{words} were expected, {len(chosen)} were made"
+    return "\n".join([f"{head}; all LLM calls of the run:", *(lines or ["  (none)"])])
 
 
 def shown_call(call: ToolCall) -> str:
