@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="Fail a passing test that leaves recorded interactions unplayed, and a run that leaves orphans.",
     )
+    group.addoption(
+        "--agenttape-diff",
+        nargs=2,
+        metavar=("OLD", "NEW"),
+        help="Compare two cassettes, paths or names, and run no test; exit 0 equal, 1 different, 4 unusable.",
+    )
+    group.addoption(
+        "--agenttape-show", metavar="CASSETTE", help="Print the timeline of a cassette, a path or a name; run no test."
+    )
+    group.addoption(
+        "--agenttape-audit",
+        action="store_true",
+        help="Check every cassette in place of running tests: readable, lossless, free of secrets, not too old.",
+    )
+    group.addoption(
+        "--agenttape-max-age",
+        type=float,
+        metavar="DAYS",
+        help="With --agenttape-audit: fail cassettes older than this.",
+    )
     for name, kind, text in _INI:
         parser.addini(f"agenttape_{name}", text, type=kind, default=None)
 
@@ -65,6 +86,21 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
     config.pluginmanager.register(Ledger(config), LEDGER)
+    if config.option.agenttape_audit:
+        config.pluginmanager.register(
+            importlib.import_module("pytest_agenttape.audit").Audit(config), "agenttape-audit"
+        )
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Answer the options that run no test."""
+    if config.option.agenttape_diff is None and config.option.agenttape_show is None:
+        return None
+    show = importlib.import_module("pytest_agenttape.show")
+    root = config.invocation_params.dir
+    if config.option.agenttape_diff is not None:
+        return int(show.print_diff(*config.option.agenttape_diff, root=root, write=print))
+    return int(show.print_timeline(config.option.agenttape_show, root=root, write=print))
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -1,0 +1,124 @@
+"""``pytest --agenttape-audit``: every cassette as a test item. Can it be read, written, committed?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_agenttape import naming, store
+from pytest_agenttape.config import Config
+from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.model import Cassette
+from pytest_agenttape.redaction import RedactionRules, Redactor
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+_HEAD = 4096
+_FINDINGS_SHOWN = 10
+
+
+class AuditError(AgentTapeError):
+    """What is wrong with a cassette."""
+
+
+class Audit:
+    """Registered in place of the collection of tests."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._days: float | None = config.option.agenttape_max_age
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        if collection_path.is_dir():
+            return None
+        return None if _is_cassette(collection_path) else True
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        return _File.from_parent(parent, path=file_path, days=self._days) if _is_cassette(file_path) else None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
+        """Add what failed recordings left in the cache, where collection does not look."""
+        cache = getattr(session.config, "cache", None)
+        if cache is None:
+            return
+        for path in sorted(Path(cache.mkdir("agenttape")).glob("*.yaml")):
+            items += _File.from_parent(session, path=path, days=None).collect()
+
+
+class _File(pytest.File):
+    """One cassette file."""
+
+    def __init__(self, *, days: float | None, **options: Any) -> None:
+        super().__init__(**options)
+        self.days = days
+
+    def collect(self) -> Iterator[pytest.Item]:
+        yield _Item.from_parent(self, name="audit")
+
+
+class _Item(pytest.Item):
+    """The audit of one cassette."""
+
+    parent: _File
+
+    def runtest(self) -> None:
+        cassette, _ = store.read(self.path)
+        store.verify(cassette, self.path)
+        _refuse_secrets(self.path)
+        if self.parent.days is not None:
+            _refuse_old(cassette, self.parent.days)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, AgentTapeError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, f"cassette {self.path.name}"
+
+
+def _is_cassette(path: Path) -> bool:
+    """Say whether *path* is meant to be a cassette of ours: by its first lines, or by where it lies."""
+    if path.suffix not in _SUFFIXES or not path.is_file():
+        return False
+    head = path.read_bytes()[:_HEAD].decode("utf-8", "replace")
+    if head.lstrip("\ufeff{ \r\n").startswith(('version: "1"', "version: '1'", '"version": "1"')):
+        return True
+    return "cassettes" in path.parts and "interactions" not in head and not path.parent.name.endswith(".assets")
+
+
+def _refuse_secrets(path: Path) -> None:
+    rules = RedactionRules.of(Config.load(path.parent).redact)
+    problems = []
+    for each in (path, *_assets(path)):
+        content = each.read_bytes()
+        redactor = Redactor(rules, os.environ, taken=[content.decode("utf-8", "replace")])
+        problems += [f"{each.name}:{found.line}: a secret ({found.kind})" for found in redactor.scan(content)]
+    if problems:
+        shown = "\n".join(problems[:_FINDINGS_SHOWN])
+        more = f"\n… and {len(problems) - _FINDINGS_SHOWN} more" if len(problems) > _FINDINGS_SHOWN else ""
+        raise AuditError(
+            f"{shown}{more}\n  take it out: Cassette.load({path.name!r}).redact('KEY').save(...), or record again; "
+            "and revoke it, if it was ever committed"
+        )
+
+
+def _assets(path: Path) -> list[Path]:
+    folder = naming.assets_dir(path)
+    return sorted(each for each in folder.iterdir() if each.is_file()) if folder.is_dir() else []
+
+
+def _refuse_old(cassette: Cassette, days: float) -> None:
+    try:
+        created = datetime.fromisoformat(cassette.created_at)
+    except ValueError:
+        raise AuditError(f"created_at is no time: {cassette.created_at!r}") from None
+    if created.tzinfo is None:
+        created = created.replace(tzinfo=UTC)
+    age = datetime.now(UTC) - created
+    if age > timedelta(days=days):
+        raise AuditError(f"recorded {age.days} days ago, more than {days:g}; record it again with --agenttape-record")
