@@ -1,0 +1,65 @@
+"""``--agenttape-audit``: every cassette is a test item, checked for what must not be committed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_agenttape import Cassette, Interaction
+
+KEY = "sk-proj-" + "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY" * 2
+
+
+def cassette(path: Path, response: object = 21, created_at: str = "2026-01-01T00:00:00+00:00") -> Path:
+    call = Interaction(index=0, kind="tool", boundary="get_weather", request={"args": {}}, response=response)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Cassette(created_at=created_at, interactions=[call]).save(path)
+    return path
+
+
+def test_every_cassette_is_an_item_and_no_test_runs(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_never_runs(): raise AssertionError")
+    for name in ("a.yaml", "b.json", "c.derived.yaml"):
+        cassette(pytester.path / "cassettes" / name)
+    pytester.runpytest("--agenttape-audit").assert_outcomes(passed=3)
+
+
+def test_a_secret_fails_with_its_line_and_never_its_value(pytester: pytest.Pytester) -> None:
+    cassette(pytester.path / "cassettes" / "leak.yaml", response={"note": f"use {KEY}"})
+    result = pytester.runpytest("--agenttape-audit")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["leak.yaml:*: a secret (*)", "*take it out: *"])
+    assert KEY not in result.stdout.str()
+
+
+def test_a_secret_of_the_environment_fails_in_any_form(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLING_API_KEY", "q8Zr5tXw2LmN7vBc")
+    cassette(pytester.path / "cassettes" / "leak.yaml", response="cThacjV0WHcyTG1ON3ZCYw==")  # base64 of it
+    pytester.runpytest("--agenttape-audit").assert_outcomes(failed=1)
+
+
+def test_a_corrupt_cassette_fails_with_its_place(pytester: pytest.Pytester) -> None:
+    path = cassette(pytester.path / "cassettes" / "a.yaml")
+    path.write_text(path.read_text() + "  - broken: [\n")
+    result = pytester.runpytest("--agenttape-audit")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*a.yaml:*"])
+
+
+def test_an_old_cassette_fails_only_when_an_age_is_given(pytester: pytest.Pytester) -> None:
+    cassette(pytester.path / "cassettes" / "a.yaml", created_at="2020-01-01T00:00:00+00:00")
+    pytester.runpytest("--agenttape-audit").assert_outcomes(passed=1)
+    result = pytester.runpytest("--agenttape-audit", "--agenttape-max-age=90")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["recorded * days ago, more than 90; record it again with --agenttape-record"])
+
+
+def test_files_of_other_tools_are_left_alone(pytester: pytest.Pytester) -> None:
+    other = pytester.path / "cassettes" / "vcr.yaml"
+    other.parent.mkdir()
+    other.write_text("interactions:\n- request:\n    uri: https://example.com\nversion: 1\n")
+    (pytester.path / "data.yaml").write_text("a: 1\n")
+    assert pytester.runpytest("--agenttape-audit").ret == pytest.ExitCode.NO_TESTS_COLLECTED
