@@ -228,7 +228,8 @@ def _where_they_part(diffs: Sequence[FieldDiff]) -> str:
 
 
 def _earlier_departure(case: _Case, served: Sequence[Interaction]) -> tuple[str, ...]:
-    departure = first_divergence(served, case.recordings, rules=case.rules)
+    asked_for = [each for each in case.recordings if not each.metadata.keys() & {"observed", "unplayable"}]
+    departure = first_divergence(served, asked_for, rules=case.rules)
     if departure is None or departure.recorded is None or departure.asked is None:
         return ()
     return (

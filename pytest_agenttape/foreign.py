@@ -106,6 +106,11 @@ def matchers(recordings: Sequence[Interaction], rules: KeyRules) -> tuple[Predic
     return (PredicateMatcher(MATCHER, matches),)
 
 
+def shown_rules(recordings: Sequence[Interaction], rules: KeyRules) -> KeyRules:
+    """Return *rules* with what is not compared of recordings of other tools, for messages."""
+    return replace(rules, paths=(*rules.paths, ("headers",))) if is_imported(recordings) else rules
+
+
 def _loose_text(request: Request, rules: KeyRules) -> str:
     url = request.get("url")
     if not isinstance(url, str):

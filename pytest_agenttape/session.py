@@ -12,6 +12,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -69,6 +70,8 @@ class Entry:
         parent: The live boundary call whose body made it.
         interaction: The recording served or made; None while the call is running.
         poison: Why this call must not be kept, when it failed in a way that a good recording does not.
+        is_covered: Whether the call that a listener watches has crossed a boundary itself, and so needs no entry.
+        is_concluded: Whether what a listener watches is over.
     """
 
     call: Call
@@ -80,6 +83,12 @@ class Entry:
     started: float = 0.0
     metadata: dict[str, JSON] = field(default_factory=dict)
     descendants: tuple[Interaction, ...] = ()
+    is_covered: bool = False
+    is_concluded: bool = False
+
+
+# What listeners are watching in this context, innermost last. A new task or copied context watches along.
+_watched: ContextVar[tuple[Entry, ...]] = ContextVar("agenttape_watched", default=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +225,7 @@ class Session:
         call = Call(kind, boundary, request, nested=parent is not None)
         if self.is_debugged and _is_typed():
             return self._begin_typed(call, parent)
+        _cover_watched()
         with self._lock:
             self._stop_after_verdict()
             return self._decide(call, parent, dict(metadata or {}))
@@ -246,6 +256,38 @@ class Session:
                 tags=(*self.settings.tags, *tags),
                 metadata=entry.metadata,
             )
+
+    def watch(self, kind: str, boundary: str, request: Mapping[str, JSON], *, parent: Entry | None = None) -> Entry:
+        """Note the start of a call that a listener sees and cannot answer; `conclude` ends it.
+
+        It is recorded where calls are recorded, decides nothing, and is never missed in replay.
+        """
+        call = Call(kind, boundary, request, nested=parent is not None, observed=True)
+        with self._lock:
+            found = None if self.mode is Mode.ALL else self.engine.take(call)
+            entry = Entry(call, found is None and self._policy.records, metadata={"observed": True})
+            entry.interaction = found.recorded if found else None
+            self._start(entry, parent)
+        _watched.set((*_watching(), entry))
+        return entry
+
+    def conclude(
+        self,
+        entry: Entry,
+        *,
+        response: JSON = None,
+        error: dict[str, JSON] | None = None,
+        usage: dict[str, JSON] | None = None,
+        tags: tuple[str, ...] = (),
+    ) -> None:
+        """End what a listener watched: kept, unless a transport or a decorator has recorded the call itself."""
+        _watched.set(tuple(each for each in _watching() if each is not entry))
+        with self._lock:
+            entry.is_concluded = True
+            if entry.is_covered:
+                entry.is_live = entry.is_kept = False
+            if entry.interaction is None:
+                self.finish(entry, response=response, error=error, usage=usage, tags=tags)
 
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         """Keep *error* as the verdict of the run when the plugin opened the session; return it."""
@@ -555,8 +597,12 @@ class Session:
             mode=str(self.mode),
             command=self._command(),
             same_key=self.engine.same_request(call),
-            rules=self._key_rules,
-            served=[entry.interaction for entry in self._entries if entry.interaction and not entry.is_live],
+            rules=foreign.shown_rules(self.engine.recordings, self._key_rules),
+            served=[
+                entry.interaction
+                for entry in self._entries
+                if entry.interaction and not entry.is_live and not entry.call.observed
+            ],
             root=Path.cwd(),
         )
 
@@ -673,6 +719,21 @@ def replay(cassette: str | Path, **options: Any) -> Session:
 def record(cassette: str | Path, **options: Any) -> Session:
     """Record *cassette* anew, as a decorator or a block: `use_cassette` with ``mode="all"``."""
     return use_cassette(cassette, mode=Mode.ALL, **options)
+
+
+def _cover_watched() -> None:
+    """Note that the innermost watched call crosses a boundary itself; model calls can start as a batch."""
+    watching = _watching()
+    for position, entry in enumerate(reversed(watching)):
+        if position and not entry.call.kind == watching[-1].call.kind == "llm":
+            break
+        entry.is_covered = True
+
+
+def _watching() -> tuple[Entry, ...]:
+    """Return what is being watched in this context and not over, though perhaps concluded in another."""
+    watched = _watched.get()
+    return tuple(each for each in watched if not each.is_concluded) if watched else watched
 
 
 def active_session() -> Session | None:
