@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.errors import ConfigError, RecordingRefusedError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.redaction import RedactionRules, Redactor, canonical_secrets
 from pytest_agenttape.redaction.streams import spread
@@ -322,6 +322,8 @@ def test_presigned_url_keeps_what_is_no_secret() -> None:
         ("https://h/?api_key=x&a=1", "https://h/?api_key=REDACTED0001&a=1"),
         (f"https://h/?key={FORMATS['google-key']}", "https://h/?key=REDACTED0001"),
         (f"https://h/?sv=1&sig={quote(fake('', 43) + '=')}", "https://h/?sv=1&sig=REDACTED0001"),
+        ("http://127.0.0.1:1/v1/g:generateContent?key=x", "http://127.0.0.1:1/v1/g:generateContent?key=REDACTED0001"),
+        ("https://maps.googleapis.com/maps/api?key=x&q=y", "https://maps.googleapis.com/maps/api?key=REDACTED0001&q=y"),
         ("https://h/cb?code=short&state=abc", "https://h/cb?code=REDACTED0001&state=abc"),
         ("https://h/#access_token=abc&x=1", "https://h/#access_token=REDACTED0001&x=1"),
         ("postgres://u:p%40ss@h/db", "postgres://u:REDACTED0001@h/db"),
@@ -507,6 +509,12 @@ def test_user_pattern_goes_also_in_a_long_text() -> None:
     assert subject.text(text) == text.replace("emp-12345", "REDACTED0001")
 
 
+def test_user_pattern_that_is_too_slow_ends_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_agenttape.redaction.bounded._BUDGET_SECONDS", 0.01)
+    with pytest.raises(ConfigError, match="took more than"):
+        redactor(regexes=(r"\w+[@#]corp",)).text("a" * 40_000 + "corp")
+
+
 def test_email_goes_only_when_asked() -> None:
     assert redactor(redact_emails=True).text("to ada.l@example.com!") == "to REDACTED0001!"
 
@@ -611,6 +619,23 @@ def test_plain_words_in_an_auth_header_are_not_redacted_elsewhere() -> None:
     assert subject.text(text) is text
 
 
+def test_deep_nesting_is_refused_in_a_value_and_searched_as_text() -> None:
+    text = "[" * 900 + f'"{FORMATS["openai"]}"' + "]" * 900
+    assert FORMATS["openai"] not in redactor().text(text)
+    assert FORMATS["openai"] not in redactor().value({"arguments": text})["arguments"]
+    deep: JSON = []
+    for _ in range(5_000):
+        deep = [deep]
+    with pytest.raises(RecordingRefusedError, match="nested too deeply"):
+        redactor().value(deep)
+
+
+def test_event_that_kept_its_wire_form_is_searched_by_name() -> None:
+    raw = 'id: 1\nid: 2\ndata: {"password": "Tr0ub4dor&3x"}\n\n'
+    expected = raw.replace("Tr0ub4dor&3x", "REDACTED0001")
+    assert redactor().body({"events": [{"raw": raw}]}) == {"events": [{"raw": expected}]}
+
+
 def test_value_keeps_types_order_and_untouched_parts() -> None:
     kept = {"b": [1, 2.5, None, True]}
     value = {"z": kept, "api_key": OPAQUE, "a": ("x", OPAQUE)}
@@ -675,6 +700,7 @@ def test_tree_without_secrets_is_the_same_object(tree: JSON) -> None:
         max_leaves=8,
     )
 )
+@example(tree={"x": [OPAQUE], "api_key": OPAQUE})
 @settings(max_examples=150, deadline=None)
 def test_redacting_twice_is_redacting_once(tree: JSON) -> None:
     subject = redactor()

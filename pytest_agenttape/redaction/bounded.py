@@ -30,6 +30,7 @@ class BoundedPattern:
 
     source: str
     compiled: re.Pattern[str]
+    literal: str = ""  # what every match contains
 
     def find(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield the spans of the non-empty matches.
@@ -37,6 +38,8 @@ class BoundedPattern:
         Raises:
             ConfigError: The pattern took too long on this text.
         """
+        if self.literal not in text:
+            return
         if len(text) <= _WINDOW:
             yield from _spans(self.compiled, text, 0)
             return
@@ -71,7 +74,7 @@ def bounded(source: str) -> BoundedPattern:
             f"redact.regexes: {source!r} can take very long on some texts, because a repeat in it can match the same"
             " text in many ways; bound it ([a-z]{1,64}), or make it possessive ([a-z]++) or atomic ((?>...))"
         )
-    return BoundedPattern(source, compiled)
+    return BoundedPattern(source, compiled, _literal(tree, compiled.flags))
 
 
 def _spans(pattern: re.Pattern[str], text: str, offset: int) -> Iterator[tuple[int, int]]:
@@ -80,6 +83,14 @@ def _spans(pattern: re.Pattern[str], text: str, offset: int) -> Iterator[tuple[i
         for match in pattern.finditer(text)
         if match.end() > match.start()
     )
+
+
+def _literal(nodes: Any, flags: int) -> str:
+    """Return the longest text that every match contains, as far as the outermost level of the pattern says."""
+    if flags & re.IGNORECASE:
+        return ""
+    characters = (chr(what) if kind is sre.LITERAL else "\0" for kind, what in nodes)
+    return max("".join(characters).split("\0"), key=len)
 
 
 # Any: the nodes of the parse tree are untyped tuples.

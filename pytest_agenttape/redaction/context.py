@@ -17,6 +17,7 @@ _ASSIGNED = re.compile(
 )
 _ASSIGNED_WORD = re.compile(r"[A-Za-z0-9_-]++")
 _ASSIGNED_VALUE = re.compile(r"[^\s\"'<>,;&\\`=(){}\[\]|]{8,256}={0,2}")
+_QUOTED_VALUE = re.compile(r"[^\s\"'\\`]{8,256}")
 _VALUE_REST = re.compile(r"[A-Za-z0-9+/_-]*+={0,2}")
 _NAME_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _PARAMETER = re.compile(r"[?&#]([A-Za-z0-9_.~%\[\]-]{1,64})=([^&\s\"'<>#\\]{1,8192})")
@@ -29,7 +30,8 @@ def find_assigned(text: str) -> Iterator[Span]:
         word = _ASSIGNED_WORD.match(text, match.start())
         before = text[max(0, match.start() - 64) : match.start()]
         name = before[len(before.rstrip(_NAME_CHARACTERS)) :] + (word[0] if word else "")
-        value = _ASSIGNED_VALUE.match(text, match.end())
+        is_quoted = text[match.end() - 1] in "\"'`"
+        value = (_QUOTED_VALUE if is_quoted else _ASSIGNED_VALUE).match(text, match.end())
         end = match.end()
         if value and _is_assigned_secret(name.strip("-"), value[0]):
             end = max(value.end(), _VALUE_REST.match(text, value.end()).end())  # type: ignore[union-attr]  # may be empty

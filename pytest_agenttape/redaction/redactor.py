@@ -7,8 +7,10 @@ import binascii
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import TypeVar
 from urllib.parse import quote, unquote_plus
 
+from pytest_agenttape.errors import RecordingRefusedError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.redaction import context, names, patterns, shapes
 from pytest_agenttape.redaction.documents import NO_DOCUMENT, parsed, rewritten
@@ -43,6 +45,8 @@ _MOST_SEEN = (
 _GRANT_MARKS = frozenset(("state", "grant_type", "redirect_uri", "client_id"))
 _LOGPROB_KEYS = frozenset(("logprob", "top_logprobs"))
 
+_Shape = TypeVar("_Shape")
+
 
 class Redactor:
     """Replaces secrets by placeholders; one for the whole of a cassette, so that its numbering is one."""
@@ -74,7 +78,7 @@ class Redactor:
         """Return *headers* without their credentials, which are known from now on; names and schemes stay."""
         if not self._rules.enabled:
             return headers
-        redacted = tuple((name, self._header(name, value)) for name, value in headers)
+        redacted = self._until_known(self._headers, headers)
         return headers if redacted == headers else redacted
 
     def url(self, url: str) -> str:
@@ -89,7 +93,7 @@ class Redactor:
             scheme
             + self._authority(authority)
             + self._url_text(path)
-            + (query[:1] + self._query(query[1:]) if query else "")
+            + (query[:1] + self._query(query[1:], _certain_of_address(authority, path)) if query else "")
             + (fragment[:1] + self._query(fragment[1:]) if "=" in fragment else self._url_text(fragment))
         )
         return url if redacted == url else redacted
@@ -98,16 +102,14 @@ class Redactor:
         """Return a stored body, or what else is stored beside it, without secrets; the same object if it has none."""
         if not self._rules.enabled:
             return stored if isinstance(stored, dict) else dict(stored)
-        redacted = {
-            form: self._body_forms[form](self, value, content_type or "") if form in self._body_forms else value
-            for form, value in stored.items()
-        }
-        is_unchanged = isinstance(stored, dict) and all(redacted[form] is stored[form] for form in stored)
-        return stored if is_unchanged else redacted  # type: ignore[return-value]  # is a dict where unchanged
+        forms = stored if isinstance(stored, dict) else dict(stored)
+        return self._until_known(lambda each: self._body(each, content_type or ""), forms)
 
     def value(self, value: JSON) -> JSON:
         """Return a tree of plain data without secrets; the same object if it has none."""
-        return self._walk(value, Rule.NONE) if self._rules.enabled else value
+        if not self._rules.enabled:
+            return value
+        return self._until_known(lambda tree: self._walk(tree, Rule.NONE), value)
 
     def text(self, text: str) -> str:
         """Return *text* without secrets; the same object if it has none."""
@@ -129,6 +131,27 @@ class Redactor:
         return list(_with_lines(text, sorted(found.items())))
 
     # What follows is in the order of the public methods: headers, URLs, bodies, trees, text.
+
+    def _until_known(self, redact: Callable[[_Shape], _Shape], value: _Shape) -> _Shape:
+        """Redact *value* again when a secret was learned on the way, for it may stand further up, too."""
+        known = -1
+        while known != len(self._known):
+            known = len(self._known)
+            try:
+                value = redact(value)
+            except RecursionError:
+                raise RecordingRefusedError("a value is nested too deeply to be searched for secrets") from None
+        return value
+
+    def _headers(self, headers: Headers) -> Headers:
+        return tuple((name, self._header(name, value)) for name, value in headers)
+
+    def _body(self, stored: dict[str, JSON], content_type: str) -> dict[str, JSON]:
+        redacted = {
+            form: self._body_forms[form](self, value, content_type) if form in self._body_forms else value
+            for form, value in stored.items()
+        }
+        return stored if all(redacted[form] is stored[form] for form in stored) else redacted
 
     def _header(self, name: str, value: str) -> str:
         lowered = name.lower()
@@ -196,19 +219,18 @@ class Redactor:
         user = self._in_url(user) if shapes.is_random(user) else self._url_text(user)
         return user + colon + (self._in_url(password) if password else "") + at + host
 
-    def _query(self, query: str) -> str:
+    def _query(self, query: str, certain: frozenset[str] = frozenset()) -> str:
+        """Return a query without its secrets; a parameter of a *certain* name is one whatever it looks like."""
         pairs = [pair.partition("=") for pair in query.split("&")]
-        given = {name for name, _, _ in pairs}
-        is_grant = "code" in given and not given.isdisjoint(_GRANT_MARKS)
-        return "&".join(self._parameter(*pair, is_grant) for pair in pairs)
+        certain = certain | _certain_of_names({name for name, _, _ in pairs})
+        return "&".join(self._parameter(*pair, certain) for pair in pairs)
 
-    def _parameter(self, name: str, equals: str, value: str, is_grant: bool) -> str:
+    def _parameter(self, name: str, equals: str, value: str, certain: frozenset[str]) -> str:
         if not value:
             return self._url_text(name) + equals
-        plain_name = unquote_plus(name)
-        rule = self._denied_or(plain_name, names.parameter_rule)
-        plain = unquote_plus(value)
-        if rule is Rule.ALWAYS or (is_grant and plain_name == "code") or (rule and self._is_secret(plain, rule)):
+        plain_name, plain = unquote_plus(name), unquote_plus(value)
+        rule = Rule.ALWAYS if plain_name in certain else self._denied_or(plain_name, names.parameter_rule)
+        if rule and self._is_secret(plain, rule):
             return name + equals + self._in_url(value)
         return name + equals + self._url_text(value)
 
@@ -231,14 +253,14 @@ class Redactor:
     def _form(self, form: JSON, _content_type: str) -> JSON:
         if not isinstance(form, dict):
             return self.value(form)
-        given = set(form)
-        is_grant = "code" in given and not given.isdisjoint(_GRANT_MARKS)
-        redacted = {name: self._form_value(name, value, is_grant) for name, value in form.items()}
+        certain = _certain_of_names(set(form))
+        redacted = {name: self._form_value(name, value, certain) for name, value in form.items()}
         return form if all(redacted[name] is form[name] for name in form) else redacted
 
-    def _form_value(self, name: JSON, value: JSON, is_grant: bool) -> JSON:
-        rule = self._denied_or(name, names.parameter_rule) if isinstance(name, str) else Rule.NONE
-        return self._walk(value, Rule.ALWAYS if is_grant and name == "code" else rule)
+    def _form_value(self, name: JSON, value: JSON, certain: frozenset[str]) -> JSON:
+        if not isinstance(name, str):
+            return self._walk(value, Rule.NONE)
+        return self._walk(value, Rule.ALWAYS if name in certain else self._denied_or(name, names.parameter_rule))
 
     def _json_body(self, value: JSON, _content_type: str) -> JSON:
         return self._items(value) if isinstance(value, list) else self.value(value)
@@ -252,7 +274,13 @@ class Redactor:
     def _events(self, events: JSON, _content_type: str) -> JSON:
         if not isinstance(events, list):
             return self.value(events)
-        return self._items(events)
+        read = [self._raw_event(each) for each in events]
+        return self._items(events if all(new is old for new, old in zip(read, events, strict=True)) else read)
+
+    def _raw_event(self, event: JSON) -> JSON:
+        raw = event.get("raw") if isinstance(event, dict) else None
+        redacted = self._text_body(raw, "") if isinstance(raw, str) else raw
+        return event if redacted is raw else {**event, "raw": redacted}
 
     def _text_body(self, text: JSON, content_type: str) -> JSON:
         if not isinstance(text, str):
@@ -288,12 +316,15 @@ class Redactor:
         """Return lines of JSON, each alone or after ``data:``, redacted as one stream; None when *text* is none."""
         lines = text.splitlines(keepends=True)
         matches = [(at, match) for at, line in enumerate(lines) if (match := _STREAM_LINE.fullmatch(line))]
-        if len(matches) < 2 or len(matches) * 4 < len(lines):
+        if len(matches) < (1 if "data:" in text else 2) or len(matches) * 4 < len(lines):
             return None
         read = [(at, match[1], parsed(match[1])) for at, match in matches]
         documents = [(at, source, value) for at, source, value in read if value is not NO_DOCUMENT]
         values = [value for _, _, value in documents]
-        redacted = self._items(values)
+        try:
+            redacted = self._items(values)
+        except (RecursionError, RecordingRefusedError):
+            return None
         if redacted is values:
             return self._flat(text)
         for (at, source, value), new in zip(documents, redacted, strict=True):
@@ -451,7 +482,10 @@ class Redactor:
         value = parsed(stripped)
         if value is NO_DOCUMENT:
             return None
-        redacted = self._walk(value, Rule.NONE)
+        try:
+            redacted = self._walk(value, Rule.NONE)
+        except RecursionError:
+            return None
         if redacted is not value:
             text = text.replace(stripped, rewritten(stripped, value, redacted))
         return self._flat(text)
@@ -489,6 +523,17 @@ class Redactor:
 
 _PART_NAME = re.compile(r"name=\"([^\"\r\n]{1,256})\"")
 _AMZ_CREDENTIAL = re.compile(r"((?:AKIA|ASIA)[A-Z0-9]{16}|[^/]{8,128}\.iam\.gserviceaccount\.com)/\d{8}/.*")
+
+
+def _certain_of_names(given: set[str]) -> frozenset[str]:
+    """Return the parameters that are credentials because of what is sent beside them: the code of an OAuth grant."""
+    return frozenset(("code",)) if "code" in given and not given.isdisjoint(_GRANT_MARKS) else frozenset()
+
+
+def _certain_of_address(authority: str, path: str) -> frozenset[str]:
+    """Return the parameters that are credentials because of where they are sent: the key of a Google API."""
+    is_google = authority.endswith(".googleapis.com") or ":" in path.rpartition("/")[2]
+    return frozenset(("key",)) if is_google else frozenset()
 
 
 def _with_lines(text: str, found: Iterable[tuple[int, str]]) -> Iterator[Finding]:
