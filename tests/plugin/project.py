@@ -1,0 +1,98 @@
+"""A project of a user's: an agent with a tool, tests, and counters that tell what ran for real."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+AGENT = """
+    import os
+    from pathlib import Path
+
+    from pytest_agenttape import tool
+
+    LIVE = Path(__file__).with_name("live.log")
+
+    def note(text):
+        with LIVE.open("a") as log:
+            log.write(text + "\\n")
+
+    @tool
+    def look_up(city):
+        note(f"look_up {city}")
+        return {"city": city, "answer": os.environ.get("WORLD", "old")}
+"""
+
+
+@dataclass(slots=True)
+class Project:
+    """What a test of the plugin arranges and asks."""
+
+    pytester: pytest.Pytester
+
+    @property
+    def path(self) -> Path:
+        return self.pytester.path
+
+    def write(self, **files: str) -> None:
+        """Write modules; a name with two underscores stands for a folder."""
+        for name, content in files.items():
+            path = self.path.joinpath(*name.split("__")).with_suffix(".py")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(_dedented(content), encoding="utf-8")
+
+    def ini(self, text: str) -> None:
+        (self.path / "pytest.ini").write_text("[pytest]\n" + _dedented(text), encoding="utf-8")
+
+    def run(self, *args: str) -> pytest.RunResult:
+        """Run pytest in this process."""
+        return self.pytester.runpytest_inprocess("-p", "no:randomly", *args)
+
+    def run_apart(self, *args: str, timeout: float = 60) -> pytest.RunResult:
+        """Run pytest in a process of its own."""
+        return self.pytester.run(sys.executable, "-m", "pytest", "-p", "no:randomly", *args, timeout=timeout)
+
+    def record(self, *args: str) -> pytest.RunResult:
+        """Record everything and forget what that ran for real."""
+        result = self.run("--agenttape-record", *args)
+        self.live()
+        return result
+
+    def live(self) -> list[str]:
+        """Return what ran for real since the last time this was asked."""
+        log = self.path / "live.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        log.unlink(missing_ok=True)
+        return lines
+
+    def cassette(self, name: str = "test_it/test_it.yaml") -> Path:
+        return self.path / "cassettes" / name
+
+    def calls(self, name: str = "test_it/test_it.yaml") -> list[object]:
+        """Return the arguments of the recorded calls, in order."""
+        loaded = yaml.safe_load(self.cassette(name).read_text(encoding="utf-8"))
+        return [list(each["request"]["args"].values())[0] for each in loaded["interactions"]]
+
+    def answers(self, name: str = "test_it/test_it.yaml") -> list[object]:
+        """Return what the recorded calls gave, in order."""
+        loaded = yaml.safe_load(self.cassette(name).read_text(encoding="utf-8"))
+        return [each["response"]["answer"] for each in loaded["interactions"]]
+
+    def files(self) -> list[str]:
+        """Return every file below the cassette folders, hidden ones and assets too."""
+        return sorted(
+            os.path.relpath(Path(folder, name), self.path)
+            for folder, _, names in os.walk(self.path)
+            for name in names
+            if "cassettes" in Path(folder).relative_to(self.path).parts
+        )
+
+
+def _dedented(text: str) -> str:
+    return textwrap.dedent(text).lstrip("\n")
