@@ -257,10 +257,19 @@ class Session:
                 metadata=entry.metadata,
             )
 
-    def watch(self, kind: str, boundary: str, request: Mapping[str, JSON], *, parent: Entry | None = None) -> Entry:
+    def watch(
+        self,
+        kind: str,
+        boundary: str,
+        request: Mapping[str, JSON],
+        *,
+        parent: Entry | None = None,
+        is_detached: bool = False,
+    ) -> Entry:
         """Note the start of a call that a listener sees and cannot answer; `conclude` ends it.
 
-        It is recorded where calls are recorded, decides nothing, and is never missed in replay.
+        It is recorded where calls are recorded, decides nothing, and is never missed in replay. A detached listener
+        runs in another context than the call, so any call of the kind that is made meanwhile counts as the same.
         """
         call = Call(kind, boundary, request, nested=parent is not None, observed=True)
         with self._lock:
@@ -268,7 +277,10 @@ class Session:
             entry = Entry(call, found is None and self._policy.records, metadata={"observed": True})
             entry.interaction = found.recorded if found else None
             self._start(entry, parent)
-        _watched.set((*_watching(), entry))
+        if is_detached:
+            entry.metadata["detached"] = True
+        else:
+            _watched.set((*_watching(), entry))
         return entry
 
     def conclude(
@@ -284,6 +296,8 @@ class Session:
         _watched.set(tuple(each for each in _watching() if each is not entry))
         with self._lock:
             entry.is_concluded = True
+            if entry.metadata.pop("detached", False):
+                entry.is_covered = self._was_made_since(entry)
             if entry.is_covered:
                 entry.is_live = entry.is_kept = False
             if entry.interaction is None:
@@ -528,6 +542,13 @@ class Session:
         if env:
             meta["env"] = self.redactor.value(env)
         return meta
+
+    def _was_made_since(self, watched: Entry) -> bool:
+        """Say whether a call that could be the one *watched* has reached the session since."""
+        later = [each.call for each in self._entries[self._entries.index(watched) + 1 :] if not each.call.observed]
+        if watched.call.kind == "tool":
+            return any(call.boundary == watched.call.boundary for call in later)
+        return any(call.kind in (watched.call.kind, "http", "llm") for call in later)
 
     def _stop_after_verdict(self) -> None:
         __tracebackhide__ = True
