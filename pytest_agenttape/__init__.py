@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_agenttape.boundaries import intercept, memory_read, memory_write, record_call, retrieval, tool
+    from pytest_agenttape.callbacks import AgentTape
     from pytest_agenttape.config import Config
     from pytest_agenttape.diff import CassetteDiff, diff_cassettes
     from pytest_agenttape.errors import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "boundaries": ("intercept", "memory_read", "memory_write", "record_call", "retrieval", "tool"),
+    "callbacks": ("AgentTape",),
     "config": ("Config",),
     "diff": ("CassetteDiff", "diff_cassettes"),
     "errors": (
@@ -58,6 +60,7 @@ _HOMES = {
 _HOME_OF = {name: room for room, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AgentTape",
     "AgentTapeError",
     "AgentTapeWarning",
     "Cassette",
