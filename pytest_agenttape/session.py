@@ -135,7 +135,6 @@ class Session:
         self.is_closed = True
         self.is_debugged = False
         self._lock = threading.RLock()
-        self._outer: list[scope.Scope | None] = []
         self._reset()
 
     # -- life
@@ -152,10 +151,15 @@ class Session:
         self._freeze = self._frozen_world()
         self._freeze.__enter__()
         self.is_closed = False
-        scope.add(self)
-        transports.install()
         network.install(_guard)
         network.arm()
+        scope.add(self)
+        scope.enter(self)
+        try:
+            transports.install()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def close(self) -> None:
@@ -166,6 +170,7 @@ class Session:
         try:
             network.disarm()
             scope.remove(self)
+            scope.leave(self)
         finally:
             self._freeze.__exit__(None, None, None)
 
@@ -178,13 +183,11 @@ class Session:
             raise ConfigError(f"{self.title} is open already; open another session for a nested block")
         self.open()
         self._require_cassette()
-        self._outer.append(scope.bind(scope.Scope(self)))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        scope.bind(self._outer.pop())
         self.close()
         if error is None:
             self.refuse_poison()
