@@ -35,10 +35,17 @@ class Owner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The session that the running code belongs to, and the boundary call whose body it is, if any."""
+    """The session that the running code belongs to, and the boundary call whose body it is, if any.
+
+    Attributes:
+        owner: The session.
+        crossing: The session's own record of the running call.
+        outer: What the code belonged to before, and will again when the session is over.
+    """
 
     owner: Any  # an Owner; the shells above know its full type
-    crossing: Any = None  # the session's own record of the running call
+    crossing: Any = None
+    outer: Scope | None = None
 
 
 _scope: ContextVar[Scope | None] = ContextVar("agenttape_scope", default=None)
@@ -59,7 +66,15 @@ def current() -> Scope | None:
     if not _open:
         return None
     opened = tuple(_open)
-    return opened[0] if len(opened) == 1 else _refuse_ambiguous(opened)
+    return _only(opened) if len(opened) < 2 else _refuse_ambiguous(opened)
+
+
+def peek() -> Scope | None:
+    """Return the scope of the running code; None also where `current` would raise."""
+    scope = _scope.get()
+    if scope is not None:
+        return None if scope.owner.is_closed else scope
+    return _only(tuple(_open))
 
 
 def opened() -> tuple[Any, ...]:
@@ -81,6 +96,24 @@ def remove(owner: Owner) -> None:
         _open[:] = [scope for scope in _open if scope.owner is not owner]
         if not _open:
             _stop_propagating()
+
+
+def enter(owner: Owner) -> None:
+    """Let the running context, and what it starts from now on, belong to *owner*."""
+    _scope.set(Scope(owner, outer=_scope.get()))
+
+
+def leave(owner: Owner) -> None:
+    """Give the running context back to what it belonged to before *owner*, where that is still open.
+
+    Sessions may end in another order than they began, and in another context than they were entered in.
+    """
+    scope = _scope.get()
+    if scope is None or scope.owner is not owner:
+        return
+    while scope is not None and (scope.owner is owner or scope.owner.is_closed):
+        scope = scope.outer
+    _scope.set(scope)
 
 
 def bind(scope: Scope | None) -> Scope | None:
@@ -105,6 +138,10 @@ def within(scope: Scope | None) -> Iterator[None]:
         _scope.set(before)
 
 
+def _only(scopes: tuple[Scope, ...]) -> Scope | None:
+    return scopes[0] if len(scopes) == 1 else None
+
+
 def _refuse_late(owner: Owner) -> Scope | None:
     raise AgentTapeError(
         f"a call was made for {owner.title} after it was over; nothing real was run. "
@@ -124,45 +161,79 @@ def _refuse_ambiguous(scopes: tuple[Scope, ...]) -> Scope | None:
 
 
 def _inherited() -> Scope | None:
-    scope = _scope.get()
-    if scope is None and len(_open) == 1:
-        scope = _open[0]
+    scope = _scope.get() or _only(tuple(_open))
     # A thread that a wide fixture starts, such as a server's, goes on when the fixture is set up.
     return scope if scope is None or getattr(scope.owner, "propagates", True) else None
 
 
-_thread_start = threading.Thread.start
-_pool_submit = ThreadPoolExecutor.submit
+class _Patch:
+    """A method of the standard library that is wrapped while a session is open.
+
+    Somebody else may wrap it in turn, before or meanwhile: what is found is wrapped, and taken off again only
+    where it is still on top. Left below another's, it does nothing while no session is open.
+    """
+
+    def __init__(self, owner: type, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        self._owner, self._name, self._wrap = owner, name, wrap
+        self._found: Any = None
+        self._ours: Any = None
+
+    def install(self) -> None:
+        self._found = getattr(self._owner, self._name)
+        self._ours = functools.wraps(self._found)(self._wrap(self._found))
+        setattr(self._owner, self._name, self._ours)
+
+    def uninstall(self) -> None:
+        if getattr(self._owner, self._name) is self._ours:
+            setattr(self._owner, self._name, self._found)
+
+
+def _starting(start: Callable[..., None]) -> Callable[..., None]:
+    def start_in_scope(thread: threading.Thread) -> None:
+        scope = None if _starts_worker.get() else _inherited()
+        if scope is not None:
+            thread.run = _run_once(thread, scope)  # type: ignore[method-assign]  # this thread only
+        start(thread)
+
+    return start_in_scope
+
+
+def _submitting(submit: Callable[..., Future[object]]) -> Callable[..., Future[object]]:
+    def submit_in_scope(
+        pool: ThreadPoolExecutor, fn: Callable[..., object], /, *args: object, **kwargs: object
+    ) -> Future[object]:
+        # A job belongs to who submitted it; the worker thread, which may outlive the session, to nobody.
+        token = _starts_worker.set(True)
+        try:
+            return submit(pool, _in_scope(_inherited(), fn), *args, **kwargs)
+        finally:
+            _starts_worker.reset(token)
+
+    return submit_in_scope
+
+
+_PATCHES = (_Patch(threading.Thread, "start", _starting), _Patch(ThreadPoolExecutor, "submit", _submitting))
 
 
 def _propagate_to_threads() -> None:
-    threading.Thread.start = _start_in_scope  # type: ignore[method-assign,assignment]  # undone when the last session closes
-    ThreadPoolExecutor.submit = _submit_in_scope  # type: ignore[assignment,method-assign]  # as above
+    for patch in _PATCHES:
+        patch.install()
 
 
 def _stop_propagating() -> None:
-    threading.Thread.start = _thread_start  # type: ignore[method-assign]  # see above
-    ThreadPoolExecutor.submit = _pool_submit  # type: ignore[method-assign]  # see above
+    for patch in _PATCHES:
+        patch.uninstall()
 
 
-@functools.wraps(_thread_start)
-def _start_in_scope(thread: threading.Thread) -> None:
-    scope = None if _starts_worker.get() else _inherited()
-    if scope is not None:
-        thread.run = _in_scope(scope, thread.run)  # type: ignore[method-assign]  # this thread only
-    _thread_start(thread)
+def _run_once(thread: threading.Thread, scope: Scope) -> Callable[[], None]:
+    real = thread.run
 
+    def run() -> None:
+        thread.__dict__.pop("run", None)  # it refers to the thread, and would keep it from being freed
+        with within(_scope.get() or scope):  # a thread may be given a context with a scope of its own
+            real()
 
-@functools.wraps(_pool_submit)  # type: ignore[arg-type]  # a generic method
-def _submit_in_scope(
-    pool: ThreadPoolExecutor, fn: Callable[..., object], /, *args: object, **kwargs: object
-) -> Future[object]:
-    # A job belongs to who submitted it; the worker thread, which may outlive the session, to nobody.
-    token = _starts_worker.set(True)
-    try:
-        return _pool_submit(pool, _in_scope(_inherited(), fn), *args, **kwargs)
-    finally:
-        _starts_worker.reset(token)
+    return run
 
 
 def _in_scope(scope: Scope | None, function: Callable[..., Any]) -> Callable[..., Any]:
