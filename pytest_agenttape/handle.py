@@ -217,8 +217,8 @@ class CassetteHandle:
     ) -> None:
         """Assert that the timeline of the run is the one that syrupy has stored for this test.
 
-        It also fails when the calls do not come in the order and number of the cassette, whatever of them is shown;
-        recordings that are left unplayed when the test ends fail it then.
+        It also fails when the calls do not come in the order of the cassette, whatever of them is shown; recordings
+        that are left unplayed when the test ends fail it then.
 
         Args:
             name: Names the view; several without a name are numbered.
@@ -254,20 +254,18 @@ class CassetteHandle:
         return session.mode is Mode.ALL or (session.is_fresh and session.can_execute)
 
     def _drift(self) -> str | None:
-        """Return how the sequence so far differs from the cassette's; None where it does not, or may."""
+        """Return how the order of what was played differs from the cassette's; None where it does not, or may."""
         session = self.session
         if session.is_fresh or session.mode not in (Mode.NONE, Mode.ONCE):
             return None
-        recorded = self._replayable(session.engine.recordings)
+        recorded = list(filter(session.engine.is_played, self._replayable(session.engine.recordings)))
         made = self._replayable(session.interactions)
-        while recorded and not session.engine.is_played(recorded[-1]):
-            recorded.pop()  # may still be played
         if list(map(_identity, recorded)) == list(map(_identity, made)):
             return None
         diff = diff_cassettes(Cassette(interactions=recorded), Cassette(interactions=made))
         return (
-            f"the calls do not come in the order and number of {session.path.name}\n"
-            f"{diff.render()}\nif this is right, record it: {self._command()} --snapshot-update"
+            f"the calls do not come in the order of {session.path.name}\n"
+            f"{diff.render()}\nif this is right, accept it: {self._command()} --snapshot-update"
         )
 
     def _replayable(self, interactions: Sequence[Interaction]) -> list[Interaction]:
@@ -276,8 +274,10 @@ class CassetteHandle:
         return [each for each in ordered if not live & {each.kind, each.boundary, "*"}]
 
     def _require_all_played(self) -> None:
-        """A view tells of the whole run, so what is left unplayed when the test ends fails it, unless its marker says
-        otherwise."""
+        """Make what is left unplayed when the test ends an error, unless its marker says otherwise.
+
+        A view tells of the whole run; at this point the rest may still be played.
+        """
         settings = self.session.settings
         if not settings.config.strict:
             self.session.settings = replace(settings, config=settings.config.with_overrides(strict=True))

@@ -15,6 +15,7 @@ from pytest_agenttape.serializer import dump_yaml
 from pytest_agenttape.views import View
 
 if TYPE_CHECKING:
+    import pytest
     from syrupy.assertion import SnapshotAssertion
 
 
@@ -55,6 +56,16 @@ def view_problem(snapshot: SnapshotAssertion, view: View, name: str | None, *, w
 def accept_new(snapshot: SnapshotAssertion) -> None:
     """Let plain ``value == snapshot`` write what is not stored yet; without effect before syrupy 5.5."""
     snapshot.update_new_snapshots_only = True
+
+
+def keep_views(config: pytest.Config, nodeid: str) -> None:
+    """Keep the views of a failed test, which did not get as far as using them, from being deleted as unused.
+
+    To be called when the test is torn down: syrupy takes the outcomes of the earlier phases.
+    """
+    session = getattr(config, "_syrupy", None)  # the one name under which syrupy 5, 6 and 7 keep it
+    if session is not None:
+        session.ran_item(nodeid, "skipped")
 
 
 def _is_stored(snapshot: SnapshotAssertion) -> bool:

@@ -195,7 +195,8 @@ def _body(stored: Mapping[str, JSON], name: str) -> dict[str, JSON]:
     if form == "events":
         return {name: payloads(stored) or stored["events"]}
     if form == "body_b64":
-        return {name: f"({len(str(stored[form])) * 3 // 4} bytes, sha256 {_digest(str(stored[form]))})"}
+        encoded = str(stored[form])
+        return {name: f"({len(encoded.rstrip('=')) * 3 // 4} bytes, sha256 {_digest(encoded)})"}
     return {name: stored[form]}
 
 
@@ -370,22 +371,21 @@ def _head_lines(step: Step) -> list[str]:
         head = f"http {_word(parts.get('method'))} {_word(parts.get('url'))}".rstrip()
         return [head, *_indented(_labelled("body:", _value_lines(parts["body"])))] if "body" in parts else [head]
     head = f"{step.kind} {visible(step.name)}"
-    if "instance" in parts:
-        head += f" (instance {_word(parts['instance'])})"
     if "model" in parts:
         head += f" {_word(parts['model'])}"
     if parts.get("messages") is HIDDEN:
         return [head, "  …"]
-    return _call_head(head, parts["args"]) if "args" in parts else [head]
+    instance = f" (instance {_word(parts['instance'])})" if "instance" in parts else ""
+    return _call_head(head, parts["args"], instance) if "args" in parts else [f"{head}{instance}"]
 
 
-def _call_head(head: str, arguments: JSON) -> list[str]:
+def _call_head(head: str, arguments: JSON, instance: str) -> list[str]:
     if not isinstance(arguments, Mapping):
-        return [f"{head}({_flat(arguments)})"]
-    line = f"{head}({_pairs(arguments)})"
-    if len(line) <= _WIDTH and "\n" not in line:
+        return [f"{head}({_flat(arguments)}){instance}"]
+    line = f"{head}({_pairs(arguments)}){instance}"
+    if len(line) <= _WIDTH:
         return [line]
-    return [f"{head}(...)", *_indented(_mapping_lines(arguments, 0))]
+    return [f"{head}(...){instance}", *_indented(_mapping_lines(arguments, 0))]
 
 
 def _message_lines(message: JSON) -> Iterator[str]:
