@@ -1,0 +1,205 @@
+"""Runs the benchmarks and prints their tables: ``python -m tests.benchmarks``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks import provider, startup, suites, table
+from tests.benchmarks.calls import KINDS
+from tests.benchmarks.recorders import RECORDERS
+
+_US = "pytest-agenttape"
+_SIZED = ("httpx2 POST", "@tool call")
+_SIZES = (10, 1_000, 10_000)
+_MEASURED_SIZE = 20  # of the cassettes in which single calls are compared: what a test has
+_CALLS = 300  # in one sample
+
+
+class Peer:
+    """A worker process that holds one recorder."""
+
+    def __init__(self, name: str, url: str) -> None:
+        command = [sys.executable, "-m", "tests.benchmarks.worker", name, url]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=suites.PROJECT
+        )
+
+    def ask(self, do: str, **arguments: object) -> Any:  # Any: what the worker's method returns
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the worker ended; asked for {do} {arguments}")
+        return json.loads(answer)
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+@contextmanager
+def peers(url: str) -> Iterator[dict[str, Peer]]:
+    """Start one worker for each recorder."""
+    with ExitStack() as stack:
+        started = {name: Peer(name, url) for name in RECORDERS}
+        for peer in started.values():
+            stack.callback(peer.close)
+        yield started
+
+
+def single_calls(work: Path, repeats: int) -> list[str]:
+    """Compare one replayed call of each kind."""
+    lines = []
+    with provider.serving() as url, peers(url) as started:
+        for kind in KINDS:
+            able = _recorded(started, kind, work, _MEASURED_SIZE)
+            samples = table.interleaved(
+                {
+                    name: partial(peer.ask, "batch", kind=kind, path=path, size=_MEASURED_SIZE, calls=_CALLS)
+                    for name, (peer, path) in able.items()
+                },
+                repeats,
+            )
+            lines += [*table.compared(kind, samples, "floor"), ""]
+    return lines
+
+
+def sizes(work: Path, repeats: int) -> list[str]:
+    """Compare cassettes of 10, 1,000 and 10,000 interactions: opening one, and one call from it."""
+    rows = [("", *(f"open {size:,}" for size in _SIZES), *(f"a call in {size:,}" for size in _SIZES))]
+    with provider.serving() as url, peers(url) as started:
+        for kind in _SIZED:
+            measured = {size: _sized(started, kind, work, size, repeats) for size in _SIZES}
+            for name in measured[_SIZES[0]]:
+                cells = [measured[size][name] for size in _SIZES]
+                opened = [table.duration(statistics.median(each["load"] for each in cell)) for cell in cells]
+                called = [table.duration(statistics.median(each["call"] for each in cell)) for cell in cells]
+                rows.append((f"{kind}, {name}", *opened, *called))
+    return table.aligned(rows)
+
+
+def _sized(
+    started: dict[str, Peer], kind: str, work: Path, size: int, repeats: int
+) -> dict[str, list[dict[str, float]]]:
+    able = _recorded(started, kind, work, size)
+    able.pop("floor", None)
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in able}
+    for _ in range(repeats if size < 10_000 else min(repeats, 3)):
+        for name, (peer, path) in able.items():
+            found[name].append(peer.ask("replay", kind=kind, path=path, size=size, calls=min(size * 10, 200)))
+    return found
+
+
+def _recorded(started: dict[str, Peer], kind: str, work: Path, size: int) -> dict[str, tuple[Peer, str]]:
+    """Let everybody record *size* calls of *kind*; return who can, with the cassette."""
+    able = {}
+    for name, peer in started.items():
+        path = str(work / f"{name}-{KINDS.index(kind)}-{size}")
+        if peer.ask("record", kind=kind, path=path, size=0 if name == "floor" else size):
+            able[name] = (peer, path)
+    return able
+
+
+def imports(work: Path, repeats: int) -> list[str]:
+    """Compare the imports."""
+    folder = work / "imports"
+    folder.mkdir()
+    measures = {label: partial(startup.import_time, module, folder) for label, module in startup.IMPORTS.items()}
+    lines = table.compared("import", table.interleaved(measures, repeats))
+    along = {label: startup.imported_along(module, folder) for label, module in startup.IMPORTS.items()}
+    return [*lines, "", *(f"{label} brings along {found}" for label, found in along.items() if found != "[]")]
+
+
+def unmarked(work: Path, repeats: int, count: int = 2_000) -> list[str]:
+    """Compare a suite of empty tests with and without the plugins."""
+    folders = {size: work / f"empty-{size}" for size in (1, count)}
+    for size, folder in folders.items():
+        suites.write_empty_tests(folder, size)
+    plugins = {"no plugin": (), _US: ("-p", "pytest_agenttape.plugin"), "agenttape": ("-p", "agenttape.pytest_plugin")}
+
+    def cost(plugin: tuple[str, ...]) -> float:
+        whole, single = (suites.run_pytest(folders[size], *plugin) for size in (count, 1))
+        return (whole - single) * 1e9 / count
+
+    samples = table.interleaved({name: partial(cost, plugin) for name, plugin in plugins.items()}, repeats)
+    lines = table.compared("one empty test", samples)
+    for name in (_US, "agenttape"):
+        added = [one - other for one, other in zip(samples[name], samples["no plugin"], strict=True)]
+        lines.append(f"{name} adds {table.duration(statistics.median(added))} to a test without the marker")
+    return lines
+
+
+def clients(_work: Path, repeats: int) -> list[str]:
+    """Compare the construction of an OpenAI client while a cassette is open."""
+    with provider.serving() as url, peers(url) as started:
+        names = ("floor", _US, "vcrpy", "agenttape")
+        measures = {
+            name: partial(started[name].ask, "client", count=10, path=str(_work / f"{name}-client")) for name in names
+        }
+        return table.compared("OpenAI()", table.interleaved(measures, repeats), "floor")
+
+
+def headline(work: Path, repeats: int, count: int) -> list[str]:
+    """Compare whole suites: each test builds its own client and runs a loop of three calls."""
+    folders = {suite.name: work / f"suite-{at}" for at, suite in enumerate(suites.SUITES)}
+    with provider.serving() as url:
+        for suite in suites.SUITES:
+            suite.write(folders[suite.name], count)
+            suites.record(suite, folders[suite.name], url)
+    # The provider is gone: what follows is replayed or fails.
+    measures = {suite.name: lambda suite=suite: suite.run(folders[suite.name], url) * 1e9 for suite in suites.SUITES}
+    return table.compared(f"{count} tests", table.interleaved(measures, repeats), suites.SUITES[0].name)
+
+
+def main() -> None:
+    options = _options()
+    sections: dict[str, Callable[[Path], list[str]]] = {
+        "headline": partial(headline, repeats=options.repeats, count=options.tests),
+        "calls": partial(single_calls, repeats=options.repeats),
+        "sizes": partial(sizes, repeats=options.repeats),
+        "clients": partial(clients, repeats=options.repeats),
+        "imports": partial(imports, repeats=options.repeats),
+        "unmarked": partial(unmarked, repeats=options.repeats),
+    }
+    os.environ.setdefault("OPENAI_API_KEY", "benchmark-key")
+    print(
+        f"Python {platform.python_version()}, {platform.system()}, "
+        f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}"
+    )
+    print(
+        f"Medians of {options.repeats} interleaved repeats, processor time; "
+        "noise is half the distance of the quartiles.\n"
+    )
+    for name, section in sections.items():
+        if options.only and name not in options.only:
+            continue
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as work:
+            print(f"## {name}\n", *section(Path(work)), "", sep="\n", flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=7, help="samples of each measure (default 7)")
+    parser.add_argument("--tests", type=int, default=300, help="tests in the headline's suites (default 300)")
+    parser.add_argument("only", nargs="*", help="headline, calls, sizes, clients, imports, unmarked; default all")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""What the benchmarks ask and what they are answered, the same bytes from a stub and from a loopback server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+Body = dict[str, Any]
+MODEL = "gpt-4o-mini"
+TOOL_RESULTS = 2  # of each conversation, so that its loop makes three calls
+HEADERS = (
+    ("content-type", "application/json"),
+    ("server", "cloudflare"),
+    ("x-request-id", "req_123e4567e89b12d3a456426614174000"),
+    ("openai-version", "2020-10-01"),
+    ("x-ratelimit-remaining-requests", "9999"),
+)
+TOOLS: Any = [
+    {
+        "type": "function",
+        "function": {
+            "name": "get_weather",
+            "description": "Get the current weather in a city",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        },
+    }
+]
+
+
+def search_body(number: int) -> Body:
+    """Return the body of a plain JSON POST."""
+    return {"query": f"Where does river {number} meet the sea?", "top_k": 5, "filters": {"lang": "en", "year": 2025}}
+
+
+def messages(number: int) -> list[Any]:
+    """Return the messages that start conversation *number*."""
+    return [
+        {"role": "system", "content": "You are a weather assistant. Answer in one short sentence."},
+        {"role": "user", "content": f"What is the weather in London and Paris? (question {number})"},
+    ]
+
+
+def answer(method: str, path: str, body: bytes) -> bytes:
+    """Return the JSON that the provider answers."""
+    if path.endswith("/chat/completions"):
+        return _compact(_completion(json.loads(body)))
+    if method == "POST":
+        asked = json.loads(body)["query"]
+        hits = [{"id": f"doc-{at}", "score": 0.9 - at / 10, "text": f"Passage {at} on: {asked}"} for at in range(3)]
+        return _compact({"hits": hits, "took_ms": 12})
+    return _compact({"path": path, "city": "London", "temperature_c": 14, "conditions": "light rain"})
+
+
+def _completion(asked: Body) -> Body:
+    done = sum(each["role"] == "tool" for each in asked["messages"])
+    wants_tool = asked.get("tools") and done < TOOL_RESULTS
+    return {
+        "id": "chatcmpl-bench",
+        "object": "chat.completion",
+        "created": 1764547200,
+        "model": "gpt-4o-mini-2024-07-18",
+        "choices": [
+            {
+                "index": 0,
+                "message": _tool_message(done) if wants_tool else _last_message(),
+                "logprobs": None,
+                "finish_reason": "tool_calls" if wants_tool else "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": 82, "completion_tokens": 17, "total_tokens": 99},
+        "system_fingerprint": "fp_0aa8d3e20b",
+    }
+
+
+def _tool_message(done: int) -> Body:
+    city = ("London", "Paris")[done]
+    function = {"name": "get_weather", "arguments": json.dumps({"city": city})}
+    calls = [{"id": f"call_{done}", "type": "function", "function": function}]
+    return {"role": "assistant", "content": None, "tool_calls": calls, "refusal": None}
+
+
+def _last_message() -> Body:
+    return {
+        "role": "assistant",
+        "content": "It is 14 °C with light rain in London, and 17 °C in Paris.",
+        "refusal": None,
+    }
+
+
+def _compact(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class _Requests(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body leave together, or the client waits 40 ms for the second packet
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        content = answer(self.command, self.path, body)
+        self.send_response_only(200)
+        for name, value in (*HEADERS, ("content-length", str(len(content)))):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = _answer
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """Serve the answers on the loopback interface; the value is the address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Requests)
+    server.daemon_threads = True
+    server.block_on_close = False
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
