@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.model import Mode, unknown_name
-from pytest_agenttape.redaction import PLACEHOLDER
+from pytest_agenttape.model import SECRET_PLACEHOLDER, Mode, unknown_name
 
 OWN_FILE = "agenttape.toml"
 SHARED_FILE = "pyproject.toml"
@@ -50,7 +49,7 @@ class RedactConfig:
     denylist: tuple[str, ...] = ()
     regexes: tuple[str, ...] = ()
     redact_emails: bool = False
-    placeholder: str = PLACEHOLDER
+    placeholder: str = SECRET_PLACEHOLDER
     enabled: bool = True
 
     def __post_init__(self) -> None:

@@ -17,7 +17,8 @@ JSON: TypeAlias = Any  # a decoded JSON value; its shape is the user's, so no ch
 SCHEMA_VERSION = "1"
 BOUNDARY_KINDS = ("tool", "retrieval", "memory_read", "memory_write")
 KINDS = ("llm", *BOUNDARY_KINDS, "http")
-REDACTION_PLACEHOLDER = "****"
+REDACTION_PLACEHOLDER = "****"  # what `Cassette.redact` writes
+SECRET_PLACEHOLDER = "REDACTED"  # what a recording has in place of a secret, with a number
 
 
 def unknown_name(what: str, given: object, valid: Iterable[str]) -> ConfigError:

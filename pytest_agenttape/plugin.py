@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_agenttape import hookspecs
 from pytest_agenttape.ledger import LEDGER, Ledger
 
 if TYPE_CHECKING:
@@ -78,6 +79,10 @@ _INI: tuple[tuple[str, Any, str], ...] = (
 )
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(hookspecs)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
@@ -115,18 +120,27 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return None
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let every marked test claim its cassette, whatever happens to the test later."""
-    marked = [item for item in items if any(mark.name == MARKER for mark in item.iter_markers())]
-    if not marked and not _holds_cassettes(items):
-        return
-    # What follows is imported only by a run that has a marked test, or cassettes of tests that are gone.
-    from pytest_agenttape.lifecycle import Lifecycle
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, None, None]:
+    """Let every marked test claim its cassette, whatever happens to the test later; also one that is marked late."""
+    _claim(session, config, items)
+    yield
+    _claim(session, config, items)
 
-    lifecycle = Lifecycle(session)
-    config.pluginmanager.register(lifecycle, _LIFECYCLE)
-    lifecycle.claim(marked, items)
+
+def _claim(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    lifecycle: Lifecycle | None = config.pluginmanager.get_plugin(_LIFECYCLE)
+    if lifecycle is None:
+        if not any(item.get_closest_marker(MARKER) for item in items) and not _holds_cassettes(items):
+            return
+        # What follows is imported only by a run that has a marked test, or cassettes of tests that are gone.
+        from pytest_agenttape.lifecycle import Lifecycle
+
+        lifecycle = Lifecycle(session)
+        config.pluginmanager.register(lifecycle, _LIFECYCLE)
+    lifecycle.claim(items)
 
 
 def _holds_cassettes(items: list[pytest.Item]) -> bool:

@@ -35,6 +35,7 @@ from pytest_agenttape.errors import (
 from pytest_agenttape.matchers import parse_matchers
 from pytest_agenttape.model import BOUNDARY_KINDS, JSON, KINDS, Cassette, Interaction, Mode
 from pytest_agenttape.redaction import RedactionRules, Redactor
+from pytest_agenttape.stack import user_traceback
 from pytest_agenttape.tape import Call, Policy, Refuse, Replay, Tape
 
 Tokens: TypeAlias = Iterable[str] | str | None
@@ -70,6 +71,7 @@ class Entry:
         parent: The live boundary call whose body made it.
         interaction: The recording served or made; None while the call is running.
         poison: Why this call must not be kept, when it failed in a way that a good recording does not.
+        settle: Finishes a live call whose answer the agent left unread.
         is_covered: Whether the call that a listener watches has crossed a boundary itself, and so needs no entry.
         is_concluded: Whether what a listener watches is over.
     """
@@ -83,6 +85,7 @@ class Entry:
     started: float = 0.0
     metadata: dict[str, JSON] = field(default_factory=dict)
     descendants: tuple[Interaction, ...] = ()
+    settle: Callable[[], None] | None = None
     is_covered: bool = False
     is_concluded: bool = False
 
@@ -123,9 +126,12 @@ class Session:
         divergences: ``{"index", "expected", "actual"}`` for each call that was answered by a recording of another
             request, or by none (``index`` None).
         verdict: The first error that decides the run, where the plugin opened the session.
+        verdict_traceback: The user's code that met it.
+        phase: Set while a test is torn down; what is called then says so in its metadata.
     """
 
     verdict: AgentTapeError | None
+    verdict_traceback: TracebackType | None
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -166,6 +172,7 @@ class Session:
         """Stop being the session that calls belong to; restore the clock, uuids and random."""
         if self.is_closed:
             return
+        self._settle()
         self.is_closed = True
         try:
             network.disarm()
@@ -231,7 +238,7 @@ class Session:
         _cover_watched()
         with self._lock:
             self._stop_after_verdict()
-            return self._decide(call, parent, dict(metadata or {}))
+            return self._decide(call, parent, {**(metadata or {}), **({"phase": self.phase} if self.phase else {})})
 
     def finish(
         self,
@@ -310,7 +317,7 @@ class Session:
         """Keep *error* as the verdict of the run when the plugin opened the session; return it."""
         with self._lock:
             if self.settings.is_sticky and self.verdict is None:
-                self.verdict = error
+                self.verdict, self.verdict_traceback = error, user_traceback()
         return error
 
     def admits(self, method: str, url: str) -> bool:  # noqa: ARG002  # the question other owners answer
@@ -357,6 +364,11 @@ class Session:
         ]
 
     @property
+    def meta(self) -> Mapping[str, JSON]:
+        """The `meta` of the cassette that the session was opened with."""
+        return self._found.meta if self._found is not None else {}
+
+    @property
     def remaining(self) -> int:
         """How many recordings are not played yet."""
         return len(self.engine.unplayed)
@@ -394,31 +406,38 @@ class Session:
         Raises:
             RecordingRefusedError: A live call failed with 401, 403, 429, 5xx or a timeout, and no retry made it good.
         """
-        if not self._policy.can_execute:
-            return
-        good = {self._key(entry.call) for entry in self._entries if entry.is_live and not entry.poison}
-        for entry in self._entries:
-            if entry.poison and entry.is_kept and not self._allows(entry.poison) and self._key(entry.call) not in good:
-                raise RecordingRefusedError(
-                    f"{entry.poison.text}, and the run went on as if nothing had happened; the recording is not kept\n"
-                    f"  call: {summary_line(entry.call)}\n"
-                    "  if the failure is what the test is about, allow it: allow_errors=True "
-                    "(or the statuses, such as allow_errors=[429])"
-                )
+        for entry in self._poisoned():
+            assert entry.poison is not None
+            raise RecordingRefusedError(
+                f"{entry.poison.text}, and the run went on as if nothing had happened; the recording is not kept\n"
+                f"  call: {summary_line(entry.call)}\n"
+                "  if the failure is what the test is about, allow it: allow_errors=True "
+                "(or the statuses, such as allow_errors=[429])"
+            )
 
-    def result(self) -> Cassette | None:
+    @property
+    def is_poisoned(self) -> bool:
+        """Whether `refuse_poison` would raise."""
+        return bool(self._poisoned())
+
+    def result(self, *, without_poison: bool = False) -> Cassette | None:
         """Return the cassette that this run leaves behind; None when the file stays as it is."""
         with self._lock:
             if self._is_untouched():
                 return None
-            kept = self._kept()
+            kept = self._kept(self._poisoned() if without_poison else ())
         old = self._found if self.mode is Mode.NEW_EPISODES else None
         return Cassette(
             created_at=old.created_at if old else self._created_at,
             run_id=old.run_id if old else str(uuid.UUID(bytes=os.urandom(16), version=4)),
             meta={**(old.meta if old else {}), **self._meta()},
-            interactions=[replace(each, match_key=self._digest(each)) for each in kept],
+            interactions=[self._finished(each) for each in kept],
         )
+
+    def _finished(self, interaction: Interaction) -> Interaction:
+        """Take out what was learned to be a secret only after this call, and give the key."""
+        clean = self.redactor.value(interaction.to_dict())
+        return replace(Interaction.from_dict(clean), match_key=self._digest_of(clean["request"]))
 
     def verify(self) -> None:
         """Make sure that what this run leaves behind can be written; nothing is.
@@ -460,7 +479,8 @@ class Session:
         self._found: Cassette | None = None
         self._lines: tuple[int, ...] = ()
         self._seconds_to_load = 0.0
-        self.verdict = None
+        self.verdict = self.verdict_traceback = None
+        self.phase = ""
         self.divergences: list[dict[str, JSON]] = []
         self._use(())
 
@@ -472,7 +492,8 @@ class Session:
         self.engine = Tape(recordings, (*chain, *foreign.matchers(recordings, rules)))
         fresh = self._found is None
         self._policy = Policy(mode=self.mode, fresh=fresh, live=settings.live, frozen=settings.frozen)
-        self.redactor = Redactor(settings.rules, os.environ)
+        taken = map(repr, recordings) if self._policy.records else ()
+        self.redactor = Redactor(settings.rules, os.environ, taken=taken)
 
     def _load(self) -> None:
         if self.settings.pending is not None:
@@ -560,7 +581,7 @@ class Session:
         self._crossings_after_verdict += 1
         if self._crossings_after_verdict > RETRIES_BEFORE_CUT:
             raise RunCut(f"cut after {RETRIES_BEFORE_CUT} further calls; the verdict was: {self.verdict}")
-        raise self.verdict
+        raise self.verdict.with_traceback(None)  # or the same error would collect the frames of every crossing
 
     def _begin_typed(self, call: Call, parent: Entry | None) -> Entry:
         """What somebody types at the debugger's prompt runs where the mode allows it, and is no part of the run."""
@@ -630,14 +651,28 @@ class Session:
             root=Path.cwd(),
         )
 
+    def _poisoned(self) -> list[Entry]:
+        """Return the failed live calls that must not be kept: not allowed, and made good by no retry."""
+        if not self._policy.can_execute:
+            return []
+        self._settle()
+        good = {self._key(entry.call) for entry in self._entries if entry.is_live and not entry.poison}
+        return [
+            entry
+            for entry in self._entries
+            if entry.poison and entry.is_kept and not self._allows(entry.poison) and self._key(entry.call) not in good
+        ]
+
+    def _settle(self) -> None:
+        for entry in tuple(self._entries):
+            if entry.interaction is None and entry.settle is not None:
+                entry.settle()
+
     def _key(self, call: Call) -> tuple[str, str | None, str]:
         return call.kind, call.boundary, self._digest_of(call.request)
 
     def _digest_of(self, request: Mapping[str, JSON]) -> str:
         return match_key(canonical_text(request, self._key_rules))
-
-    def _digest(self, interaction: Interaction) -> str:
-        return self._digest_of(interaction.request)
 
     def _allows(self, poison: Poison) -> bool:
         allowed = self.settings.allow_errors
@@ -655,12 +690,12 @@ class Session:
             return self.live_calls == 0 and not self.engine.unplayed and self.settings.pending is None
         return self.live_calls == 0
 
-    def _kept(self) -> list[Interaction]:
-        run = self._timeline(lambda entry: entry.is_kept)
+    def _kept(self, without: Sequence[Entry]) -> list[Interaction]:
+        run = self._timeline(lambda entry: entry.is_kept and entry not in without)
         if self.mode is not Mode.NEW_EPISODES or self._found is None:
             return run
         old = list(self._found.interactions)
-        new = self._timeline(lambda entry: entry.is_kept and entry.is_live, first=len(old))
+        new = self._timeline(lambda entry: entry.is_kept and entry.is_live and entry not in without, first=len(old))
         return [*old, *new]
 
     def _timeline(self, keep: Callable[[Entry], bool], *, first: int = 0) -> list[Interaction]:

@@ -19,7 +19,7 @@ LAYERS = (
     },
     {"store", "files", "assets", "config", "network", "freeze"},
     {"scope", "session", "boundaries", "transports", "callbacks"},
-    {"plugin", "lifecycle", "handle", "snapshot", "orphans", "ledger", "report", "page", "audit", "show"},
+    {"hookspecs", "plugin", "lifecycle", "handle", "snapshot", "orphans", "ledger", "report", "page", "audit", "show"},
 )  # fmt: skip
 OWNERS = {
     "httpx": {"transports/httpcore.py"},

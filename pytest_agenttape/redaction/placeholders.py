@@ -14,8 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
 from pytest_agenttape.model import REDACTION_PLACEHOLDER
-
-PLACEHOLDER = "REDACTED"
+from pytest_agenttape.model import SECRET_PLACEHOLDER as PLACEHOLDER
 
 _WORDS = (PLACEHOLDER, REDACTION_PLACEHOLDER)
 _LAST_NUMBER = 9999

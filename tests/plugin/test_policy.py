@@ -1,0 +1,53 @@
+"""`pytest_agenttape_policy`: what an organisation says, no test can take back."""
+
+from __future__ import annotations
+
+import pytest
+
+AGENT = """
+    import pytest
+    from pytest_agenttape import tool
+
+    @tool
+    def login(user):
+        return {"user": user, "badge": "staff-0042-blue"}
+
+    @pytest.mark.agenttape(MARKER)
+    def test_login(agenttape_config):
+        login("ann")
+"""
+
+
+def record(pytester: pytest.Pytester, policy: str, marker: str = "") -> str:
+    pytester.makeconftest(f"def pytest_agenttape_policy(config): return {policy}")
+    pytester.makepyfile(AGENT.replace("MARKER", marker))
+    pytester.runpytest("--agenttape-record").assert_outcomes(passed=1)
+    [cassette] = pytester.path.rglob("cassettes/**/*.yaml")
+    return cassette.read_text()
+
+
+def test_a_policys_redaction_is_added_to_what_the_test_says(pytester: pytest.Pytester) -> None:
+    text = record(pytester, "{'redact': {'denylist': ['badge']}}", "redact=['user']")
+    assert "staff-0042-blue" not in text
+    assert "ann" not in text
+
+
+def test_a_test_cannot_switch_a_policys_redaction_off(pytester: pytest.Pytester) -> None:
+    pytester.makefile(".toml", agenttape="[redact]\nenabled = false\n")
+    assert "staff-0042-blue" not in record(pytester, "{'redact': {'regexes': ['staff-[0-9]{4}-[a-z]+']}}")
+
+
+def test_a_policys_setting_wins_over_the_marker(pytester: pytest.Pytester) -> None:
+    record(pytester, "{'strict': True}", "strict=False")
+    pytester.makepyfile(AGENT.replace("MARKER", "strict=False").replace('login("ann")', "pass"))
+    result = pytester.runpytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*UnplayedInteractionsError*"])
+
+
+def test_an_unknown_key_of_a_policy_is_an_error_that_names_the_valid_ones(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("def pytest_agenttape_policy(config): return {'strikt': True}")
+    pytester.makepyfile(AGENT.replace("MARKER", ""))
+    result = pytester.runpytest()
+    assert result.ret != 0
+    result.stdout.fnmatch_lines(["*strikt*strict*"])
