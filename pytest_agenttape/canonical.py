@@ -10,8 +10,9 @@ from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from pytest_agenttape.bodies import normalise_multipart
-from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.bodies import decode_body, normalise_multipart
+from pytest_agenttape.bodies.forms import encode_binary
+from pytest_agenttape.errors import CassetteCorruptError, ConfigError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.redaction import canonical_secrets
 
@@ -119,12 +120,24 @@ def _canonical_http(request: Mapping[str, JSON], rules: KeyRules) -> dict[str, J
     canonical["url"] = _canonical_url(request["url"], rules.volatile, rules.names)
     headers = {name.lower(): value for name, value in (request.get("headers") or {}).items()}
     content_type = headers.get("content-type")
-    if isinstance(content_type, str) and content_type.startswith("multipart/") and isinstance(request.get("text"), str):
-        text = request["text"].encode("utf-8", "surrogatepass")
-        body, headers["content-type"] = normalise_multipart(text, content_type)
-        canonical["text"] = body.decode("utf-8", "surrogatepass")
+    if isinstance(content_type, str) and content_type.lower().startswith("multipart/"):
+        headers["content-type"] = _normalise_parts(canonical, content_type)
     canonical["headers"] = {name: value for name, value in headers.items() if not _is_left_out(name, rules)}
     return canonical
+
+
+def _normalise_parts(request: dict[str, JSON], content_type: str) -> str:
+    """Take the random boundary out of the multipart body of *request*; return the content type without it."""
+    if isinstance(request.get("text"), str):
+        body, content_type = normalise_multipart(request["text"].encode("utf-8", "surrogatepass"), content_type)
+        request["text"] = body.decode("utf-8", "surrogatepass")
+    elif "body_b64" in request:
+        try:
+            body, content_type = normalise_multipart(decode_body(request), content_type)
+        except CassetteCorruptError:  # edited by hand; it equals nothing that is asked
+            return content_type
+        request.update(encode_binary(body))
+    return content_type
 
 
 def _is_left_out(name: str, rules: KeyRules) -> bool:

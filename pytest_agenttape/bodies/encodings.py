@@ -8,73 +8,77 @@ from collections.abc import Callable
 from typing import Any
 
 
-def decode_content(raw: bytes, encoding: str) -> bytes:
-    """Undo a Content-Encoding, the last applied first.
+def decode_content(raw: bytes, encoding: str, *, partial: bool = False) -> bytes:
+    """Undo a Content-Encoding, the last applied first; where *partial*, as far as a body that was cut short goes.
 
     Raises:
         ValueError: The encoding is unknown, its library is missing, or the bytes are damaged or cut short.
     """
     for name in reversed(encoding.lower().split(",")):
-        raw = _decode_one(raw, name.strip())
+        raw = _decode_one(raw, name.strip(), partial)
     return raw
 
 
-def _decode_one(raw: bytes, name: str) -> bytes:
+def _decode_one(raw: bytes, name: str, partial: bool) -> bytes:
     if not raw or name in ("", "identity"):
         return raw
     if name not in _DECOMPRESSORS:
         raise ValueError(f"unknown content encoding {name!r}")
     try:
-        return _DECOMPRESSORS[name](raw)
+        return _DECOMPRESSORS[name](raw, partial)
     except ImportError as error:
         raise ValueError(f"content encoding {name!r} needs an optional package: {error}") from error
     except Exception as error:  # each library has an error class of its own, loaded with it
         raise ValueError(f"the body is no complete {name!r} stream: {error}") from error
 
 
-def _gunzip(raw: bytes) -> bytes:
-    out = b""
-    while raw:
-        member = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        out += member.decompress(raw)
-        if not member.eof:
-            raise ValueError("it is cut short")
-        raw = member.unused_data.lstrip(b"\0")
-    return out
+def _gunzip(raw: bytes, partial: bool) -> bytes:
+    return _decode_frames(raw, lambda: zlib.decompressobj(16 + zlib.MAX_WBITS), partial, padding=b"\0")
 
 
-def _inflate(raw: bytes) -> bytes:
+def _inflate(raw: bytes, partial: bool) -> bytes:
     try:
-        return zlib.decompress(raw)
+        return _inflate_as(zlib.MAX_WBITS, raw, partial)
     except zlib.error:
         # Some servers send "deflate" without the zlib wrapper.
-        return zlib.decompress(raw, -zlib.MAX_WBITS)
+        return _inflate_as(-zlib.MAX_WBITS, raw, partial)
 
 
-def _unbrotli(raw: bytes) -> bytes:
+def _inflate_as(window_bits: int, raw: bytes, partial: bool) -> bytes:
+    return zlib.decompressobj(window_bits).decompress(raw) if partial else zlib.decompress(raw, window_bits)
+
+
+def _unbrotli(raw: bytes, partial: bool) -> bytes:
     library = _import_first("brotli", "brotlicffi")
-    result: bytes = library.decompress(raw)
+    result: bytes = library.Decompressor().process(raw) if partial else library.decompress(raw)
     return result
 
 
-def _unzstd(raw: bytes) -> bytes:
+def _unzstd(raw: bytes, partial: bool) -> bytes:
     try:
-        library = _import_first("compression.zstd", "backports.zstd")
+        make = _import_first("compression.zstd", "backports.zstd").ZstdDecompressor
     except ImportError:
-        return _unzstd_frames(raw, _import_first("zstandard"))
-    result: bytes = library.decompress(raw)
-    return result
+        zstandard = _import_first("zstandard")
+        return _decode_frames(raw, lambda: zstandard.ZstdDecompressor().decompressobj(), partial)
+    return _decode_frames(raw, make, partial)
 
 
-def _unzstd_frames(raw: bytes, zstandard: Any) -> bytes:  # Any: an optional module without types
-    """Decode every frame: zstandard's own `decompress` wants the size in the frame's header."""
+def _decode_frames(
+    raw: bytes,
+    make: Callable[[], Any],  # decoders of several libraries, alike in `decompress`, `eof` and `unused_data`
+    partial: bool,
+    padding: bytes = b"",
+) -> bytes:
+    """Decode one frame after the other."""
     out = b""
     while raw:
-        frame = zstandard.ZstdDecompressor().decompressobj()
+        frame = make()
         out += frame.decompress(raw)
         if not frame.eof:
+            if partial:
+                break
             raise ValueError("it is cut short")
-        raw = frame.unused_data
+        raw = frame.unused_data.lstrip(padding) if padding else frame.unused_data
     return out
 
 
@@ -87,7 +91,7 @@ def _import_first(*names: str) -> Any:  # Any: optional modules without types
     raise ImportError(f"install {' or '.join(names)}")
 
 
-_DECOMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
+_DECOMPRESSORS: dict[str, Callable[[bytes, bool], bytes]] = {
     "gzip": _gunzip,
     "x-gzip": _gunzip,
     "deflate": _inflate,

@@ -1,4 +1,4 @@
-"""HTTP seen on the wire. Each library is patched once, when a session first needs it and it is imported."""
+"""HTTP seen on the wire. Each library is patched when a session first needs it and it is imported."""
 
 from __future__ import annotations
 
@@ -6,48 +6,62 @@ import importlib
 import importlib.abc
 import importlib.util
 import sys
+import threading
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+_HTTPCORE = "pytest_agenttape.transports.httpcore"
+_REQUESTS = "pytest_agenttape.transports.requests"
+_TLS = "pytest_agenttape.transports.tls"
+
 # A module of a library that has to be patched once it is imported, and the room of ours that does it.
-_TRANSPORTS = {
-    "httpcore": "pytest_agenttape.transports.httpcore",
-    "httpcore2": "pytest_agenttape.transports.httpcore",
-    "httpx._transports.default": "pytest_agenttape.transports.tls",
-    "httpx2._transports.default": "pytest_agenttape.transports.tls",
-    "requests.adapters": "pytest_agenttape.transports.requests",
+_ROOMS = {
+    "httpcore": _HTTPCORE,
+    "httpcore2": _HTTPCORE,
+    "httpx._transports.default": _TLS,
+    "httpx2._transports.default": _TLS,
+    "requests.adapters": _REQUESTS,
 }
+# What a room imports through respx or responses: it cannot be loaded in the middle of their own import.
+_NEEDS = {_HTTPCORE: frozenset({"httpcore", "httpx"}), _REQUESTS: frozenset({"requests"}), _TLS: frozenset[str]()}
+_WATCHED = frozenset({*_ROOMS, *_NEEDS[_HTTPCORE], *_NEEDS[_REQUESTS]})
 
 
 def install() -> None:
-    """Patch the HTTP libraries that are imported, and arrange for the others to be patched on import."""
-    if _finder in sys.meta_path:
-        return
-    sys.meta_path.insert(0, _finder)
-    for library in _TRANSPORTS:
-        if library in sys.modules:
-            _patch(library)
+    """Patch the HTTP libraries that are imported, and arrange for the others to be patched on import.
+
+    Each session asks again: the user may have reloaded a library, or had a mock of their own in its place.
+    """
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+    _patch_imported()
 
 
-def _patch(library: str) -> None:
-    """Patch *library*, and what the import of our own transport brought along meanwhile."""
-    transport = _TRANSPORTS[library]
-    if transport in _importing:
-        return
-    _importing.add(transport)
+def _patch_imported() -> None:
+    for library, room in _ROOMS.items():
+        if library in sys.modules and room not in _here.importing and not _NEEDS[room] & _here.executing:
+            _load(room).install(library)
+
+
+def _load(room: str) -> ModuleType:
+    _here.importing.add(room)
     try:
-        module = importlib.import_module(transport)
+        return importlib.import_module(room)
     finally:
-        _importing.discard(transport)
-    for name in [name for name, room in _TRANSPORTS.items() if room == transport and name in sys.modules]:
-        if name not in _patched:
-            _patched.add(name)
-            module.install(name)
+        _here.importing.discard(room)
 
 
-_importing: set[str] = set()
-_patched: set[str] = set()
+class _Here(threading.local):
+    """What the running thread is in the middle of importing; other threads wait at the import system's own locks."""
+
+    def __init__(self) -> None:
+        self.importing: set[str] = set()  # rooms of ours
+        self.executing: set[str] = set()  # libraries
+        self.searching: set[str] = set()
+
+
+_here = _Here()
 
 
 class _Loader(importlib.abc.Loader):
@@ -62,8 +76,12 @@ class _Loader(importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         assert module.__spec__ is not None
         module.__spec__.loader = module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        _patch(module.__name__)
+        _here.executing.add(module.__name__)
+        try:
+            self._loader.exec_module(module)
+        finally:
+            _here.executing.discard(module.__name__)
+        _patch_imported()
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -75,19 +93,16 @@ class _Finder(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None,  # noqa: ARG002  # the protocol's
         target: ModuleType | None = None,  # noqa: ARG002  # the protocol's
     ) -> ModuleSpec | None:
-        if fullname not in _TRANSPORTS or fullname in self._searching:
+        if fullname not in _WATCHED or fullname in _here.searching:
             return None
-        self._searching.add(fullname)
+        _here.searching.add(fullname)
         try:
             spec = importlib.util.find_spec(fullname)
         finally:
-            self._searching.discard(fullname)
+            _here.searching.discard(fullname)
         if spec is not None and isinstance(spec.loader, importlib.abc.Loader):
             spec.loader = _Loader(spec.loader)
         return spec
-
-    def __init__(self) -> None:
-        self._searching: set[str] = set()
 
 
 _finder = _Finder()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from pytest_agenttape import bodies, providers
@@ -19,6 +21,15 @@ _POISONOUS = frozenset({401, 403, 429})
 _LAST_EVENTS = frozenset({"[DONE]", "message_stop", "response.completed", "response.failed", "response.incomplete"})
 # Describe one connection, not the answer.
 _CONNECTION_HEADERS = frozenset({"transfer-encoding", "connection", "keep-alive", "trailer", "upgrade"})
+# How a recording says that nothing came any more before the agent gave up: a cancelled task, a stream closed by
+# another thread. In replay nothing comes either.
+_CANCELLED: dict[str, JSON] = {
+    "type": "CancelledError",
+    "module": "asyncio.exceptions",
+    "message": "the agent stopped waiting here",
+}
+_LONGEST_WAIT = 60.0  # seconds that a replay waits for the agent to give up, as it did in less when recording
+_POLL = 0.05  # seconds between two looks at whether the session is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,12 @@ class TransportFailure:
 
     type: str
     message: str
+    module: str = ""
+
+    @property
+    def is_cancellation(self) -> bool:
+        """Whether nothing failed: the agent stopped waiting, and in replay it waits until it does so again."""
+        return self.type == "CancelledError"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +101,21 @@ def served(exchange: Exchange) -> HttpResponse | TransportFailure:
     recorded = exchange.entry.interaction
     assert recorded is not None
     if recorded.error is not None:
-        return TransportFailure(str(recorded.error.get("type")), str(recorded.error.get("message") or ""))
+        return _read_failure(recorded.error)
     return _read_response(recorded.response, exchange.request.method)
+
+
+def was_cancelled(exchange: Exchange) -> bool:
+    """Say whether the agent gave up before there was any answer."""
+    recorded = exchange.entry.interaction
+    return recorded is not None and recorded.error is not None and _read_failure(recorded.error).is_cancellation
 
 
 def failure_after(exchange: Exchange) -> TransportFailure | None:
     """Return the recorded failure that ended the stream, if one did."""
     recorded = exchange.entry.interaction
     stored = recorded.response.get("stream_error") if recorded and isinstance(recorded.response, dict) else None
-    if not isinstance(stored, dict):
-        return None
-    return TransportFailure(str(stored.get("type")), str(stored.get("message") or ""))
+    return _read_failure(stored) if isinstance(stored, dict) else None
 
 
 def past_the_end(exchange: Exchange) -> StreamingReplayError:
@@ -107,19 +128,64 @@ def past_the_end(exchange: Exchange) -> StreamingReplayError:
     return error
 
 
-@dataclass(slots=True)
-class Recording:
-    """Collects a live response as it passes by, and hands it to the session once."""
+def longest_wait(exchange: Exchange) -> float:
+    """Return for how long a replay may wait, in seconds, until the agent gives up as it did when recording."""
+    recorded = exchange.entry.interaction
+    return _LONGEST_WAIT + (recorded.latency_ms or 0) / 1000 if recorded else _LONGEST_WAIT
 
-    exchange: Exchange
-    status: int
-    headers: Headers
-    reason: str = ""
-    http_version: str = "HTTP/1.1"
-    _chunks: list[bytes] = field(default_factory=list)
-    _is_over: bool = False
+
+def wait_until_closed(exchange: Exchange, closed: threading.Event) -> None:
+    """Hold a thread that reads on where the recording was waiting, until the agent or the session closes the stream.
+
+    Raises:
+        StreamingReplayError: Nobody does.
+    """
+    deadline = time.monotonic() + longest_wait(exchange)
+    while not closed.wait(_POLL) and not exchange.session.is_closed:
+        if time.monotonic() > deadline:
+            raise waited_in_vain(exchange)
+
+
+def waited_in_vain(exchange: Exchange) -> StreamingReplayError:
+    """Return the error for an agent that no longer gives up where it did when recording."""
+    error = StreamingReplayError(
+        f"{exchange.request.method} {exchange.entry.call.request['url']}: when this was recorded, the agent stopped "
+        "waiting for an answer, and now it does not; record it again"
+    )
+    exchange.session.refuse(error)
+    return error
+
+
+class Recording:
+    """Collects a live response as it passes by, and hands it to the session once.
+
+    Attributes:
+        is_waiting: Whether the agent is waiting for the next chunk.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        status: int,
+        headers: Headers,
+        reason: str | None,
+        http_version: str = "HTTP/1.1",
+        is_decoded: bool = False,
+    ) -> None:
+        self.is_waiting = False
+        self._exchange = exchange
+        self._status = status
+        self._headers = headers
+        self._reason = reason
+        self._http_version = http_version
+        self._is_decoded = is_decoded
+        self._chunks: list[bytes] = []
+        self._is_over = False
+        exchange.entry.settle = self.close
 
     def add(self, chunk: bytes) -> None:
+        """The agent is about to see *chunk*."""
         self._chunks.append(chunk)
 
     def end(self) -> None:
@@ -127,73 +193,105 @@ class Recording:
         self._finish(complete=True)
 
     def close(self) -> None:
-        """The reader stopped; the recording says whether the end was reached."""
-        if not self._is_over:
-            self._finish(complete=self._has_no_body() or self._saw_last_event())
+        """The reader stopped, or the session is over; the recording says whether the end was reached."""
+        self._finish(error=_CANCELLED if self.is_waiting else None)
 
-    def fail(self, type_name: str, module: str, message: str) -> None:
-        """The connection broke in the middle of the body."""
-        self._finish(complete=False, error={"type": type_name, "module": module, "message": message})
+    def fail(self, failure: BaseException | Mapping[str, JSON]) -> None:
+        """The connection broke in the middle of the body, or the agent was cancelled while it waited for more."""
+        if isinstance(failure, Mapping):
+            self._finish(error=failure)
+        elif isinstance(failure, Exception) or is_cancellation(failure):
+            self._finish(error=_stored_failure(failure))
 
-    def _finish(self, *, complete: bool, error: dict[str, JSON] | None = None) -> None:
+    def _finish(self, *, complete: bool = False, error: Mapping[str, JSON] | None = None) -> None:
         if self._is_over:
             return
         self._is_over = True
-        exchange = self.exchange
+        exchange = self._exchange
         stored = self._stored()
         if error is not None:
-            stored["stream_error"] = exchange.session.redactor.value(error)
-        if not complete:
+            stored["stream_error"] = exchange.session.redactor.value(dict(error))
+        if not (complete or (error is None and self._is_whole(stored))):
             stored["complete"] = False
         answer = providers.read_answer(exchange.operation, stored) if exchange.operation else None
         usage = dict(answer.usage) if answer and answer.usage else None
-        exchange.session.finish(exchange.entry, response=stored, usage=usage, poison=self._poison())
+        exchange.session.finish(exchange.entry, response=stored, usage=usage, poison=self._poison(error))
 
     def _stored(self) -> dict[str, JSON]:
-        raw, headers = b"".join(self._chunks), self.headers
-        encoding = header(headers, "content-encoding")
-        if encoding:
-            try:
-                raw = bodies.decode_content(raw, encoding)
-            except ValueError:  # kept as it came, header and all
-                encoding = None
-        dropped = _CONNECTION_HEADERS | ({"content-encoding", "content-length"} if encoding else set())
-        redactor = self.exchange.session.redactor
-        kept = tuple((name, value) for name, value in headers if name.lower() not in dropped)
-        stored: dict[str, JSON] = {"status": self.status, "headers": _mapping(redactor.headers(kept))}
-        if self.http_version != "HTTP/1.1":
-            stored["http_version"] = self.http_version
-        if self.reason and self.reason != _standard_phrase(self.status):
-            stored["reason"] = self.reason
-        content_type = header(headers, "content-type")
+        raw, dropped = self._decoded()
+        redactor = self._exchange.session.redactor
+        kept = tuple((name, value) for name, value in self._headers if name.lower() not in dropped)
+        stored: dict[str, JSON] = {"status": self._status, "headers": _mapping(redactor.headers(kept))}
+        if self._http_version != "HTTP/1.1":
+            stored["http_version"] = self._http_version
+        if self._reason is not None and self._reason != _standard_phrase(self._status):
+            stored["reason"] = self._reason
+        content_type = header(self._headers, "content-type")
         stored.update(redactor.body(bodies.encode_body(raw, content_type), content_type))
         return stored
 
-    def _has_no_body(self) -> bool:
-        if self.exchange.request.method == "HEAD" or self.status in (204, 304) or self.status < 200:
+    def _decoded(self) -> tuple[bytes, frozenset[str]]:
+        """Return the body with its content encoding undone, and the headers that do not speak of it."""
+        raw, encoding = b"".join(self._chunks), header(self._headers, "content-encoding")
+        if not encoding or not raw:
+            return raw, _CONNECTION_HEADERS
+        if not self._is_decoded:
+            try:
+                raw = bodies.decode_content(raw, encoding, partial=True)
+            except ValueError:  # kept as it came, header and all
+                return raw, _CONNECTION_HEADERS
+        return raw, _CONNECTION_HEADERS | {"content-encoding", "content-length"}
+
+    def _is_whole(self, stored: Mapping[str, JSON]) -> bool:
+        """Say whether a body that was not read to its end has nothing more to give."""
+        if self._exchange.request.method == "HEAD" or self._status in (204, 304) or self._status < 200:
             return True
-        length = header(self.headers, "content-length")
-        return length is not None and length.isdigit() and sum(map(len, self._chunks)) >= int(length)
+        length = header(self._headers, "content-length")
+        if length is not None and length.isdigit() and not self._is_decoded:
+            return sum(map(len, self._chunks)) >= int(length)
+        events = stored.get("events")
+        return isinstance(events, list) and any(map(_is_last_event, events[-3:]))
 
-    def _saw_last_event(self) -> bool:
-        tail = b"".join(self._chunks[-4:])[-65536:]
-        return any(
-            f"data: {last}".encode() in tail or f"event: {last}".encode() in tail or f'"type":"{last}"'.encode() in tail
-            for last in _LAST_EVENTS
-        )
-
-    def _poison(self) -> Poison | None:
-        if self.status in _POISONOUS or self.status >= 500:
-            return Poison(self.status, f"a live call was answered with {self.status}")
-        return None
+    def _poison(self, error: Mapping[str, JSON] | None) -> Poison | None:
+        if self._status in _POISONOUS or self._status >= 500:
+            return Poison(self._status, f"a live call was answered with {self._status}")
+        return _timeout_poison(str(error["type"])) if error else None
 
 
-def record_failure(exchange: Exchange, error: BaseException, *, is_timeout: bool) -> None:
-    """Keep a live request that got no response."""
-    name = type(error).__name__
-    stored = {"type": name, "module": type(error).__module__, "message": str(error)}
-    poison = Poison("timeout", f"a live call ended with {name}") if is_timeout else None
+def record_failure(exchange: Exchange, error: BaseException) -> None:
+    """Keep a live request that got no response; an agent that was interrupted keeps nothing."""
+    if isinstance(error, AgentTapeError) or not (isinstance(error, Exception) or is_cancellation(error)):
+        return
+    stored = _stored_failure(error)
+    poison = _timeout_poison(str(stored["type"]))
     exchange.session.finish(exchange.entry, error=exchange.session.redactor.value(stored), poison=poison)
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Say whether *error* is how asyncio or trio stop a task."""
+    return type(error).__name__ in ("CancelledError", "Cancelled")
+
+
+def _stored_failure(error: BaseException) -> dict[str, JSON]:
+    if is_cancellation(error):
+        return dict(_CANCELLED)
+    return {"type": type(error).__name__, "module": type(error).__module__, "message": str(error)}
+
+
+def _read_failure(stored: Mapping[str, JSON]) -> TransportFailure:
+    return TransportFailure(
+        type=str(stored.get("type")), message=str(stored.get("message") or ""), module=str(stored.get("module") or "")
+    )
+
+
+def _timeout_poison(name: str) -> Poison | None:
+    return Poison("timeout", f"a live call ended with {name}") if "Timeout" in name else None
+
+
+def _is_last_event(entry: JSON) -> bool:
+    name, content = bodies.read_event(entry)
+    kind = content.get("type") if isinstance(content, dict) else content
+    return name in _LAST_EVENTS or (isinstance(kind, str) and kind in _LAST_EVENTS)
 
 
 def _overridden(
@@ -207,7 +305,9 @@ def _overridden(
     if not isinstance(body, dict) or "model" not in body:
         return request
     entry.metadata["model"] = model
-    changed = json.dumps({**json.loads(request.body), "model": model}, ensure_ascii=False, separators=(",", ":")).encode()
+    changed = json.dumps(
+        {**json.loads(request.body), "model": model}, ensure_ascii=False, separators=(",", ":")
+    ).encode()
     headers = tuple(
         (name, str(len(changed)) if name.lower() == "content-length" else value) for name, value in request.headers
     )
@@ -221,16 +321,17 @@ def _read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:
     content_type = header(headers, "content-type")
     chunks = bodies.decode_chunks(stored, content_type)
     status = stored["status"]
-    if chunks and method != "HEAD":
+    complete = stored.get("complete", True) is not False
+    if chunks and complete and method != "HEAD":
         length = str(sum(map(len, chunks)))
         headers = tuple((name, length if name.lower() == "content-length" else value) for name, value in headers)
     return HttpResponse(
         status=status,
         headers=headers,
         chunks=chunks,
-        reason=str(stored.get("reason") or _standard_phrase(status)),
+        reason=str(stored.get("reason", _standard_phrase(status))),
         http_version=str(stored.get("http_version") or "HTTP/1.1"),
-        complete=stored.get("complete", True) is not False,
+        complete=complete,
     )
 
 

@@ -1,13 +1,18 @@
 """httpcore and httpcore2, on which httpx and httpx2 stand: their connection pools, through respx's mocker.
 
-Third-party parts used here: respx 0.22-0.23 `HTTPCoreMocker.start`, `.mock`, `.registry`.
+Third-party parts used here: respx 0.22-0.23 `Mocker.start`, `.stop`, `.registry`, `._patches`; httpcore 1.x and
+httpcore2 2.x `_synchronization.AsyncEvent`, which waits under asyncio and trio alike.
 """
 
 from __future__ import annotations
 
+import asyncio
+import builtins
 import functools
 import importlib
 import inspect
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, ClassVar
 
@@ -24,14 +29,15 @@ _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 class _PoolMocker(HTTPCoreMocker):
     """respx's patching with our own answer: the pools alone, or a pass-through would be consulted twice."""
 
-    name = None  # type: ignore[assignment]  # respx registers a subclass only under a name
+    name = ""  # respx registers a subclass only under a name
     library: ClassVar[str]
 
     @classmethod
     def mock(cls, spec: Callable[..., Any]) -> Callable[..., Any]:
-        if inspect.iscoroutinefunction(spec):
-            return _wrap_async(spec, cls.library)
-        return _wrap_sync(spec, cls.library)
+        if _is_ours(spec):  # httpcore can be another name of httpcore2
+            return spec
+        wrap = _wrap_async if inspect.iscoroutinefunction(spec) else _wrap_sync
+        return wrap(spec, cls.library)
 
 
 class _HttpcoreMocker(_PoolMocker):
@@ -52,23 +58,37 @@ class _Httpcore2Mocker(_PoolMocker):
     ]
 
 
+_lock = threading.Lock()
+_placed: dict[str, object] = {}  # the pool class that was patched last; another one after a re-import
+
+
 def install(library: str) -> None:
     """Patch the pools of *library*, below any mock of the user's own that is active already."""
-    chosen = _HttpcoreMocker if library == "httpcore" else _Httpcore2Mocker
-    others = [each for each in Mocker.registry.values() if each._patches and not issubclass(each, _PoolMocker)]
-    for other in others:
-        other.stop(force=True)
-    chosen.start()
-    for other in others:
-        other.start()
+    pool = getattr(sys.modules[library], "ConnectionPool", None)
+    with _lock:
+        if pool is None or _placed.get(library) is pool:
+            return
+        _placed[library] = pool
+        chosen = _HttpcoreMocker if library == "httpcore" else _Httpcore2Mocker
+        others = [each for each in Mocker.registry.values() if each._patches and not issubclass(each, _PoolMocker)]
+        for other in others:
+            other.stop(force=True)
+        chosen._patches.clear()  # older pools stay as they are: clients made of them may be around
+        chosen.start()
+        for other in others:
+            other.start()
+
+
+def _is_ours(function: Callable[..., Any]) -> bool:
+    return bool(getattr(function, "__agenttape__", False))
 
 
 def _wrap_sync(real: Callable[..., Any], library: str) -> Callable[..., Any]:
-    @functools.wraps(real)
+    @functools.wraps(real)  # respx refuses to wrap a function of another name
     def handle_request(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
         found = scope.current()
-        if found is None:
+        if found is None or found.owner.admits(_method(request), _url(request)):
             return real(self, request)
         body = b"".join(request.stream)
         exchange = exchanges.begin(found, _neutral(request, body))
@@ -79,11 +99,12 @@ def _wrap_sync(real: Callable[..., Any], library: str) -> Callable[..., Any]:
             with scope.within(exchange.inside):
                 response = real(self, request)
         except Exception as error:
-            exchanges.record_failure(exchange, error, is_timeout=_is_timeout(error))
+            exchanges.record_failure(exchange, error)
             raise
         response.stream = _Tee(response.stream, _recording(exchange, response))
         return response
 
+    handle_request.__agenttape__ = True  # type: ignore[attr-defined]  # a mark of our own
     return handle_request
 
 
@@ -92,36 +113,49 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
     async def handle_async_request(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
         found = scope.current()
-        if found is None:
+        if found is None or found.owner.admits(_method(request), _url(request)):
             return await real(self, request)
         body = b"".join([part async for part in request.stream])
         exchange = exchanges.begin(found, _neutral(request, body))
         if not exchange.is_live:
+            await _let_others_run()
+            if exchanges.was_cancelled(exchange):  # and is going to be again
+                await _wait_until_set(exchange, _new_event(library), library)
             return _respond(exchange, library)
         _restore_body(request, exchange)
         try:
             with scope.within(exchange.inside):
                 response = await real(self, request)
-        except Exception as error:
-            exchanges.record_failure(exchange, error, is_timeout=_is_timeout(error))
+        except BaseException as error:  # also of a task that is cancelled
+            exchanges.record_failure(exchange, error)
             raise
         response.stream = _Tee(response.stream, _recording(exchange, response))
         return response
 
+    handle_async_request.__agenttape__ = True  # type: ignore[attr-defined]  # a mark of our own
     return handle_async_request
 
 
 def _neutral(request: Any, body: bytes) -> HttpRequest:
+    return HttpRequest(
+        method=_method(request),
+        url=_url(request),
+        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers),
+        body=body,
+    )
+
+
+def _method(request: Any) -> str:
+    method: str = request.method.decode("ascii")
+    return method
+
+
+def _url(request: Any) -> str:
     url = request.url
     host = url.host.decode("ascii")
     port = "" if url.port is None or url.port == _DEFAULT_PORTS.get(url.scheme) else f":{url.port}"
     authority = f"[{host}]{port}" if ":" in host else f"{host}{port}"
-    return HttpRequest(
-        method=request.method.decode("ascii"),
-        url=f"{url.scheme.decode('ascii')}://{authority}{url.target.decode('ascii')}",
-        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers),
-        body=body,
-    )
+    return f"{url.scheme.decode('ascii')}://{authority}{url.target.decode('ascii')}"
 
 
 def _restore_body(request: Any, exchange: Exchange) -> None:
@@ -152,13 +186,35 @@ def _length(body: bytes) -> bytes:
 
 def _recording(exchange: Exchange, response: Any) -> Recording:
     extensions = response.extensions
+    reason = extensions.get("reason_phrase")  # HTTP/2 has none
     return Recording(
         exchange,
         status=response.status,
         headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers),
-        reason=extensions.get("reason_phrase", b"").decode("latin-1"),
+        reason=None if reason is None else reason.decode("latin-1"),
         http_version=extensions.get("http_version", b"HTTP/1.1").decode("ascii"),
     )
+
+
+async def _let_others_run() -> None:
+    """Give concurrent requests the turn they had while this one was on the wire."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        await sys.modules["trio"].lowlevel.checkpoint()
+    else:
+        await asyncio.sleep(0)
+
+
+def _new_event(library: str) -> Any:
+    return importlib.import_module(f"{library}._synchronization").AsyncEvent()
+
+
+async def _wait_until_set(exchange: Exchange, event: Any, library: str) -> None:
+    try:
+        await event.wait(timeout=exchanges.longest_wait(exchange))
+    except importlib.import_module(library).PoolTimeout:  # what the event raises
+        raise exchanges.waited_in_vain(exchange) from None
 
 
 def _respond(exchange: Exchange, library: str) -> Any:
@@ -166,11 +222,11 @@ def _respond(exchange: Exchange, library: str) -> Any:
     answer = exchanges.served(exchange)
     core = importlib.import_module(library)
     if isinstance(answer, TransportFailure):
-        raise _failure(core, answer)
+        raise _failure(core, answer, exchange)
     return core.Response(
         status=answer.status,
         headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers],
-        content=_Served(answer, exchange, core),
+        content=_Served(answer, exchange, library),
         extensions={
             "http_version": answer.http_version.encode("ascii"),
             "reason_phrase": answer.reason.encode("latin-1"),
@@ -178,43 +234,59 @@ def _respond(exchange: Exchange, library: str) -> Any:
     )
 
 
-def _failure(core: Any, failure: TransportFailure) -> Exception:
-    found = getattr(core, failure.type, None)
+def _failure(core: Any, failure: TransportFailure, exchange: Exchange) -> Exception:
+    if failure.is_cancellation:
+        return exchanges.waited_in_vain(exchange)
+    found = getattr(builtins if failure.module == "builtins" else core, failure.type, None)
     if isinstance(found, type) and issubclass(found, Exception):
         return found(failure.message)
     stand_in: Exception = core.NetworkError(f"{failure.type}: {failure.message}")
     return stand_in
 
 
-def _is_timeout(error: Exception) -> bool:
-    return "Timeout" in type(error).__name__
-
-
 class _Served:
     """A recorded body, chunk by chunk as it came."""
 
-    def __init__(self, answer: HttpResponse, exchange: Exchange, core: Any) -> None:
+    def __init__(self, answer: HttpResponse, exchange: Exchange, library: str) -> None:
         self._answer = answer
         self._exchange = exchange
-        self._core = core
+        self._library = library
+        self._closed = threading.Event()
+        self._async_closed: Any = None  # made in the loop that waits for it
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._answer.chunks
+        if self._stays_open():
+            exchanges.wait_until_closed(self._exchange, self._closed)
+        else:
+            self._raise_at_end()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self._answer.chunks:
+            yield chunk
+        if self._stays_open():
+            self._async_closed = _new_event(self._library)
+            await _wait_until_set(self._exchange, self._async_closed, self._library)
+        else:
+            self._raise_at_end()
+
+    def _stays_open(self) -> bool:
+        failure = exchanges.failure_after(self._exchange)
+        return failure is not None and failure.is_cancellation
+
+    def _raise_at_end(self) -> None:
         failure = exchanges.failure_after(self._exchange)
         if failure is not None:
-            raise _failure(self._core, failure)
+            raise _failure(importlib.import_module(self._library), failure, self._exchange)
         if not self._answer.complete:
             raise exchanges.past_the_end(self._exchange)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in self:
-            yield chunk
-
     def close(self) -> None:
-        """Nothing is held."""
+        self._closed.set()
 
     async def aclose(self) -> None:
-        """Nothing is held."""
+        if self._async_closed is not None:
+            self._async_closed.set()
 
 
 class _Tee:
@@ -225,29 +297,38 @@ class _Tee:
         self._recording = recording
 
     def __iter__(self) -> Iterator[bytes]:
+        recording = self._recording
         try:
+            recording.is_waiting = True
             for chunk in self._stream:
-                self._recording.add(chunk)
+                recording.add(chunk)
+                recording.is_waiting = False
                 yield chunk
-        except Exception as error:
-            self._recording.fail(type(error).__name__, type(error).__module__, str(error))
+                recording.is_waiting = True
+        except BaseException as error:
+            recording.fail(error)
             raise
-        self._recording.end()
+        recording.end()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        recording = self._recording
         try:
+            recording.is_waiting = True
             async for chunk in self._stream:
-                self._recording.add(chunk)
+                recording.add(chunk)
+                recording.is_waiting = False
                 yield chunk
-        except Exception as error:
-            self._recording.fail(type(error).__name__, type(error).__module__, str(error))
+                recording.is_waiting = True
+        except BaseException as error:  # also of a task that is cancelled
+            recording.fail(error)
             raise
-        self._recording.end()
+        recording.end()
 
     def close(self) -> None:
-        self._stream.close()
+        # First the recording: a thread that is still waiting for more sees only what the closing does to it.
         self._recording.close()
+        self._stream.close()
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
         self._recording.close()
+        await self._stream.aclose()

@@ -1,19 +1,25 @@
 """requests: its adapter's `send`, through responses.
 
-Third-party parts used here: responses 0.25-0.26 `RequestsMock._on_request` (recording needs the real adapter and
-the unread body, which no public hook gives), `BaseResponse`; urllib3 2.x `HTTPResponse`, which reads a chunked body
-through `fp.fp` and `fp._safe_read`.
+Third-party parts used here: responses 0.25-0.26 `RequestsMock._on_request`, `._real_send`, `._patcher` (recording
+needs the real adapter and the unread body, which no public hook gives); urllib3 1.26-2.x `HTTPResponse`, which reads a
+chunked body through `fp.fp` and `fp._safe_read`; `temp_original` of `unittest.mock.patch`.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import io
+import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import requests
 import requests.adapters
 import responses
+import urllib3.exceptions
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from pytest_agenttape import scope
@@ -26,33 +32,35 @@ from pytest_agenttape.wire import HttpResponse as Answer
 class _Wire(responses.RequestsMock):
     """responses' patching of the adapter with our own answer."""
 
-    def _on_request(self, adapter: Any, request: Any, **kwargs: Any) -> Any:  # type: ignore[override]  # narrower than the private it replaces
+    _real_send: Any = None  # set for each, and never what `_PassThrough` makes of it
+
+    def _on_request(self, adapter: Any, request: Any, **kwargs: Any) -> Any:  # Any: requests' own, as in responses
         __tracebackhide__ = True
         found = scope.current()
-        if found is None:
+        if found is None or found.owner.admits(request.method or "GET", request.url or ""):
             return self._real_send(adapter, request, **kwargs)
-        request.body = _whole(request.body)
         exchange = exchanges.begin(found, _neutral(request))
         if not exchange.is_live:
-            return self._replay(adapter, request, exchange)
-        request.body = exchange.request.body or None
-        if "Content-Length" in request.headers:
-            request.headers["Content-Length"] = str(len(exchange.request.body))
+            return _replay(adapter, request, exchange)
         try:
-            with scope.within(exchange.inside):
+            with scope.within(exchange.inside), _body_sent(request, exchange):
                 response = self._real_send(adapter, request, **kwargs)
-        except requests.RequestException as error:
-            exchanges.record_failure(exchange, error, is_timeout=isinstance(error, requests.Timeout))
+        except Exception as error:
+            exchanges.record_failure(exchange, error)
             raise
-        response.raw = _Tee(response.raw, exchange)
+        _record(response, exchange)
         return response
 
-    def _replay(self, adapter: Any, request: Any, exchange: Exchange) -> Any:
-        __tracebackhide__ = True
-        answer = exchanges.served(exchange)
-        if isinstance(answer, TransportFailure):
-            raise _failure(answer, request)
-        return adapter.build_response(request, _Recorded(request, answer, exchange).get_response(request))
+
+# Replay -----------------------------------------------------------------------------------------------------------
+
+
+def _replay(adapter: Any, request: Any, exchange: Exchange) -> Any:
+    __tracebackhide__ = True
+    answer = exchanges.served(exchange)
+    if isinstance(answer, TransportFailure):
+        raise _failure(answer, request, exchange)
+    return adapter.build_response(request, _Recorded(request, answer, exchange).get_response(request))
 
 
 class _Recorded(responses.BaseResponse):
@@ -65,23 +73,25 @@ class _Recorded(responses.BaseResponse):
 
     def get_response(self, request: Any) -> HTTPResponse:
         answer, headers = self._answer, HTTPHeaderDict()
-        for name, value in self._answer.headers:
+        for name, value in answer.headers:
             headers.add(name, value)
-        is_streamed = len(answer.chunks) > 1 or not answer.complete or exchanges.failure_after(self._exchange)
-        body: Any = io.BytesIO(b"".join(answer.chunks))
-        if is_streamed:
-            body = _Chunked(answer, self._exchange, request)
-            headers.discard("content-length")
-            headers["Transfer-Encoding"] = "chunked"
-        return HTTPResponse(
+        is_streamed = len(answer.chunks) > 1 or not answer.complete
+        body: Any = _Chunked(answer, self._exchange) if is_streamed else io.BytesIO(b"".join(answer.chunks))
+        response = HTTPResponse(
             body=body,
             headers=headers,
             status=answer.status,
+            version=10 if answer.http_version == "HTTP/1.0" else 11,
             reason=answer.reason,
             preload_content=False,
+            decode_content=False,
+            enforce_content_length=False,
             original_response=_Original(headers),  # type: ignore[arg-type]  # requests reads the cookies from it
             request_method=request.method,
+            request_url=request.path_url,
         )
+        response.chunked = is_streamed
+        return response
 
 
 class _Original:
@@ -104,132 +114,216 @@ class _Original:
 class _Chunked:
     """A body on a make-believe chunked wire, so that each recorded event is read as it came."""
 
-    def __init__(self, answer: Answer, exchange: Exchange, request: Any) -> None:
-        self.fp = self
-        self._pieces = self._encode(answer, exchange, request)
+    def __init__(self, answer: Answer, exchange: Exchange) -> None:
+        self._closing = threading.Event()
+        self._chunks = self._read_on(answer, exchange)
+        self._framed = self._frame()
         self._pending = b""
-        self.closed = False
+        self._is_exhausted = False
 
-    def _encode(self, answer: Answer, exchange: Exchange, request: Any) -> Iterator[bytes]:
-        for chunk in filter(None, answer.chunks):
-            yield b"%x\r\n%s\r\n" % (len(chunk), chunk)
-        failure = exchanges.failure_after(exchange)
-        if failure is not None:
-            raise _failure(failure, request)
-        if not answer.complete:
-            raise exchanges.past_the_end(exchange)
-        yield b"0\r\n\r\n"
+    @property
+    def closed(self) -> bool:
+        return self._closing.is_set() or (self._is_exhausted and not self._pending)
 
-    def _take(self, size: int) -> bytes:
-        while len(self._pending) < size:
-            self._pending += next(self._pieces, b"")
-        taken, self._pending = self._pending[:size], self._pending[size:]
-        return taken
+    @property
+    def fp(self) -> _Chunked | None:
+        return None if self.closed else self
+
+    def read(self, size: int | None = None) -> bytes:
+        """Read without the framing, as http.client's response does."""
+        return self._take(size, self._chunks)
+
+    read1 = read
 
     def readline(self, limit: int = -1) -> bytes:  # noqa: ARG002  # the file protocol's
         if not self._pending:
-            self._pending = next(self._pieces, b"")
-        return self._take(self._pending.find(b"\n") + 1)
+            self._pending = self._next(self._framed)
+        return self._take(self._pending.find(b"\n") + 1, self._framed)
 
     def _safe_read(self, size: int) -> bytes:
-        return self._take(size)
+        return self._take(size, self._framed)
 
-    def read(self, size: int = -1) -> bytes:
-        """urllib3 reads a chunked body by lines and sizes; the plain way is there for its checks."""
-        return self._take(size) if size >= 0 else self._pending + b"".join(self._pieces)
+    def _take(self, size: int | None, source: Iterator[bytes]) -> bytes:
+        while (size is None or size < 0 or len(self._pending) < size) and (piece := self._next(source)):
+            self._pending += piece
+        size = len(self._pending) if size is None or size < 0 else size
+        taken, self._pending = self._pending[:size], self._pending[size:]
+        return taken
+
+    def _next(self, source: Iterator[bytes]) -> bytes:
+        piece = next(source, b"")
+        self._is_exhausted = not piece
+        return piece
+
+    def _frame(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            yield b"%x\r\n%s\r\n" % (len(chunk), chunk)
+        yield b"0\r\n\r\n"
+        self._is_exhausted = True
+
+    def _read_on(self, answer: Answer, exchange: Exchange) -> Iterator[bytes]:
+        yield from filter(None, answer.chunks)
+        failure = exchanges.failure_after(exchange)
+        if failure is not None and failure.is_cancellation:
+            exchanges.wait_until_closed(exchange, self._closing)
+        elif failure is not None:
+            raise _failure_while_reading(failure)
+        elif not answer.complete:
+            raise exchanges.past_the_end(exchange)
 
     def close(self) -> None:
-        self.closed = True
+        self._closing.set()
 
     def flush(self) -> None:
         """Nothing is held."""
 
 
-class _Tee:
-    """urllib3's response, recorded while it is read."""
+def _failure(failure: TransportFailure, request: Any, exchange: Exchange) -> Exception:
+    if failure.is_cancellation:
+        return exchanges.waited_in_vain(exchange)
+    found = getattr(requests.exceptions, failure.type, None)
+    if isinstance(found, type) and issubclass(found, requests.RequestException):
+        return found(failure.message, request=request)
+    return requests.ConnectionError(f"{failure.type}: {failure.message}", request=request)
+
+
+def _failure_while_reading(failure: TransportFailure) -> Exception:
+    """Return what urllib3 raises; requests makes its own of it."""
+    found = getattr(urllib3.exceptions, failure.type, None)
+    if found is urllib3.exceptions.ReadTimeoutError:
+        return found(None, None, failure.message)  # type: ignore[arg-type]  # as urllib3 itself raises it
+    if isinstance(found, type) and issubclass(found, urllib3.exceptions.HTTPError):
+        try:
+            return found(failure.message)
+        except TypeError:  # some take more than a message
+            pass
+    return urllib3.exceptions.ProtocolError(failure.message)
+
+
+# Recording --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _body_sent(request: Any, exchange: Exchange) -> Iterator[None]:
+    """Put the body that was read back for the time of sending; a file or generator cannot be read twice."""
+    body, length = request.body, request.headers.get("Content-Length")
+    request.body = exchange.request.body or None
+    if length is not None:
+        request.headers["Content-Length"] = str(len(exchange.request.body))
+    try:
+        yield
+    finally:
+        request.body = body
+        if length is not None:
+            request.headers["Content-Length"] = length
+
+
+def _record(response: Any, exchange: Exchange) -> None:
+    """Let *response* be recorded while its body is read: its `raw` becomes one that tells of each chunk."""
+    raw = response.raw
+    if isinstance(raw, HTTPResponse):
+        vars(raw)["_agenttape"] = _Listener(raw, exchange)
+        raw.__class__ = _told(type(raw))
+        return
+    # An adapter of the user's own has put something else there.
+    recording = _recording(raw, exchange, response.headers.items(), is_decoded=True)
+    recording.add(response.content)
+    recording.end()
+
+
+class _Listener:
+    """Hears of the body of one response while it is read."""
 
     def __init__(self, raw: HTTPResponse, exchange: Exchange) -> None:
         self._raw = raw
         self._exchange = exchange
         self._recording: Recording | None = None
+        self._reader: int | None = None  # the thread that waits for more
+        exchange.entry.settle = self.stop
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._raw, name)
-
-    def stream(self, amt: int | None = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:
-        recording = self._start(decode_content)
+    @contextmanager
+    def reading(self, decode_content: bool | None) -> Iterator[Recording]:
+        recording = self.start(decode_content)
+        self._reader, recording.is_waiting = threading.get_ident(), True
         try:
-            for chunk in self._raw.stream(amt, decode_content=decode_content):
-                recording.add(chunk)
-                yield chunk
-        except Exception as error:
-            self._fail(recording, error)
+            yield recording
+        except BaseException as error:
+            recording.fail(error)
             raise
-        recording.end()
+        finally:
+            self._reader, recording.is_waiting = None, False
 
-    def read(self, amt: int | None = None, decode_content: bool | None = None, **options: Any) -> bytes:
-        recording = self._start(decode_content)
-        try:
-            chunk = self._raw.read(amt, decode_content=decode_content, **options)
-        except Exception as error:
-            self._fail(recording, error)
-            raise
-        recording.add(chunk)
-        if amt is None or (amt > 0 and not chunk):
-            recording.end()
-        return chunk
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self.stream()
-
-    def close(self) -> None:
-        self._raw.close()
-        self._start(decode_content=True).close()
-
-    def release_conn(self) -> None:
-        self._raw.release_conn()
-        self._start(decode_content=True).close()
-
-    def _start(self, decode_content: bool | None) -> Recording:
+    def start(self, decode_content: bool | None) -> Recording:
         if self._recording is None:
             raw = self._raw
             decodes = raw.decode_content if decode_content is None else decode_content
-            skipped = {"content-encoding", "content-length"} if decodes and "content-encoding" in raw.headers else set()
-            headers = tuple((name, value) for name, value in raw.headers.iteritems() if name.lower() not in skipped)
-            self._recording = Recording(
-                self._exchange, status=raw.status, headers=headers, reason=raw.reason or "", http_version=_version(raw)
-            )
+            self._recording = _recording(raw, self._exchange, raw.headers.iteritems(), is_decoded=bool(decodes))
         return self._recording
 
-    def _fail(self, recording: Recording, error: Exception) -> None:
-        # requests turns what urllib3 raises while reading into its own classes, by these names.
-        name = {"ReadTimeoutError": "ConnectionError", "DecodeError": "ContentDecodingError"}.get(
-            type(error).__name__, "ChunkedEncodingError"
-        )
-        recording.fail(name, "requests.exceptions", str(error))
+    def stop(self) -> None:
+        """The reader stopped, unless it is urllib3 that closes what broke while it was read."""
+        if self._reader != threading.get_ident():
+            self.start(decode_content=True).close()
 
 
-_wire = _Wire(assert_all_requests_are_fired=False)
+@functools.cache
+def _told(base: type[Any]) -> type[Any]:
+    """Return *base* with the ways to read a body, and to stop, made to tell their listener.
+
+    Everything else that reads (`data`, `readinto`, iteration) goes through these.
+    """
+
+    class Told(base):  # type: ignore[misc]  # urllib3's response, or a subclass of it
+        def read(self, amt: int | None = None, decode_content: bool | None = None, *args: Any, **kwargs: Any) -> Any:
+            with self._agenttape.reading(decode_content) as recording:
+                chunk = super().read(amt, decode_content, *args, **kwargs)
+                _note(recording, chunk, is_last=amt is None or amt < 0 or (amt > 0 and not chunk))
+            return chunk
+
+        def read1(self, amt: int | None = None, decode_content: bool | None = None) -> Any:
+            with self._agenttape.reading(decode_content) as recording:
+                chunk = super().read1(amt, decode_content)
+                _note(recording, chunk, is_last=amt != 0 and not chunk)
+            return chunk
+
+        def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:
+            chunks = super().read_chunked(amt, decode_content)
+            while True:
+                with self._agenttape.reading(decode_content) as recording:
+                    chunk = next(chunks, None)
+                    _note(recording, chunk, is_last=chunk is None)
+                if chunk is None:
+                    return
+                yield chunk
+
+        def stream(self, amt: int | None = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:
+            yield from super().stream(amt, decode_content)
+            self._agenttape.start(decode_content).end()
+
+        def close(self) -> None:
+            self._agenttape.stop()
+            super().close()
+
+    Told.__name__, Told.__qualname__, Told.__module__ = base.__name__, base.__qualname__, base.__module__
+    return Told
 
 
-def install(library: str) -> None:  # noqa: ARG001  # the same door for every transport
-    """Patch `HTTPAdapter.send`, unless a mock of the user's own stands there now: it answers everything."""
-    send = requests.adapters.HTTPAdapter.send
-    if send.__module__ == "requests.adapters":
-        _wire._real_send = send
-        _wire._patcher = None
-        _wire.start()
+def _note(recording: Recording, chunk: bytes | None, *, is_last: bool) -> None:
+    if chunk:
+        recording.add(chunk)
+    if is_last:
+        recording.end()
 
 
-def _whole(body: Any) -> bytes | None:
-    if body is None or isinstance(body, bytes):
-        return body
-    if isinstance(body, str):
-        return body.encode()
-    if hasattr(body, "read"):
-        read = body.read()
-        return read.encode() if isinstance(read, str) else bytes(read)
-    return b"".join(part.encode() if isinstance(part, str) else part for part in body)
+def _recording(raw: Any, exchange: Exchange, headers: Any, *, is_decoded: bool) -> Recording:
+    return Recording(
+        exchange,
+        status=raw.status,
+        headers=tuple(headers),
+        reason=raw.reason,
+        http_version="HTTP/1.0" if raw.version == 10 else "HTTP/1.1",
+        is_decoded=is_decoded,
+    )
 
 
 def _neutral(request: Any) -> HttpRequest:
@@ -237,7 +331,7 @@ def _neutral(request: Any) -> HttpRequest:
         method=request.method or "GET",
         url=request.url or "",
         headers=tuple((_text(name), _text(value)) for name, value in request.headers.items()),
-        body=request.body or b"",
+        body=_whole(request.body),
     )
 
 
@@ -245,12 +339,59 @@ def _text(value: str | bytes) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
-def _version(raw: HTTPResponse) -> str:
-    return "HTTP/1.0" if raw.version == 10 else "HTTP/1.1"
+def _whole(body: Any) -> bytes:
+    if not body:
+        return b""
+    if isinstance(body, bytes | str):
+        return _encoded(body)
+    if hasattr(body, "read"):
+        return _encoded(body.read())
+    return b"".join(map(_encoded, body))
 
 
-def _failure(failure: TransportFailure, request: Any) -> requests.RequestException:
-    found = getattr(requests.exceptions, failure.type, None)
-    if isinstance(found, type) and issubclass(found, requests.RequestException):
-        return found(failure.message, request=request)
-    return requests.ConnectionError(f"{failure.type}: {failure.message}", request=request)
+def _encoded(part: Any) -> bytes:
+    return part.encode() if isinstance(part, str) else bytes(part)
+
+
+# Patching ---------------------------------------------------------------------------------------------------------
+
+_lock = threading.Lock()
+_ours: dict[Any, Any] = {}  # requests' own `send`, and what stands in its place
+
+
+def install(library: str) -> None:
+    """Patch `HTTPAdapter.send`, below any mock of the user's own that is active already."""
+    with _lock:
+        adapter = sys.modules[library].HTTPAdapter
+        innermost = _innermost_patch(adapter.send)
+        send = adapter.send if innermost is None else innermost.temp_original
+        if send in _ours.values() or send.__module__ != library:
+            return  # in place, or under somebody's that we do not know and that answers everything while it is there
+        ours = _ours[send] = _Wire(real_adapter_send=send, assert_all_requests_are_fired=False).unbound_on_send()
+        if innermost is None:
+            adapter.send = ours
+        else:
+            innermost.temp_original = ours
+        responses.RequestsMock._real_send = _PassThrough()  # type: ignore[assignment]  # read by each of them
+
+
+class _PassThrough:
+    """What a mock of the user's own passes through to: ours, where it would be requests' own."""
+
+    def __get__(self, mock: Any, owner: type) -> Any:
+        send = mock.__dict__["_real_send"]
+        return _ours.get(send, send)
+
+    def __set__(self, mock: Any, send: Any) -> None:
+        mock.__dict__["_real_send"] = send
+
+
+def _innermost_patch(send: Any) -> Any:
+    """Return the patch that holds requests' own `send` while mocks by responses stand on it; None without one."""
+    patch = None
+    while (
+        getattr(send, "__qualname__", "") == "RequestsMock.unbound_on_send.<locals>.send" and send not in _ours.values()
+    ):
+        mock = inspect.getclosurevars(send).nonlocals["self"]
+        patch, send = mock._patcher, mock._patcher.temp_original
+    return patch

@@ -1,0 +1,157 @@
+"""Plain HTTP through every client library, sync and async, with one face."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import httpx
+import httpx2
+import requests
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an agent sees of an answer."""
+
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    cookies: tuple[tuple[str, str], ...]
+    history: tuple[int, ...]
+    url: str
+    encoding: tuple[tuple[str, str], ...] = field(compare=False)  # undone once, when recording
+
+    def header(self, name: str) -> list[str]:
+        return [value for key, value in (*self.headers, *self.encoding) if key == name]
+
+
+# About one connection, which a replay does not have.
+_CONNECTION = ("transfer-encoding", "connection", "keep-alive")
+
+
+class Httpx:
+    """httpx or httpx2, sync."""
+
+    errors = ("ConnectError", "ReadError", "RemoteProtocolError", "ReadTimeout")
+
+    def __init__(self, library: Any) -> None:
+        self.library = library
+
+    def request(self, method: str, url: str, **options: Any) -> Seen:
+        with self.library.Client(follow_redirects=True) as client:
+            return _seen(client.request(method, url, **options))
+
+    def chunks(self, url: str, take: int | None = None, seen: Callable[[bytes], None] = lambda _: None) -> list[bytes]:
+        with self.library.Client() as client, client.stream("GET", url) as response:
+            return _take(response.iter_raw(), take, seen)
+
+
+class AsyncHttpx:
+    """httpx or httpx2, async, on asyncio or trio."""
+
+    def __init__(self, library: Any, backend: str) -> None:
+        self.library, self.backend = library, backend
+
+    def request(self, method: str, url: str, **options: Any) -> Seen:
+        async def run() -> Seen:
+            async with self.library.AsyncClient(follow_redirects=True) as client:
+                return _seen(await client.request(method, url, **options))
+
+        return anyio.run(run, backend=self.backend)
+
+    def chunks(self, url: str, take: int | None = None, seen: Callable[[bytes], None] = lambda _: None) -> list[bytes]:
+        async def run() -> list[bytes]:
+            async with self.library.AsyncClient() as client, client.stream("GET", url) as response:
+                return await _take_async(response.aiter_raw(), take, seen)
+
+        return anyio.run(run, backend=self.backend)
+
+
+class Requests:
+    """requests."""
+
+    library = requests
+
+    def request(self, method: str, url: str, **options: Any) -> Seen:
+        if "content" in options:
+            options["data"] = options.pop("content")
+        with requests.Session() as session:
+            response = session.request(method, url, **options)
+            raw = response.raw.headers
+            headers = _sorted((name, value) for name in raw for value in raw.getlist(name))
+            return Seen(
+                response.status_code,
+                response.reason,
+                _without_encoding(headers),
+                response.content,
+                _sorted(session.cookies.items()),
+                tuple(each.status_code for each in response.history),
+                str(response.url),
+                _encoding(headers),
+            )
+
+    def chunks(self, url: str, take: int | None = None, seen: Callable[[bytes], None] = lambda _: None) -> list[bytes]:
+        with requests.get(url, stream=True) as response:
+            return _take(response.iter_content(chunk_size=None), take, seen)
+
+
+CLIENTS = {
+    "httpx": Httpx(httpx),
+    "httpx-asyncio": AsyncHttpx(httpx, "asyncio"),
+    "httpx-trio": AsyncHttpx(httpx, "trio"),
+    "httpx2": Httpx(httpx2),
+    "httpx2-asyncio": AsyncHttpx(httpx2, "asyncio"),
+    "httpx2-trio": AsyncHttpx(httpx2, "trio"),
+    "requests": Requests(),
+}
+
+
+def _seen(response: Any) -> Seen:
+    headers = _sorted(response.headers.multi_items())
+    return Seen(
+        response.status_code,
+        response.reason_phrase,
+        _without_encoding(headers),
+        response.content,
+        _sorted(response.cookies.items()),
+        tuple(each.status_code for each in response.history),
+        str(response.url),
+        _encoding(headers),
+    )
+
+
+def _sorted(pairs: Any) -> tuple[tuple[str, str], ...]:
+    lowered = ((name.lower(), value) for name, value in pairs)
+    return tuple(sorted(pair for pair in lowered if pair[0] not in _CONNECTION))
+
+
+def _encoding(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(pair for pair in headers if pair[0] in ("content-encoding", "content-length"))
+
+
+def _without_encoding(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(pair for pair in headers if pair not in _encoding(headers))
+
+
+def _take(chunks: Iterator[bytes], count: int | None, seen: Callable[[bytes], None]) -> list[bytes]:
+    taken: list[bytes] = []
+    for chunk in chunks:
+        taken.append(chunk)
+        seen(chunk)
+        if len(taken) == count:
+            break
+    return taken
+
+
+async def _take_async(chunks: AsyncIterator[bytes], count: int | None, seen: Callable[[bytes], None]) -> list[bytes]:
+    taken: list[bytes] = []
+    async for chunk in chunks:
+        taken.append(chunk)
+        seen(chunk)
+        if len(taken) == count:
+            break
+    return taken
