@@ -338,9 +338,11 @@ def _is_text(raw: bytes) -> bool:
 
 
 def _unbase64(text: JSON) -> bytes:
+    if not isinstance(text, str | bytes):
+        raise CassetteCorruptError(f"its body is no base64 text, found {type(text).__name__}")
     try:
-        return base64.b64decode(text, validate=False)
-    except (binascii.Error, ValueError, TypeError) as error:
+        return base64.b64decode("".join(_header_text(text).split()), validate=True)
+    except (binascii.Error, ValueError) as error:
         raise CassetteCorruptError(f"its body is no valid base64: {error}") from error
 
 
