@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -157,11 +158,7 @@ def waited_in_vain(exchange: Exchange) -> StreamingReplayError:
 
 
 class Recording:
-    """Collects a live response as it passes by, and hands it to the session once.
-
-    Attributes:
-        is_waiting: Whether the agent is waiting for the next chunk.
-    """
+    """Collects a live response as it passes by, and hands it to the session once."""
 
     def __init__(
         self,
@@ -173,7 +170,6 @@ class Recording:
         http_version: str = "HTTP/1.1",
         is_decoded: bool = False,
     ) -> None:
-        self.is_waiting = False
         self._exchange = exchange
         self._status = status
         self._headers = headers
@@ -181,8 +177,24 @@ class Recording:
         self._http_version = http_version
         self._is_decoded = is_decoded
         self._chunks: list[bytes] = []
+        self._is_waiting = False
         self._is_over = False
         exchange.entry.settle = self.close
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """The agent waits for the next chunk: it comes, or the body ends, or it breaks."""
+        self._is_waiting = True
+        try:
+            yield
+        except (StopIteration, StopAsyncIteration):
+            self.end()
+            raise
+        except BaseException as error:
+            self.fail(error)
+            raise
+        finally:
+            self._is_waiting = False
 
     def add(self, chunk: bytes) -> None:
         """The agent is about to see *chunk*."""
@@ -194,14 +206,12 @@ class Recording:
 
     def close(self) -> None:
         """The reader stopped, or the session is over; the recording says whether the end was reached."""
-        self._finish(error=_CANCELLED if self.is_waiting else None)
+        self._finish(error=_CANCELLED if self._is_waiting else None)
 
-    def fail(self, failure: BaseException | Mapping[str, JSON]) -> None:
+    def fail(self, error: BaseException) -> None:
         """The connection broke in the middle of the body, or the agent was cancelled while it waited for more."""
-        if isinstance(failure, Mapping):
-            self._finish(error=failure)
-        elif isinstance(failure, Exception) or is_cancellation(failure):
-            self._finish(error=_stored_failure(failure))
+        if isinstance(error, Exception) or is_cancellation(error):
+            self._finish(error=_stored_failure(error))
 
     def _finish(self, *, complete: bool = False, error: Mapping[str, JSON] | None = None) -> None:
         if self._is_over:

@@ -251,6 +251,7 @@ class _Served:
         self._answer = answer
         self._exchange = exchange
         self._library = library
+        self._unread = iter(answer.chunks)
         self._closed = threading.Event()
         self._async_closed: Any = None  # made in the loop that waits for it
 
@@ -261,14 +262,19 @@ class _Served:
         else:
             self._raise_at_end()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in self._answer.chunks:
-            yield chunk
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        self._unread = iter(self._answer.chunks)
+        return self
+
+    async def __anext__(self) -> bytes:
+        for chunk in self._unread:
+            return chunk
         if self._stays_open():
             self._async_closed = _new_event(self._library)
             await _wait_until_set(self._exchange, self._async_closed, self._library)
         else:
             self._raise_at_end()
+        raise StopAsyncIteration
 
     def _stays_open(self) -> bool:
         failure = exchanges.failure_after(self._exchange)
@@ -295,34 +301,28 @@ class _Tee:
     def __init__(self, stream: Any, recording: Recording) -> None:
         self._stream = stream
         self._recording = recording
+        self._chunks: Any = None  # an iterator of the stream, sync or async
 
     def __iter__(self) -> Iterator[bytes]:
-        recording = self._recording
-        try:
-            recording.is_waiting = True
-            for chunk in self._stream:
-                recording.add(chunk)
-                recording.is_waiting = False
-                yield chunk
-                recording.is_waiting = True
-        except BaseException as error:
-            recording.fail(error)
-            raise
-        recording.end()
+        self._chunks = iter(self._stream)
+        return self
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        recording = self._recording
-        try:
-            recording.is_waiting = True
-            async for chunk in self._stream:
-                recording.add(chunk)
-                recording.is_waiting = False
-                yield chunk
-                recording.is_waiting = True
-        except BaseException as error:  # also of a task that is cancelled
-            recording.fail(error)
-            raise
-        recording.end()
+    def __next__(self) -> bytes:
+        with self._recording.waiting():
+            chunk: bytes = next(self._chunks)
+        self._recording.add(chunk)
+        return chunk
+
+    # No async generators: one that is left early waits for the garbage collector, and is warned about.
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        self._chunks = aiter(self._stream)
+        return self
+
+    async def __anext__(self) -> bytes:
+        with self._recording.waiting():
+            chunk: bytes = await anext(self._chunks)
+        self._recording.add(chunk)
+        return chunk
 
     def close(self) -> None:
         # First the recording: a thread that is still waiting for more sees only what the closing does to it.

@@ -86,7 +86,7 @@ class _Recorded(responses.BaseResponse):
             preload_content=False,
             decode_content=False,
             enforce_content_length=False,
-            original_response=_Original(headers),  # type: ignore[arg-type]  # requests reads the cookies from it
+            original_response=_Original(headers, request.method),  # type: ignore[arg-type]  # requests reads the cookies from it
             request_method=request.method,
             request_url=request.path_url,
         )
@@ -97,8 +97,9 @@ class _Recorded(responses.BaseResponse):
 class _Original:
     """What requests takes for the response of http.client: it asks it for headers and whether it is over."""
 
-    def __init__(self, headers: HTTPHeaderDict) -> None:
+    def __init__(self, headers: HTTPHeaderDict, method: str) -> None:
         self.msg = self
+        self._method = method
         self._headers = headers
 
     def get_all(self, name: str, default: object = None) -> object:
@@ -244,20 +245,19 @@ class _Listener:
     @contextmanager
     def reading(self, decode_content: bool | None) -> Iterator[Recording]:
         recording = self.start(decode_content)
-        self._reader, recording.is_waiting = threading.get_ident(), True
+        self._reader = threading.get_ident()
         try:
-            yield recording
-        except BaseException as error:
-            recording.fail(error)
-            raise
+            with recording.waiting():
+                yield recording
         finally:
-            self._reader, recording.is_waiting = None, False
+            self._reader = None
 
     def start(self, decode_content: bool | None) -> Recording:
         if self._recording is None:
             raw = self._raw
             decodes = raw.decode_content if decode_content is None else decode_content
-            self._recording = _recording(raw, self._exchange, raw.headers.iteritems(), is_decoded=bool(decodes))
+            is_decoded = bool(decodes) and _can_decode(raw)
+            self._recording = _recording(raw, self._exchange, raw.headers.iteritems(), is_decoded=is_decoded)
         return self._recording
 
     def stop(self) -> None:
@@ -306,6 +306,12 @@ def _told(base: type[Any]) -> type[Any]:
 
     Told.__name__, Told.__qualname__, Told.__module__ = base.__name__, base.__qualname__, base.__module__
     return Told
+
+
+def _can_decode(raw: HTTPResponse) -> bool:
+    """Say whether urllib3 has a decoder for the content encoding; it hands out what it cannot decode as it came."""
+    encodings = raw.headers.get("content-encoding", "").lower().split(",")
+    return any(each.strip() in raw.CONTENT_DECODERS for each in encodings)
 
 
 def _note(recording: Recording, chunk: bytes | None, *, is_last: bool) -> None:

@@ -1,0 +1,197 @@
+"""Failures below HTTP are recorded and raised again as the class that the library raises."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+import requests
+
+from pytest_agenttape import RecordingRefusedError
+from tests.standin import error, hang_up, raw
+from tests.transports.conftest import Recorder
+from tests.transports.http_clients import Requests
+
+
+def raised_by(run: Callable[[], object]) -> BaseException:
+    with pytest.raises(Exception) as caught:  # the class is what is looked at
+        run()
+    return caught.value
+
+
+def both_raise(recorder: Recorder, run: Callable[[], object], **options: Any) -> Exception:
+    """Return what *run* raises live; replay raises the same class with the same words."""
+    live = recorder.record(lambda: raised_by(run), **options)
+    again = recorder.replay(lambda: raised_by(run))
+    assert type(again) is type(live)
+    assert isinstance(live, Exception)
+    return live
+
+
+@pytest.fixture
+def deaf() -> Iterator[str]:
+    """An address at which connecting takes for ever: the queue of the listener is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+@pytest.fixture
+def resetting() -> Iterator[str]:
+    """A server that sends half a body and resets the connection."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 100\r\n\r\nhalf")
+                threading.Event().wait(0.1)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    listener.close()
+
+
+def expected(client: Any, name: str, by_requests: type[Exception]) -> type[Exception]:
+    found: type[Exception] = by_requests if isinstance(client, Requests) else getattr(client.library, name)
+    return found
+
+
+def test_a_refused_connection(recorder: Recorder, client: Any) -> None:
+    failure = both_raise(recorder, lambda: client.request("GET", recorder.provider.refused_url))
+    assert type(failure) is expected(client, "ConnectError", requests.ConnectionError)
+
+
+def test_a_connection_that_is_dropped_before_the_answer(recorder: Recorder, client: Any) -> None:
+    recorder.provider.script(hang_up(), to="/gone")
+    failure = both_raise(recorder, lambda: client.request("POST", f"{recorder.provider.url}/gone"))
+    assert type(failure) is expected(client, "RemoteProtocolError", requests.ConnectionError)
+
+
+@pytest.mark.parametrize("chunked", ["0", "1"])
+def test_a_connection_that_is_dropped_in_the_body(recorder: Recorder, client: Any, chunked: str) -> None:
+    url = f"{recorder.provider.url}/truncated?chunked={chunked}"
+    failure = both_raise(recorder, lambda: client.request("GET", url))
+    assert type(failure) is expected(client, "RemoteProtocolError", requests.exceptions.ChunkedEncodingError)
+
+
+def test_a_connection_that_is_reset_in_the_body(recorder: Recorder, client: Any, resetting: str) -> None:
+    failure = both_raise(recorder, lambda: client.request("GET", resetting))
+    assert type(failure) is expected(client, "ReadError", requests.exceptions.ChunkedEncodingError)
+
+
+def test_what_came_before_the_connection_dropped_is_replayed(recorder: Recorder, client: Any) -> None:
+    url = f"{recorder.provider.url}/truncated?chunked=1"
+
+    def read() -> tuple[bytes, str]:
+        taken: list[bytes] = []
+        failure = raised_by(lambda: client.chunks(url, seen=taken.append))
+        return b"".join(taken), type(failure).__name__
+
+    assert recorder.both(read)[0].startswith(b"line 0")
+
+
+def test_a_connect_timeout(recorder: Recorder, client: Any, deaf: str) -> None:
+    config = {"timeout": (0.1, 5) if isinstance(client, Requests) else client.library.Timeout(5, connect=0.1)}
+    live = raised_by(lambda: recorder.record(lambda: raised_by(lambda: client.request("GET", deaf, **config))))
+    assert isinstance(live, RecordingRefusedError)
+    assert "ConnectTimeout" in str(live)
+
+
+def test_a_read_timeout(recorder: Recorder, client: Any) -> None:
+    url = f"{recorder.provider.url}/slow?seconds=1"
+    with pytest.raises(RecordingRefusedError, match="ReadTimeout"):
+        recorder.record(lambda: raised_by(lambda: client.request("GET", url, timeout=0.1)))
+    assert not recorder.path.exists()
+
+
+def test_a_timeout_in_the_body_is_not_kept_either(recorder: Recorder, client: Any) -> None:
+    chunks = [b"data: 1\n\n", b"data: 2\n\n"]
+    recorder.provider.reply(raw(chunks, {"content-type": "text/event-stream"}, chunk_delay=1), to="/stalls")
+    url = f"{recorder.provider.url}/stalls"
+    with pytest.raises(RecordingRefusedError, match="Timeout"):
+        recorder.record(lambda: raised_by(lambda: client.request("GET", url, timeout=0.2)))
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+def test_a_final_failure_that_is_swallowed_is_not_kept(recorder: Recorder, client: Any, status: int) -> None:
+    with pytest.raises(RecordingRefusedError, match=str(status)):
+        recorder.record(lambda: client.request("GET", f"{recorder.provider.url}/status/{status}"))
+    assert not recorder.path.exists()
+
+
+class TestAllowedTimeouts:
+    """Where a test is about a timeout, it is recorded and raised again like any failure."""
+
+    SUITE = """
+        import pytest, httpx, httpx2, requests
+
+        LIBRARIES = {"httpx": httpx, "httpx2": httpx2, "requests": requests}
+
+        @pytest.mark.agenttape(allow_errors=["timeout"])
+        @pytest.mark.parametrize("name", list(LIBRARIES))
+        def test_read(name, agenttape_cassette):
+            library = LIBRARIES[name]
+            error = requests.ReadTimeout if name == "requests" else library.ReadTimeout
+            with pytest.raises(error):
+                library.get(URL, timeout=0.1)
+    """
+
+    def test_are_raised_again(self, pytester: pytest.Pytester, recorder: Recorder) -> None:
+        pytester.makepyfile(f"URL = '{recorder.provider.url}/slow?seconds=1'\n" + _dedented(self.SUITE))
+        pytester.runpytest_subprocess("--agenttape-record", "-p", "no:randomly").assert_outcomes(passed=3)
+        hits = recorder.provider.hits
+        pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=3)
+        assert recorder.provider.hits == hits == 3
+
+
+def _dedented(text: str) -> str:
+    import textwrap
+
+    return textwrap.dedent(text)
+
+
+def test_a_failure_recorded_with_one_library_is_raised_by_another_as_its_own(recorder: Recorder) -> None:
+    recorder.record(lambda: raised_by(lambda: httpx.get(recorder.provider.refused_url)))
+    assert isinstance(
+        recorder.replay(lambda: raised_by(lambda: httpx2.get(recorder.provider.refused_url))), httpx2.ConnectError
+    )
+    assert isinstance(
+        recorder.replay(lambda: raised_by(lambda: requests.get(recorder.provider.refused_url))),
+        requests.ConnectionError,
+    )
+
+
+def test_a_retry_after_a_dropped_connection_is_a_good_recording(recorder: Recorder, client: Any) -> None:
+    recorder.provider.script(hang_up(), error(503), to="/weather")
+    url = f"{recorder.provider.url}/weather?city=London"
+
+    def persist() -> list[object]:
+        outcomes: list[object] = []
+        while 200 not in outcomes:
+            try:
+                outcomes.append(client.request("POST", url).status)
+            except Exception as failure:  # noqa: BLE001  # any client's
+                outcomes.append(type(failure).__name__)
+        return outcomes
+
+    recorder.provider.script(raw(b"{}"), to="/weather")
+    assert recorder.both(persist)[1:] == [503, 200]

@@ -1,0 +1,334 @@
+"""Streams: as they come when recording, as they came when replaying."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import httpx
+import httpx2
+import pytest
+import requests
+from aiohttp import web
+
+from pytest_agenttape import StreamingReplayError
+from pytest_agenttape.transports import exchange as exchanges
+from tests.standin import raw
+from tests.standin.server import _Running
+from tests.transports.conftest import Recorder
+
+EVENTS = [b'data: {"n":0}\n\n', b'data: {"n":1}\n\n', b"data: [DONE]\n\n"]
+
+
+class Gate:
+    """A server that sends an event, and the next one only when it is told."""
+
+    def __init__(self) -> None:
+        self.opened = asyncio.Event()
+        self.hits = 0
+        self.closed = threading.Event()
+        self._running = _Running(self._application, 0)
+        self.url = f"http://127.0.0.1:{self._running.port}/events"
+
+    def open(self) -> None:
+        self._running._loop.call_soon_threadsafe(self.opened.set)
+
+    def stop(self) -> None:
+        self._running.stop()
+
+    def _application(self) -> web.Application:
+        application = web.Application()
+        application.router.add_route("*", "/events", self._events)
+        return application
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        self.hits += 1
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(EVENTS[0])
+        try:
+            await asyncio.wait_for(self.opened.wait(), 10)
+            await response.write(EVENTS[1])
+            await response.write(EVENTS[2])
+        except TimeoutError:
+            await response.write(b"data: nobody saw the first event\n\n")
+        finally:
+            self.closed.set()
+        return response
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    made = Gate()
+    yield made
+    made.open()
+    made.stop()
+
+
+def test_the_first_event_reaches_the_agent_while_the_server_holds_the_second(
+    recorder: Recorder, gate: Gate, client: Any
+) -> None:
+    live = recorder.record(lambda: client.chunks(gate.url, seen=lambda _: gate.open()))
+    assert live[0] == EVENTS[0]
+    assert b"".join(live) == b"".join(EVENTS)
+    assert gate.hits == 1
+
+
+def test_events_are_replayed_one_by_one(recorder: Recorder, client: Any) -> None:
+    url = f"{recorder.provider.url}/events?count=4&delay=0.01"
+    live = recorder.record(lambda: client.chunks(url))
+    again = recorder.replay(lambda: client.chunks(url))
+    assert again == [b'id: %d\nevent: tick\ndata: {"n":%d}\n\n' % (number, number) for number in range(4)]
+    assert b"".join(again) == b"".join(live)
+
+
+def test_events_are_replayed_one_by_one_wherever_the_wire_cut_them(recorder: Recorder, client: Any) -> None:
+    recorder.provider.reply(raw(EVENTS, {"content-type": "text/event-stream"}, chunk_bytes=7), to="/cut")
+    url = f"{recorder.provider.url}/cut"
+    recorder.record(lambda: client.chunks(url))
+    assert recorder.replay(lambda: client.chunks(url)) == EVENTS
+
+
+def test_lines_of_ndjson_are_replayed_one_by_one(recorder: Recorder, client: Any) -> None:
+    lines = [b'{"n":0}\n', b'{"n":1}\n', b'{"done":true}\n']
+    recorder.provider.reply(raw(lines, {"content-type": "application/x-ndjson"}, chunk_delay=0.01), to="/lines.nd")
+    url = f"{recorder.provider.url}/lines.nd"
+    recorder.record(lambda: client.chunks(url))
+    assert recorder.replay(lambda: client.chunks(url)) == lines
+
+
+def test_a_compressed_stream_is_stored_readably(recorder: Recorder, client: Any) -> None:
+    recorder.provider.reply(raw(EVENTS, {"content-type": "text/event-stream"}, encoding="gzip"), to="/gz")
+    url = f"{recorder.provider.url}/gz"
+    recorder.record(lambda: client.chunks(url))
+    assert recorder.replay(lambda: client.chunks(url)) == EVENTS
+    assert len(recorder.interactions[0].response["events"]) == 3
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "br", "zstd", "deflate"])
+def test_a_stream_that_is_left_after_its_last_event_is_whole(recorder: Recorder, client: Any, encoding: Any) -> None:
+    delivery = {"encoding": encoding, "chunk_delay": 0.02}
+    recorder.provider.reply(raw([*EVENTS, b": bye\n\n"], {"content-type": "text/event-stream"}, **delivery), to="/done")
+    url = f"{recorder.provider.url}/done"
+    recorder.record(lambda: client.chunks(url, take=3))
+    assert "complete" not in recorder.interactions[0].response
+    assert recorder.replay(lambda: client.chunks(url)) == EVENTS
+
+
+class TestAStreamThatIsLeftEarly:
+    def test_is_replayed_as_far_as_it_was_read(self, recorder: Recorder, client: Any) -> None:
+        url = f"{recorder.provider.url}/events?count=5&delay=0.05"
+        recorder.both(lambda: client.chunks(url, take=2))
+        assert recorder.interactions[0].response["complete"] is False
+        assert len(recorder.interactions[0].response["events"]) == 2
+
+    def test_refuses_to_be_read_further(self, recorder: Recorder, client: Any) -> None:
+        url = f"{recorder.provider.url}/events?count=5&delay=0.05"
+        recorder.record(lambda: client.chunks(url, take=2))
+        with pytest.raises(StreamingReplayError, match="its reader stopped early"):
+            recorder.replay(lambda: client.chunks(url, take=3))
+
+    def test_frees_its_connection_while_recording(
+        self, recorder: Recorder, client: Any, recwarn: pytest.WarningsRecorder
+    ) -> None:
+        url = f"{recorder.provider.url}/events?count=50&delay=0.01"
+        recorder.record(lambda: client.chunks(url, take=1))
+        gc.collect()
+        warned = [str(each.message) for each in recwarn if issubclass(each.category, ResourceWarning)]
+        # httpx and httpcore themselves leave async generators to the garbage collector.
+        assert [
+            each for each in warned if not each.startswith(("Async generator 'httpx", "Async generator 'httpcore"))
+        ] == []
+
+
+def test_a_stream_that_is_never_closed_is_kept_as_far_as_it_was_read(recorder: Recorder) -> None:
+    url = f"{recorder.provider.url}/events?count=5&delay=0.05"
+
+    def read_one() -> bytes:
+        response = requests.get(url, stream=True)
+        return next(response.iter_content(chunk_size=None))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        recorder.both(read_one)
+    assert recorder.interactions[0].response["complete"] is False
+
+
+def test_an_answer_that_is_never_read_is_kept(recorder: Recorder) -> None:
+    url = f"{recorder.provider.url}/weather?city=London"
+    kept = []
+
+    def ask() -> int:
+        kept.append(requests.get(url, stream=True))
+        return kept[-1].status_code
+
+    assert recorder.both(ask) == 200
+
+
+def test_a_server_error_that_is_never_read_is_not_kept(recorder: Recorder) -> None:
+    from pytest_agenttape import RecordingRefusedError
+
+    kept = []
+    with pytest.raises(RecordingRefusedError, match="500"):
+        recorder.record(lambda: kept.append(requests.get(f"{recorder.provider.url}/status/500", stream=True)))
+    assert not recorder.path.exists()
+
+
+class TestAReaderThatIsCancelledWhileItWaits:
+    """What the agent gave up on is recorded as far as it came; in replay nothing more comes either."""
+
+    @pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+    @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+    def test_for_more_of_a_stream(self, recorder: Recorder, gate: Gate, library: Any, backend: str) -> None:
+        async def read() -> tuple[list[bytes], bool]:
+            taken: list[bytes] = []
+            with anyio.move_on_after(0.3) as timeout:
+                async with library.AsyncClient() as client, client.stream("GET", gate.url) as response:
+                    async for chunk in response.aiter_raw():
+                        taken += [chunk]
+            return taken, timeout.cancelled_caught
+
+        live = recorder.record(lambda: anyio.run(read, backend=backend))
+        assert live == ([EVENTS[0]], True)
+        assert recorder.replay(lambda: anyio.run(read, backend=backend)) == live
+        assert gate.hits == 1
+
+    @pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+    @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+    def test_for_any_answer(self, recorder: Recorder, library: Any, backend: str) -> None:
+        url = f"{recorder.provider.url}/slow?seconds=3"
+
+        async def ask() -> str:
+            with anyio.move_on_after(0.2):
+                async with library.AsyncClient() as client:
+                    await client.get(url)
+                    return "answered"
+            return "gave up"
+
+        assert recorder.both(lambda: anyio.run(ask, backend=backend)) == "gave up"
+        assert recorder.interactions[0].error["type"] == "CancelledError"
+
+    def test_with_wait_for(self, recorder: Recorder) -> None:
+        url = f"{recorder.provider.url}/slow?seconds=3"
+
+        async def ask() -> str:
+            async with httpx2.AsyncClient() as client:
+                try:
+                    await asyncio.wait_for(client.get(url), 0.2)
+                except TimeoutError:
+                    return (await client.get(f"{recorder.provider.url}/weather?city=London")).text
+            return "answered"
+
+        recorder.both(lambda: asyncio.run(ask()))
+
+    def test_and_no_longer_gives_up_is_told(self, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+        url = f"{recorder.provider.url}/slow?seconds=3"
+
+        async def ask(seconds: float) -> str:
+            async with httpx2.AsyncClient() as client:
+                with anyio.move_on_after(seconds):
+                    await client.get(url)
+            return "gave up"
+
+        recorder.record(lambda: asyncio.run(ask(0.2)))
+        monkeypatch.setattr(exchanges, "_LONGEST_WAIT", 0.2)
+        with pytest.raises(StreamingReplayError, match="stopped waiting"):
+            recorder.replay(lambda: asyncio.run(ask(30)))
+
+    def test_and_closed_by_another_task(self, recorder: Recorder, gate: Gate) -> None:
+        """As clients of long-lived event streams do when they are done."""
+
+        async def listen() -> list[bytes]:
+            taken: list[bytes] = []
+            async with httpx2.AsyncClient() as client, client.stream("GET", gate.url) as response:
+
+                async def read() -> None:
+                    async for chunk in response.aiter_raw():
+                        taken[:] += [chunk]
+
+                reading = asyncio.ensure_future(read())
+                await asyncio.sleep(0.3)
+                assert not reading.done()
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+            return taken
+
+        assert recorder.record(lambda: asyncio.run(listen())) == [EVENTS[0]]
+        assert recorder.replay(lambda: asyncio.run(listen())) == [EVENTS[0]]
+
+    @pytest.mark.parametrize("library", ["httpx", "httpx2", "requests"])
+    def test_in_a_thread_whose_stream_another_one_closes(self, recorder: Recorder, gate: Gate, library: str) -> None:
+        def listen() -> tuple[list[bytes], bool]:
+            taken: list[bytes] = []
+            chunks, close = _open(library, gate.url)
+
+            def read() -> None:
+                with contextlib.suppress(Exception):  # what a reader gets when its stream is closed differs
+                    taken.extend(iter(chunks))
+
+            reading = threading.Thread(target=read, daemon=True)
+            reading.start()
+            reading.join(0.4)
+            was_waiting = reading.is_alive()
+            gate_opener.start()
+            close()
+            reading.join(5)
+            assert not reading.is_alive()
+            return taken[:1], was_waiting
+
+        gate_opener = threading.Timer(0.2, gate.open)  # a socket that is read is not freed by closing it
+        live = recorder.record(listen)
+        gate_opener = threading.Timer(0, lambda: None)
+        assert recorder.replay(listen) == live == ([EVENTS[0]], True)
+        assert gate.hits == 1
+
+
+def _open(library: str, url: str) -> Any:
+    if library == "requests":
+        response: Any = requests.get(url, stream=True)
+        return response.iter_content(chunk_size=None), response.close
+    client = (httpx if library == "httpx" else httpx2).Client()
+    response = client.send(client.build_request("GET", url), stream=True)
+    return response.iter_raw(), response.close
+
+
+def test_streams_read_side_by_side_keep_their_own_events(recorder: Recorder) -> None:
+    urls = [f"{recorder.provider.url}/events?count={count}&delay=0.01" for count in (3, 5, 7)]
+
+    async def read_all() -> list[bytes]:
+        async with httpx2.AsyncClient() as client:
+
+            async def read(url: str) -> bytes:
+                async with client.stream("GET", url) as response:
+                    return b"".join([chunk async for chunk in response.aiter_raw()])
+
+            return list(await asyncio.gather(*map(read, urls)))
+
+    recorder.both(lambda: asyncio.run(read_all()))
+    assert [each.request["url"].split("?")[1] for each in recorder.interactions] == [
+        f"count={count}&delay=0.01" for count in (3, 5, 7)
+    ]
+
+
+def test_keyboard_interrupt_in_a_live_call_leaves_nothing(recorder: Recorder, client: Any) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    url = f"{recorder.provider.url}/events?count=3&delay=0.01"
+    with pytest.raises(KeyboardInterrupt):
+        recorder.record(lambda: client.chunks(url, seen=interrupt))
+    assert not recorder.path.exists()
+
+
+def test_a_stream_that_outlives_its_session_is_kept_as_far_as_it_was_read(recorder: Recorder) -> None:
+    url = f"{recorder.provider.url}/events?count=3&delay=0.01"
+    with httpx2.Client() as client:
+        response = recorder.record(lambda: client.send(client.build_request("GET", url), stream=True))
+        assert len(b"".join(response.iter_raw())) > 0  # what is read later is the agent's alone
+    assert "events" not in recorder.interactions[0].response
