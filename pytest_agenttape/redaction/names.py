@@ -152,6 +152,7 @@ def header_rule(name: str) -> HeaderRule:
     return HeaderRule.CREDENTIAL if body_rule(name) in (Rule.SHAPED, Rule.SEVERAL) else HeaderRule.PLAIN
 
 
+@lru_cache(maxsize=1024)
 def is_secret_variable(name: str) -> bool:
     """Say whether the environment variable *name* holds a secret by its name."""
     upper = name.upper()

@@ -42,6 +42,10 @@ _SCHEME_MARKS = ("asic ", "earer ", "ASIC ", "EARER ")
 _MOST_SEEN = (
     256  # values found by name and looked for elsewhere, so that a long recording does not get slower and slower
 )
+_LONGEST_REMEMBERED, _MOST_REMEMBERED = 16_384, 4_096  # characters of a clean text, and such texts
+_MOST_HEADERS, _MOST_URLS = 64, 1_024
+_UNPLAIN_KEYS = frozenset(("value", "base64", "logprob", "top_logprobs"))  # their neighbours have a say
+_SCALARS = frozenset((int, float, bool, type(None)))
 _GRANT_MARKS = frozenset(("state", "grant_type", "redirect_uri", "client_id"))
 _LOGPROB_KEYS = frozenset(("logprob", "top_logprobs"))
 
@@ -63,6 +67,10 @@ class Redactor:
         self._known = KnownSecrets()
         self._denied = frozenset(map(names.folded, rules.denylist))
         self._patterns = rules.patterns
+        self._headers_seen: dict[Headers, Headers] = {}
+        self._urls_seen: dict[str, str] = {}
+        self._clean_texts: set[str] = set()
+        self._plain_keys: set[str] = set()
         for secret in environment_secrets(environ) if rules.enabled else ():
             self.learn(secret)
 
@@ -73,30 +81,31 @@ class Redactor:
         """Take *secret*, a credential seen, as one that goes wherever it appears."""
         if len(secret) >= SHORTEST and secret not in self._known and not self._placeholders.is_part(secret):
             self._known.learn(secret)
+            for seen in (self._headers_seen, self._urls_seen, self._clean_texts, self._plain_keys):
+                seen.clear()  # what was clean may hold the new one
 
     def headers(self, headers: Headers) -> Headers:
         """Return *headers* without their credentials, which are known from now on; names and schemes stay."""
         if not self._rules.enabled:
             return headers
-        redacted = self._until_known(self._headers, headers)
+        redacted = self._headers_seen.get(headers)
+        if redacted is None:
+            redacted = self._until_known(self._headers, headers)
+            if len(self._headers_seen) < _MOST_HEADERS:
+                self._headers_seen[headers] = redacted
         return headers if redacted == headers else redacted
 
     def url(self, url: str) -> str:
         """Return *url* without its password, the secrets in its query, and those known by look or value."""
         if not self._rules.enabled:
             return url
-        match = _URL.fullmatch(url)
-        if match is None:
-            return self.text(url)
-        scheme, authority, path, query, fragment = (part or "" for part in match.groups())
-        redacted = (
-            scheme
-            + self._authority(authority)
-            + self._url_text(path)
-            + (query[:1] + self._query(query[1:], _certain_of_address(authority, path)) if query else "")
-            + (fragment[:1] + self._query(fragment[1:]) if "=" in fragment else self._url_text(fragment))
-        )
-        return url if redacted == url else redacted
+        redacted = self._urls_seen.get(url)
+        if redacted is None:
+            known = len(self._known)
+            redacted = self._url(url)
+            if len(self._urls_seen) < _MOST_URLS and known == len(self._known):
+                self._urls_seen[url] = redacted
+        return redacted
 
     def body(self, stored: Mapping[str, JSON], content_type: str | None = None) -> dict[str, JSON]:
         """Return a stored body, or what else is stored beside it, without secrets; the same object if it has none."""
@@ -109,15 +118,16 @@ class Redactor:
         """Return a tree of plain data without secrets; the same object if it has none."""
         if not self._rules.enabled:
             return value
-        return self._until_known(lambda tree: self._walk(tree, Rule.NONE), value)
+        return self._until_known(self._tree, value)
 
     def text(self, text: str) -> str:
         """Return *text* without secrets; the same object if it has none."""
-        if not self._rules.enabled or self._is_clean(text):
+        if text in self._clean_texts or not self._rules.enabled:
             return text
-        if (document := self._document(text)) is not None:
-            return document
-        return self._flat(text)
+        redacted = text if self._is_clean(text) else self._searched(text)
+        if redacted is text and len(text) <= _LONGEST_REMEMBERED and len(self._clean_texts) < _MOST_REMEMBERED:
+            self._clean_texts.add(text)
+        return redacted
 
     def scan(self, data: bytes | str) -> list[Finding]:
         """Return where *data*, about to be written, still holds a known secret in any form or a known format."""
@@ -132,6 +142,10 @@ class Redactor:
 
     # What follows is in the order of the public methods: headers, URLs, bodies, trees, text.
 
+    def _searched(self, text: str) -> str:
+        document = self._document(text)
+        return self._flat(text) if document is None else document
+
     def _until_known(self, redact: Callable[[_Shape], _Shape], value: _Shape) -> _Shape:
         """Redact *value* again when a secret was learned on the way, for it may stand further up, too."""
         known = -1
@@ -145,6 +159,20 @@ class Redactor:
 
     def _headers(self, headers: Headers) -> Headers:
         return tuple((name, self._header(name, value)) for name, value in headers)
+
+    def _url(self, url: str) -> str:
+        match = _URL.fullmatch(url)
+        if match is None:
+            return self.text(url)
+        scheme, authority, path, query, fragment = (part or "" for part in match.groups())
+        redacted = (
+            scheme
+            + self._authority(authority)
+            + self._url_text(path)
+            + (query[:1] + self._query(query[1:], _certain_of_address(authority, path)) if query else "")
+            + (fragment[:1] + self._query(fragment[1:]) if "=" in fragment else self._url_text(fragment))
+        )
+        return url if redacted == url else redacted
 
     def _body(self, stored: dict[str, JSON], content_type: str) -> dict[str, JSON]:
         redacted = {
@@ -353,6 +381,44 @@ class Redactor:
             except UnicodeError:
                 continue
         return raw
+
+    def _tree(self, tree: JSON) -> JSON:
+        return tree if self._is_plain(tree) else self._walk(tree, Rule.NONE)
+
+    def _is_plain(self, node: JSON) -> bool:
+        """Say whether *node* is as most are: names that mean nothing, texts that are clean. False leaves it open."""
+        kind = type(node)
+        if kind is str:
+            return self.text(node) is node
+        if kind is dict:
+            return self._is_plain_mapping(node)
+        if kind is list:
+            if len(node) == 2 and type(node[0]) is str and self._pair_rule(node[0]):
+                return False
+            return all(map(self._is_plain, node))
+        return kind in _SCALARS
+
+    def _is_plain_mapping(self, node: dict[JSON, JSON]) -> bool:
+        keys, clean = self._plain_keys, self._clean_texts
+        for key, value in node.items():
+            if key not in keys and not self._is_plain_key(key):
+                return False
+            kind = type(value)
+            if kind is str:
+                if value not in clean and self.text(value) is not value:
+                    return False
+            elif kind not in _SCALARS and not self._is_plain(value):
+                return False
+        return True
+
+    def _is_plain_key(self, key: JSON) -> bool:
+        if not isinstance(key, str) or key in _UNPLAIN_KEYS or self._denied_or(key, names.body_rule):
+            return False
+        if len(key) >= self._shortest_key and self.text(key) is not key:
+            return False
+        if len(self._plain_keys) < _MOST_REMEMBERED:
+            self._plain_keys.add(key)
+        return True
 
     def _walk(self, node: JSON, rule: Rule) -> JSON:
         if isinstance(node, str):
