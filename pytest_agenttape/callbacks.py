@@ -231,11 +231,8 @@ class _Watched:
 
 def _place() -> scope.Scope | None:
     """Return where the running code belongs; unsure is nowhere, because a listener must not disturb."""
-    found = scope.bound()
-    if found is None:
-        opened = scope.opened()
-        found = scope.Scope(opened[0]) if len(opened) == 1 else None
-    return found if found is not None and isinstance(found.owner, Session) and not found.owner.is_closed else None
+    found = scope.peek()
+    return found if found is not None and isinstance(found.owner, Session) else None
 
 
 # What frameworks hand over, as data that a person can read. Nothing of it is ever served.
