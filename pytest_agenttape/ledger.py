@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
@@ -21,6 +22,8 @@ class Ledger:
         self.tests: dict[str, Told] = {}
         self.orphans: list[str] = []
         self.deleted: list[str] = []
+        self.failures: dict[str, str] = {}
+        self.problems: list[str] = []
         self._tallies: list[Told] = []
         self._lost_worker = False
 
@@ -28,28 +31,38 @@ class Ledger:
         told = getattr(report, "agenttape", None)
         if told is not None:
             self.tests[report.nodeid] = told
+        if report.failed and self._config.option.agenttape_report is not None:
+            self.failures.setdefault(report.nodeid, report.longreprtext)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take what an xdist worker knows; a worker that was lost takes its claims with it."""
         tally = getattr(node, "workeroutput", {}).get("agenttape")
         if tally is not None:
-            self._tallies.append(tally)
+            self.add(tally)
         self._lost_worker = self._lost_worker or error is not None
 
     def add(self, tally: Told) -> None:
-        """Take what this process knows itself."""
+        """Take what a process knows at its end: this one, or a worker."""
         self._tallies.append(tally)
+        self.tests.update(tally["interrupted"])
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if hasattr(session.config, "workeroutput"):
             return
-        if self.tests or self._tallies:
-            importlib.import_module("pytest_agenttape.report").judge(self, session)
+        path: Path | None = self._config.option.agenttape_report
+        if not self.tests and not self._tallies and path is None:
+            return
+        report = importlib.import_module("pytest_agenttape.report")
+        report.judge(self, session)
+        problem = None if path is None else report.write_file(self, path)
+        if problem is not None:
+            self.problems.append(problem)
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self.tests or self.orphans or self.deleted:
+        if self.tests or self.orphans or self.deleted or self.problems:
             importlib.import_module("pytest_agenttape.report").write_summary(self, terminalreporter)
 
     @property

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 from collections.abc import Generator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,6 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--agenttape-strict",
         action="store_true",
         help="Fail a passing test that leaves recorded interactions unplayed, and a run that leaves orphans.",
+    )
+    group.addoption(
+        "--agenttape-report",
+        type=_report_path,
+        metavar="PATH",
+        help="Write a report of every cassette and call to PATH, a .json or an .html file.",
     )
     group.addoption(
         "--agenttape-diff",
@@ -77,6 +85,17 @@ _INI: tuple[tuple[str, Any, str], ...] = (
     ("strict", "string", "Fail on unplayed interactions and orphans."),
     ("block_network", "string", "Whether connections that leave the machine fail during replay."),
 )
+
+
+def _report_path(value: str) -> Path:
+    """Return the report's path, or say at once what would only be found at the end of the run."""
+    path = Path(value).absolute()
+    if path.suffix not in (".json", ".html"):
+        raise argparse.ArgumentTypeError(f"{value}: the name of a report ends in .json or .html")
+    folder = next(each for each in path.parents if each.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{value}: cannot be written")
+    return path
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

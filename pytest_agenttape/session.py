@@ -264,7 +264,7 @@ class Session:
                 usage=usage,
                 latency_ms=round(elapsed * 1000, 3),
                 tags=(*self.settings.tags, *tags),
-                metadata=entry.metadata,
+                metadata={**entry.metadata, "start_ms": round((entry.started - self._opened) * 1000, 3)},
             )
 
     def watch(
@@ -348,8 +348,18 @@ class Session:
     @property
     def interactions(self) -> list[Interaction]:
         """The calls of this run that are over, in order of their start, as they would stand in a cassette."""
+        return [each for each, _ in self.timeline]
+
+    @property
+    def timeline(self) -> list[tuple[Interaction, bool]]:
+        """The interactions, each with whether it ran for real."""
         with self._lock:
             return self._timeline(lambda entry: entry.is_kept)
+
+    @property
+    def recorded(self) -> Cassette | None:
+        """What was recorded when the session opened; None when there was nothing."""
+        return self._found
 
     @property
     def unplayed(self) -> list[Interaction]:
@@ -545,6 +555,7 @@ class Session:
                 features, freezing.real_utcnow().astimezone(), random.SystemRandom().getrandbits(32)
             )
         self._state = state
+        self._opened = time.perf_counter()
         self._created_at = freezing.real_utcnow().isoformat()
         return freezing.Freeze(features, state)
 
@@ -693,25 +704,25 @@ class Session:
     def _kept(self, without: Sequence[Entry]) -> list[Interaction]:
         run = self._timeline(lambda entry: entry.is_kept and entry not in without)
         if self.mode is not Mode.NEW_EPISODES or self._found is None:
-            return run
+            return [each for each, _ in run]
         old = list(self._found.interactions)
         new = self._timeline(lambda entry: entry.is_kept and entry.is_live and entry not in without, first=len(old))
-        return [*old, *new]
+        return [*old, *(each for each, _ in new)]
 
-    def _timeline(self, keep: Callable[[Entry], bool], *, first: int = 0) -> list[Interaction]:
+    def _timeline(self, keep: Callable[[Entry], bool], *, first: int = 0) -> list[tuple[Interaction, bool]]:
         """Number the finished entries by their start; what a replayed call made itself follows it."""
-        out: list[Interaction] = []
+        out: list[tuple[Interaction, bool]] = []
         numbers: dict[int, int] = {}
         for entry in self._entries:
             if entry.interaction is None or not keep(entry):
                 continue
             numbers[id(entry)] = first + len(out)
             parent = numbers.get(id(entry.parent)) if entry.parent else None
-            out.append(_numbered(entry.interaction, first + len(out), parent))
+            out.append((_numbered(entry.interaction, first + len(out), parent), entry.is_live))
             renumbered = {entry.interaction.index: first + len(out) - 1}
             for each in entry.descendants:
                 renumbered[each.index] = first + len(out)
-                out.append(_numbered(each, first + len(out), renumbered.get(each.metadata["parent"])))
+                out.append((_numbered(each, first + len(out), renumbered.get(each.metadata["parent"])), False))
         return out
 
 

@@ -399,14 +399,17 @@ def _lasting(root: JSON) -> JSON:
     if isinstance(kept.get("meta"), dict):
         kept["meta"] = {key: value for key, value in kept["meta"].items() if key != "freeze"}
     if isinstance(kept.get("interactions"), list):
-        kept["interactions"] = [_without_latency(each) for each in kept["interactions"]]
+        kept["interactions"] = [_without_times(each) for each in kept["interactions"]]
     return kept
 
 
-def _without_latency(interaction: JSON) -> JSON:
+def _without_times(interaction: JSON) -> JSON:
     if not isinstance(interaction, dict):
         return interaction
-    return {key: value for key, value in interaction.items() if key != "latency_ms"}
+    kept = {key: value for key, value in interaction.items() if key != "latency_ms"}
+    if isinstance(kept.get("metadata"), dict):
+        kept["metadata"] = {key: value for key, value in kept["metadata"].items() if key != "start_ms"}
+    return kept
 
 
 def _write(encoded: _Encoded, path: Path, old: _Old | None) -> None:

@@ -17,9 +17,12 @@ LAYERS = (
         "bodies", "values", "redaction", "canonical", "matchers", "shown", "calls", "comparison", "diff", "providers",
         "serializer", "tape", "diagnosis", "naming", "foreign", "views", "trajectory",
     },
-    {"store", "files", "assets", "config", "network", "freeze"},
+    {"prices", "store", "files", "assets", "config", "network", "freeze", "stack"},
     {"scope", "session", "boundaries", "transports", "callbacks"},
-    {"hookspecs", "plugin", "lifecycle", "handle", "snapshot", "orphans", "ledger", "report", "page", "audit", "show"},
+    {
+        "hookspecs", "plugin", "claims", "wide", "lifecycle", "handle", "snapshot", "orphans", "account", "ledger", "report", "page",
+        "audit", "show",
+    },
 )  # fmt: skip
 OWNERS = {
     "httpx": {"transports/httpcore.py"},

@@ -1,0 +1,98 @@
+"""What one test did to its cassette, in plain types: it may cross a process border before it is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from pytest_agenttape import prices, serializer
+from pytest_agenttape.calls import summary_line
+from pytest_agenttape.diff import diff_cassettes
+from pytest_agenttape.model import Cassette, Interaction
+from pytest_agenttape.providers import operation_of, read_answer
+from pytest_agenttape.session import Session
+from pytest_agenttape.views import timeline
+
+_SHOWN = 20_000  # characters of one call in a report
+
+
+def spending(session: Session) -> dict[str, Any]:
+    """Return the tokens and the US dollars of this run's LLM calls: spent live, saved by replaying."""
+    live = [each for each, is_live in session.timeline if is_live and each.kind == "llm"]
+    replayed = [each for each, is_live in session.timeline if not is_live and each.kind == "llm"]
+    return {"spent": _sum(live), "saved": _sum(replayed)}
+
+
+def steps(session: Session) -> list[dict[str, Any]]:
+    """Return every call of the run as a report shows it."""
+    return [_step(each, is_live) for each, is_live in session.timeline]
+
+
+def refreshed(session: Session) -> str | None:
+    """Return what a run changed in its cassette, in words; None when there was none or nothing changed."""
+    if session.recorded is None:
+        return None
+    new = Cassette(interactions=session.interactions)
+    diff = diff_cassettes(session.recorded, new)
+    return None if diff.identical else diff.render()
+
+
+def _sum(calls: Sequence[Interaction]) -> dict[str, Any]:
+    usages = [each.usage or {} for each in calls]
+    return {
+        "calls": len(calls),
+        "input_tokens": sum(usage.get("input_tokens") or 0 for usage in usages),
+        "output_tokens": sum(usage.get("output_tokens") or 0 for usage in usages),
+        "cost": _cost(calls),
+    }
+
+
+def _cost(calls: Iterable[Interaction]) -> str | None:
+    """Return the sum as text; None when one call's price is unknown."""
+    if not prices.are_known():
+        return None
+    total = Decimal()
+    for each in calls:
+        cost = _cost_of(each)
+        if cost is None:
+            return None
+        total += cost
+    return f"{total:f}"
+
+
+def _cost_of(interaction: Interaction) -> Decimal | None:
+    operation = operation_of(interaction)
+    if operation is None or interaction.error is not None or not isinstance(interaction.response, dict):
+        return Decimal()
+    answer = read_answer(operation, interaction.response)
+    return prices.price(operation.provider, (answer.model, operation.model), interaction.usage or {})
+
+
+def _step(interaction: Interaction, is_live: bool) -> dict[str, Any]:
+    return {
+        "index": interaction.index,
+        "kind": interaction.kind,
+        "name": interaction.boundary or interaction.request.get("method") or interaction.kind,
+        "summary": summary_line(interaction),
+        "parent": interaction.metadata.get("parent"),
+        "live": is_live,
+        "start_ms": interaction.metadata.get("start_ms"),
+        "latency_ms": interaction.latency_ms,
+        "tokens": (interaction.usage or {}).get("total_tokens"),
+        "failed": interaction.error is not None or _status(interaction) >= 400,
+        "story": _cut(repr(timeline([interaction]))),
+        "source": _cut(serializer.dump_yaml(interaction.to_dict())),
+    }
+
+
+def _status(interaction: Interaction) -> int:
+    response = interaction.response
+    status = response.get("status") if isinstance(response, dict) and interaction.kind in ("llm", "http") else None
+    return status if isinstance(status, int) else 0
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _SHOWN:
+        return text
+    return f"{text[:_SHOWN]}\n… {len(text) - _SHOWN:,} more characters are in the cassette"

@@ -1,0 +1,38 @@
+"""What LLM calls cost, by the optional package genai-prices; there is no table of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from importlib.util import find_spec
+
+
+def are_known() -> bool:
+    """Say whether the package with the prices is installed."""
+    return find_spec("genai_prices") is not None
+
+
+def price(provider: str | None, models: Iterable[str | None], usage: Mapping[str, int]) -> Decimal | None:
+    """Return the US dollars of one call: by the first of *models* that has a price; None when none has.
+
+    Raises:
+        ImportError: genai-prices is not installed.
+    """
+    if not usage.get("total_tokens"):
+        return Decimal()  # it failed, or was free of tokens
+    # Optional and heavy: looked for only when a price is asked for.
+    import genai_prices  # type: ignore[import-not-found, unused-ignore]  # installed or not
+
+    cached = usage.get("cached_tokens")
+    tokens = genai_prices.Usage(
+        input_tokens=usage.get("input_tokens", 0),
+        output_tokens=usage.get("output_tokens", 0),
+        **({"cache_read_tokens": cached} if cached else {}),
+    )
+    for model in filter(None, models):
+        for source in (provider, None):
+            try:
+                return Decimal(genai_prices.calc_price(tokens, model, provider_id=source).total_price)
+            except LookupError:
+                continue
+    return None
