@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pytest_agenttape import trajectory, values
 from pytest_agenttape.boundaries import registered_boundaries
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["CassetteHandle", "LLMCall", "ToolCall"]
 
 _UNSET: Final = object()
+_Made = TypeVar("_Made")
 
 
 class CassetteHandle:
@@ -86,7 +87,8 @@ class CassetteHandle:
 
     @final_output.setter
     def final_output(self, value: object) -> None:
-        self._final_output = self._redacted(value)
+        __tracebackhide__ = True
+        self._final_output = _made(self._redacted, value)
 
     def view(self, *, only: Iterable[str] | None = None, exclude: Iterable[str] | None = None) -> View:
         """Return the timeline of the run; `repr` gives its text, `View.data` plain values."""
@@ -126,8 +128,8 @@ class CassetteHandle:
             ConfigError: The mode is unknown or an item has a shape that is no call.
         """
         __tracebackhide__ = True
-        mode, wanted = trajectory.parse_mode(mode), trajectory.parse_expected(expected)
-        forbidden = trajectory.parse_expected([forbid] if isinstance(forbid, str) else forbid, "forbid")
+        mode, wanted = _made(trajectory.parse_mode, mode), _made(trajectory.parse_expected, expected)
+        forbidden = _made(trajectory.parse_expected, [forbid] if isinstance(forbid, str) else forbid, "forbid")
         most = _count(max_calls, "max_calls")
         self._require_sound_run()
         calls = self.tool_calls
@@ -196,7 +198,7 @@ class CassetteHandle:
             if limit is not None and used[name] > limit
         ]
         if max_cost is not None:
-            problems += _cost_problems(self.llm_calls, max_cost)
+            problems += _made(_cost_problems, self.llm_calls, max_cost)
         _fail_if("\n".join(problems) or None)
 
     def assert_final_output(self, expected: object) -> None:
@@ -235,7 +237,7 @@ class CassetteHandle:
             raise ConfigError(f"the name of a view is a non-empty text, found {name!r}")
         self._require_sound_run()
         self.session.refuse_poison()
-        view = self.view(only=only, exclude=exclude)
+        view = _made(self.view, only=only, exclude=exclude)
         _fail_if(self._drift())
         self._require_all_played()
         problem = view_problem(self._snapshot(), view, name, writes_new=self._is_recorded_now())
@@ -299,6 +301,15 @@ class CassetteHandle:
         return value if redacted == stored else values.decode(redacted)
 
 
+def _made(make: Callable[..., _Made], *args: Any, **options: Any) -> _Made:
+    """Return what *make* makes of what a test gave; an error in it points at the test's line, not at ours."""
+    __tracebackhide__ = True
+    try:
+        return make(*args, **options)
+    except AgentTapeError as error:
+        raise error.with_traceback(None) from None
+
+
 def _fail_if(*problems: str | None) -> None:
     __tracebackhide__ = True
     found = [problem for problem in problems if problem is not None]
@@ -307,6 +318,7 @@ def _fail_if(*problems: str | None) -> None:
 
 
 def _count(given: object, what: str) -> int | None:
+    __tracebackhide__ = True
     if given is None or (isinstance(given, int) and not isinstance(given, bool) and given >= 0):
         return given
     raise ConfigError(f"{what} is a whole number from 0, found {given!r}")
