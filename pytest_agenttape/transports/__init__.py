@@ -23,8 +23,12 @@ _ROOMS = {
     "httpx2._transports.default": _TLS,
     "requests.adapters": _REQUESTS,
 }
-# What a room imports through respx or responses: it cannot be loaded in the middle of their own import.
-_NEEDS = {_HTTPCORE: frozenset({"httpcore", "httpx"}), _REQUESTS: frozenset({"requests"}), _TLS: frozenset[str]()}
+# What a room stands on: it cannot be loaded in the middle of the import of one of these.
+_NEEDS = {
+    _HTTPCORE: frozenset({"httpcore", "httpx", "respx"}),
+    _REQUESTS: frozenset({"requests", "responses"}),
+    _TLS: frozenset[str](),
+}
 _WATCHED = frozenset({*_ROOMS, *_NEEDS[_HTTPCORE], *_NEEDS[_REQUESTS]})
 
 
