@@ -180,7 +180,7 @@ class _Signature:
     def request(self, session: Session, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, JSON]:
         bound = self._bind(args, kwargs)
         instance = bound.pop(self.skips) if self.skips else None
-        request: dict[str, JSON] = {"args": {name: values.encode(each, f"args.{name}") for name, each in bound.items()}}
+        request: dict[str, JSON] = {"args": values.encode_each(bound, "args")}
         if self.skips == "self":
             number = session.instance_number(instance)
             if number:
@@ -192,6 +192,8 @@ class _Signature:
             return {"args": list(args), **kwargs}
         if self.is_plain and not self.skips and len(args) <= len(self.names):
             bound = dict(zip(self.names, args, strict=False))
+            if not kwargs and self.defaults.keys() >= set(self.names[len(args) :]):
+                return bound | {name: self.defaults[name] for name in self.names[len(args) :]}
             if not (bound.keys() & kwargs.keys()):
                 bound = {**self.defaults, **bound, **kwargs}
                 if len(bound) == len(self.names) and bound.keys() <= set(self.names):

@@ -238,7 +238,10 @@ class Session:
         _cover_watched()
         with self._lock:
             self._stop_after_verdict()
-            return self._decide(call, parent, {**(metadata or {}), **({"phase": self.phase} if self.phase else {})})
+            details = dict(metadata) if metadata else {}
+            if self.phase:
+                details["phase"] = self.phase
+            return self._decide(call, parent, details)
 
     def finish(
         self,
@@ -604,14 +607,14 @@ class Session:
         __tracebackhide__ = True
         if parent is not None and call.kind not in BOUNDARY_KINDS:
             return self._decide_inside(call, parent, metadata)
-        match self._policy.decide(call, self.engine):
-            case Replay(recorded, descendants):
+        decision = self._policy.decide(call, self.engine)
+        if isinstance(decision, Replay):
+            recorded, descendants = decision
+            if not self.engine.is_keyed:
                 self._note_divergence(call, recorded)
-                return self._append(
-                    Entry(call, False, interaction=recorded, parent=parent, descendants=descendants), parent
-                )
-            case Refuse():
-                raise self.refuse(self._unmatched(call))
+            return self._append(Entry(call, False, interaction=recorded, descendants=descendants), parent)
+        if isinstance(decision, Refuse):
+            raise self.refuse(self._unmatched(call))
         return self._start(Entry(call, True, metadata=metadata), parent)
 
     def _decide_inside(self, call: Call, parent: Entry, metadata: dict[str, JSON]) -> Entry:
@@ -634,7 +637,7 @@ class Session:
         return entry
 
     def _note_divergence(self, call: Call, recorded: Interaction) -> None:
-        if self.engine.is_keyed or self._digest_of(call.request) == self._digest_of(recorded.request):
+        if self._digest_of(call.request) == self._digest_of(recorded.request):
             return
         self.divergences.append(
             {"index": recorded.index, "expected": dict(recorded.request), "actual": dict(call.request)}

@@ -40,7 +40,8 @@ def encode(value: object, where: str = "result") -> JSON:
     Raises:
         RecordingRefusedError: A part of it cannot come back equal and of the same type; the message has its path.
     """
-    if type(value) in ATOMS:
+    kind = type(value)
+    if kind in ATOMS or (kind is int and -_LONGEST_DECIMAL < value < _LONGEST_DECIMAL):  # type: ignore[operator]  # exact type
         return value
     try:
         return Encoding().encode(value)
@@ -50,6 +51,15 @@ def encode(value: object, where: str = "result") -> JSON:
         raise RecordingRefusedError(f"{where}: nests too deeply to be recorded; register a codec") from error
     except RuntimeError as error:  # a dict or set that another thread changed meanwhile
         raise RecordingRefusedError(f"{where}: cannot be read while it changes ({error}); return a copy") from error
+
+
+def encode_each(named: dict[str, object], where: str) -> dict[str, JSON]:
+    """Return the stored forms of the values in *named*, each found under *where* in a message.
+
+    Raises:
+        RecordingRefusedError: As `encode`.
+    """
+    return {name: value if type(value) in ATOMS else encode(value, f"{where}.{name}") for name, value in named.items()}
 
 
 def decode(stored: JSON) -> Any:  # Any: what was stored decides
