@@ -77,7 +77,7 @@ class Project:
     def calls(self, name: str = "test_it/test_it.yaml") -> list[object]:
         """Return the arguments of the recorded calls, in order."""
         loaded = yaml.safe_load(self.cassette(name).read_text(encoding="utf-8"))
-        return [list(each["request"]["args"].values())[0] for each in loaded["interactions"]]
+        return [next(iter(each["request"]["args"].values())) for each in loaded["interactions"]]
 
     def answers(self, name: str = "test_it/test_it.yaml") -> list[object]:
         """Return what the recorded calls gave, in order."""

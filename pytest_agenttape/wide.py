@@ -1,0 +1,60 @@
+"""What stands in for a session while a fixture wider than a test is set up: what it calls belongs to no test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from pytest_agenttape import scope
+from pytest_agenttape.canonical import is_loopback
+from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.providers import is_llm_path
+from pytest_agenttape.redaction import RedactionRules, Redactor
+
+
+class WideFixture:
+    """The owner of calls that a session-, package-, module- or class-scoped fixture makes while it is set up."""
+
+    propagates = False  # to threads: a server that the fixture starts goes on when it is set up
+    can_execute = False
+    redactor = Redactor(RedactionRules(enabled=False))
+
+    def __init__(self, name: str, width: str) -> None:
+        self.title = f"the {width}-scoped fixture {name!r}"
+        self.is_closed = False
+
+    def __enter__(self) -> Self:
+        scope.add(self)
+        scope.enter(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_closed = True
+        scope.remove(self)
+        scope.leave(self)
+
+    def admits(self, method: str, url: str) -> bool:
+        """Plain HTTP to this machine is how fixtures wait for the servers they start."""
+        return is_loopback(urlsplit(url).hostname or "") and not is_llm_path(method, url)
+
+    def begin(self, kind: str, boundary: str | None, request: Mapping[str, Any], **_: object) -> Any:
+        """Refuse a call."""
+        raise self._error(f"a call of the {kind} {boundary or request.get('url')}")
+
+    def instance_number(self, instance: object) -> int:  # noqa: ARG002  # as Session's
+        return 0
+
+    def refuse(self, error: AgentTapeError) -> AgentTapeError:
+        return error
+
+    def blocks(self, host: str, port: int | None, crossing: object) -> AgentTapeError | None:  # noqa: ARG002  # as Session's
+        """Refuse a connection that leaves the machine, where a test's session guards the network already."""
+        return self._error(f"a connection to {host}")
+
+    def _error(self, what: str) -> AgentTapeError:
+        return AgentTapeError(
+            f"{what} was made by {self.title}, which is set up before any test's cassette is open; "
+            "nothing real was run\n"
+            "  make the fixture function-scoped, or open a cassette in it: with use_cassette('name'): ..."
+        )
