@@ -20,8 +20,10 @@ def install(module: str) -> None:
     """Let clients whose default transport lives in *module* share a context while everything is replayed."""
     transport = sys.modules[module]
     create = getattr(transport, "create_ssl_context", None)
-    if create is not None:
-        transport.create_ssl_context = _shared(create)  # type: ignore[attr-defined]  # the private named above
+    if create is not None and not hasattr(create, "__agenttape__"):
+        shared: Any = _shared(create)
+        shared.__agenttape__ = True  # a mark of our own
+        transport.create_ssl_context = shared  # type: ignore[attr-defined]  # the private named above
 
 
 def _shared(create: Callable[..., Any]) -> Callable[..., Any]:
