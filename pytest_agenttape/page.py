@@ -51,9 +51,10 @@ def waterfall(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         start = float(step["start_ms"]) if isinstance(step["start_ms"], int | float) else end_of_last
         end_of_last = max(end_of_last, start + latency)
         spans.append((start, latency))
-    total = max(end_of_last, 0.001)
+    first = min((start for start, _ in spans), default=0.0)
+    total = max(end_of_last - first, 0.001)
     return [
-        {"x": round(start / total * _WIDTH, 2), "width": max(2.0, round(latency / total * _WIDTH, 2))}
+        {"x": round((start - first) / total * _WIDTH, 2), "width": max(2.0, round(latency / total * _WIDTH, 2))}
         for start, latency in spans
     ]
 

@@ -1,0 +1,186 @@
+"""The ledger: summary lines, JSON, HTML, JUnit properties and annotations."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.standin import StandInProvider
+
+AGENT = """
+    import os
+
+    import pytest
+    from pytest_agenttape import record_call, tool
+
+    @tool
+    def get_weather(city):
+        return {"city": city, "t": 21}
+
+    @pytest.mark.agenttape
+    @pytest.mark.parametrize("city", ["Paris", "Rome"])
+    def test_weather(city):
+        get_weather(city)
+        get_weather(os.environ.get("CITY", city))
+"""
+HOSTILE = """
+    import pytest
+    from pytest_agenttape import tool
+
+    @tool
+    def search(query):
+        return ["</pre></details><script>document.title = 'owned'</script>", "<img src=x onerror=alert(1)>"]
+
+    @pytest.mark.agenttape
+    def test_search():
+        search("<script>document.title = 'owned'</script>\\u202e\\x00\\x1b[31m")
+        search("x" * 5_000_000)
+
+    @pytest.mark.agenttape
+    def test_many():
+        for number in range(1000):
+            search(f"query {number}")
+"""
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def recorded(pytester: pytest.Pytester, module: str) -> None:
+    pytester.makepyfile(test_suite=module)
+    assert pytester.runpytest("--agenttape-record").ret == 0
+
+
+def report(pytester: pytest.Pytester, *args: str) -> dict[str, object]:
+    pytester.runpytest("--agenttape-report=out/report.json", *args)
+    return dict(json.loads((pytester.path / "out" / "report.json").read_text()))
+
+
+def test_a_replayed_run_says_nothing(pytester: pytest.Pytester) -> None:
+    recorded(pytester, AGENT)
+    pytester.runpytest().stdout.no_fnmatch_line("*agenttape -*")
+
+
+def test_a_recording_says_what_was_created(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_suite=AGENT)
+    result = pytester.runpytest("--agenttape-record")
+    result.stdout.fnmatch_lines(
+        [
+            "*- agenttape -*",
+            "created: cassettes/test_suite/test_weather[[]Paris].yaml (2 live calls)",
+            "created: cassettes/test_suite/test_weather[[]Rome].yaml (2 live calls)",
+        ]
+    )
+
+
+def test_the_json_report_holds_every_test_and_call(pytester: pytest.Pytester) -> None:
+    recorded(pytester, AGENT)
+    data = report(pytester)
+    assert data["totals"] == {
+        "tests": 2, "failed": 0, "calls": 4, "live": 0, "unplayed": 0, "spent": "0 tokens", "saved": "0 tokens",
+    }  # fmt: skip
+    [paris, rome] = data["tests"]  # type: ignore[misc]  # a list, as the report documents
+    assert (paris["outcome"], paris["action"], paris["mode"]) == ("passed", "replayed", "none")
+    assert [step["summary"] for step in rome["steps"]] == [
+        "#0 tool get_weather(city='Rome')",
+        "#1 tool get_weather(city='Rome')",
+    ]
+
+
+@pytest.mark.parametrize("extra", [[], ["-n2"]], ids=["one process", "two workers"])
+def test_a_failed_test_is_reported_with_its_failure(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, extra: list[str]
+) -> None:
+    recorded(pytester, AGENT)
+    monkeypatch.setenv("CITY", "Oslo")
+    data = report(pytester, *extra)
+    assert data["totals"]["failed"] == 2  # type: ignore[index]  # a mapping, as the report documents
+    [paris, _] = data["tests"]  # type: ignore[misc]  # as above
+    assert "get_weather(city='Oslo') matches no unplayed interaction" in paris["failure"]
+
+
+def test_the_money_is_counted(pytester: pytest.Pytester, standin_provider: StandInProvider) -> None:
+    pytest.importorskip("genai_prices")
+    recorded_agent = f"""
+        import openai, pytest
+
+        @pytest.mark.agenttape
+        def test_chat():
+            client = openai.OpenAI(base_url={standin_provider.openai_url!r}, api_key="none")
+            client.chat.completions.create(model="gpt-4o", messages=[{{"role": "user", "content": "hello " * 500}}])
+    """
+    pytester.makepyfile(test_suite=recorded_agent)
+    result = pytester.runpytest("--agenttape-record")
+    result.stdout.re_match_lines([r"spent: \d[\d,]* tokens, \$0\.00\d+ on 1 live LLM call"])
+    saved = report(pytester)["totals"]["saved"]  # type: ignore[index]  # a mapping, as the report documents
+    assert re.fullmatch(r"\d[\d,]* tokens, \$0\.00\d+", saved)
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        pytest.param("report.txt", "*report.txt: the name of a report ends in .json or .html", id="extension"),
+        pytest.param("taken.json/report.json", "*taken.json/report.json: cannot be written", id="file in the way"),
+        pytest.param("folder.json", "*folder.json: cannot be written", id="folder"),
+    ],
+)
+def test_a_path_that_cannot_be_written_is_told_before_anything_runs(
+    pytester: pytest.Pytester, path: str, line: str
+) -> None:
+    (pytester.path / "taken.json").write_text("")
+    (pytester.path / "folder.json").mkdir()
+    result = pytester.runpytest(f"--agenttape-report={path}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([line])
+
+
+def test_junit_has_the_cassette_of_each_test(pytester: pytest.Pytester) -> None:
+    recorded(pytester, AGENT)
+    pytester.runpytest("--junitxml=junit.xml")
+    text = (pytester.path / "junit.xml").read_text()
+    assert text.count('name="agenttape_path"') == 2
+    assert text.count('name="agenttape_mode" value="none"') == 2
+
+
+def test_github_gets_annotations(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded(pytester, AGENT)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    pytester.makepyfile(test_suite=AGENT.replace('get_weather(os.environ.get("CITY", city))', "pass"))
+    result = pytester.runpytest("-W", "ignore::pytest_agenttape.UnplayedInteractionsWarning")
+    result.stdout.fnmatch_lines(["::warning file=test_suite.py,title=agenttape::1 unplayed in cassettes/*"])
+
+
+def page(pytester: pytest.Pytester) -> Path:
+    pytest.importorskip("jinja2")
+    recorded(pytester, HOSTILE)
+    pytester.runpytest("--agenttape-report=report.html")
+    return pytester.path / "report.html"
+
+
+def test_nothing_of_a_cassette_is_markup_on_the_page(pytester: pytest.Pytester) -> None:
+    text = page(pytester).read_text()
+    assert text.count("<script>") == 1
+    assert "<img" not in text
+    assert "default-src &#39;none&#39;" in text
+    assert "http://" not in text
+    assert "https://" not in text
+    assert len(text) < 3_000_000  # the 5 MB are in the cassette
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_a_browser_runs_our_script_and_no_other(pytester: pytest.Pytester) -> None:
+    path = page(pytester)
+    assert CHROMIUM is not None
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --dump-dom"
+    ).split()
+    profile = f"--user-data-dir={pytester.path / 'profile'}"
+    dom = subprocess.run(
+        [CHROMIUM, *flags, profile, path.as_uri()], capture_output=True, text=True, timeout=120, check=True
+    ).stdout
+    assert "<title>Agent tests: 2 cassettes</title>" in dom
+    assert "2 of 2 tests" in dom  # our own script counted them
