@@ -44,8 +44,17 @@ def install() -> None:
 
 def _patch_imported() -> None:
     for library, room in _ROOMS.items():
-        if library in sys.modules and room not in _here.importing and not _NEEDS[room] & _here.executing:
+        if _is_due(library):
+            _load(room)
+    # Only now: the room of one library may have imported another of its own, as respx does with httpcore.
+    for library, room in _ROOMS.items():
+        if _is_due(library):
             _load(room).install(library)
+
+
+def _is_due(library: str) -> bool:
+    room = _ROOMS[library]
+    return library in sys.modules and room not in _here.importing and not _NEEDS[room] & _here.executing
 
 
 def _load(room: str) -> ModuleType:

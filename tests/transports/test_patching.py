@@ -22,6 +22,7 @@ LATE = {
     "httpcore before httpx": "import httpcore, httpx; httpx.get(url)",
     "responses before requests": "import responses, requests; requests.get(url)",
     "respx before httpx": "import respx, httpx; httpx.get(url)",
+    "httpcore2 before httpx": "import httpcore2, httpx; httpx.get(url)",
     "everything": "import httpx2, requests, httpx; requests.get(url)",
     "importlib": "import importlib; importlib.import_module('requests').get(url)",
     "in a thread": (
