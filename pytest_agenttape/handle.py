@@ -258,7 +258,9 @@ class CassetteHandle:
     def _drift(self) -> str | None:
         """Return how the order of what was played differs from the cassette's; None where it does not, or may."""
         session = self.session
-        if session.is_fresh or session.mode not in (Mode.NONE, Mode.ONCE):
+        if session.is_fresh or session.mode in (Mode.ALL, Mode.NEW_EPISODES):
+            return None
+        if session.mode is Mode.REFRESH and session.result() is not None:  # the file is going to be this run
             return None
         recorded = list(filter(session.engine.is_played, self._replayable(session.engine.recordings)))
         made = self._replayable(session.interactions)
@@ -267,7 +269,7 @@ class CassetteHandle:
         diff = diff_cassettes(Cassette(interactions=recorded), Cassette(interactions=made))
         return (
             f"the calls do not come in the order of {session.path.name}\n"
-            f"{diff.render()}\nif this is right, accept it: {self._command()} --snapshot-update"
+            f"{diff.render()}\nif this is right, record it: {self._command()} --agenttape-record"
         )
 
     def _replayable(self, interactions: Sequence[Interaction]) -> list[Interaction]:
