@@ -21,4 +21,4 @@ def test_embeddings_are_llm_calls_too(agenttape_cassette: CassetteHandle) -> Non
     (vector,) = embed(["remote work"])
 
     assert len(vector) == 256
-    assert [each.boundary for each in agenttape_cassette.llm_calls] == ["openai.embeddings"]
+    assert [each.operation for each in agenttape_cassette.llm_calls] == ["embeddings"]
