@@ -185,6 +185,7 @@ class Lifecycle:
             run.outcome = "interrupted"
             self._settle(run)
         self._interrupted.update(self._told)
+        self._prune_pending()
         output = getattr(session.config, "workeroutput", None)
         if output is not None:
             output["agenttape"] = self.tally()
@@ -300,6 +301,17 @@ class Lifecycle:
             return str(self._pending.keep(cassette, session.path, run.item.nodeid, scan=session.redactor.scan))
         except RecordingRefusedError:
             return None  # it holds what must not be written, or there is no room; the test has failed as it is
+
+    def _prune_pending(self) -> None:
+        """Forget what is kept aside and stale, old, or for a cassette of a collected test file that no test claims."""
+        if self._pending is None:
+            return
+        self._pending.prune()
+        for each in self._pending.entries():
+            module = each.nodeid.partition("::")[0]
+            is_judged = module in self._modules or not (self._config.rootpath / module).exists()
+            if self._is_whole and is_judged and each.target not in self._claims.paths:
+                self._pending.discard(each.target)
 
     def _forget_pending(self, session: Session) -> None:
         if self._pending is not None and session.can_execute:

@@ -54,10 +54,12 @@ class Poison:
     Attributes:
         code: The status, or ``"timeout"``; what `allow_errors` names.
         text: The failure in words.
+        traceback: The user's code that met it.
     """
 
     code: int | str
     text: str
+    traceback: TracebackType | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -256,7 +258,7 @@ class Session:
         """Keep what a live call gave."""
         elapsed = time.perf_counter() - entry.started
         with self._lock:
-            entry.poison = poison
+            entry.poison = replace(poison, traceback=user_traceback()) if poison else None
             entry.interaction = Interaction(
                 index=0,
                 kind=entry.call.kind,
@@ -419,14 +421,16 @@ class Session:
         Raises:
             RecordingRefusedError: A live call failed with 401, 403, 429, 5xx or a timeout, and no retry made it good.
         """
+        __tracebackhide__ = True
         for entry in self._poisoned():
-            assert entry.poison is not None
-            raise RecordingRefusedError(
+            assert entry.poison is not None and entry.interaction is not None
+            error = RecordingRefusedError(
                 f"{entry.poison.text}, and the run went on as if nothing had happened; the recording is not kept\n"
-                f"  call: {summary_line(entry.call)}\n"
+                f"  call: {summary_line(replace(entry.interaction, index=self._entries.index(entry)))}\n"
                 "  if the failure is what the test is about, allow it: allow_errors=True "
                 "(or the statuses, such as allow_errors=[429])"
             )
+            raise error.with_traceback(entry.poison.traceback)
 
     @property
     def is_poisoned(self) -> bool:
@@ -458,6 +462,7 @@ class Session:
         Raises:
             RecordingRefusedError: It cannot.
         """
+        __tracebackhide__ = True
         cassette = self.result()
         if cassette is not None:
             store.verify(cassette, self.target(), format=self.settings.format, scan=self.redactor.scan)

@@ -1,12 +1,16 @@
-"""The project that each test of the plugin starts from."""
+"""The project that each test of the plugin starts from, and a server on the loopback interface to call."""
 
 from __future__ import annotations
 
 import importlib
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.plugin.project import AGENT, Project
+from tests.plugin.project import AGENT, Origin, Project
 
 # What an inner run in this process would otherwise import and lose again, patches of libraries included.
 for _name in ("lifecycle", "report", "handle", "boundaries", "transports.httpcore", "transports.requests"):
@@ -22,3 +26,47 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
     made = Project(pytester)
     made.write(agent=AGENT)
     return made
+
+
+@pytest.fixture(scope="session")
+def _server() -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def origin(_server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch) -> Origin:
+    """Return a server that counts what it is asked; a project finds it in the environment as ORIGIN."""
+    _Handler.asked.clear()
+    _Handler.statuses.clear()
+    url = f"http://127.0.0.1:{_server.server_address[1]}"
+    monkeypatch.setenv("ORIGIN", url)
+    return Origin(url, _Handler.asked, _Handler.statuses)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    asked: list[str] = []  # noqa: RUF012  # one server, one record
+    statuses: list[int] = []  # noqa: RUF012  # as above
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        if self.path == "/slow":
+            time.sleep(1.5)
+        body = b'{"said": "hello"}'
+        self.send_response(self.statuses.pop(0) if self.statuses else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""

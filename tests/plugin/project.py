@@ -96,3 +96,18 @@ class Project:
 
 def _dedented(text: str) -> str:
     return textwrap.dedent(text).lstrip("\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A server on the loopback interface.
+
+    Attributes:
+        url: Where it listens.
+        asked: The paths it was asked for.
+        statuses: What it answers next; 200 when there are none left.
+    """
+
+    url: str
+    asked: list[str]
+    statuses: list[int]

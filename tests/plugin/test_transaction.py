@@ -77,7 +77,7 @@ FAULTS = (
         (PENDING, "*KeyboardInterrupt*"),
         {},
         apart=True,
-        before="from pytest_agenttape import tool\n@tool\ndef ask():\n    os.kill(os.getpid(), signal.SIGINT)\n    input()",
+        before="import pytest_agenttape\n@pytest_agenttape.tool\ndef ask():\n    os.kill(os.getpid(), signal.SIGINT)",
     ),
     Fault("pytest.exit() in the test", "pytest.exit('enough')", "old", "none", (PENDING, "*enough*"), {}, apart=True),
     Fault("the process is killed (SIGKILL)", "os.kill(os.getpid(), signal.SIGKILL)", "old", "none", (), {}, apart=True),

@@ -1,0 +1,117 @@
+"""What a failed recording has paid for is kept aside, and accepted without a second live run."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from tests.plugin.project import Project
+
+WRONG = """
+    import pytest
+    from agent import look_up
+
+    @pytest.mark.agenttape
+    def test_it():
+        assert look_up("Rome")["answer"] == "right"
+"""
+NAME = "cassettes/test_it/test_it.yaml"
+
+
+def fail_to_record(project: Project) -> None:
+    project.write(test_it=WRONG)
+    result = project.run("--agenttape-record")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            f"pending: {NAME} is as it was; what test_it.py::test_it recorded is kept in .pytest_cache/d/agenttape/*.yaml",
+            "         accept it, without a second live run, with --snapshot-update",
+        ]
+    )
+    assert project.live() == ["look_up Rome"]
+
+
+def pending(project: Project) -> list[str]:
+    return [path.name for path in (project.path / ".pytest_cache" / "d" / "agenttape").glob("*.yaml")]
+
+
+def test_the_next_snapshot_update_accepts_it_with_no_live_call(project: Project) -> None:
+    fail_to_record(project)
+    project.write(test_it=WRONG.replace("right", "old"))
+    result = project.run("--snapshot-update")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"created: {NAME} (0 live calls)"])
+    assert project.live() == []
+    assert project.calls() == ["Rome"]
+    assert pending(project) == []
+    project.run().assert_outcomes(passed=1)
+    assert project.live() == []
+
+
+def test_a_test_that_still_fails_leaves_it_pending(project: Project) -> None:
+    fail_to_record(project)
+    project.run("--snapshot-update").assert_outcomes(failed=1)
+    assert project.live() == []
+    assert len(pending(project)) == 1
+    assert project.files() == []
+
+
+def test_only_what_changed_since_runs_live(project: Project) -> None:
+    fail_to_record(project)
+    project.write(test_it=WRONG.replace('"right"', '"old"\n        look_up("Oslo")'))
+    project.run("--snapshot-update").assert_outcomes(passed=1)
+    assert project.live() == ["look_up Oslo"]
+    assert project.calls() == ["Rome", "Oslo"]
+
+
+def test_a_plain_run_does_not_use_it(project: Project) -> None:
+    fail_to_record(project)
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *CassetteNotFoundError: there is no cassette at *test_it.yaml*"])
+    assert len(pending(project)) == 1
+
+
+def test_a_recording_that_succeeds_replaces_it(project: Project) -> None:
+    fail_to_record(project)
+    project.write(test_it=WRONG.replace("right", "old"))
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    assert pending(project) == []
+
+
+def test_it_is_stale_when_the_cassette_has_changed_since(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = WRONG.replace("right", "old")
+    project.write(test_it=right)
+    project.record()
+    fail_to_record(project)
+    monkeypatch.setenv("WORLD", "new")
+    project.cassette().write_text(project.cassette().read_text().replace("answer: old", "answer: newer"))
+    project.write(test_it=right.replace('"old"', '"newer"'))
+    project.run("--snapshot-update").assert_outcomes(passed=1)
+    assert project.answers() == ["newer"]
+    assert pending(project) == []
+
+
+def test_an_old_one_is_pruned(project: Project) -> None:
+    fail_to_record(project)
+    [name] = pending(project)
+    then = time.time() - 15 * 86400
+    os.utime(project.path / ".pytest_cache" / "d" / "agenttape" / name, (then, then))
+    project.run("--co")
+    assert pending(project) == []
+
+
+def test_that_of_a_test_that_is_gone_is_pruned(project: Project) -> None:
+    fail_to_record(project)
+    project.write(test_it="import pytest\n\n@pytest.mark.agenttape\ndef test_other(): pass\n")
+    project.run()
+    assert pending(project) == []
+
+
+def test_without_the_cache_nothing_is_kept(project: Project) -> None:
+    project.write(test_it=WRONG)
+    result = project.run("--agenttape-record", "-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("pending:*")

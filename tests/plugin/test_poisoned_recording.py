@@ -1,0 +1,120 @@
+"""A live call that failed and was swallowed must not become the truth that tests replay."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.project import Origin, Project
+
+SWALLOWING = """
+    import os, httpx, pytest
+
+    @pytest.mark.agenttape({marker})
+    def test_it():
+        try:
+            httpx.get(os.environ["ORIGIN"] + "{path}", timeout=0.3).raise_for_status()
+        except httpx.HTTPError:
+            pass
+"""
+
+
+@pytest.mark.parametrize("status", [401, 429, 503])
+def test_it_is_refused_and_says_which_call(project: Project, origin: Origin, status: int) -> None:
+    project.write(test_it=SWALLOWING.format(marker="", path="/answer"))
+    origin.statuses.append(status)
+    result = project.run("--agenttape-record")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            f"E *RecordingRefusedError: a live call was answered with {status}, and the run went on as if nothing had "
+            "happened; the recording is not kept",
+            "E *call: #0 http GET http://127.0.0.1:*/answer*",
+            "E *allow it: allow_errors=True (or the statuses, such as allow_errors=[[]429[]])",
+            "test_it.py:6: RecordingRefusedError",
+        ]
+    )
+    assert project.files() == []
+
+
+def test_a_timeout_is_refused(project: Project, origin: Origin) -> None:
+    project.write(test_it=SWALLOWING.format(marker="", path="/slow"))
+    result = project.run("--agenttape-record")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *RecordingRefusedError: a live call ended with ReadTimeout, and the run went on*"])
+    assert project.files() == []
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_an_answer_about_the_request_itself_is_recorded(project: Project, origin: Origin, status: int) -> None:
+    project.write(test_it=SWALLOWING.format(marker="", path="/answer"))
+    origin.statuses.append(status)
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+    assert origin.asked == ["/answer"]
+
+
+@pytest.mark.parametrize("allowed", ["True", "[500, 429]"])
+def test_allow_errors_lets_a_test_about_the_failure_record_it(project: Project, origin: Origin, allowed: str) -> None:
+    project.write(test_it=SWALLOWING.format(marker=f"allow_errors={allowed}", path="/answer"))
+    origin.statuses.append(429)
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+    assert origin.asked == ["/answer"]
+
+
+def test_allow_errors_for_another_status_does_not_count(project: Project, origin: Origin) -> None:
+    project.write(test_it=SWALLOWING.format(marker="allow_errors=[500]", path="/answer"))
+    origin.statuses.append(429)
+    project.run("--agenttape-record").assert_outcomes(failed=1)
+
+
+def test_a_retry_that_succeeds_makes_it_good(project: Project, origin: Origin) -> None:
+    project.write(
+        test_it="""
+        import os, httpx, pytest
+
+        @pytest.mark.agenttape
+        def test_it():
+            while httpx.get(os.environ["ORIGIN"] + "/answer").status_code != 200:
+                pass
+        """
+    )
+    origin.statuses.extend([429, 503])
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+    assert origin.asked == ["/answer"] * 3
+
+
+def test_a_skip_after_it_writes_nothing(project: Project, origin: Origin) -> None:
+    project.write(
+        test_it="""
+        import os, httpx, pytest
+
+        @pytest.mark.agenttape
+        def test_it():
+            if httpx.get(os.environ["ORIGIN"] + "/answer").status_code == 429:
+                pytest.skip("out of quota")
+        """
+    )
+    origin.statuses.append(429)
+    project.run("--agenttape-record").assert_outcomes(skipped=1)
+    assert project.files() == []
+
+
+def test_what_is_kept_aside_is_without_it(project: Project, origin: Origin) -> None:
+    project.write(
+        test_it="""
+        import os, httpx, pytest
+
+        @pytest.mark.agenttape
+        def test_it():
+            for path in ("/one", "/two"):
+                httpx.get(os.environ["ORIGIN"] + path)
+        """
+    )
+    origin.statuses.extend([200, 500])
+    project.run("--agenttape-record").assert_outcomes(failed=1)
+    project.run("--snapshot-update").assert_outcomes(passed=1)
+    assert origin.asked == ["/one", "/two", "/two"]
+    project.run().assert_outcomes(passed=1)
+    assert len(origin.asked) == 3
