@@ -21,7 +21,23 @@ _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 _INDENTED = re.compile(r"[\[{](\r?\n)( *|\t)[^ \t\r\n]")
 _SHORT_ESCAPES = frozenset({0x08, 0x09, 0x0A, 0x0C, 0x0D})
 
-_COMPACT = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+_COMPACT_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
+
+
+def _make_compact() -> Callable[[JSON], str]:
+    """Return `_COMPACT_ENCODER.encode` with the C encoder built once: the standard library builds it at each call.
+
+    `json.encoder.c_make_encoder` is private; its arguments are the same from 3.11 to 3.14.
+    """
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return _COMPACT_ENCODER.encode
+    spell = json.encoder.encode_basestring
+    encode = make(None, _COMPACT_ENCODER.default, spell, None, ":", ",", False, False, True)
+    return lambda value: "".join(encode(value, 0))
+
+
+_COMPACT = _make_compact()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +242,8 @@ def _encoder(words: Mapping[str, str]) -> Callable[[JSON], str]:
     indent: int | str | None = "\t" if "tab" in words else None
     if "indent" in words:
         indent = _whole_number(words["indent"])
+    if not words.keys() & {*JSON_STYLES, "ascii", "indent", "tab"}:
+        return _COMPACT
     style = next((each for name, each in JSON_STYLES.items() if name in words), (",", ":"))
     return json.JSONEncoder(
         ensure_ascii="ascii" in words,
