@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
+import contextlib
+import difflib
 import os
 import random
 import sys
@@ -12,20 +12,23 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from pytest_agenttape import foreign, naming, network, scope, store, transports
+from pytest_agenttape import foreign, naming, network, providers, scope, store, transports
 from pytest_agenttape import freeze as freezing
 from pytest_agenttape.calls import TokenTotals, total_tokens
 from pytest_agenttape.canonical import KeyRules, canonical_text, match_key
 from pytest_agenttape.config import Config
+from pytest_agenttape.decorated import decorated
 from pytest_agenttape.diagnosis import explain, summary_line
 from pytest_agenttape.errors import (
     AgentTapeError,
+    AgentTapeWarning,
     CassetteNotFoundError,
     ConfigError,
     DeterminismDriftWarning,
@@ -33,12 +36,16 @@ from pytest_agenttape.errors import (
     RecordingRefusedError,
 )
 from pytest_agenttape.matchers import parse_matchers
-from pytest_agenttape.model import BOUNDARY_KINDS, JSON, KINDS, Cassette, Interaction, Mode
+from pytest_agenttape.model import BOUNDARY_KINDS, JSON, KINDS, Cassette, Interaction, Mode, unknown_name
 from pytest_agenttape.redaction import RedactionRules, Redactor
 from pytest_agenttape.stack import user_traceback
 from pytest_agenttape.tape import Call, Policy, Refuse, Replay, Tape
 
 Tokens: TypeAlias = Iterable[str] | str | None
+
+_boundaries: set[str] = set()  # grows as modules are imported, so that a mistyped token can be told
+
+_NEARLY = 0.8  # how alike a mistyped token and the name that was meant are
 
 RETRIES_BEFORE_CUT = 10  # crossings after the verdict that only raise; the next one cuts the run
 
@@ -133,6 +140,7 @@ class Session:
     """
 
     verdict: AgentTapeError | None
+    _refusal: AgentTapeError | None
     verdict_traceback: TracebackType | None
 
     def __init__(self, settings: Settings) -> None:
@@ -156,6 +164,7 @@ class Session:
         """
         self._reset()
         self._load()
+        self._refuse_mistyped_frozen()
         self._freeze = self._frozen_world()
         self._freeze.__enter__()
         self.is_closed = False
@@ -211,8 +220,9 @@ class Session:
         self.__exit__(kind, error, traceback)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Run *function* in a session of its own at each call."""
-        return _decorate(function, lambda: Session(self.settings))
+        """Run *function* in a session of its own at each call; what it calls of itself belongs to the same one."""
+        wrapper: Callable[..., Any] = decorated(function, self._again)
+        return wrapper
 
     # -- calls
 
@@ -243,7 +253,10 @@ class Session:
             details = dict(metadata) if metadata else {}
             if self.phase:
                 details["phase"] = self.phase
-            return self._decide(call, parent, details)
+            try:
+                return self._decide(call, parent, details)
+            except ConfigError as error:  # a matcher that raised
+                raise self.refuse(error) from error.__cause__
 
     def finish(
         self,
@@ -321,6 +334,8 @@ class Session:
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         """Keep *error* as the verdict of the run when the plugin opened the session; return it."""
         with self._lock:
+            if self._refusal is None:
+                self._refusal = error
             if self.settings.is_sticky and self.verdict is None:
                 self.verdict, self.verdict_traceback = error, user_traceback()
         return error
@@ -341,12 +356,8 @@ class Session:
     def instance_number(self, instance: object) -> int:
         """Return which of its class *instance* is, by the order of first calls, from 0."""
         with self._lock:
-            known = self._instances.setdefault(type(instance), [])
-            for number, each in enumerate(known):
-                if each is instance:
-                    return number
-            known.append(instance)
-            return len(known) - 1
+            known = self._instances.setdefault(type(instance), {})
+            return known.setdefault(id(instance), (len(known), instance))[0]
 
     # -- what happened
 
@@ -416,11 +427,13 @@ class Session:
     # -- the file
 
     def refuse_poison(self) -> None:
-        """Raise for a recording that holds a failed call which the agent swallowed.
+        """Raise for a recording that holds a failed call which the agent swallowed, or lacks one that was refused.
 
         Raises:
-            RecordingRefusedError: A live call failed with 401, 403, 429, 5xx or a timeout, and no retry made it good.
+            RecordingRefusedError: A live call failed with 401, 403, 429, 5xx or a timeout, and no retry made it good;
+                or a call could not be recorded, or not be replayed, and the agent went on.
         """
+        self._refuse_gaps()
         __tracebackhide__ = True
         for entry in self._poisoned():
             assert entry.poison is not None and entry.interaction is not None
@@ -431,6 +444,16 @@ class Session:
                 "(or the statuses, such as allow_errors=[429])"
             )
             raise error.with_traceback(entry.poison.traceback)
+
+    def _refuse_gaps(self) -> None:
+        if self._refusal is None or not self._policy.records:
+            return
+        if isinstance(self._refusal, RecordingRefusedError):
+            raise self._refusal
+        raise RecordingRefusedError(
+            f"a call was refused, and the run went on as if nothing had happened; the recording is not kept\n"
+            f"  {self._refusal}"
+        ) from self._refusal
 
     @property
     def is_poisoned(self) -> bool:
@@ -478,21 +501,27 @@ class Session:
             RecordingRefusedError: The recording cannot be written as it is; the old file is untouched.
         """
         cassette = self.result()
-        if cassette is None:
-            return False
-        return store.save(
+        has_changed = cassette is not None and store.save(
             cassette,
             self.target(),
             format=self.settings.format,
             assets_threshold=self.settings.config.assets_threshold_bytes,
             scan=self.redactor.scan,
         )
+        self._warn_of_unknown_tokens()
+        return has_changed
 
     # -- below: how
 
+    def _again(self) -> AbstractContextManager[object]:
+        found = scope.peek()
+        is_inside = found is not None and getattr(found.owner, "settings", None) is self.settings
+        return contextlib.nullcontext() if is_inside else Session(self.settings)
+
     def _reset(self) -> None:
         self._entries: list[Entry] = []
-        self._instances: dict[type, list[object]] = {}
+        self._instances: dict[type, dict[int, tuple[int, object]]] = {}
+        self._refusal = None
         self._crossings_after_verdict = 0
         self._found: Cassette | None = None
         self._lines: tuple[int, ...] = ()
@@ -506,7 +535,8 @@ class Session:
         config, settings = self.settings.config, self.settings
         rules = KeyRules.of(tuple(config.ignore_volatile_fields))
         self._key_rules = rules
-        chain = parse_matchers(settings.matchers or config.default_matchers, rules)
+        specs = config.default_matchers if settings.matchers is None else settings.matchers
+        chain = parse_matchers(specs, rules)
         self.engine = Tape(recordings, (*chain, *foreign.matchers(recordings, rules)))
         fresh = self._found is None
         self._policy = Policy(mode=self.mode, fresh=fresh, live=settings.live, frozen=settings.frozen)
@@ -536,6 +566,30 @@ class Session:
         self._use(found.interactions)
         self._seconds_to_load = time.perf_counter() - before
 
+    def _refuse_mistyped_frozen(self) -> None:
+        """Stop before anything runs for real that somebody meant to protect.
+
+        Raises:
+            ConfigError: A frozen token names nothing known, and is nearly the name of something.
+        """
+        known = self._known_tokens()
+        for token in sorted(self.settings.frozen - known) if self._policy.can_execute else ():
+            if difflib.get_close_matches(token, known, n=1, cutoff=_NEARLY):
+                raise unknown_name("frozen token", token, sorted(known))
+
+    def _warn_of_unknown_tokens(self) -> None:
+        known = self._known_tokens()
+        for what, given in (("live", self.settings.live), ("frozen", self.settings.frozen)):
+            for token in sorted(given - known):
+                problem = unknown_name(f"{what} token", token, sorted(known))
+                warnings.warn(AgentTapeWarning(f"{self.title}: {problem}"), stacklevel=3)
+
+    def _known_tokens(self) -> frozenset[str]:
+        named = {each.boundary or "" for each in self.engine.recordings}
+        named |= {entry.call.boundary or "" for entry in self._entries}
+        served = (name for view in providers.VIEWS for name in view.operations)
+        return frozenset({*KINDS, "*", *served, *_boundaries, *named} - {""})
+
     def _require_cassette(self) -> None:
         if self._found is not None or self._policy.can_execute:
             return
@@ -543,8 +597,10 @@ class Session:
         raise self._not_found()
 
     def _not_found(self) -> CassetteNotFoundError:
+        mode = f"mode {str(self.mode)!r} runs nothing for real"
+        why = "what is frozen is only replayed" if self._policy.records else mode
         return CassetteNotFoundError(
-            f"there is no cassette at {self.path}, and mode {str(self.mode)!r} runs nothing for real\n"
+            f"there is no cassette at {self.path}, and {why}\n"
             f"  record it: {self._command()}",
             path=self.path,
         )
@@ -782,7 +838,7 @@ def use_cassette(
         matchers=matchers,
         freeze=freezing.parse_features(config.freeze if freeze is None else freeze),
         format=format,
-        tags=tuple(tags or ()),
+        tags=(tags,) if isinstance(tags, str) else tuple(tags or ()),
         title=f"the cassette block {str(name)!r}",
         rules=RedactionRules.of(config.redact),
     )
@@ -816,8 +872,18 @@ def _watching() -> tuple[Entry, ...]:
 
 def active_session() -> Session | None:
     """Return the session that a call made here would belong to, or None."""
-    found = scope.current()
-    return None if found is None else found.owner
+    found = scope.peek()
+    return found.owner if found is not None and isinstance(found.owner, Session) else None
+
+
+def register_boundary(name: str) -> None:
+    """Note that there is a boundary of that *name*."""
+    _boundaries.add(name)
+
+
+def registered_boundaries() -> frozenset[str]:
+    """Return the names of all boundaries drawn so far in this process."""
+    return frozenset(_boundaries)
 
 
 def _guard(host: str, port: int | None) -> None:
@@ -863,21 +929,3 @@ def _numbered(interaction: Interaction, index: int, parent: int | None) -> Inter
     if parent is not None:
         metadata["parent"] = parent
     return replace(interaction, index=index, metadata=metadata)
-
-
-def _decorate(function: Callable[..., Any], make: Callable[[], Session]) -> Callable[..., Any]:
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def run_async(*args: object, **kwargs: object) -> object:
-            with make():
-                return await function(*args, **kwargs)
-
-        return run_async
-
-    @functools.wraps(function)
-    def run(*args: object, **kwargs: object) -> object:
-        with make():
-            return function(*args, **kwargs)
-
-    return run
