@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
-from pytest_agenttape import scope, values
-from pytest_agenttape.errors import AgentTapeError, ConfigError, StreamingReplayError
+from pytest_agenttape import pauses, scope, values
+from pytest_agenttape.errors import AgentTapeError, ConfigError, RecordingRefusedError, StreamingReplayError
 from pytest_agenttape.model import JSON, KINDS, unknown_name
-from pytest_agenttape.session import Entry, Session
+from pytest_agenttape.parameters import Parameters
+from pytest_agenttape.session import Entry, Session, register_boundary, registered_boundaries
+
+__all__ = ["intercept", "memory_read", "memory_write", "record_call", "registered_boundaries", "retrieval", "tool"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+Stored: TypeAlias = dict[str, JSON]
 
-_registered: set[str] = set()  # grows as modules are imported, so that a mistyped live token can be told
+# How a recording says that a call was never answered: it was cancelled, or still running when the recording ended.
+_UNANSWERED: Stored = {
+    "type": "CancelledError",
+    "module": "asyncio.exceptions",
+    "message": "the agent stopped waiting here",
+}
+_LONGEST_WAIT = 60.0  # seconds that a replay waits for the agent to stop waiting, beyond what the recording took
+_POLL = 0.02  # seconds between two looks at whether the session is over
 
 
 class Decorator(Protocol):
@@ -53,6 +67,12 @@ def intercept(fn: Callable[..., Any] | None = None, *, name: str | None = None, 
 
 def _decorator(kind: str) -> Decorator:
     def decorate(fn: Callable[..., Any] | None = None, /, *, name: str | None = None) -> Any:
+        if isinstance(fn, type):
+            raise ConfigError(
+                f"@{kind} stands above a function, not above the class {fn.__name__}: decorate its methods"
+            )
+        if isinstance(fn, property | functools.cached_property):
+            raise ConfigError(f"put @{kind} below @{type(fn).__name__}, directly above the function")
         return intercept(fn, name=name, kind=kind)
 
     decorate.__name__ = decorate.__qualname__ = kind
@@ -86,23 +106,29 @@ def record_call(
         tags: Words to keep with the recording.
 
     Raises:
-        ConfigError: *kind* is unknown.
+        ConfigError: *kind* is unknown, or an argument is not what it has to be.
         UnmatchedInteractionError: No recording answers in replay.
     """
+    __tracebackhide__ = True
     if kind not in KINDS:
         raise unknown_name("kind", kind, KINDS)
-    found = scope.current()
-    if found is None:
-        return executor()
-    explicit = _Explicit(values.encode(dict(request), "request"))
-    call = _Boundary(kind, boundary or kind, explicit, dict(usage) if usage else None, tuple(tags or ()))
-    run = _run_async if inspect.iscoroutinefunction(executor) else _run
-    return run(found, call, executor, (), {})
+    if not isinstance(request, Mapping) or not callable(executor):
+        raise ConfigError(
+            f"record_call takes a mapping that identifies the call and a callable that makes it, "
+            f"not {type(request).__name__} and {type(executor).__name__}"
+        )
+    register_boundary(boundary or kind)
+    drawn = _Boundary(
+        kind,
+        boundary or kind,
+        _Spelled(dict(request)),
+        usage=dict(usage) if usage else None,
+        tags=(tags,) if isinstance(tags, str) else tuple(tags or ()),
+    )
+    return _shell(executor, drawn)()
 
 
-def registered_boundaries() -> frozenset[str]:
-    """Return the names of all boundaries drawn so far in this process."""
-    return frozenset(_registered)
+# -- what is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,273 +137,93 @@ class _Boundary:
 
     kind: str
     name: str
-    signature: _Signature | _Explicit
-    usage: dict[str, Any] | None = None
+    asked: _Named | _Spelled
+    usage: Stored | None = None
     tags: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, fn: Callable[..., Any], kind: str, name: str | None) -> _Boundary:
-        chosen = name or getattr(fn, "__name__", None) or type(fn).__name__
-        _registered.add(chosen)
-        return cls(kind, chosen, _Signature.of(fn))
+        chosen = name or _name_of(fn)
+        register_boundary(chosen)
+        return cls(kind, chosen, _Named(Parameters.of(fn)))
 
-    def begin(self, found: scope.Scope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
+    def begin(self, found: scope.Scope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
         """Capture the call before anything can change its arguments, and let the session decide."""
         __tracebackhide__ = True
         session: Session = found.owner
         try:
-            request = self.signature.request(session, args, kwargs)
+            request = self.asked.request(session, args, kwargs)
         except AgentTapeError as error:
+            error.add_note(f"in a call of the {self.kind} {self.name!r}")
             raise session.refuse(error) from None
-        stored = session.redactor.value(request)
-        return session.begin(self.kind, self.name, stored, parent=found.crossing)
+        entry = session.begin(self.kind, self.name, session.redactor.value(request), parent=found.crossing)
+        call = _Call(session, entry, self)
+        if entry.is_live:
+            entry.settle = call.leave_unanswered
+        return call
 
 
 @dataclass(frozen=True, slots=True)
-class _Explicit:
+class _Spelled:
     """A request that the caller spelled out."""
 
-    stored: dict[str, JSON]
+    given: dict[str, Any]
 
-    def request(self, session: Session, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, JSON]:  # noqa: ARG002  # one protocol with _Signature
-        return self.stored
+    def request(self, session: Session, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stored:  # noqa: ARG002  # as _Named's
+        return dict(values.encode(self.given, "request"))
 
 
 @dataclass(frozen=True, slots=True)
-class _Signature:
-    """How the arguments of a callable get their names.
+class _Named:
+    """A request made of the arguments of a call."""
 
-    Attributes:
-        names: Parameter names in order, without ``self``.
-        skips: Whether the first argument is the instance or the class.
-        is_plain: Whether every parameter can be given by position or by name, so that binding is a zip.
-    """
+    parameters: Parameters
 
-    full: inspect.Signature | None
-    names: tuple[str, ...]
-    defaults: dict[str, Any]
-    skips: str
-    is_plain: bool
-
-    @classmethod
-    def of(cls, fn: Callable[..., Any]) -> _Signature:
-        try:
-            full = inspect.signature(fn)
-        except (TypeError, ValueError):  # some builtins tell nothing
-            return cls(None, (), {}, "", False)
-        parameters = list(full.parameters.values())
-        first = parameters[0].name if parameters else ""
-        skips = first if first in ("self", "cls") and "." in getattr(fn, "__qualname__", "") else ""
-        named = parameters[1:] if skips else parameters
-        return cls(
-            full=full,
-            names=tuple(each.name for each in named),
-            defaults={each.name: each.default for each in named if each.default is not each.empty},
-            skips=skips,
-            is_plain=all(each.kind is each.POSITIONAL_OR_KEYWORD for each in parameters),
-        )
-
-    def request(self, session: Session, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, JSON]:
-        bound = self._bind(args, kwargs)
-        instance = bound.pop(self.skips) if self.skips else None
-        request: dict[str, JSON] = {"args": values.encode_each(bound, "args")}
-        if self.skips == "self":
-            number = session.instance_number(instance)
+    def request(self, session: Session, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stored:
+        bound = self.parameters.bind(args, kwargs)
+        request: Stored = {"args": self._encoded(bound.arguments)}
+        if bound.instance is not None:
+            number = session.instance_number(bound.instance)
             if number:
                 request["instance"] = number
         return request
 
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        if self.full is None:
-            return {"args": list(args), **kwargs}
-        if self.is_plain and not self.skips and len(args) <= len(self.names):
-            bound = dict(zip(self.names, args, strict=False))
-            if not kwargs and self.defaults.keys() >= set(self.names[len(args) :]):
-                return bound | {name: self.defaults[name] for name in self.names[len(args) :]}
-            if not (bound.keys() & kwargs.keys()):
-                bound = {**self.defaults, **bound, **kwargs}
-                if len(bound) == len(self.names) and bound.keys() <= set(self.names):
-                    return {name: bound[name] for name in self.names}
-        # Also the way to the very TypeError that the real call would raise.
-        arguments = self.full.bind(*args, **kwargs)
-        arguments.apply_defaults()
-        return dict(arguments.arguments)
+    def _encoded(self, arguments: dict[str, object]) -> Stored:
+        try:
+            return dict(values.encode(arguments, "args"))
+        except RecordingRefusedError:
+            # A default such as a sentinel object says that nothing was passed, and so is left out.
+            defaults = self.parameters.defaults or {}
+            passed = {name: each for name, each in arguments.items() if each is not defaults.get(name, _NOTHING)}
+            if len(passed) == len(arguments):
+                raise
+            kept = {name: each for name, each in arguments.items() if name in passed or _is_recordable(each)}
+            return dict(values.encode(kept, "args"))
 
 
-def _wrap(fn: Callable[..., Any], boundary: _Boundary) -> Callable[..., Any]:
-    body = fn if inspect.isroutine(fn) or isinstance(fn, functools.partial) else getattr(fn, "__call__", fn)  # noqa: B004
-    if inspect.isasyncgenfunction(body):
-        wrapper = _wrap_async_generator(fn, boundary)
-    elif inspect.isgeneratorfunction(body):
-        wrapper = _wrap_generator(fn, boundary)
-    elif inspect.iscoroutinefunction(body):
-        wrapper = _wrap_coroutine(fn, boundary)
-    else:
-        wrapper = _wrap_function(fn, boundary)
-    return functools.update_wrapper(wrapper, fn)
+_NOTHING = object()
 
 
-def _wrap_function(fn: Callable[..., Any], boundary: _Boundary) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
-        found = scope.current()
-        if found is None:
-            return fn(*args, **kwargs)
-        return _run(found, boundary, fn, args, kwargs)
-
-    return call
-
-
-def _wrap_coroutine(fn: Callable[..., Any], boundary: _Boundary) -> Callable[..., Any]:
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
-        found = scope.current()
-        if found is None:
-            return await fn(*args, **kwargs)
-        return await _run_async(found, boundary, fn, args, kwargs)
-
-    return call
-
-
-def _run(
-    found: scope.Scope, boundary: _Boundary, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    __tracebackhide__ = True
-    entry = boundary.begin(found, args, kwargs)
-    if not entry.is_live:
-        return _served(entry)
-    running = _Running(found.owner, entry, boundary)
+def _is_recordable(value: object) -> bool:
     try:
-        with scope.within(running.inside):
-            result = fn(*args, **kwargs)
-    except BaseException as error:
-        running.fail(error)
-        raise
-    if inspect.isawaitable(result):
-        return _await_inside(running, result)
-    running.end(result)
-    return result
+        values.encode(value)
+    except RecordingRefusedError:
+        return False
+    return True
 
 
-async def _run_async(
-    found: scope.Scope, boundary: _Boundary, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    __tracebackhide__ = True
-    entry = boundary.begin(found, args, kwargs)
-    if not entry.is_live:
-        return _served(entry)
-    running = _Running(found.owner, entry, boundary)
-    return await _await_inside(running, fn(*args, **kwargs))
+def _name_of(fn: Callable[..., Any]) -> str:
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return str(getattr(fn, "__name__", None) or type(fn).__name__)
 
 
-async def _await_inside(running: _Running, awaitable: Any) -> Any:
-    __tracebackhide__ = True
-    try:
-        with scope.within(running.inside):
-            result = await awaitable
-    except BaseException as error:
-        running.fail(error)
-        raise
-    running.end(result)
-    return result
-
-
-def _wrap_generator(fn: Callable[..., Any], boundary: _Boundary) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        __tracebackhide__ = True
-        found = scope.current()
-        if found is None:
-            return (yield from fn(*args, **kwargs))
-        entry = boundary.begin(found, args, kwargs)
-        if not entry.is_live:
-            return (yield from _served_items(entry))
-        running = _Running(found.owner, entry, boundary)
-        with scope.within(running.inside):
-            body = fn(*args, **kwargs)
-        return (yield from _tee(body, running))
-
-    return call
-
-
-def _tee(body: Generator[Any, Any, Any], running: _Running) -> Generator[Any, Any, Any]:
-    """Pass on what *body* yields, recording it; the body alone runs inside the call's scope."""
-    items: list[JSON] = []
-    step: Callable[[], Any] = functools.partial(next, body)
-    while True:
-        try:
-            with scope.within(running.inside):
-                item = step()
-        except StopIteration as stop:
-            running.end_stream(items, stop.value)
-            return stop.value
-        except BaseException as error:
-            running.fail(error, items)
-            raise
-        items.append(running.encode(item, f"result.items[{len(items)}]"))
-        try:
-            sent = yield item
-        except GeneratorExit:
-            with scope.within(running.inside):
-                body.close()
-            running.end_stream(items, None, complete=False)
-            raise
-        except BaseException as thrown:  # noqa: BLE001  # the body gets what was thrown at us
-            step = functools.partial(body.throw, thrown)
-        else:
-            step = functools.partial(body.send, sent)
-
-
-def _wrap_async_generator(fn: Callable[..., Any], boundary: _Boundary) -> Callable[..., Any]:
-    async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        __tracebackhide__ = True
-        found = scope.current()
-        if found is None:
-            async for item in fn(*args, **kwargs):
-                yield item
-            return
-        entry = boundary.begin(found, args, kwargs)
-        if not entry.is_live:
-            for item in _served_items(entry):
-                yield item
-            return
-        running = _Running(found.owner, entry, boundary)
-        with scope.within(running.inside):
-            body = fn(*args, **kwargs)
-        stream = _tee_async(body, running)
-        try:
-            async for item in stream:
-                yield item
-        finally:
-            await stream.aclose()
-
-    return call
-
-
-async def _tee_async(body: AsyncGenerator[Any, Any], running: _Running) -> AsyncGenerator[Any, Any]:
-    items: list[JSON] = []
-    while True:
-        try:
-            with scope.within(running.inside):
-                item = await anext(body)
-        except StopAsyncIteration:
-            running.end_stream(items, None)
-            return
-        except BaseException as error:
-            running.fail(error, items)
-            raise
-        items.append(running.encode(item, f"result.items[{len(items)}]"))
-        try:
-            yield item
-        except GeneratorExit:
-            with scope.within(running.inside):
-                await body.aclose()
-            running.end_stream(items, None, complete=False)
-            raise
+# -- what is answered
 
 
 @dataclass(frozen=True, slots=True)
-class _Running:
-    """A call whose body runs for real."""
+class _Call:
+    """One call that a session has decided about: to be served, or running for real."""
 
     session: Session
     entry: Entry
@@ -385,61 +231,472 @@ class _Running:
 
     @property
     def inside(self) -> scope.Scope:
+        """Where the body runs."""
         return scope.Scope(self.session, self.entry)
+
+    # recording
 
     def encode(self, value: object, where: str = "result") -> JSON:
         try:
-            return self.session.redactor.value(values.encode(value, where))
+            return self.session.redactor.value(_encode_result(value, where))
         except AgentTapeError as error:
+            self.entry.settle = None
             error.add_note(f"in the {self.boundary.kind} {self.boundary.name!r}")
             raise self.session.refuse(error) from None
 
-    def end(self, result: object) -> None:
+    def end(self, response: JSON = None, error: Stored | None = None) -> None:
         self.session.finish(
-            self.entry, response=self.encode(result), usage=self.boundary.usage, tags=self.boundary.tags
+            self.entry, response=response, error=error, usage=self.boundary.usage, tags=self.boundary.tags
         )
 
-    def end_stream(self, items: list[JSON], value: object, *, complete: bool = True) -> None:
-        stream: dict[str, JSON] = {"items": items}
-        if value is not None:
-            stream["return"] = self.encode(value, "result.return")
-        if not complete:
-            stream["complete"] = False
-        self.session.finish(
-            self.entry, response={"$stream": stream}, usage=self.boundary.usage, tags=self.boundary.tags
+    def fail(self, error: BaseException, about: Stored | None = None) -> None:
+        """Keep what the body raised; an interrupt and our own verdicts are no outcome of the call."""
+        if _is_cancellation(error):
+            self.end(error={**_UNANSWERED, **(about or {})})
+        elif values.is_recordable_error(error):
+            self.end(error=self.session.redactor.value({**values.encode_error(error), **(about or {})}))
+        else:
+            self.entry.settle = None
+
+    def leave_unanswered(self) -> None:
+        """Keep that the call had no answer when the recording ended."""
+        self.end(error=_UNANSWERED)
+
+    def concluded(self, result: object, *, awaited: bool = False) -> Any:
+        """Record what the body of a plain function gave, and return what the agent gets of it."""
+        if inspect.isgenerator(result):
+            self._note("generator")
+            return _generator(lambda: (result, _Log(self)))()
+        if inspect.isasyncgen(result):
+            self._note("async_generator")
+            return _async_generator(lambda: (result, _Log(self)))()
+        if inspect.isawaitable(result) and not awaited:
+            self._note("awaitable")
+            return _awaited(self, lambda: result)
+        self.end(self.encode(result))
+        return result
+
+    def _note(self, what: str) -> None:
+        self.entry.metadata["returns"] = what
+
+    # replaying
+
+    def served(self) -> Any:
+        """Return what a plain function gave."""
+        __tracebackhide__ = True
+        match self._recorded.metadata.get("returns"):
+            case "generator":
+                return _generator(lambda: (_items(self), None))()
+            case "async_generator":
+                return _async_generator(lambda: (_items_async(self), None))()
+            case "awaitable":
+                return self.answered()
+        return self.answer()
+
+    async def served_async(self) -> Any:
+        """Return what a coroutine gave."""
+        __tracebackhide__ = True
+        await pauses.let_others_run()
+        if self._recorded.metadata.get("returns") in ("generator", "async_generator"):
+            return self.served()
+        return await self.answered()
+
+    def answer(self) -> Any:
+        """Return the recorded value, a fresh one, or raise the recorded exception."""
+        __tracebackhide__ = True
+        recorded = self._recorded
+        if self.is_unanswered:
+            self._wait_for_the_end()
+        if recorded.error is not None:
+            raise values.decode_error(recorded.error)
+        return self.decode(recorded.response)
+
+    async def answered(self) -> Any:
+        """Return the answer; where there was none, wait until the agent gives up again."""
+        __tracebackhide__ = True
+        if self.is_unanswered:
+            await pauses.until_cancelled(self.longest_wait)
+            raise self._waited_in_vain()
+        return self.answer()
+
+    def decode(self, stored: JSON) -> Any:
+        """Return the value that was stored; one that cannot be rebuilt decides the run."""
+        try:
+            return values.decode(stored)
+        except AgentTapeError as error:
+            raise self.session.refuse(error) from error.__cause__
+
+    def stream(self) -> Stored:
+        """Return the recorded stream: its items, what went into it, and how it ended."""
+        recorded = self._recorded
+        if recorded.error is not None:
+            return {**recorded.error, "items": recorded.error.get("after") or ()}
+        stream = recorded.response.get("$stream") if isinstance(recorded.response, dict) else None
+        if not isinstance(stream, dict):
+            raise self.past_the_end("holds a value, not a stream")
+        return stream
+
+    def past_the_end(self, problem: str) -> AgentTapeError:
+        name = self.boundary.name
+        return self.session.refuse(StreamingReplayError(f"the recording of {name} {problem}; record it again"))
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the recording ends with an exception, or without an answer."""
+        return self._recorded.error is not None
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the agent stopped waiting, or the recording ended, before there was an answer."""
+        error = self._recorded.error
+        return error is not None and error.get("type") == "CancelledError"
+
+    @property
+    def longest_wait(self) -> float:
+        """For how long a replay waits, in seconds, until the agent gives up as it did when recording."""
+        return _LONGEST_WAIT + (self._recorded.latency_ms or 0) / 1000
+
+    @property
+    def _recorded(self) -> Any:
+        assert self.entry.interaction is not None
+        return self.entry.interaction
+
+    def _wait_for_the_end(self) -> None:
+        """Hold a thread whose call had no answer before the recording ended, until the session ends."""
+        deadline = time.monotonic() + self.longest_wait
+        pause = threading.Event()
+        while not self.session.is_closed:
+            if time.monotonic() > deadline:
+                raise self._waited_in_vain()
+            pause.wait(_POLL)
+        raise AgentTapeError(f"{self.session.title} is over; in its recording {self.boundary.name} was never answered")
+
+    def _waited_in_vain(self) -> AgentTapeError:
+        return self.session.refuse(
+            AgentTapeError(
+                f"when {self.boundary.name} was recorded, the agent stopped waiting for it, and now it does not; "
+                "record it again"
+            )
         )
 
-    def fail(self, error: BaseException, items: list[JSON] | None = None) -> None:
-        if isinstance(error, AgentTapeError) or not values.is_recordable_error(error):
-            return
-        stored = self.session.redactor.value(values.encode_error(error))
-        if items:
-            stored = {**stored, "after": items}
-        self.session.finish(self.entry, error=stored)
+
+def _encode_result(value: object, where: str) -> JSON:
+    stored = values.encode(value, where)
+    if type(value) is dict and "$stream" in stored:  # the word that tells a stream: these are the user's own
+        return {"$type": "dict", "items": [[key, each] for key, each in stored.items()]}
+    return stored
 
 
-def _served(entry: Entry) -> Any:
-    """Return what the recording holds: a fresh value, or the recorded exception raised."""
+def _is_cancellation(error: BaseException) -> bool:
+    """Say whether *error* is how asyncio or trio stop a task."""
+    return not isinstance(error, Exception) and type(error).__name__ in ("CancelledError", "Cancelled")
+
+
+# -- functions and coroutines
+
+
+def _wrap(fn: Callable[..., Any], boundary: _Boundary) -> Callable[..., Any]:
+    wrapper = _shell(fn, boundary)
+    if inspect.isroutine(fn):
+        return functools.update_wrapper(wrapper, fn)
+    functools.update_wrapper(wrapper, fn, assigned=("__module__", "__doc__"), updated=())
+    wrapper.__name__ = wrapper.__qualname__ = boundary.name
+    body = fn.func if isinstance(fn, functools.partial) else _body(fn)
+    wrapper.__annotations__ = dict(getattr(body, "__annotations__", {}))
+    return wrapper
+
+
+def _shell(fn: Callable[..., Any], boundary: _Boundary) -> Callable[..., Any]:
+    """Return a function of the same nature as *fn* that asks the session first."""
+    body = _body(fn)
+    if inspect.isasyncgenfunction(body):
+        return _async_generator(functools.partial(_open_async_stream, fn, boundary))
+    if inspect.isgeneratorfunction(body):
+        return _generator(functools.partial(_open_stream, fn, boundary))
+    if inspect.iscoroutinefunction(body):
+        return _coroutine(fn, boundary)
+    return _function(fn, boundary)
+
+
+def _body(fn: Callable[..., Any]) -> Any:
+    """Return what tells the nature of *fn*: itself, or the method that makes an object callable."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return fn if inspect.isroutine(fn) or isinstance(fn, type) else getattr(fn, "__call__", fn)  # noqa: B004  # the method is wanted
+
+
+def _function(fn: Callable[..., Any], boundary: _Boundary) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        found = scope.current()
+        if found is None:
+            return fn(*args, **kwargs)
+        call = boundary.begin(found, args, kwargs)
+        if not call.entry.is_live:
+            return call.served()
+        try:
+            with scope.within(call.inside):
+                result = fn(*args, **kwargs)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        return call.concluded(result)
+
+    return call
+
+
+def _coroutine(fn: Callable[..., Any], boundary: _Boundary) -> Callable[..., Any]:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        found = scope.current()
+        if found is None:
+            return await fn(*args, **kwargs)
+        call = boundary.begin(found, args, kwargs)
+        if not call.entry.is_live:
+            return await call.served_async()
+        return await _awaited(call, functools.partial(fn, *args, **kwargs))
+
+    return call
+
+
+async def _awaited(call: _Call, start: Callable[[], Any]) -> Any:
     __tracebackhide__ = True
-    recorded = entry.interaction
-    assert recorded is not None
-    if recorded.error is not None:
-        raise values.decode_error(recorded.error)
-    return values.decode(recorded.response)
+    try:
+        with scope.within(call.inside):
+            result = await start()
+    except BaseException as error:
+        call.fail(error)
+        raise
+    return call.concluded(result, awaited=True)
 
 
-def _served_items(entry: Entry) -> Generator[Any, Any, Any]:
-    recorded = entry.interaction
-    assert recorded is not None
-    if recorded.error is not None:
-        yield from map(values.decode, recorded.error.get("after") or ())
-        raise values.decode_error(recorded.error)
-    stream = recorded.response.get("$stream") if isinstance(recorded.response, dict) else None
-    if not isinstance(stream, dict):
-        raise StreamingReplayError(f"the recording of {recorded.boundary} holds a value, not a stream; record it again")
-    yield from map(values.decode, stream.get("items") or ())
+# -- generators
+
+
+class _Log:
+    """What passes through a generator that runs for real."""
+
+    def __init__(self, call: _Call) -> None:
+        self._call = call
+        self._stream: Stored = {"items": []}
+        call.entry.settle = self.stop
+
+    def inside(self) -> Any:
+        """Return the block in which the body takes its next step."""
+        return scope.within(self._call.inside)
+
+    def yielded(self, item: object) -> None:
+        items = self._stream["items"]
+        items.append(self._call.encode(item, f"result.items[{len(items)}]"))
+
+    def sent(self, value: object) -> None:
+        if value is not None:
+            self._note("sent", self._call.encode(value, "result.sent"))
+
+    def thrown(self, error: BaseException) -> None:
+        self._note("thrown", type(error).__name__)
+
+    def returned(self, value: object) -> None:
+        if value is not None:
+            self._stream["return"] = self._call.encode(value, "result.return")
+        self._call.end({"$stream": self._stream})
+
+    def raised(self, error: BaseException) -> None:
+        about = {name: each for name, each in self._stream.items() if name != "items"}
+        self._call.fail(error, {"after": self._stream["items"], **about} if self._stream["items"] else about)
+
+    def stop(self) -> None:
+        """Keep what was read so far of a stream that is read no further."""
+        self._call.end({"$stream": {**self._stream, "complete": False}})
+
+    def _note(self, what: str, stored: JSON) -> None:
+        self._stream.setdefault(what, {})[str(len(self._stream["items"]) - 1)] = stored
+
+
+_Opened: TypeAlias = tuple[Any, _Log | None]  # a generator, and what is to keep a log of it
+
+
+def _open_stream(fn: Callable[..., Any], boundary: _Boundary, *args: Any, **kwargs: Any) -> _Opened:
+    __tracebackhide__ = True
+    return _opened(fn, boundary, _items, args, kwargs)
+
+
+def _open_async_stream(fn: Callable[..., Any], boundary: _Boundary, *args: Any, **kwargs: Any) -> _Opened:
+    __tracebackhide__ = True
+    return _opened(fn, boundary, _items_async, args, kwargs)
+
+
+def _opened(
+    fn: Callable[..., Any],
+    boundary: _Boundary,
+    items: Callable[[_Call], Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> _Opened:
+    __tracebackhide__ = True
+    found = scope.current()
+    if found is None:
+        return fn(*args, **kwargs), None
+    call = boundary.begin(found, args, kwargs)
+    if not call.entry.is_live:
+        return items(call), None
+    with scope.within(call.inside):
+        return fn(*args, **kwargs), _Log(call)
+
+
+def _generator(start: Callable[..., _Opened]) -> Callable[..., Any]:
+    """Return a generator function that passes on what the generator of *start* yields, and logs it."""
+
+    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        __tracebackhide__ = True
+        body, log = start(*args, **kwargs)
+        if log is None:
+            return (yield from body)
+        step: Callable[[], Any] = functools.partial(next, body)
+        while True:
+            try:
+                with log.inside():
+                    item = step()
+            except StopIteration as stop:
+                log.returned(stop.value)
+                return stop.value
+            except BaseException as error:
+                log.raised(error)
+                raise
+            log.yielded(item)
+            try:
+                sent = yield item
+            except GeneratorExit:
+                try:
+                    with log.inside():
+                        body.close()
+                except BaseException as error:
+                    log.raised(error)
+                    raise
+                log.stop()
+                raise
+            except BaseException as error:  # noqa: BLE001  # the body gets what was thrown at us
+                log.thrown(error)
+                step = functools.partial(body.throw, error)
+            else:
+                log.sent(sent)
+                step = functools.partial(body.send, sent)
+
+    return call
+
+
+def _async_generator(start: Callable[..., _Opened]) -> Callable[..., Any]:
+    """Return an async generator function that passes on what the one of *start* yields, and logs it."""
+
+    async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        __tracebackhide__ = True
+        body, kept = start(*args, **kwargs)
+        log = kept or _NO_LOG
+        step: Callable[[], Any] = functools.partial(anext, body)
+        while True:
+            try:
+                with log.inside():
+                    item = await step()
+            except StopAsyncIteration:
+                log.returned(None)
+                return
+            except BaseException as error:
+                log.raised(error)
+                raise
+            log.yielded(item)
+            try:
+                sent = yield item
+            except GeneratorExit:
+                try:
+                    with log.inside():
+                        await body.aclose()
+                except BaseException as error:
+                    log.raised(error)
+                    raise
+                log.stop()
+                raise
+            except BaseException as error:  # noqa: BLE001  # the body gets what was thrown at us
+                log.thrown(error)
+                step = functools.partial(body.athrow, error)
+            else:
+                log.sent(sent)
+                step = functools.partial(body.asend, sent)
+
+    return call
+
+
+class _NoLog(_Log):
+    """Stands in where nothing is recorded."""
+
+    def __init__(self) -> None:
+        """Nothing is kept."""
+
+    def inside(self) -> Any:
+        return contextlib.nullcontext()
+
+    def yielded(self, item: object) -> None: ...
+    def sent(self, value: object) -> None: ...
+    def thrown(self, error: BaseException) -> None: ...
+    def returned(self, value: object) -> None: ...
+    def raised(self, error: BaseException) -> None: ...
+    def stop(self) -> None: ...
+
+
+_NO_LOG = _NoLog()
+
+
+def _items(call: _Call) -> Generator[Any, Any, Any]:
+    """Serve a recorded stream to its end."""
+    stream = call.stream()
+    yield from _served_items(call, stream)
+    return call.answer() if call.has_failed else _ending(call, stream)
+
+
+async def _items_async(call: _Call) -> AsyncGenerator[Any, Any]:
+    stream = call.stream()
+    items = _served_items(call, stream)
+    step: Callable[[], Any] = functools.partial(next, items)
+    while True:
+        await pauses.let_others_run()
+        try:
+            item = step()
+        except StopIteration:
+            break
+        try:
+            sent = yield item
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # noqa: BLE001  # judged where the items are served
+            step = functools.partial(items.throw, error)
+        else:
+            step = functools.partial(items.send, sent)
+    if call.has_failed:
+        await call.answered()
+    _ending(call, stream)
+
+
+def _served_items(call: _Call, stream: Stored) -> Generator[Any, Any, None]:
+    for position, item in enumerate(stream.get("items") or ()):
+        try:
+            sent = yield call.decode(item)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            # The body went on after it when this was recorded; any other exception it has never seen.
+            if (stream.get("thrown") or {}).get(str(position)) != type(error).__name__:
+                raise
+        else:
+            _check_sent(call, sent, (stream.get("sent") or {}).get(str(position)), position)
+
+
+def _check_sent(call: _Call, sent: object, recorded: JSON, position: int) -> None:
+    if sent is None and recorded is None:
+        return
+    if call.encode(sent, "result.sent") != recorded:
+        raise call.past_the_end(f"was sent another value after item {position}")
+
+
+def _ending(call: _Call, stream: Stored) -> Any:
     if stream.get("complete") is False:
-        raise StreamingReplayError(
-            f"the recording of {recorded.boundary} ends here: its reader stopped early; record it again"
-        )
-    return values.decode(stream.get("return"))
+        raise call.past_the_end("ends here: its reader stopped early")
+    return call.decode(stream.get("return"))

@@ -600,8 +600,7 @@ class Session:
         mode = f"mode {str(self.mode)!r} runs nothing for real"
         why = "what is frozen is only replayed" if self._policy.records else mode
         return CassetteNotFoundError(
-            f"there is no cassette at {self.path}, and {why}\n"
-            f"  record it: {self._command()}",
+            f"there is no cassette at {self.path}, and {why}\n  record it: {self._command()}",
             path=self.path,
         )
 

@@ -16,9 +16,10 @@ LAYERS = (
     {
         "bodies", "values", "redaction", "canonical", "matchers", "shown", "calls", "comparison", "diff", "providers",
         "serializer", "tape", "diagnosis", "naming", "foreign", "views", "trajectory",
+        "parameters",
     },
     {"prices", "store", "files", "assets", "config", "network", "freeze", "stack"},
-    {"scope", "session", "boundaries", "transports", "callbacks"},
+    {"scope", "pauses", "decorated", "session", "boundaries", "transports", "callbacks"},
     {
         "hookspecs", "plugin", "claims", "wide", "lifecycle", "handle", "snapshot", "orphans", "account", "ledger", "report", "page",
         "audit", "show",

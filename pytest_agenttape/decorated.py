@@ -1,0 +1,93 @@
+"""A block as a decorator: each call of the function runs in a block of its own, for as long as the function runs."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractContextManager
+from typing import Any, TypeAlias
+
+from pytest_agenttape.errors import ConfigError
+
+Block: TypeAlias = Callable[[], AbstractContextManager[object]]
+
+
+def decorated(function: Any, block: Block) -> Any:
+    """Return *function*, of whatever nature, with each of its calls inside a *block*.
+
+    Raises:
+        ConfigError: *function* is a class, or cannot be called.
+    """
+    if isinstance(function, staticmethod | classmethod):
+        return type(function)(decorated(function.__func__, block))
+    if isinstance(function, type) or not callable(function):
+        raise ConfigError(f"a cassette decorates a function or a method, not {function!r}")
+    wrapper = _of_its_nature(function, block)
+    return functools.update_wrapper(wrapper, function, updated=("__dict__",) if inspect.isroutine(function) else ())
+
+
+def _of_its_nature(function: Callable[..., Any], block: Block) -> Callable[..., Any]:
+    body = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004  # the method is wanted
+    if inspect.isasyncgenfunction(body):
+        return _async_generator(function, block)
+    if inspect.isgeneratorfunction(body):
+        return _generator(function, block)
+    if inspect.iscoroutinefunction(body) or inspect.iscoroutinefunction(function):
+        return _coroutine(function, block)
+    return _plain(function, block)
+
+
+def _plain(function: Callable[..., Any], block: Block) -> Callable[..., Any]:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        with block():
+            return _finished(function, function(*args, **kwargs))
+
+    return run
+
+
+def _coroutine(function: Callable[..., Any], block: Block) -> Callable[..., Any]:
+    async def run(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        with block():
+            return await function(*args, **kwargs)
+
+    return run
+
+
+def _generator(function: Callable[..., Any], block: Block) -> Callable[..., Any]:
+    def run(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        __tracebackhide__ = True
+        with block():
+            return (yield from function(*args, **kwargs))
+
+    return run
+
+
+def _async_generator(function: Callable[..., Any], block: Block) -> Callable[..., Any]:
+    async def run(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        __tracebackhide__ = True
+        with block():
+            async with contextlib.aclosing(function(*args, **kwargs)) as items:
+                async for item in items:
+                    yield item
+
+    return run
+
+
+def _finished(function: Callable[..., Any], result: Any) -> Any:
+    """Return *result*, unless it is code that would run when the block is over.
+
+    Raises:
+        ConfigError: It is.
+    """
+    if not (inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result)):
+        return result
+    if inspect.iscoroutine(result):
+        result.close()
+    raise ConfigError(
+        f"{getattr(function, '__name__', function)!s} returned a {type(result).__name__}, which would run after the "
+        "cassette is closed; decorate the async or generator function itself"
+    )

@@ -1,0 +1,165 @@
+"""How the arguments of a callable get their names: positional and keyword calls of it are one and the same."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The arguments of one call by name, defaults filled in; the instance it was called on is none of them."""
+
+    arguments: dict[str, object]
+    instance: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of one callable.
+
+    Attributes:
+        function: The callable.
+        signature: Its signature; None where it tells nothing, as some builtins do.
+        names: Names in order, with the one of the instance or class.
+        positional: How many of them can be given by position; -1 where binding takes more than counting.
+        defaults: What is filled in.
+        receiver: The name of the parameter that is the instance or class, if the call passes it.
+        instance: The instance that the callable is bound to.
+    """
+
+    function: Callable[..., Any]
+    signature: inspect.Signature | None
+    names: tuple[str, ...] = ()
+    positional: int = -1
+    defaults: Mapping[str, object] | None = None
+    receiver: str = ""
+    instance: object = None
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> Parameters:
+        """Read the parameters of *function*."""
+        instance = _instance_of(function)
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):
+            return cls(function, None, instance=instance)
+        listed = list(signature.parameters.values())
+        counts = all(each.kind in _BY_NAME for each in listed)
+        return cls(
+            function=function,
+            signature=signature,
+            names=tuple(each.name for each in listed),
+            positional=sum(each.kind is each.POSITIONAL_OR_KEYWORD for each in listed) if counts else -1,
+            defaults={each.name: each.default for each in listed if each.default is not each.empty},
+            receiver=_receiver(function, listed),
+            instance=instance,
+        )
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
+        """Return what a call with *args* and *kwargs* passes.
+
+        Raises:
+            TypeError: They do not fit; the very error that the call itself would raise.
+        """
+        arguments = self._quickly(args, kwargs) if self.positional >= 0 else None
+        if arguments is None:
+            arguments = self._thoroughly(args, kwargs)
+        if not self.receiver:
+            return Bound(arguments, self.instance)
+        instance = arguments.pop(self.receiver)
+        return Bound(arguments, None if isinstance(instance, type) else instance)
+
+    def _quickly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+        """Bind by counting; None where the arguments do not fit."""
+        names = self.names
+        given, count = len(args), len(names)
+        if given == count == self.positional and not kwargs:
+            return dict(zip(names, args, strict=True))
+        if given > self.positional:
+            return None
+        bound = {**(self.defaults or {}), **dict(zip(names, args, strict=False))}
+        if kwargs:
+            if not kwargs.keys().isdisjoint(names[:given]):
+                return None
+            bound.update(kwargs)
+        if len(bound) != count or (kwargs and not kwargs.keys() <= set(names)):
+            return None
+        return {name: bound[name] for name in names}
+
+    def _thoroughly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        if self.signature is None:
+            return {name: given for name, given in (("args", list(args)), ("kwargs", kwargs)) if given}
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise _as_called(self.function, args, kwargs) or error from None
+        bound.apply_defaults()
+        arguments = dict(bound.arguments)
+        for each in self.signature.parameters.values():
+            if each.kind in _VARIADIC and not arguments[each.name]:
+                del arguments[each.name]
+            elif each.kind is each.VAR_POSITIONAL:
+                arguments[each.name] = list(arguments[each.name])
+        return arguments
+
+
+def _instance_of(function: Callable[..., Any]) -> object:
+    """Return what *function* is a method of, or itself where it is an object that can be called."""
+    if isinstance(function, type):
+        return None
+    if inspect.isroutine(function):
+        owner = getattr(function, "__self__", None)
+        return None if isinstance(owner, type | ModuleType) else owner
+    return None if hasattr(function, "func") else function  # a partial has no identity of its own
+
+
+def _receiver(function: Callable[..., Any], listed: list[inspect.Parameter]) -> str:
+    """Return the name of the first parameter where *function* is a plain function that was written as a method."""
+    first = listed[0].name if listed else ""
+    return first if first in ("self", "cls") and "." in getattr(function, "__qualname__", "") else ""
+
+
+def _as_called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> TypeError | None:
+    """Return the interpreter's own error for a call that does not fit, without calling *function*.
+
+    A function with the same name and parameters and no body is called in its place.
+    """
+    target: Any = inspect.unwrap(function)
+    if not inspect.isroutine(target) and not isinstance(target, type):
+        target = getattr(target, "__call__", None)  # noqa: B004  # the method is wanted, not whether there is one
+    if isinstance(target, MethodType):
+        target, args = target.__func__, (target.__self__, *args)
+    if not isinstance(target, FunctionType):
+        return None
+    try:
+        stand_in = _without_body(target)
+    except (SyntaxError, ValueError):  # a signature that was put together by hand
+        return None
+    try:
+        stand_in(*args, **kwargs)
+    except TypeError as error:
+        return error.with_traceback(None)
+    return None
+
+
+def _without_body(function: FunctionType) -> FunctionType:
+    plain = [
+        each.replace(annotation=each.empty, default=each.empty if each.default is each.empty else None)
+        for each in inspect.signature(function).parameters.values()
+    ]
+    text = f"def stand_in{inspect.Signature(plain)}: pass"
+    code = next(each for each in compile(text, "<parameters>", "exec").co_consts if hasattr(each, "co_code"))
+    defaults = tuple(None for each in plain if each.default is None and each.kind is not each.KEYWORD_ONLY)
+    stand_in = FunctionType(code, {}, function.__name__, defaults)
+    stand_in.__kwdefaults__ = {
+        each.name: None for each in plain if each.default is None and each.kind is each.KEYWORD_ONLY
+    }
+    stand_in.__qualname__ = function.__qualname__
+    return stand_in

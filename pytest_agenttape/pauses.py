@@ -1,0 +1,39 @@
+"""How a replayed async call waits: for its neighbours' turn, and for a cancellation that was recorded."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+async def let_others_run() -> None:
+    """Give concurrent tasks the turn that they had while the call was running for real."""
+    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
+    if asyncio is not None and _is_in_asyncio(asyncio):
+        await asyncio.sleep(0)
+    elif trio is not None and _is_in_trio(trio):
+        await trio.lowlevel.checkpoint()
+
+
+async def until_cancelled(seconds: float) -> None:
+    """Wait to be cancelled, for *seconds* of real time at most."""
+    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
+    if asyncio is not None and _is_in_asyncio(asyncio):
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+        timer = loop.call_later(seconds, over.set_result, None)  # its clock is never pinned
+        try:
+            await over
+        finally:
+            timer.cancel()
+    elif trio is not None and _is_in_trio(trio):
+        with trio.move_on_after(seconds):
+            await trio.sleep_forever()
+
+
+def _is_in_asyncio(asyncio: Any) -> bool:
+    return asyncio._get_running_loop() is not None
+
+
+def _is_in_trio(trio: Any) -> bool:
+    return bool(trio.lowlevel.in_trio_run())
