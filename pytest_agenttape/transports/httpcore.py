@@ -88,10 +88,13 @@ def _wrap_sync(real: Callable[..., Any], library: str) -> Callable[..., Any]:
     def handle_request(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
         found = scope.current()
-        if found is None or found.owner.admits(_method(request), _url(request)):
+        if found is None:
+            return real(self, request)
+        url = _url(request)
+        if found.owner.admits(_method(request), url):
             return real(self, request)
         body = b"".join(request.stream)
-        exchange = exchanges.begin(found, _neutral(request, body))
+        exchange = exchanges.begin(found, _neutral(request, url, body))
         if not exchange.is_live:
             return _respond(exchange, library)
         _restore_body(request, exchange)
@@ -113,10 +116,13 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
     async def handle_async_request(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
         found = scope.current()
-        if found is None or found.owner.admits(_method(request), _url(request)):
+        if found is None:
+            return await real(self, request)
+        url = _url(request)
+        if found.owner.admits(_method(request), url):
             return await real(self, request)
         body = b"".join([part async for part in request.stream])
-        exchange = exchanges.begin(found, _neutral(request, body))
+        exchange = exchanges.begin(found, _neutral(request, url, body))
         if not exchange.is_live:
             await _let_others_run()
             if exchanges.was_cancelled(exchange):  # and is going to be again
@@ -136,10 +142,10 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
     return handle_async_request
 
 
-def _neutral(request: Any, body: bytes) -> HttpRequest:
+def _neutral(request: Any, url: str, body: bytes) -> HttpRequest:
     return HttpRequest(
         method=_method(request),
-        url=_url(request),
+        url=url,
         headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers),
         body=body,
     )
@@ -252,12 +258,13 @@ class _Served:
         self._exchange = exchange
         self._library = library
         self._unread = iter(answer.chunks)
-        self._closed = threading.Event()
+        self._failure = exchanges.failure_after(exchange)
+        self._closed = threading.Event() if self._stays_open() else None
         self._async_closed: Any = None  # made in the loop that waits for it
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._answer.chunks
-        if self._stays_open():
+        if self._closed is not None:
             exchanges.wait_until_closed(self._exchange, self._closed)
         else:
             self._raise_at_end()
@@ -277,18 +284,17 @@ class _Served:
         raise StopAsyncIteration
 
     def _stays_open(self) -> bool:
-        failure = exchanges.failure_after(self._exchange)
-        return failure is not None and failure.is_cancellation
+        return self._failure is not None and self._failure.is_cancellation
 
     def _raise_at_end(self) -> None:
-        failure = exchanges.failure_after(self._exchange)
-        if failure is not None:
-            raise _failure(importlib.import_module(self._library), failure, self._exchange)
+        if self._failure is not None:
+            raise _failure(importlib.import_module(self._library), self._failure, self._exchange)
         if not self._answer.complete:
             raise exchanges.past_the_end(self._exchange)
 
     def close(self) -> None:
-        self._closed.set()
+        if self._closed is not None:
+            self._closed.set()
 
     async def aclose(self) -> None:
         if self._async_closed is not None:
