@@ -8,7 +8,7 @@ import pytest
 
 
 @pytest.hookspec
-def pytest_agenttape_policy(config: pytest.Config) -> Mapping[str, object] | None:  # type: ignore[empty-body]  # a specification
+def pytest_agenttape_policy(config: pytest.Config) -> Mapping[str, object] | None:
     """Return `Config` keys that hold for every marked test, over flags of ours, markers, fixtures and files.
 
     Under ``redact`` the rules of all policies are added to what a test says; no test can take one away or switch

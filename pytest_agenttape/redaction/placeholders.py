@@ -13,8 +13,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
-from pytest_agenttape.model import REDACTION_PLACEHOLDER
-from pytest_agenttape.model import SECRET_PLACEHOLDER as PLACEHOLDER
+from pytest_agenttape.model import REDACTION_PLACEHOLDER, SECRET_PLACEHOLDER
+
+PLACEHOLDER = SECRET_PLACEHOLDER
 
 _WORDS = (PLACEHOLDER, REDACTION_PLACEHOLDER)
 _LAST_NUMBER = 9999
