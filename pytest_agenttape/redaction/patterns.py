@@ -12,6 +12,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from pytest_agenttape.redaction import shapes
 
@@ -30,7 +31,7 @@ class Format:
 
     name: str
     starts: tuple[str, ...]
-    expression: re.Pattern[str]
+    expression: str  # compiled when a text first holds one of *starts*: most runs never meet most formats
     glued: bool = False
     judge: Callable[[str], bool] = field(default=lambda _: True)
 
@@ -39,7 +40,7 @@ class Format:
         for literal in self.starts:
             at = text.find(literal)
             while at >= 0:
-                match = self.expression.match(text, at) if self.glued or _is_boundary(text, at) else None
+                match = _compiled(self.expression).match(text, at) if self.glued or _is_boundary(text, at) else None
                 if match is None:
                     at = text.find(literal, at + len(literal))
                     continue
@@ -164,9 +165,12 @@ def _find_discord(text: str) -> Iterator[Span]:
 def _format(
     name: str, starts: str, expression: str, *, glued: bool = False, judge: Callable[[str], bool] | None = None
 ) -> Format:
-    return Format(
-        name, tuple(starts.split("|")), re.compile(expression, re.ASCII | re.DOTALL), glued, judge or (lambda _: True)
-    )
+    return Format(name, tuple(starts.split("|")), expression, glued, judge or (lambda _: True))
+
+
+@cache
+def _compiled(expression: str) -> re.Pattern[str]:
+    return re.compile(expression, re.ASCII | re.DOTALL)
 
 
 _TOKEN_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
