@@ -29,6 +29,9 @@ AGENT = """
         return {"city": city, "answer": os.environ.get("WORLD", "old")}
 """
 
+# Plugins that make a run of a few tests take seconds, or another one each time.
+_QUIET = ("-p", "no:randomly", "-p", "no:hypothesispytest", "-p", "no:langsmith_plugin")
+
 
 @dataclass(slots=True)
 class Project:
@@ -52,11 +55,11 @@ class Project:
 
     def run(self, *args: str) -> pytest.RunResult:
         """Run pytest in this process."""
-        return self.pytester.runpytest_inprocess("-p", "no:randomly", *args)
+        return self.pytester.runpytest_inprocess(*_QUIET, *args)
 
     def run_apart(self, *args: str, timeout: float = 60) -> pytest.RunResult:
         """Run pytest in a process of its own."""
-        return self.pytester.run(sys.executable, "-m", "pytest", "-p", "no:randomly", *args, timeout=timeout)
+        return self.pytester.run(sys.executable, "-m", "pytest", *_QUIET, *args, timeout=timeout)
 
     def record(self, *args: str) -> pytest.RunResult:
         """Record everything and forget what that ran for real."""
