@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import io
 import sys
 import threading
 from collections.abc import Iterator
@@ -76,9 +75,8 @@ class _Recorded(responses.BaseResponse):
         for name, value in answer.headers:
             headers.add(name, value)
         is_streamed = len(answer.chunks) > 1 or not answer.complete
-        body: Any = _Chunked(answer, self._exchange) if is_streamed else io.BytesIO(b"".join(answer.chunks))
         response = HTTPResponse(
-            body=body,
+            body=_Body(answer, self._exchange),  # type: ignore[arg-type]  # what it needs of a file
             headers=headers,
             status=answer.status,
             version=10 if answer.http_version == "HTTP/1.0" else 11,
@@ -112,8 +110,8 @@ class _Original:
         """Nothing is held."""
 
 
-class _Chunked:
-    """A body on a make-believe chunked wire, so that each recorded event is read as it came."""
+class _Body:
+    """A body on a make-believe wire; read as a chunked one, it gives each recorded event as it came."""
 
     def __init__(self, answer: Answer, exchange: Exchange) -> None:
         self._closing = threading.Event()
@@ -127,7 +125,7 @@ class _Chunked:
         return self._closing.is_set() or (self._is_exhausted and not self._pending)
 
     @property
-    def fp(self) -> _Chunked | None:
+    def fp(self) -> _Body | None:
         return None if self.closed else self
 
     def read(self, size: int | None = None) -> bytes:
