@@ -911,6 +911,8 @@ def tokens(given: Tokens, what: str) -> frozenset[str]:
     Raises:
         ConfigError: An entry is not a non-empty string.
     """
+    if given is not None and not isinstance(given, Iterable):
+        raise ConfigError(f"{what} takes kinds ({', '.join(KINDS)}), boundary names or '*'; found {given!r}")
     listed = [given] if isinstance(given, str) else list(given or ())
     for token in listed:
         if not isinstance(token, str) or not token:
