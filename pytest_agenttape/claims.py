@@ -122,7 +122,7 @@ class Claims:
             flag_mode=flags.agenttape_mode,
             flag_record=flags.agenttape_record,
             snapshot_update=getattr(flags, "update_snapshots", False),
-            snapshot_update_new_only=getattr(flags, "update_snapshots_new_only", False),
+            snapshot_update_new_only=getattr(flags, "update_new_snapshots_only", False),
             marker_mode=options.get("mode"),
             config_mode=default,
             ci=bool(os.environ.get("CI")),

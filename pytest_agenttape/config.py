@@ -23,9 +23,14 @@ MATCHERS = ("ignore_volatile", "exact", "ordered", "sequential")
 INI_KEYS: Mapping[str, str] = {
     "cassette_dir": "string",
     "default_mode": "string",
+    "default_matchers": "args",
     "format": "string",
-    "assets_threshold_bytes": "string",
+    "freeze": "args",
+    "env_snapshot": "args",
+    "ignore_volatile_fields": "args",
+    "assets_threshold_bytes": "int",
     "model_override": "string",
+    "allow_hosts": "args",
     "strict": "bool",
     "block_network": "bool",
 }

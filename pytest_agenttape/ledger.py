@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import pytest
 
 LEDGER = "agenttape-ledger"
+CASSETTES = "cassettes"  # as in `naming`, which a run without a cassette does not load
 
 Told: TypeAlias = dict[str, Any]  # plain types: it may have crossed a process border
 
@@ -24,8 +25,26 @@ class Ledger:
         self.deleted: list[str] = []
         self.failures: dict[str, str] = {}
         self.problems: list[str] = []
+        self.folders: set[Path] = set()
+        self.is_collected = True
         self._tallies: list[Told] = []
         self._lost_worker = False
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> Ledger:
+        """Return the one of this run."""
+        ledger: Ledger | None = config.pluginmanager.get_plugin(LEDGER)
+        assert ledger is not None
+        return ledger
+
+    def pytest_collect_directory(self, path: Path) -> None:
+        """Note folders of cassettes, also where all tests are gone."""
+        if path.name == CASSETTES:
+            self.folders.add(path.parent)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.is_collected = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         told = getattr(report, "agenttape", None)

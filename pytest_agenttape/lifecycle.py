@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pytest
@@ -14,14 +16,16 @@ from pytest_agenttape import freeze as freezing
 from pytest_agenttape.claims import MARKER, Claim, Claims, allowed_errors, siblings_of
 from pytest_agenttape.diagnosis import summary_line
 from pytest_agenttape.errors import (
+    AgentTapeError,
     ConfigError,
     RecordingRefusedError,
     UnplayedInteractionsError,
     UnplayedInteractionsWarning,
 )
-from pytest_agenttape.ledger import LEDGER, Ledger
+from pytest_agenttape.ledger import Ledger
 from pytest_agenttape.model import Interaction, Mode
 from pytest_agenttape.session import RunCut, Session, Settings, tokens
+from pytest_agenttape.stack import traceback_at
 from pytest_agenttape.wide import WideFixture
 
 
@@ -48,6 +52,7 @@ class Lifecycle:
 
     def __init__(self, session: pytest.Session) -> None:
         self._config = session.config
+        self._ledger = Ledger.of(session.config)
         self._claims = Claims(session.config)
         self._runs: dict[str, Run] = {}
         self._told: dict[str, dict[str, Any]] = {}
@@ -87,8 +92,11 @@ class Lifecycle:
         claim = self._claims.of(item.nodeid)
         if claim is None:
             return None
-        session = Session(self._settings(item, claim, request.getfixturevalue("agenttape_config")))
-        session.open()
+        overrides = request.getfixturevalue("agenttape_config")
+        try:
+            session = Session(self._settings(item, claim, overrides)).open()
+        except AgentTapeError as error:  # said on the marker, in the fixture or in a file: no line of code is at fault
+            raise error.with_traceback(_traceback_of(item)) from None
         self._runs[item.nodeid] = Run(item, claim, session)
         request.addfinalizer(session.close)
         if isinstance(item, pytest.Function) and hasattr(item, "addFailure"):
@@ -190,16 +198,14 @@ class Lifecycle:
         if output is not None:
             output["agenttape"] = self.tally()
             return
-        ledger: Ledger | None = session.config.pluginmanager.get_plugin(LEDGER)
-        if ledger is not None:
-            ledger.add(self.tally())
+        self._ledger.add(self.tally())
 
     def tally(self) -> dict[str, Any]:
         """Return what this process knows for the verdict on the whole run, in plain types."""
         return {
-            "whole": self._is_whole,
+            "whole": self._is_whole and self._ledger.is_collected,
             "claimed": sorted(map(str, self._claims.paths)),
-            "folders": sorted(map(str, self._folders)),
+            "folders": sorted(map(str, self._folders | self._ledger.folders)),
             "modules": sorted(self._modules),
             "interrupted": self._interrupted,
         }
@@ -217,7 +223,10 @@ class Lifecycle:
     def _judge_passed(self, run: Run) -> None:
         __tracebackhide__ = True
         run.session.refuse_poison()
-        run.session.verify()
+        try:
+            run.session.verify()
+        except RecordingRefusedError as error:
+            raise error.with_traceback(_traceback_of(run.item)) from None
         self._judge_unplayed(run, [each for each in self._unplayed(run) if not _is_of_teardown(each)])
 
     def _judge_unplayed(self, run: Run, left: list[Interaction]) -> None:
@@ -232,7 +241,8 @@ class Lifecycle:
         if len(left) > 10:
             text += f"\n  and {len(left) - 10} more"
         if self._is_strict(run):
-            raise UnplayedInteractionsError(f"{text}\n  re-record: {session.settings.command}")
+            error = UnplayedInteractionsError(f"{text}\n  re-record: {session.settings.command}")
+            raise error.with_traceback(_traceback_of(run.item))
         run.item.warn(UnplayedInteractionsWarning(text))
 
     def _unplayed(self, run: Run) -> list[Interaction]:
@@ -401,6 +411,16 @@ def _judged(error: BaseException, session: Session) -> BaseException:
     if note not in getattr(error, "__notes__", ()):
         error.add_note(note)
     return error
+
+
+def _traceback_of(item: pytest.Item) -> TracebackType | None:
+    """Return a traceback that ends at the ``def`` of a test."""
+    path, line, name = item.path, item.location[1], item.name
+    if line is None:
+        return None
+    lines = linecache.getlines(str(path))
+    is_def = (number for number in range(line, len(lines)) if lines[number].lstrip().startswith(("def ", "async def ")))
+    return traceback_at(str(path), next(is_def, line) + 1, name)
 
 
 def _unittest_failure(item: pytest.Item) -> BaseException | None:

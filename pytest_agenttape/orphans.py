@@ -10,7 +10,6 @@ import pytest
 from pytest_agenttape import naming, store
 from pytest_agenttape.errors import AgentTapeError
 
-CASSETTES = "cassettes"
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -33,7 +32,7 @@ def find(folders: Iterable[Path], claimed: Collection[Path], collected: Collecti
     return [
         path
         for folder in sorted(set(folders))
-        for path in _files(folder / CASSETTES)
+        for path in _files(folder / naming.CASSETTES)
         if not _belongs_to(path, claimed) and _was_recorded_for_a_test(path, collected, root)
     ]
 

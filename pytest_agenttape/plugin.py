@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_agenttape import hookspecs
-from pytest_agenttape.ledger import LEDGER, Ledger
+from pytest_agenttape.ledger import CASSETTES, LEDGER, Ledger
 
 if TYPE_CHECKING:
     from pytest_agenttape.handle import CassetteHandle
@@ -79,11 +79,16 @@ _INI: tuple[tuple[str, Any, str], ...] = (
     ("freeze", "args", "What is pinned while a test runs: clock, uuid, random."),
     ("env_snapshot", "args", "Environment variables whose drift is warned about."),
     ("ignore_volatile_fields", "args", "Further headers, query parameters or body paths that matching leaves out."),
-    ("assets_threshold_bytes", "string", "Payloads larger than this go to NAME.assets/."),
+    # As a TOML number where pytest has a type for one.
+    (
+        "assets_threshold_bytes",
+        "int" if pytest.version_tuple >= (8, 4) else "string",
+        "Payloads larger than this go to NAME.assets/.",
+    ),
     ("model_override", "string", "Model that live LLM calls are sent to."),
     ("allow_hosts", "args", "Hosts that may be connected to during replay."),
-    ("strict", "string", "Fail on unplayed interactions and orphans."),
-    ("block_network", "string", "Whether connections that leave the machine fail during replay."),
+    ("strict", "bool", "Fail on unplayed interactions and orphans."),
+    ("block_network", "bool", "Whether connections that leave the machine fail during replay."),
 )
 
 
@@ -152,7 +157,7 @@ def pytest_collection_modifyitems(
 def _claim(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     lifecycle: Lifecycle | None = config.pluginmanager.get_plugin(_LIFECYCLE)
     if lifecycle is None:
-        if not any(item.get_closest_marker(MARKER) for item in items) and not _holds_cassettes(items):
+        if not Ledger.of(config).folders and not any(map(_is_marked, items)) and not _holds_cassettes(items):
             return
         # What follows is imported only by a run that has a marked test, or cassettes of tests that are gone.
         from pytest_agenttape.lifecycle import Lifecycle
@@ -162,8 +167,12 @@ def _claim(session: pytest.Session, config: pytest.Config, items: list[pytest.It
     lifecycle.claim(items)
 
 
+def _is_marked(item: pytest.Item) -> bool:
+    return item.get_closest_marker(MARKER) is not None
+
+
 def _holds_cassettes(items: list[pytest.Item]) -> bool:
-    return any((folder / "cassettes").is_dir() for folder in {item.path.parent for item in items})
+    return any((folder / CASSETTES).is_dir() for folder in {item.path.parent for item in items})
 
 
 @pytest.fixture

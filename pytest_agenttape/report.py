@@ -33,7 +33,7 @@ def judge(ledger: Ledger, session: pytest.Session) -> None:
             ledger.told("modules"),
             session.config.rootpath,
         )
-        if ledger.updates_snapshots and not getattr(session.config.option, "no_cleanup_snapshots", False):
+        if ledger.updates_snapshots and not getattr(session.config.option, "no_cleanup", False):
             orphans.delete(found)
             ledger.deleted = [str(path) for path in found]
         else:
@@ -98,25 +98,31 @@ def write_summary(ledger: Ledger, terminal: pytest.TerminalReporter) -> None:
 
 
 def unplayed_of_shared(ledger: Ledger) -> dict[str, int]:
-    """Return how many recordings of each shared cassette none of the tests that used it played."""
-    left: dict[str, set[int]] = {}
+    """Return how many recordings of each shared cassette none of its tests played, where all of them passed."""
+    users: dict[str, list[Told]] = {}
     for told in ledger.tests.values():
-        if told["shared"]:
-            mine = set(told["unplayed"])
-            left[told["path"]] = left[told["path"]] & mine if told["path"] in left else mine
+        if told["shared"] and told["outcome"] == "passed":
+            users.setdefault(told["path"], []).append(told)
+    left = {
+        path: set.intersection(*(set(told["unplayed"]) for told in using))
+        for path, using in users.items()
+        if len(using) == using[0]["users"] > 1  # one user only: others may share it, which were not collected
+    }
     return {path: len(indexes) for path, indexes in left.items() if indexes}
 
 
-def _strictly_unplayed(ledger: Ledger) -> bool:
+def _strictly_unplayed(ledger: Ledger) -> set[str]:
     strict = {told["path"] for told in ledger.tests.values() if told["strict"]}
-    return bool(strict & unplayed_of_shared(ledger).keys())
+    return strict & unplayed_of_shared(ledger).keys()
 
 
 def _lines(ledger: Ledger) -> Iterator[str]:
     for nodeid, told in sorted(ledger.tests.items()):
         yield from _line_of(nodeid, told)
+    strict = _strictly_unplayed(ledger)
     for path, count in sorted(unplayed_of_shared(ledger).items()):
-        yield f"unplayed: {count} in {_shown(path)}, shared by {_users(ledger, path)} tests"
+        failing = "; the run fails, as strict is set" if path in strict else ""
+        yield f"unplayed: {count} in {_shown(path)}, shared by {_users(ledger, path)} tests{failing}"
     yield from (f"deleted: {_shown(path)} (no test claims it)" for path in ledger.deleted)
     yield from (f"orphan: {_shown(path)} (no test claims it; --snapshot-update deletes it)" for path in ledger.orphans)
     if any(told["live"] for told in ledger.tests.values()):
@@ -175,8 +181,14 @@ def _total(sums: Iterable[Mapping[str, Any] | None]) -> dict[str, Any]:
 
 
 def _in_words(total: Mapping[str, Any]) -> str:
-    cost = "price unknown" if total["cost"] is None else f"${Decimal(total['cost']):.4f}"
-    return f"{total['tokens']:,} tokens, {cost}" if total["tokens"] else "0 tokens"
+    return f"{total['tokens']:,} tokens, {_price(total['cost'])}" if total["tokens"] else "0 tokens"
+
+
+def _price(cost: str | None) -> str:
+    if cost is None:
+        return "price unknown"
+    dollars = Decimal(cost)
+    return "less than $0.0001" if 0 < dollars < Decimal("0.0001") else f"${dollars:.4f}"
 
 
 def _test(nodeid: str, told: Told, failure: str | None, redactor: Redactor) -> dict[str, Any]:

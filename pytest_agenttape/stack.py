@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from types import FrameType, TracebackType
+from types import FrameType, FunctionType, TracebackType
 
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _PLACES = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")]
@@ -26,6 +26,20 @@ def user_traceback(frame: FrameType | None = None) -> TracebackType | None:
             found = TracebackType(found, at, at.f_lasti, at.f_lineno)
         at = at.f_back
     return found
+
+
+def traceback_at(path: str, line: int, name: str) -> TracebackType | None:
+    """Return a traceback that ends at *line* of the file at *path*, for an error that no line of its own has raised."""
+    code = _fail.__code__.replace(co_filename=path, co_firstlineno=line - 1, co_name=name, co_qualname=name)
+    try:
+        FunctionType(code, {"Exception": Exception})()
+    except Exception as error:  # noqa: BLE001  # the one raised there
+        return error.__traceback__.tb_next if error.__traceback__ else None
+    return None
+
+
+def _fail() -> None:
+    raise Exception  # on the line after the first
 
 
 def _is_users(filename: str) -> bool:

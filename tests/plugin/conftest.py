@@ -57,9 +57,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.asked.append(self.path)
         if self.path == "/slow":
             time.sleep(1.5)
-        body = b'{"said": "hello"}'
+        body = b'{"said": "hello"}' if not self.path.startswith("/big") else self.path.encode() * 500
         self.send_response(self.statuses.pop(0) if self.statuses else 200)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "application/json" if body.startswith(b"{") else "text/plain")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

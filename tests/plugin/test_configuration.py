@@ -1,0 +1,155 @@
+"""Settings reach a test from every place that may hold them, the strongest first."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_agenttape import plugin
+from pytest_agenttape.config import INI_KEYS
+from tests.plugin.project import Project
+
+INI = """
+    agenttape_default_mode = once
+    agenttape_default_matchers = exact ordered
+    agenttape_format = json
+    agenttape_freeze = clock uuid
+    agenttape_env_snapshot = LANG TZ
+    agenttape_ignore_volatile_fields = x-trace
+    agenttape_assets_threshold_bytes = 1234
+    agenttape_model_override = small
+    agenttape_allow_hosts = db.example *.corp.example
+    agenttape_strict = yes
+    agenttape_block_network = no
+    agenttape_cassette_dir = tapes
+"""
+TOML = """
+agenttape_default_mode = "once"
+agenttape_default_matchers = ["exact", "ordered"]
+agenttape_format = "json"
+agenttape_freeze = ["clock", "uuid"]
+agenttape_env_snapshot = ["LANG", "TZ"]
+agenttape_ignore_volatile_fields = ["x-trace"]
+agenttape_assets_threshold_bytes = 1234
+agenttape_model_override = "small"
+agenttape_allow_hosts = ["db.example", "*.corp.example"]
+agenttape_strict = true
+agenttape_block_network = false
+agenttape_cassette_dir = "tapes"
+"""
+CHECK = """
+    import pytest
+    from pytest_agenttape import active_session
+
+    @pytest.mark.agenttape
+    def test_it():
+        config = active_session().settings.config
+        assert str(config.default_mode) == "once"
+        assert config.default_matchers == ("exact", "ordered")
+        assert config.format == "json"
+        assert config.freeze == ("clock", "uuid")
+        assert config.env_snapshot == ("LANG", "TZ")
+        assert config.ignore_volatile_fields == ("x-trace",)
+        assert config.assets_threshold_bytes == 1234
+        assert config.model_override == "small"
+        assert config.allow_hosts == ("db.example", "*.corp.example")
+        assert config.strict is True
+        assert config.block_network is False
+        assert config.cassette_dir.name == "tapes"
+"""
+
+
+def test_the_plugin_registers_the_settings_that_an_ini_file_may_hold() -> None:
+    assert {name: kind for name, kind, _ in plugin._INI} == dict(INI_KEYS)
+
+
+def test_ini(project: Project) -> None:
+    project.ini(INI)
+    project.write(test_it=CHECK)
+    project.run().assert_outcomes(passed=1)
+
+
+def test_ini_options_in_pyproject(project: Project) -> None:
+    text = TOML.replace("= 1234", '= "1234"').replace("= true", '= "true"').replace("= false", '= "false"')
+    (project.path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n" + text)
+    project.write(test_it=CHECK)
+    project.run().assert_outcomes(passed=1)
+
+
+@pytest.mark.skipif(pytest.version_tuple < (9,), reason="pytest 9 reads native TOML")
+def test_native_toml_in_pyproject(project: Project) -> None:
+    (project.path / "pyproject.toml").write_text("[tool.pytest]\n" + TOML)
+    project.write(test_it=CHECK)
+    project.run().assert_outcomes(passed=1)
+
+
+def test_our_own_table(project: Project) -> None:
+    (project.path / "pyproject.toml").write_text("[tool.agenttape]\n" + TOML.replace("agenttape_", ""))
+    project.write(test_it=CHECK)
+    project.run().assert_outcomes(passed=1)
+
+
+STRICT = """
+    import pytest
+    from pytest_agenttape import active_session
+    {extra}
+
+    @pytest.mark.agenttape({marker})
+    def test_it():
+        assert active_session().settings.config.strict is {expected}
+"""
+
+
+def test_ini_wins_over_the_file_the_fixture_over_ini_and_the_marker_over_the_fixture(project: Project) -> None:
+    (project.path / "agenttape.toml").write_text("strict = true\n")
+    project.write(test_it=STRICT.format(extra="", marker="", expected=True))
+    project.run().assert_outcomes(passed=1)
+    project.ini("agenttape_strict = false")
+    project.write(test_it=STRICT.format(extra="", marker="", expected=False))
+    project.run().assert_outcomes(passed=1)
+    fixture = "\n    @pytest.fixture\n    def agenttape_config(): return {'strict': True}\n"
+    project.write(test_it=STRICT.format(extra=fixture, marker="", expected=True))
+    project.run().assert_outcomes(passed=1)
+    project.write(test_it=STRICT.format(extra=fixture, marker="strict=False", expected=False))
+    project.run().assert_outcomes(passed=1)
+
+
+def test_the_fixture_may_return_a_whole_config(project: Project) -> None:
+    (project.path / "agenttape.toml").write_text("model_override = 'from the file'\n")
+    fixture = "from pytest_agenttape import Config\n    @pytest.fixture\n"
+    fixture += "    def agenttape_config(): return Config(strict=True)\n"
+    source = STRICT.format(extra=fixture, marker="", expected=True)
+    project.write(test_it=source + "        assert active_session().settings.config.model_override is None\n")
+    project.run().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ("{'strikt': True}", "strikt = True: unknown setting 'strikt'. Did you mean 'strict'[?] Valid: *"),
+        ("{'strict': 'yes'}", "strict = 'yes': must be true or false"),
+        ("7", "the fixture agenttape_config returns a mapping of settings or a Config, not 7"),
+    ],
+)
+def test_a_fixture_that_says_nonsense_is_told_so(project: Project, returned: str, message: str) -> None:
+    fixture = f"@pytest.fixture\n    def agenttape_config(): return {returned}\n"
+    project.write(test_it=STRICT.format(extra=fixture, marker="", expected=True))
+    result = project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"E *ConfigError: {message}"])
+    result.stdout.no_fnmatch_line("*pytest_agenttape/*.py:*")
+
+
+def test_cassette_dir_is_for_blocks_a_tests_own_cassette_stays_beside_it(project: Project) -> None:
+    project.ini("agenttape_cassette_dir = tapes")
+    project.write(
+        test_it="""
+        import pytest
+        from agent import look_up
+        from pytest_agenttape import use_cassette
+
+        @pytest.mark.agenttape
+        def test_it(): look_up("Rome")
+        """
+    )
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    assert project.files() == ["cassettes/test_it/test_it.yaml"]
