@@ -822,7 +822,7 @@ def use_cassette(
         ConfigError: An argument names nothing that exists, or *live* and *frozen* are both given.
     """
     if not isinstance(config, Config | None):
-        raise ConfigError(f"config takes a Config, not {type(config).__name__}: Config(...) or Config.from_mapping(...)")
+        raise ConfigError(f"config takes a Config, not {config!r}; make one with Config.from_mapping(...)")
     config = config or Config.load()
     if record and mode is not None and Mode.parse(mode) is not Mode.ALL:
         raise ConfigError(f"record=True means mode 'all', but mode={str(mode)!r} was given too")
