@@ -405,6 +405,11 @@ class Session:
         return sum(entry.is_live for entry in self._entries)
 
     @property
+    def calls_made(self) -> int:
+        """How many calls the agent itself has begun; what the body of a live tool does is not among them."""
+        return self._calls_made
+
+    @property
     def is_fresh(self) -> bool:
         """Whether there was no cassette when the session opened."""
         return self._found is None
@@ -520,6 +525,7 @@ class Session:
 
     def _reset(self) -> None:
         self._entries: list[Entry] = []
+        self._calls_made = 0
         self._instances: dict[type, dict[int, tuple[int, object]]] = {}
         self._refusal = None
         self._crossings_after_verdict = 0
@@ -694,6 +700,7 @@ class Session:
     def _append(self, entry: Entry, parent: Entry | None) -> Entry:
         entry.parent = parent
         self._entries.append(entry)
+        self._calls_made += parent is None and not entry.call.observed
         return entry
 
     def _note_divergence(self, call: Call, recorded: Interaction) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +14,8 @@ from pytest_agenttape.errors import AgentTapeError, StreamingReplayError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.scope import Scope
 from pytest_agenttape.session import Entry, Poison, Session
+from pytest_agenttape.transports import pace as pace_room
+from pytest_agenttape.transports.pace import Arrivals, Schedule
 from pytest_agenttape.wire import Headers, HttpRequest, HttpResponse, header
 
 _POISONOUS = frozenset({401, 403, 429})
@@ -29,8 +29,6 @@ _CANCELLED: dict[str, JSON] = {
     "module": "asyncio.exceptions",
     "message": "the agent stopped waiting here",
 }
-_LONGEST_WAIT = 60.0  # seconds that a replay waits for the agent to give up, as it did in less when recording
-_POLL = 0.05  # seconds between two looks at whether the session is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +53,7 @@ class Exchange:
     entry: Entry
     operation: providers.Operation | None
     request: HttpRequest
+    calls_before: int
 
     @property
     def is_live(self) -> bool:
@@ -64,6 +63,10 @@ class Exchange:
     def inside(self) -> Scope:
         """The scope in which the request is sent for real: connections are allowed there."""
         return Scope(self.session, self.entry)
+
+    def calls_meanwhile(self) -> int:
+        """Return how many calls the agent has made since this one."""
+        return self.session.calls_made - self.calls_before
 
 
 def begin(found: Scope, request: HttpRequest) -> Exchange:
@@ -83,7 +86,9 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
         if operation.model is not None:
             metadata["model"] = operation.model
     entry = session.begin(kind, boundary, stored, parent=found.crossing, metadata=metadata)
-    return Exchange(session, entry, operation, _overridden(session, entry, operation, request))
+    return Exchange(
+        session, entry, operation, _overridden(session, entry, operation, request), calls_before=session.calls_made
+    )
 
 
 def stored_request(session: Session, request: HttpRequest) -> dict[str, JSON]:
@@ -106,16 +111,14 @@ def served(exchange: Exchange) -> HttpResponse | TransportFailure:
     return _read_response(recorded.response, exchange.request.method)
 
 
-def was_cancelled(exchange: Exchange) -> bool:
-    """Say whether the agent gave up before there was any answer."""
-    recorded = exchange.entry.interaction
-    return recorded is not None and recorded.error is not None and _read_failure(recorded.error).is_cancellation
-
-
 def failure_after(exchange: Exchange) -> TransportFailure | None:
-    """Return the recorded failure that ended the stream, if one did."""
+    """Return the recorded failure that came in place of an answer or ended its stream, if one did."""
     recorded = exchange.entry.interaction
-    stored = recorded.response.get("stream_error") if recorded and isinstance(recorded.response, dict) else None
+    if recorded is None:
+        return None
+    stored = recorded.error
+    if stored is None and isinstance(recorded.response, dict):
+        stored = recorded.response.get("stream_error")
     return _read_failure(stored) if isinstance(stored, dict) else None
 
 
@@ -129,22 +132,35 @@ def past_the_end(exchange: Exchange) -> StreamingReplayError:
     return error
 
 
-def longest_wait(exchange: Exchange) -> float:
-    """Return for how long a replay may wait, in seconds, until the agent gives up as it did when recording."""
+def schedule(exchange: Exchange, pieces: int) -> Schedule | None:
+    """Return when the *pieces* of the recorded body are due; None when all of them are, as they mostly are."""
     recorded = exchange.entry.interaction
-    return _LONGEST_WAIT + (recorded.latency_ms or 0) / 1000 if recorded else _LONGEST_WAIT
+    failure = failure_after(exchange)
+    if recorded is None:
+        return None
+    never = (0 if recorded.error is not None else pieces) if failure is not None and failure.is_cancellation else None
+    pace = recorded.metadata.get("pace")
+    if never is None and pace is None:
+        return None
+
+    def give_up() -> None:
+        raise waited_in_vain(exchange)
+
+    is_usable = isinstance(pace, list) and len(pace) == pieces + 1 and all(isinstance(each, int) for each in pace)
+    return Schedule(
+        pace=tuple(pace or ()) if is_usable else (),
+        calls_meanwhile=exchange.calls_meanwhile,
+        is_over=lambda: exchange.session.is_closed,
+        never=never,
+        give_up=give_up,
+        longest=pace_room.LONGEST_WAIT + (recorded.latency_ms or 0) / 1000,
+    )
 
 
-def wait_until_closed(exchange: Exchange, closed: threading.Event) -> None:
-    """Hold a thread that reads on where the recording was waiting, until the agent or the session closes the stream.
-
-    Raises:
-        StreamingReplayError: Nobody does.
-    """
-    deadline = time.monotonic() + longest_wait(exchange)
-    while not closed.wait(_POLL) and not exchange.session.is_closed:
-        if time.monotonic() > deadline:
-            raise waited_in_vain(exchange)
+def schedule_without_answer(exchange: Exchange) -> Schedule | None:
+    """Return the schedule of a request on whose answer the agent gave up; None when there was one."""
+    recorded = exchange.entry.interaction
+    return schedule(exchange, 0) if recorded is not None and recorded.error is not None else None
 
 
 def waited_in_vain(exchange: Exchange) -> StreamingReplayError:
@@ -179,6 +195,11 @@ class Recording:
         self._chunks: list[bytes] = []
         self._is_waiting = False
         self._is_over = False
+        is_pushed = (
+            exchange.request.method == "GET"
+            and bodies.media_type(header(headers, "content-type")) == "text/event-stream"
+        )
+        self._arrivals = Arrivals(exchange.calls_meanwhile) if is_pushed else None
         exchange.entry.settle = self.close
 
     @contextmanager
@@ -199,6 +220,8 @@ class Recording:
     def add(self, chunk: bytes) -> None:
         """The agent is about to see *chunk*."""
         self._chunks.append(chunk)
+        if self._arrivals is not None:
+            self._arrivals.note(chunk)
 
     def end(self) -> None:
         """The body was read to its end."""
@@ -223,9 +246,19 @@ class Recording:
             stored["stream_error"] = exchange.session.redactor.value(dict(error))
         if not (complete or (error is None and self._is_whole(stored))):
             stored["complete"] = False
+        self._note_pace(stored)
         answer = providers.read_answer(exchange.operation, stored) if exchange.operation else None
         usage = dict(answer.usage) if answer and answer.usage else None
         exchange.session.finish(exchange.entry, response=stored, usage=usage, poison=self._poison(error))
+
+    def _note_pace(self, stored: Mapping[str, JSON]) -> None:
+        """Keep how an event stream of a GET and the calls made meanwhile follow one another."""
+        if self._arrivals is None or (header(self._headers, "content-encoding") and not self._is_decoded):
+            return
+        events = bodies.split_events(b"".join(self._chunks))
+        pace = self._arrivals.pace(events)
+        if pace is not None and len(events) == len(stored.get("events") or ()):
+            self._exchange.entry.metadata["pace"] = pace
 
     def _stored(self) -> dict[str, JSON]:
         raw, dropped = self._decoded()

@@ -13,6 +13,7 @@ import importlib
 import inspect
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, ClassVar
 
@@ -21,6 +22,7 @@ from respx.mocks import HTTPCoreMocker, Mocker
 from pytest_agenttape import scope
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, Recording, TransportFailure
+from pytest_agenttape.transports.pace import POLL, Schedule
 from pytest_agenttape.wire import HttpRequest, HttpResponse
 
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
@@ -125,8 +127,9 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
         exchange = exchanges.begin(found, _neutral(request, url, body))
         if not exchange.is_live:
             await _let_others_run()
-            if exchanges.was_cancelled(exchange):  # and is going to be again
-                await _wait_until_set(exchange, _new_event(library), library)
+            unanswered = exchanges.schedule_without_answer(exchange)
+            if unanswered is not None:
+                await _wait(unanswered, 0, _new_event(library), library)  # the task is going to be cancelled again
             return _respond(exchange, library)
         _restore_body(request, exchange)
         try:
@@ -216,11 +219,17 @@ def _new_event(library: str) -> Any:
     return importlib.import_module(f"{library}._synchronization").AsyncEvent()
 
 
-async def _wait_until_set(exchange: Exchange, event: Any, library: str) -> None:
-    try:
-        await event.wait(timeout=exchanges.longest_wait(exchange))
-    except importlib.import_module(library).PoolTimeout:  # what the event raises
-        raise exchanges.waited_in_vain(exchange) from None
+async def _wait(schedule: Schedule, piece: int, closed: Any, library: str) -> None:
+    """Hold the task that reads until the piece is due or the stream is closed."""
+    timed_out = importlib.import_module(library).PoolTimeout  # what such an event raises
+    started = time.monotonic()
+    while not schedule.is_due(piece):
+        try:
+            await closed.wait(timeout=POLL)
+        except timed_out:
+            if not schedule.is_overdue(piece, started):
+                continue
+        return
 
 
 def _respond(exchange: Exchange, library: str) -> Any:
@@ -257,39 +266,40 @@ class _Served:
         self._answer = answer
         self._exchange = exchange
         self._library = library
-        self._unread = iter(answer.chunks)
-        self._failure = exchanges.failure_after(exchange)
-        self._closed = threading.Event() if self._stays_open() else None
-        self._async_closed: Any = None  # made in the loop that waits for it
+        self._next = 0
+        self._schedule = exchanges.schedule(exchange, len(answer.chunks))
+        self._closed: Any = None  # an event for the kind of reader that waits
 
     def __iter__(self) -> Iterator[bytes]:
-        yield from self._answer.chunks
-        if self._closed is not None:
-            exchanges.wait_until_closed(self._exchange, self._closed)
-        else:
-            self._raise_at_end()
+        self._closed = threading.Event() if self._schedule else None
+        for piece, chunk in enumerate(self._answer.chunks):
+            if self._schedule is not None:
+                self._schedule.wait(piece, self._closed)
+            yield chunk
+        if self._schedule is not None:
+            self._schedule.wait(len(self._answer.chunks), self._closed)
+        self._raise_at_end()
 
+    # No async generator: one that is left early waits for the garbage collector.
     def __aiter__(self) -> AsyncIterator[bytes]:
-        self._unread = iter(self._answer.chunks)
+        self._next = 0
         return self
 
     async def __anext__(self) -> bytes:
-        for chunk in self._unread:
-            return chunk
-        if self._stays_open():
-            self._async_closed = _new_event(self._library)
-            await _wait_until_set(self._exchange, self._async_closed, self._library)
-        else:
-            self._raise_at_end()
+        piece, self._next = self._next, self._next + 1
+        if self._schedule is not None:
+            self._closed = self._closed or _new_event(self._library)
+            await _wait(self._schedule, piece, self._closed, self._library)
+        if piece < len(self._answer.chunks):
+            return self._answer.chunks[piece]
+        self._raise_at_end()
         raise StopAsyncIteration
 
-    def _stays_open(self) -> bool:
-        return self._failure is not None and self._failure.is_cancellation
-
     def _raise_at_end(self) -> None:
-        if self._failure is not None:
-            raise _failure(importlib.import_module(self._library), self._failure, self._exchange)
-        if not self._answer.complete:
+        failure = exchanges.failure_after(self._exchange)
+        if failure is not None and not failure.is_cancellation:
+            raise _failure(importlib.import_module(self._library), failure, self._exchange)
+        if failure is None and not self._answer.complete:
             raise exchanges.past_the_end(self._exchange)
 
     def close(self) -> None:
@@ -297,8 +307,7 @@ class _Served:
             self._closed.set()
 
     async def aclose(self) -> None:
-        if self._async_closed is not None:
-            self._async_closed.set()
+        self.close()
 
 
 class _Tee:

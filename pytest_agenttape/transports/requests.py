@@ -155,19 +155,23 @@ class _Body:
         return piece
 
     def _frame(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
+        for chunk in filter(None, self._chunks):
             yield b"%x\r\n%s\r\n" % (len(chunk), chunk)
         yield b"0\r\n\r\n"
         self._is_exhausted = True
 
     def _read_on(self, answer: Answer, exchange: Exchange) -> Iterator[bytes]:
-        yield from filter(None, answer.chunks)
+        schedule = exchanges.schedule(exchange, len(answer.chunks))
+        for piece, chunk in enumerate(answer.chunks):
+            if schedule is not None:
+                schedule.wait(piece, self._closing)
+            yield chunk
+        if schedule is not None:
+            schedule.wait(len(answer.chunks), self._closing)
         failure = exchanges.failure_after(exchange)
-        if failure is not None and failure.is_cancellation:
-            exchanges.wait_until_closed(exchange, self._closing)
-        elif failure is not None:
+        if failure is not None and not failure.is_cancellation:
             raise _failure_while_reading(failure)
-        elif not answer.complete:
+        if failure is None and not answer.complete:
             raise exchanges.past_the_end(exchange)
 
     def close(self) -> None:

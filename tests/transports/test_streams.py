@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -17,8 +18,8 @@ import pytest
 import requests
 from aiohttp import web
 
-from pytest_agenttape import StreamingReplayError
-from pytest_agenttape.transports import exchange as exchanges
+from pytest_agenttape import RecordingRefusedError, StreamingReplayError, use_cassette
+from pytest_agenttape.transports import pace
 from tests.standin import raw
 from tests.standin.server import _Running
 from tests.transports.conftest import Recorder
@@ -172,8 +173,6 @@ def test_an_answer_that_is_never_read_is_kept(recorder: Recorder) -> None:
 
 
 def test_a_server_error_that_is_never_read_is_not_kept(recorder: Recorder) -> None:
-    from pytest_agenttape import RecordingRefusedError
-
     kept = []
     with pytest.raises(RecordingRefusedError, match="500"):
         recorder.record(lambda: kept.append(requests.get(f"{recorder.provider.url}/status/500", stream=True)))
@@ -237,7 +236,7 @@ class TestAReaderThatIsCancelledWhileItWaits:
             return "gave up"
 
         recorder.record(lambda: asyncio.run(ask(0.2)))
-        monkeypatch.setattr(exchanges, "_LONGEST_WAIT", 0.2)
+        monkeypatch.setattr(pace, "LONGEST_WAIT", 0.2)
         with pytest.raises(StreamingReplayError, match="stopped waiting"):
             recorder.replay(lambda: asyncio.run(ask(30)))
 
@@ -287,6 +286,132 @@ class TestAReaderThatIsCancelledWhileItWaits:
         gate_opener = threading.Timer(0, lambda: None)
         assert recorder.replay(listen) == live == ([EVENTS[0]], True)
         assert gate.hits == 1
+
+
+class Pushing:
+    """A server that answers calls through a long-lived event stream, and ends it when it is told: MCP over SSE."""
+
+    def __init__(self) -> None:
+        self.hits = 0
+        self._outbox: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._running = _Running(self._application, 0)
+        self.url = f"http://127.0.0.1:{self._running.port}/"
+
+    def stop(self) -> None:
+        self._running.stop()
+
+    def _application(self) -> web.Application:
+        application = web.Application()
+        application.router.add_get("/", self._push)
+        application.router.add_post("/", self._take)
+        application.router.add_delete("/", self._end)
+        return application
+
+    async def _push(self, request: web.Request) -> web.StreamResponse:
+        self.hits += 1
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b"data: ready\n\n")
+        while (event := await self._outbox.get()) is not None:
+            await response.write(event)
+        return response
+
+    async def _take(self, request: web.Request) -> web.StreamResponse:
+        self.hits += 1
+        await self._outbox.put(b"data: answer to " + await request.read() + b"\n\n")
+        return web.Response(status=202)
+
+    async def _end(self, _: web.Request) -> web.StreamResponse:
+        self.hits += 1
+        await self._outbox.put(None)
+        return web.Response(status=200)
+
+
+class TestALongLivedEventStream:
+    """What comes through it follows the calls that cause it, and it ends no earlier than it did."""
+
+    @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+    def test_beside_calls_of_another_task(self, recorder: Recorder, backend: str) -> None:
+        server = Pushing()
+
+        async def converse() -> list[str]:
+            log: list[str] = []
+            arrived = anyio.Event()
+
+            async def listen(client: httpx2.AsyncClient) -> None:
+                nonlocal arrived
+                async with client.stream("GET", server.url) as response:
+                    async for line in response.aiter_lines():
+                        if line:
+                            log.append(line)
+                            arrived.set()
+                log.append("ended")
+
+            async with httpx2.AsyncClient() as client, anyio.create_task_group() as tasks:
+                tasks.start_soon(listen, client)
+                for number in range(3):
+                    await arrived.wait()
+                    arrived = anyio.Event()
+                    log.append(f"asked {number}")
+                    await client.post(server.url, content=b"%d" % number)
+                await arrived.wait()
+                log.append("done")
+                await client.delete(server.url)
+            return log
+
+        live = recorder.record(lambda: anyio.run(converse, backend=backend))
+        server.stop()
+        hits = server.hits
+        started = time.perf_counter()
+        assert recorder.replay(lambda: anyio.run(converse, backend=backend)) == live
+        assert live[:3] == ["data: ready", "asked 0", "data: answer to 0"]
+        assert live[-2:] == ["done", "ended"]
+        assert server.hits == hits
+        assert time.perf_counter() - started < 5
+
+    @pytest.mark.parametrize("library", ["httpx2", "requests"])
+    def test_beside_calls_of_another_thread(self, recorder: Recorder, library: str) -> None:
+        server = Pushing()
+
+        def converse() -> list[bytes]:
+            chunks, close = _open(library, server.url)
+            taken: list[bytes] = []
+            listening = threading.Thread(target=lambda: taken.extend(chunks), daemon=True)
+            listening.start()
+            for number in range(3):
+                requests.post(server.url, data=b"%d" % number)
+            while len(b"".join(taken).split(b"\n\n")) < 4:
+                time.sleep(0.01)
+            assert listening.is_alive()
+            requests.delete(server.url)
+            listening.join(5)
+            assert not listening.is_alive()
+            close()
+            return [each for each in b"".join(taken).split(b"\n\n") if each]
+
+        live = recorder.record(converse)
+        server.stop()
+        assert recorder.replay(converse) == live == [b"data: ready", *(b"data: answer to %d" % n for n in range(3))]
+
+    def test_that_waits_for_calls_that_no_longer_come_goes_on(
+        self, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        server = Pushing()
+
+        def converse(*, ends_it: bool) -> int:
+            chunks, close = _open("httpx2", server.url)
+            first = next(chunks)
+            if ends_it:
+                httpx2.delete(server.url)
+            count = len([first, *chunks])
+            close()
+            return count
+
+        live = recorder.record(lambda: converse(ends_it=True))
+        server.stop()
+        monkeypatch.setattr(pace, "LONGEST_WAIT", 0.2)
+        with use_cassette(recorder.path):
+            assert converse(ends_it=False) == live
 
 
 def _open(library: str, url: str) -> Any:
