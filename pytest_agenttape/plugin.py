@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MARKER = "agenttape"
 MODES = ("none", "once", "new_episodes", "refresh", "all", "record")
 _LIFECYCLE = "agenttape-lifecycle"
+_SESSION = "_agenttape_session"  # the fixture below
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -152,6 +153,8 @@ def pytest_collection_modifyitems(
     _claim(session, config, items)
     yield
     _claim(session, config, items)
+    for item in items:
+        _spare(item)
 
 
 def _claim(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -169,6 +172,14 @@ def _claim(session: pytest.Session, config: pytest.Config, items: list[pytest.It
 
 def _is_marked(item: pytest.Item) -> bool:
     return item.get_closest_marker(MARKER) is not None
+
+
+def _spare(item: pytest.Item) -> None:
+    """Take our fixture out of a test without the marker: to set up any fixture, even an empty one, costs too much."""
+    names = getattr(item, "fixturenames", None)
+    if names and _SESSION in names and not _is_marked(item):
+        # A list of its own: tests of one parametrized function share theirs, and another of them may be marked.
+        item.fixturenames = [name for name in names if name != _SESSION]  # type: ignore[attr-defined]  # of functions
 
 
 def _holds_cassettes(items: list[pytest.Item]) -> bool:
