@@ -49,10 +49,10 @@ def duration(nanoseconds: float) -> str:
 
 def compared(title: str, samples: Samples, base: str | None = None) -> list[str]:
     """Return the lines of a table with one row for each measure; *base* is what the ratios are to."""
-    rows = [(title, "median", f"to {base}" if base else "", "noise")]
+    rows = [(title, "median", "noise", *([f"to {base}"] if base else []))]
     for name, taken in samples.items():
-        times = f"{ratio(taken, samples[base]):.2f}x" if base in samples else ""
-        rows.append((name, duration(statistics.median(taken)), times, f"±{noise(taken):.0%}"))
+        times = [f"{ratio(taken, samples[base]):.2f}x"] if base else []
+        rows.append((name, duration(statistics.median(taken)), f"±{noise(taken):.0%}", *times))
     return aligned(rows)
 
 
