@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
@@ -76,10 +77,10 @@ class KeyRules:
         Raises:
             ConfigError: A field is empty.
         """
-        if not all(field.strip(". ") for field in ignored):
+        if not all(_split_path(field.strip()) for field in ignored):
             raise ConfigError("ignore_volatile_fields: an entry is empty; give a header, a parameter or a path")
         names = frozenset(field.lower() for field in ignored if "." not in field)
-        paths = tuple(_split_path(field) for field in ignored if "." in field)
+        paths = tuple(_split_path(field.strip()) for field in ignored if "." in field)
         return cls(names=names, paths=paths)
 
 
@@ -88,7 +89,7 @@ EXACT = KeyRules(volatile=False)
 
 def canonical_text(request: Mapping[str, JSON], rules: KeyRules) -> str:
     """Return the text that equal requests share; *request* is in stored, redacted form."""
-    if "url" in request and "method" in request:
+    if "method" in request and isinstance(request.get("url"), str) and isinstance(request.get("headers") or {}, dict):
         request = _canonical_http(request, rules)
     for path in rules.paths:
         request = _without(request, path)
@@ -148,18 +149,21 @@ def _is_left_out(name: str, rules: KeyRules) -> bool:
 
 @lru_cache(maxsize=1024)
 def _canonical_url(url: str, volatile: bool, names: frozenset[str]) -> str:
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").lower()
+    except ValueError:  # such as a bracket without its partner; it equals only itself
+        return url
     port = _explicit_port(parts.scheme, host, parts.netloc)
     query = sorted(
         (name, value)
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
+        for name, value in parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
         if name.lower() not in names and not (volatile and name.lower() in VOLATILE_PARAMETERS)
     )
     userinfo = parts.netloc.rpartition("@")[0]
     authority = f"{userinfo}@{host}{port}" if userinfo else f"{host}{port}"
     # Brackets stay bare, so that placeholders of secrets are still seen as such.
-    text = urlencode(query, quote_via=quote, safe="[]#:*")
+    text = urlencode(query, quote_via=quote, safe="[]#:*", errors="surrogateescape")
     return f"{parts.scheme.lower()}://{authority}{parts.path or '/'}{'?' + text if text else ''}"
 
 
@@ -171,7 +175,12 @@ def _explicit_port(scheme: str, host: str, netloc: str) -> str:
 
 
 def _split_path(field: str) -> tuple[str, ...]:
-    return tuple(step for step in field.replace("[", ".").replace("]", "").split(".") if step)
+    steps = [step for step in field.replace("[", ".").replace("]", "").split(".") if step]
+    if steps[-1:] == ["**"]:  # everything below is what stands directly below
+        steps[-1] = "*"
+    if steps[:1] == ["headers"]:
+        steps[1:2] = [step.lower() for step in steps[1:2]]
+    return tuple(steps)
 
 
 def _without(node: JSON, path: tuple[str, ...]) -> JSON:
@@ -197,16 +206,25 @@ def _without_key(node: dict[str, JSON], step: str, rest: tuple[str, ...]) -> dic
 
 
 def _without_item(node: list[JSON], step: str, rest: tuple[str, ...]) -> list[JSON]:
-    chosen = range(len(node)) if step == "*" else [int(step)] if step.lstrip("-").isdigit() else []
-    chosen = {position % len(node) for position in chosen if -len(node) <= position < len(node)}  # type: ignore[assignment]  # a set now
+    chosen = _positions(step, len(node))
     if not rest:
         return [None if position in chosen else item for position, item in enumerate(node)]
     return [_without(item, rest) if position in chosen else item for position, item in enumerate(node)]
 
 
-def _map_children(node: JSON, change: object) -> JSON:
+def _positions(step: str, length: int) -> Container[int]:
+    """Return which items of a list *step* means; one below zero counts from the end."""
+    if step == "*":
+        return range(length)
+    if not re.fullmatch(r"-?[0-9]{1,9}", step):
+        return ()
+    position = int(step)
+    return (position if position >= 0 else position + length,)
+
+
+def _map_children(node: JSON, change: Callable[[JSON], JSON]) -> JSON:
     if isinstance(node, dict):
-        return {key: change(value) for key, value in node.items()}  # type: ignore[operator]  # a function of JSON
+        return {key: change(value) for key, value in node.items()}
     if isinstance(node, list):
-        return [change(item) for item in node]  # type: ignore[operator]  # a function of JSON
+        return [change(item) for item in node]
     return node

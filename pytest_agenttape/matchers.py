@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from pytest_agenttape.canonical import EXACT, KeyRules, canonical_text
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.model import JSON, unknown_name
 
+T = TypeVar("T")
 Request: TypeAlias = Mapping[str, JSON]
 MatcherSpec: TypeAlias = object  # a name, a callable or an object with `key` or `matches`
 
@@ -19,10 +21,17 @@ NAMES = ("ignore_volatile", "exact", "ordered", "sequential")
 
 @dataclass(frozen=True, slots=True)
 class KeyMatcher:
-    """Requests are the same call when *key* gives the same text for both."""
+    """Requests are the same call when *key* gives the same text for both.
+
+    Attributes:
+        name: What messages call it.
+        key: Gives the text.
+        is_canonical: Whether only equal canonical requests have the same key.
+    """
 
     name: str
     key: Callable[[Request], str]
+    is_canonical: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,8 @@ def parse_matchers(specs: MatcherSpec, rules: KeyRules) -> tuple[Matcher, ...]:
     Raises:
         ConfigError: A name is unknown, an object has no usable method, or the chain is empty.
     """
+    if isinstance(specs, Mapping | bytes):
+        raise ConfigError(f"matchers takes a matcher or a list of them, not {specs!r}")
     listed = list(specs) if isinstance(specs, Iterable) and not isinstance(specs, str) else [specs]
     if not listed:
         raise ConfigError(f"matchers is empty; valid: {', '.join(NAMES)}, or a callable")
@@ -61,9 +72,9 @@ def _parse(spec: MatcherSpec, rules: KeyRules) -> Matcher:
     for method in ("key", "matches"):
         found = getattr(spec, method, None)
         if callable(found):
-            return _from_callable(found, _name_of(spec), ignored=rules, as_key=method == "key")
+            return _from_method(found, _name_of(spec), method, rules)
     if callable(spec):
-        return _from_callable(spec, _name_of(spec), ignored=rules, as_key=_arity(spec) == 1)
+        return _from_callable(spec, _name_of(spec))
     raise ConfigError(
         f"matcher {spec!r} is neither a name ({', '.join(NAMES)}) nor a callable of one request (a key) "
         "or of two (asked, recorded)"
@@ -80,31 +91,82 @@ def _named(name: str, rules: KeyRules) -> Matcher:
     raise unknown_name("matcher", name, NAMES)
 
 
-def _from_callable(function: Callable[..., object], name: str, *, ignored: KeyRules, as_key: bool) -> Matcher:
-    if not as_key:
-        return PredicateMatcher(name, lambda asked, recorded: bool(_guarded(name, function, asked, recorded)))
-    if _arity(function) == 2:  # the shape that AgentTape documents: key(request, ignore_fields)
-        fields = (*ignored.names, *(".".join(path) for path in ignored.paths))
-        return KeyMatcher(name, lambda request: repr(_guarded(name, function, request, fields)))
-    return KeyMatcher(name, lambda request: repr(_guarded(name, function, request)))
+def _from_method(function: Callable[..., object], name: str, method: str, ignored: KeyRules) -> Matcher:
+    if method == "matches":
+        return _predicate(name, _checked(function, name, (2,)))
+    if _arity(_checked(function, name, (1, 2))) == 1:
+        return _key(name, function)
+    # The shape that AgentTape documents: key(request, ignore_fields).
+    fields = (*ignored.names, *(".".join(path) for path in ignored.paths))
+    return _key(name, lambda request: function(request, fields))
 
 
-def _guarded(name: str, function: Callable[..., object], *arguments: object) -> object:
+def _from_callable(function: Callable[..., object], name: str) -> Matcher:
+    if _arity(_checked(function, name, (1, 2))) == 1:
+        return _key(name, function)
+    return _predicate(name, function)
+
+
+def _key(name: str, function: Callable[[Request], object]) -> Matcher:
+    return KeyMatcher(name, lambda request: _guarded(name, lambda: _text_of(function(request))), is_canonical=False)
+
+
+def _predicate(name: str, function: Callable[[Request, Request], object]) -> Matcher:
+    return PredicateMatcher(name, lambda asked, recorded: _guarded(name, lambda: bool(function(asked, recorded))))
+
+
+def _text_of(key: object) -> str:
+    """Return a text that equal keys share.
+
+    Raises:
+        TypeError: *key* is no plain data, so that equal ones could not be told.
+    """
+    return json.dumps(key, sort_keys=True, default=_as_plain)
+
+
+def _as_plain(value: object) -> JSON:
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    if isinstance(value, set | frozenset):
+        return {"set": sorted(map(_text_of, value))}
+    raise TypeError(f"a key is a text, a number or plain data, and it returned a {type(value).__name__}")
+
+
+def _guarded(name: str, ask: Callable[[], T]) -> T:
     try:
-        return function(*arguments)
+        return ask()
     except Exception as error:
         raise ConfigError(f"matcher {name!r} raised {type(error).__name__}: {error}") from error
 
 
+def _checked(function: Callable[..., object], name: str, counts: tuple[int, ...]) -> Callable[..., object]:
+    """Return *function*.
+
+    Raises:
+        ConfigError: It is async, or cannot take the right number of requests.
+    """
+    body = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004  # the method is wanted
+    if inspect.iscoroutinefunction(body) or inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
+        raise ConfigError(f"matcher {name!r} is async or a generator; a matcher is a plain function")
+    if _arity(function) not in counts:
+        takes = " or ".join("one request (a key)" if count == 1 else "two (asked, recorded)" for count in counts)
+        raise ConfigError(f"matcher {name!r} has to take {takes}")
+    return function
+
+
 def _arity(function: Callable[..., object]) -> int:
+    """Return how many requests *function* takes: what it requires, else two where it can, else one."""
     try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # some builtins tell nothing
         return 2
-    return sum(
-        each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) and each.default is each.empty
-        for each in parameters
-    )
+    if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters):
+        return 0
+    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    required = sum(each.default is each.empty for each in positional)
+    if required or any(each.kind is each.VAR_POSITIONAL for each in parameters):
+        return required or 2
+    return min(len(positional), 2)
 
 
 def _name_of(spec: object) -> str:

@@ -77,7 +77,7 @@ class Tape:
         self._indexes = [self._index(matcher) for matcher in matchers]
         self._lanes = {lane for index in self._indexes for _, _, lane, _ in index}
         #: Whether only equal canonical requests match, so that what is served is what was asked for.
-        self.is_keyed = all(matcher.name in ("ignore_volatile", "exact", "imported") for matcher in matchers)
+        self.is_keyed = all(_is_canonical(matcher) for matcher in matchers)
 
     def take(self, call: Call) -> Replay | None:
         """Return the first unplayed recording that answers *call*, and mark it played."""
@@ -133,7 +133,8 @@ class Tape:
         return bucket.next_unplayed(self._played)
 
     def _find_by_predicate(self, matcher: PredicateMatcher, bucket: _Bucket, call: Call) -> int | None:
-        for position in bucket.positions:
+        bucket.next_unplayed(self._played)  # what was played from the front is not looked at again
+        for position in bucket.positions[bucket.cursor :]:
             if position not in self._played and matcher.matches(call.request, self.recordings[position].request):
                 return position
         return None
@@ -148,9 +149,14 @@ class Tape:
         return Replay(recorded, descendants)
 
     def _descendants(self, index: int) -> Iterator[Interaction]:
-        for child in self._children.get(index, ()):
+        waiting = [iter(self._children.get(index, ()))]
+        while waiting:  # a chain of a thousand calls is too deep to recurse
+            child = next(waiting[-1], None)
+            if child is None:
+                waiting.pop()
+                continue
             yield child
-            yield from self._descendants(child.index)
+            waiting.append(iter(self._children.get(child.index, ())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +202,11 @@ class Policy:
         if _is_named(call, self.frozen):
             return False
         return self.records or _is_named(call, self.live)
+
+
+def _is_canonical(matcher: Matcher) -> bool:
+    # What another tool recorded is matched by what it kept, and counts as what was asked.
+    return matcher.name == "imported" or (isinstance(matcher, KeyMatcher) and matcher.is_canonical)
 
 
 def _is_named(call: Call, tokens: frozenset[str]) -> bool:
