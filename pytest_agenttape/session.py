@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -843,7 +843,7 @@ def use_cassette(
         config=config,
         live=tokens(live, "live"),
         frozen=tokens(frozen, "frozen"),
-        matchers=matchers,
+        matchers=list(matchers) if isinstance(matchers, Iterator) else matchers,  # a session can be opened again
         freeze=freezing.parse_features(config.freeze if freeze is None else freeze),
         format=format,
         tags=(tags,) if isinstance(tags, str) else tuple(tags or ()),
