@@ -129,7 +129,7 @@ def _as_plain(value: object) -> JSON:
         return {"bytes": value.hex()}
     if isinstance(value, set | frozenset):
         return {"set": sorted(map(_text_of, value))}
-    raise TypeError(f"a key is a text, a number or plain data, and it returned a {type(value).__name__}")
+    raise TypeError(f"a key is a text, a number or plain data, not {type(value).__name__}")
 
 
 def _guarded(name: str, ask: Callable[[], T]) -> T:
