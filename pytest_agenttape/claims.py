@@ -18,6 +18,7 @@ from pytest_agenttape.config import Config, effective_mode, ini_layer, resolve
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matchers import parse_matchers
 from pytest_agenttape.model import Mode, unknown_name
+from pytest_agenttape.network import host_rules
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.session import tokens
 
@@ -251,6 +252,7 @@ def _check(options: Mapping[str, Any]) -> None:
     if options.get("matchers") is not None:
         parse_matchers(options["matchers"], KeyRules.of(()))
     allowed_errors(options.get("allow_errors"))
+    host_rules(options.get("allow_hosts") or ())
 
 
 def allowed_errors(given: Any) -> frozenset[object] | bool:

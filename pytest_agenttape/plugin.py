@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 from collections.abc import Generator, Mapping
@@ -142,6 +143,22 @@ def pytest_report_header(config: pytest.Config) -> str | None:
         if os.environ.get("CI"):
             return "agenttape: replay only; under CI --snapshot-update alone records nothing"
         return "agenttape: live calls are possible where a recording no longer matches (--snapshot-update)"
+    return _header_of_the_configuration(config)
+
+
+def _header_of_the_configuration(config: pytest.Config) -> str | None:
+    if os.environ.get("CI") or config.option.agenttape_mode is not None:
+        return None
+    said = config.getini("agenttape_default_mode")
+    if said:
+        return None if said == "none" else f"agenttape: live calls are possible (agenttape_default_mode = {said})"
+    for name in ("agenttape.toml", "pyproject.toml"):
+        path = config.rootpath / name
+        if path.is_file() and b"default_mode" in path.read_bytes():  # else nothing has to be imported
+            settings = importlib.import_module("pytest_agenttape.config")
+            with contextlib.suppress(settings.ConfigError):  # told at collection
+                mode = settings.Config.load(config.rootpath).default_mode
+                return None if mode == "none" else f"agenttape: live calls are possible (default_mode = {mode} in {name})"
     return None
 
 

@@ -441,7 +441,8 @@ class Session:
         self._refuse_gaps()
         __tracebackhide__ = True
         for entry in self._poisoned():
-            assert entry.poison is not None and entry.interaction is not None
+            assert entry.poison is not None
+            assert entry.interaction is not None
             error = RecordingRefusedError(
                 f"{entry.poison.text}, and the run went on as if nothing had happened; the recording is not kept\n"
                 f"  call: {summary_line(replace(entry.interaction, index=self._entries.index(entry)))}\n"

@@ -40,6 +40,7 @@ class WideFixture:
 
     def begin(self, kind: str, boundary: str | None, request: Mapping[str, Any], **_: object) -> Any:
         """Refuse a call."""
+        __tracebackhide__ = True
         raise self._error(f"a call of the {kind} {boundary or request.get('url')}")
 
     def instance_number(self, instance: object) -> int:  # noqa: ARG002  # as Session's

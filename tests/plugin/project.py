@@ -57,9 +57,9 @@ class Project:
         """Run pytest in this process."""
         return self.pytester.runpytest_inprocess(*_QUIET, *args)
 
-    def run_apart(self, *args: str, timeout: float = 60) -> pytest.RunResult:
+    def run_apart(self, *args: str, stdin: bytes = b"") -> pytest.RunResult:
         """Run pytest in a process of its own."""
-        return self.pytester.run(sys.executable, "-m", "pytest", *_QUIET, *args, timeout=timeout)
+        return self.pytester.run(sys.executable, "-m", "pytest", *_QUIET, *args, timeout=90, stdin=stdin)
 
     def record(self, *args: str) -> pytest.RunResult:
         """Record everything and forget what that ran for real."""

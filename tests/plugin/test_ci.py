@@ -1,0 +1,118 @@
+"""Under CI only our own flags record; the header says when live calls are possible."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.project import Project
+
+ONE = """
+    import pytest
+    from agent import look_up
+
+    @pytest.mark.agenttape({marker})
+    def test_it():
+        look_up("Rome")
+"""
+
+
+@pytest.fixture
+def ci(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("CI", "true")
+    return project
+
+
+@pytest.mark.parametrize("args", [["--agenttape-record"], ["--agenttape-mode=once"], ["--agenttape-mode=record"]])
+def test_an_explicit_flag_records(ci: Project, args: list[str]) -> None:
+    ci.write(test_it=ONE.format(marker=""))
+    ci.run(*args).assert_outcomes(passed=1)
+    assert ci.live() == ["look_up Rome"]
+
+
+def test_snapshot_update_alone_stays_a_replay(ci: Project) -> None:
+    ci.write(test_it=ONE.format(marker=""))
+    result = ci.run("--snapshot-update")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "agenttape: replay only; under CI --snapshot-update alone records nothing",
+            "E *CassetteNotFoundError: there is no cassette at *test_it.yaml, and mode 'none' runs nothing for real",
+        ]
+    )
+    assert ci.live() == []
+
+
+WAY_OUT = (
+    "would record, and CI is set: nothing records in CI unless asked on the command line. Record on your machine and "
+    "commit the cassette, or run pytest with --agenttape-mode="
+)
+
+
+@pytest.mark.parametrize("mode", ["once", "new_episodes", "refresh", "all"])
+def test_a_marker_that_would_record_fails_with_the_way_out(ci: Project, mode: str) -> None:
+    ci.write(test_it=ONE.format(marker=f"mode={mode!r}"))
+    result = ci.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*def test_it():", f"E *ConfigError: the marker's mode = {mode!r} {WAY_OUT}{mode}"])
+    assert ci.live() == []
+
+
+def test_a_configuration_that_would_record_fails_with_the_way_out(ci: Project) -> None:
+    ci.ini("agenttape_default_mode = new_episodes")
+    ci.write(test_it=ONE.format(marker=""))
+    result = ci.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"E *ConfigError: default_mode = 'new_episodes' {WAY_OUT}new_episodes"])
+
+
+def test_once_with_its_file_replays(ci: Project) -> None:
+    ci.write(test_it=ONE.format(marker="mode='once'"))
+    ci.record()
+    ci.run().assert_outcomes(passed=1)
+    assert ci.live() == []
+
+
+HEADERS = {
+    "--agenttape-record": "agenttape: live calls are made and cassettes written anew (--agenttape-record)",
+    "--agenttape-mode=once": "agenttape: live calls are possible (--agenttape-mode=once)",
+    "--snapshot-update": "agenttape: live calls are possible where a recording no longer matches (--snapshot-update)",
+}
+
+
+@pytest.mark.parametrize("flag", HEADERS)
+def test_the_header_says_when_live_calls_are_possible(project: Project, flag: str) -> None:
+    project.write(test_it="def test_it(): pass")
+    project.run(flag).stdout.fnmatch_lines([HEADERS[flag]])
+
+
+@pytest.mark.parametrize(
+    "args", [[], ["--agenttape-mode=none"], ["--agenttape-mode=none", "--snapshot-update"], ["--agenttape-strict"]]
+)
+def test_the_header_is_silent_when_they_are_not(project: Project, args: list[str]) -> None:
+    project.write(test_it="def test_it(): pass")
+    project.run(*args).stdout.no_fnmatch_line("agenttape:*")
+
+
+def test_the_header_says_so_for_a_configured_mode(project: Project) -> None:
+    project.ini("agenttape_default_mode = new_episodes")
+    project.write(test_it="def test_it(): pass")
+    project.run().stdout.fnmatch_lines(["agenttape: live calls are possible (agenttape_default_mode = new_episodes)"])
+    (project.path / "pytest.ini").unlink()
+    (project.path / "agenttape.toml").write_text("default_mode = 'once'\n")
+    project.run().stdout.fnmatch_lines(
+        ["agenttape: live calls are possible where default_mode in agenttape.toml says so"]
+    )
+
+
+def test_the_precedence_of_modes(project: Project) -> None:
+    source = ONE.format(marker="mode='{}'") + "        assert str(active_session().mode) == '{}'\n"
+    source = source.replace("from agent", "from pytest_agenttape import active_session\n    from agent")
+    for marker, args, expected in [
+        ("once", ["--agenttape-mode=new_episodes", "--agenttape-record", "--snapshot-update"], "new_episodes"),
+        ("once", ["--agenttape-record", "--snapshot-update"], "all"),
+        ("once", ["--snapshot-update"], "refresh"),
+        ("once", [], "once"),
+        ("once", ["--agenttape-mode=none", "--snapshot-update"], "none"),
+    ]:
+        project.write(test_it=source.format(marker, expected))
+        project.run(*args).assert_outcomes(passed=1)

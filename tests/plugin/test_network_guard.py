@@ -1,0 +1,155 @@
+"""In replay nothing leaves the machine. Every attempt here is caught and counted below the guard; none is made."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_agenttape import network
+from tests.plugin.project import Project
+
+_escaped: list[str] = []
+_watching = False
+
+network.install(
+    lambda _host, _port: None
+)  # before the net below, so that it is asked first; a session installs its own
+
+
+@sys.addaudithook
+def _net(event: str, args: tuple[object, ...]) -> None:
+    if _watching and event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.connect", "socket.sendto"):
+        target = args[:1] if event.startswith("socket.get") else args[1]
+        host = str(target[0]) if isinstance(target, tuple) else ""
+        if host not in ("", "None", socket.gethostname()) and not network.is_local(host):
+            _escaped.append(host)
+            raise OSError(f"caught below the guard: {host}")
+
+
+@pytest.fixture(autouse=True)
+def escaped() -> Iterator[list[str]]:
+    """Return the hosts that were let through by the guard, and stopped here."""
+    global _watching
+    _escaped.clear()
+    _watching = True
+    yield _escaped
+    _watching = False
+
+
+ASK = {
+    "socket": "socket.create_connection(('api.invalid', 443), timeout=1)",
+    "urllib": "urllib.request.urlopen('http://api.invalid/x', timeout=1)",
+    "smtplib": "smtplib.SMTP('api.invalid', 25, timeout=1)",
+    "aiohttp": "asyncio.run(fetch())",
+    "a thread": "concurrent.futures.ThreadPoolExecutor().submit(socket.getaddrinfo, 'api.invalid', 80).result()",
+}
+HEAD = """
+import asyncio, concurrent.futures, smtplib, socket, urllib.request
+import pytest
+
+async def fetch():
+    import aiohttp
+    async with aiohttp.ClientSession() as session:
+        await session.get("http://api.invalid/x")
+
+"""
+
+
+def write(project: Project, body: str, marker: str = "") -> None:
+    lines = "\n".join(f"    {line}" for line in body.splitlines())
+    (project.path / "test_it.py").write_text(f"{HEAD}@pytest.mark.agenttape({marker})\ndef test_it():\n{lines}\n")
+
+
+@pytest.mark.parametrize("name", ASK)
+def test_a_connection_is_refused_before_its_name_is_looked_up(project: Project, escaped: list[str], name: str) -> None:
+    if name == "aiohttp":
+        pytest.importorskip("aiohttp")
+    write(project, ASK[name])
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E *NetworkBlockedError: connection to api.invalid* blocked: in replay nothing leaves the machine",
+            "E *in *test_it.py::test_it",
+            'E *allow it  allow_hosts=[[]"api.invalid"[]] on the marker or in the configuration',
+        ]
+    )
+    assert escaped == []
+
+
+def test_the_library_is_named_and_the_way_to_record_it(project: Project) -> None:
+    pytest.importorskip("aiohttp")
+    write(project, ASK["aiohttp"])
+    project.run().stdout.fnmatch_lines(
+        ["E *by *aiohttp, whose calls are not replayed: wrap the caller in @tool to record it"]
+    )
+
+
+def test_swallowed_it_fails_the_test_at_the_line_that_connected(project: Project) -> None:
+    write(project, f"try:\n    {ASK['urllib']}\nexcept Exception:\n    pass")
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([">*urlopen(*", "E *NetworkBlockedError: connection to api.invalid:80 blocked*"])
+
+
+@pytest.mark.parametrize("rule", ["api.invalid", "*.invalid", "api.invalid:443"])
+def test_allow_hosts_on_the_marker_lets_it_through(project: Project, escaped: list[str], rule: str) -> None:
+    write(
+        project, f"with pytest.raises(OSError, match='caught'):\n    {ASK['socket']}", marker=f"allow_hosts=[{rule!r}]"
+    )
+    result = project.run()
+    result.assert_outcomes(passed=1)
+    assert escaped == ["api.invalid"]
+
+
+def test_allow_hosts_in_the_configuration_lets_it_through(project: Project) -> None:
+    write(project, f"with pytest.raises(OSError, match='caught'):\n    {ASK['socket']}")
+    project.ini("agenttape_allow_hosts = api.invalid")
+    project.run().assert_outcomes(passed=1)
+    project.ini("agenttape_allow_hosts = other.invalid")
+    project.run().assert_outcomes(failed=1)
+
+
+def test_block_network_false_switches_it_off(project: Project) -> None:
+    write(project, f"with pytest.raises(OSError, match='caught'):\n    {ASK['socket']}")
+    (project.path / "agenttape.toml").write_text("block_network = false\n")
+    project.run().assert_outcomes(passed=1)
+
+
+def test_a_bad_rule_names_the_valid_ones(project: Project) -> None:
+    write(project, "pass", marker="allow_hosts=['https://api.invalid/']")
+    result = project.run()
+    assert result.ret != 0
+    (result.stderr if result.ret == pytest.ExitCode.USAGE_ERROR else result.stdout).fnmatch_lines(
+        ["*allow_hosts: 'https://api.invalid/' names no host. Valid: a name (api.example.com)*"]
+    )
+
+
+def test_loopback_and_unix_sockets_are_free(project: Project) -> None:
+    write(
+        project,
+        "server = socket.create_server(('127.0.0.1', 0))\n"
+        "socket.create_connection(('localhost', server.getsockname()[1])).close()\n"
+        "server.close()\n"
+        "a, b = socket.socketpair()\n"
+        "a.close(), b.close()",
+    )
+    project.run().assert_outcomes(passed=1)
+
+
+def test_a_test_without_a_marker_is_left_alone(project: Project) -> None:
+    write(project, f"with pytest.raises(OSError, match='caught'):\n    {ASK['socket']}")
+    path = project.path / "test_it.py"
+    path.write_text(
+        path.read_text().replace("@pytest.mark.agenttape()\n", "") + "\n@pytest.mark.agenttape\ndef test_b(): pass\n"
+    )
+    project.run().assert_outcomes(passed=2)
+
+
+def test_recording_connects(project: Project, escaped: list[str]) -> None:
+    write(project, f"with pytest.raises(OSError, match='caught'):\n    {ASK['socket']}")
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    assert escaped == ["api.invalid"]
