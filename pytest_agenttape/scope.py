@@ -62,7 +62,10 @@ def current() -> Scope | None:
     """
     scope = _scope.get()
     if scope is not None:
-        return scope if not scope.owner.is_closed else _refuse_late(scope.owner)
+        if not scope.owner.is_closed:
+            return scope
+        if _propagates(scope.owner):
+            return _refuse_late(scope.owner)
     if not _open:
         return None
     opened = tuple(_open)
@@ -72,7 +75,7 @@ def current() -> Scope | None:
 def peek() -> Scope | None:
     """Return the scope of the running code; None also where `current` would raise."""
     scope = _scope.get()
-    if scope is not None:
+    if scope is not None and (not scope.owner.is_closed or _propagates(scope.owner)):
         return None if scope.owner.is_closed else scope
     return _only(tuple(_open))
 
@@ -162,8 +165,12 @@ def _refuse_ambiguous(scopes: tuple[Scope, ...]) -> Scope | None:
 
 def _inherited() -> Scope | None:
     scope = _scope.get() or _only(tuple(_open))
-    # A thread that a wide fixture starts, such as a server's, goes on when the fixture is set up.
-    return scope if scope is None or getattr(scope.owner, "propagates", True) else None
+    return scope if scope is None or _propagates(scope.owner) else None
+
+
+def _propagates(owner: Any) -> bool:
+    """Say whether what *owner* starts belongs to it alone: a server that a wide fixture starts outlives its set-up."""
+    return bool(getattr(owner, "propagates", True))
 
 
 class _Patch:
