@@ -99,9 +99,7 @@ def test_the_header_says_so_for_a_configured_mode(project: Project) -> None:
     project.run().stdout.fnmatch_lines(["agenttape: live calls are possible (agenttape_default_mode = new_episodes)"])
     (project.path / "pytest.ini").unlink()
     (project.path / "agenttape.toml").write_text("default_mode = 'once'\n")
-    project.run().stdout.fnmatch_lines(
-        ["agenttape: live calls are possible where default_mode in agenttape.toml says so"]
-    )
+    project.run().stdout.fnmatch_lines(["agenttape: live calls are possible (default_mode = once in agenttape.toml)"])
 
 
 def test_the_precedence_of_modes(project: Project) -> None:

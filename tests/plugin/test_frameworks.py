@@ -288,9 +288,8 @@ def test_what_is_typed_in_the_debugger_is_no_part_of_the_recording(project: Proj
 
 
 def test_pdb_on_a_failure_still_keeps_the_old_cassette(project: Project) -> None:
-    project.write(
-        test_it="import pytest\nfrom agent import look_up\n@pytest.mark.agenttape\ndef test_it():\n    look_up('Rome')\n"
-    )
+    head = "import pytest\nfrom agent import look_up\n"
+    project.write(test_it=head + "@pytest.mark.agenttape\ndef test_it():\n    look_up('Rome')\n")
     project.record()
     before = project.cassette().read_bytes()
     (project.path / "test_it.py").write_text((project.path / "test_it.py").read_text() + "    assert 0\n")

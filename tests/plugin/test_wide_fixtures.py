@@ -37,8 +37,8 @@ def test_a_tool_is_refused_by_the_fixtures_name(project: Project, scope: str) ->
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(
         [
-            f"E *AgentTapeError: a call of the tool look_up was made by the {scope}-scoped fixture 'wide', which is set "
-            "up before any test's cassette is open; nothing real was run",
+            f"E *AgentTapeError: a call of the tool look_up was made by the {scope}-scoped fixture 'wide', which is "
+            "set up before any test's cassette is open; nothing real was run",
             "E *make the fixture function-scoped, or open a cassette in it: with use_cassette('name'): ...",
         ]
     )

@@ -1,0 +1,177 @@
+"""Beside other plugins nothing breaks; beside one of the same name the user is told what to do."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.project import Project
+
+ROOT = Path(__file__).parents[2]
+ONE = """
+    import pytest
+    from agent import look_up
+
+    @pytest.mark.agenttape
+    def test_it(agenttape_cassette):
+        look_up("Rome")
+"""
+THEIRS = """
+    import pytest
+
+    def pytest_addoption(parser):
+        parser.addoption("--agenttape-record", action="store_true")
+
+    @pytest.fixture
+    def agenttape_cassette(): return "theirs"
+"""
+MESSAGE = [
+    "ERROR: agenttape and pytest-agenttape are both installed; both are pytest's plugin 'agenttape', *",
+    "*pip uninstall agenttape",
+    "*pytest -p no:agenttape -p pytest_agenttape.plugin",
+]
+
+
+def install(folder: Path, name: str, entry_points: dict[str, str]) -> None:
+    """Put the metadata of a distribution into *folder*, as an installer does."""
+    info = folder / f"{name.replace('-', '_')}-0.1.8.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1.8\n")
+    lines = "".join(f"{key} = {value}\n" for key, value in entry_points.items())
+    (info / "entry_points.txt").write_text(f"[pytest11]\n{lines}")
+
+
+@pytest.fixture
+def beside(project: Project, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Project:
+    """Return a project in whose environment both distributions are found, ours or theirs first."""
+    ours, theirs = project.path / "ours", project.path / "theirs"
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["pytest11"]
+    install(ours, "pytest-agenttape", declared)
+    install(theirs, "agenttape", {"agenttape": "agenttape.pytest_plugin"})
+    project.write(theirs__agenttape__pytest_plugin=THEIRS)
+    (theirs / "agenttape" / "__init__.py").touch()
+    order = [ours, theirs] if request.param == "ours first" else [theirs, ours]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*map(str, order), str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    project.write(test_it=ONE)
+    return project
+
+
+both_orders = pytest.mark.parametrize("beside", ["ours first", "theirs first"], indirect=True)
+
+
+@both_orders
+@pytest.mark.parametrize("args", [[], ["--agenttape-record"], ["--agenttape-strict"]], ids=["plain", "both", "ours"])
+def test_agenttape_from_pypi_is_refused_with_the_way_out(beside: Project, args: list[str]) -> None:
+    result = beside.run_apart(*args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(MESSAGE)
+    result.stderr.no_fnmatch_line("*Traceback*")
+    assert "unrecognized" not in result.stderr.str()
+
+
+@both_orders
+def test_the_way_out_works(beside: Project) -> None:
+    chosen = ["-p", "no:agenttape", "-p", "pytest_agenttape.plugin"]
+    beside.run_apart(*chosen, "--agenttape-record").assert_outcomes(passed=1)
+    beside.run_apart(*chosen).assert_outcomes(passed=1)
+    beside.write(test_it="def test_it(): pass")
+    beside.run_apart("-p", "no:agenttape").assert_outcomes(passed=1)
+
+
+def test_a_module_of_the_users_own_by_that_name_is_no_conflict(project: Project) -> None:
+    project.write(agenttape="", test_it="import agenttape\ndef test_it(): pass")
+    project.run_apart("-o", "pythonpath=.").assert_outcomes(passed=1)
+
+
+def test_switched_off_our_fixtures_are_gone_and_nothing_breaks(project: Project) -> None:
+    project.write(
+        test_it="""
+        import pytest
+        from agent import look_up
+
+        @pytest.mark.agenttape
+        def test_marked(): look_up("Rome")
+
+        def test_plain(): pass
+        """
+    )
+    result = project.run_apart("-p", "no:agenttape")
+    result.assert_outcomes(passed=2, warnings=1)
+    assert project.live() == ["look_up Rome"]
+    project.write(test_it=ONE)
+    project.run_apart("-p", "no:agenttape").stdout.fnmatch_lines(["E *fixture 'agenttape_cassette' not found"])
+
+
+def test_without_autoload_it_is_loaded_by_its_module(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    project.write(test_it=ONE)
+    run = [sys.executable, "-m", "pytest", "-p", "pytest_agenttape.plugin"]
+    project.pytester.run(*run, "--agenttape-record").assert_outcomes(passed=1)
+    project.live()
+    project.pytester.run(*run).assert_outcomes(passed=1)
+    assert project.live() == []
+
+
+def test_named_and_loaded_by_itself_it_is_loaded_once(project: Project) -> None:
+    project.write(test_it=ONE)
+    project.run_apart("-p", "agenttape", "--agenttape-record").assert_outcomes(passed=1)
+
+
+def test_strict_markers_and_strict_config_know_ours(project: Project) -> None:
+    project.ini("agenttape_strict = true\naddopts = --strict-markers --strict-config")
+    project.write(test_it=ONE)
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+
+
+def test_the_marker_is_explained(project: Project) -> None:
+    project.run("--markers").stdout.fnmatch_lines(["@pytest.mark.agenttape(cassette=None, *replay this test from *"])
+
+
+@pytest.mark.parametrize("library", ["vcr", "agentcassette"])
+def test_a_cassette_of_another_library_in_the_same_test(project: Project, library: str) -> None:
+    pytest.importorskip(library)
+    project.write(
+        test_it=f"""
+        import pytest, {library}
+        from agent import look_up
+
+        @pytest.mark.agenttape
+        def test_it():
+            look_up("Rome")
+        """
+    )
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    project.live()
+    project.run().assert_outcomes(passed=1)
+    assert project.live() == []
+
+
+def test_a_vcr_cassette_folder_is_left_alone(project: Project) -> None:
+    theirs = project.path / "cassettes" / "test_it" / "test_vcr.yaml"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("interactions: []\nversion: 1\n")
+    project.write(test_it="def test_vcr(): pass")
+    result = project.run("--snapshot-update")
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*orphan*")
+    assert theirs.exists()
+
+
+def test_the_plugin_imports_nothing_heavy(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    project.write(
+        test_it="""
+        import sys
+
+        def test_it():
+            heavy = {"yaml", "httpx", "httpx2", "requests", "respx", "responses", "syrupy", "time_machine", "openai"}
+            ours = {name for name in sys.modules if name.startswith("pytest_agenttape")}
+            assert ours <= {f"pytest_agenttape{x}" for x in ("", ".plugin", ".ledger", ".hookspecs", ".neighbour")}
+            assert not heavy & sys.modules.keys()
+        """
+    )
+    project.pytester.run(sys.executable, "-m", "pytest", "-p", "pytest_agenttape.plugin").assert_outcomes(passed=1)
