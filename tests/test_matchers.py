@@ -166,7 +166,7 @@ def test_the_configuration_names_the_matchers_of_a_session(path: Path) -> None:
         (None, None),
         ([{"a": {1, 2}}], [{"a": {2, 1}}]),
     ],
-    ids=repr,
+    ids=["sets", "mappings", "tuples", "bytes", "nothing", "nested"],
 )
 def test_keys_that_are_equal_are_the_same_call(one: object, other_: object) -> None:
     keys = iter([one, other_])
@@ -175,7 +175,11 @@ def test_keys_that_are_equal_are_the_same_call(one: object, other_: object) -> N
     assert matcher.key({}) == matcher.key({})
 
 
-@pytest.mark.parametrize(("one", "other_"), [(1, "1"), (True, 1), ("a", b"a"), ([1], 1), ({1}, [1])], ids=repr)
+@pytest.mark.parametrize(
+    ("one", "other_"),
+    [(1, "1"), (True, 1), ("a", b"a"), ([1], 1), ({1}, [1])],
+    ids=["text", "truth", "bytes", "list", "set"],
+)
 def test_keys_that_differ_in_type_are_different_calls(one: object, other_: object) -> None:
     keys = iter([one, other_])
     (matcher,) = parse_matchers(lambda request: next(keys), RULES)

@@ -37,7 +37,7 @@ CHAINS = ["ignore_volatile", "exact", "ordered", ["exact", "ordered"], [lambda a
 values = st.lists(st.integers(0, 3), max_size=25)
 
 
-@pytest.mark.parametrize("matchers", CHAINS, ids=str)
+@pytest.mark.parametrize("matchers", CHAINS, ids=["ignore_volatile", "exact", "ordered", "chain", "predicate"])
 @given(recorded=values, asked=values)
 def test_each_recording_is_served_at_most_once(matchers: Any, recorded: list[int], asked: list[int]) -> None:
     subject = tape(*(recording(index, x) for index, x in enumerate(recorded)), matchers=matchers)
