@@ -624,3 +624,86 @@ def test_a_live_model_that_asks_for_something_new_gets_the_tool_refused(path: Pa
     with pytest.raises(UnmatchedInteractionError, match="charge"), use_cassette(path, live={"llm"}):
         agent()
     assert ran.since() == ["llm"]
+
+
+# -- under pytest
+
+
+AGENTS = """
+    import asyncio, pathlib, threading, unittest
+    import anyio, pytest
+    from pytest_agenttape import tool
+
+    BODIES = pathlib.Path(__file__).with_name("bodies.txt")
+    LATE = []
+
+    @tool
+    def charge(amount):
+        with BODIES.open("a") as out: print(amount, file=out)
+        return amount
+
+    async def agent():
+        assert charge(1) == 1
+        assert await asyncio.to_thread(charge, 2) == 2
+        assert await asyncio.get_running_loop().run_in_executor(None, charge, 3) == 3
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.to_thread(charge, 4))
+
+    @pytest.mark.agenttape
+    @pytest.mark.asyncio(loop_scope="session")
+    async def test_asyncio():
+        await agent()
+        LATE.append(asyncio.create_task(late()))
+        LATE.append(asyncio.get_running_loop().run_in_executor(None, late_in_thread))
+
+    GO = threading.Event()
+
+    async def late():
+        while not GO.is_set():
+            await asyncio.sleep(0.01)
+        return charge(98)
+
+    def late_in_thread():
+        GO.wait(5)
+        return charge(99)
+
+    @pytest.mark.asyncio(loop_scope="session")
+    async def test_late_calls_of_the_test_before():
+        GO.set()
+        outcomes = await asyncio.gather(*LATE, return_exceptions=True)
+        assert ["after it was over" in str(each) for each in outcomes] == [True, True]
+
+    @pytest.mark.agenttape
+    @pytest.mark.anyio
+    async def test_anyio(anyio_backend_name):
+        assert charge(1) == 1
+        assert await anyio.to_thread.run_sync(charge, 2) == 2
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.to_thread.run_sync, charge, 3)
+
+    @pytest.mark.agenttape
+    class TestUnit(unittest.TestCase):
+        def test_it(self):
+            assert charge(5) == 5
+
+    @pytest.mark.agenttape
+    class TestAsyncUnit(unittest.IsolatedAsyncioTestCase):
+        async def asyncSetUp(self):
+            assert charge(6) == 6
+        async def test_it(self):
+            await agent()
+"""
+
+
+def test_every_test_framework_replays_without_a_body(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("anyio")
+    pytest.importorskip("trio")
+    pytester.makepyfile(AGENTS)
+    bodies = pytester.path / "bodies.txt"
+    recorded = pytester.runpytest_subprocess("--agenttape-record", "-p", "no:randomly", "-W", "ignore")
+    recorded.assert_outcomes(passed=6)
+    assert sorted(bodies.read_text().split()) == sorted("1234123123561234")
+    bodies.unlink()
+    replayed = pytester.runpytest_subprocess("-p", "no:randomly", "-W", "ignore", "--agenttape-strict")
+    replayed.assert_outcomes(passed=6)
+    assert not bodies.exists()
