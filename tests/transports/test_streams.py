@@ -457,3 +457,28 @@ def test_a_stream_that_outlives_its_session_is_kept_as_far_as_it_was_read(record
         response = recorder.record(lambda: client.send(client.build_request("GET", url), stream=True))
         assert len(b"".join(response.iter_raw())) > 0  # what is read later is the agent's alone
     assert "events" not in recorder.interactions[0].response
+
+
+def test_reading_past_a_recording_fails_the_test_though_the_agent_swallows_it(
+    pytester: pytest.Pytester, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import contextlib, httpx2, os, pytest
+
+        @pytest.mark.agenttape
+        def test_stream():
+            with contextlib.suppress(Exception):
+                with httpx2.stream("GET", "{recorder.provider.url}/events?count=5&delay=0.05") as response:
+                    for number, _ in enumerate(response.iter_raw()):
+                        if number == int(os.environ["TAKEN"]):
+                            break
+        """
+    )
+    monkeypatch.setenv("TAKEN", "1")
+    pytester.runpytest_subprocess("--agenttape-record").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+    monkeypatch.setenv("TAKEN", "2")
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*StreamingReplayError*its reader stopped early*"])
