@@ -158,7 +158,9 @@ def _header_of_the_configuration(config: pytest.Config) -> str | None:
             settings = importlib.import_module("pytest_agenttape.config")
             with contextlib.suppress(settings.ConfigError):  # told at collection
                 mode = settings.Config.load(config.rootpath).default_mode
-                return None if mode == "none" else f"agenttape: live calls are possible (default_mode = {mode} in {name})"
+                return (
+                    None if mode == "none" else f"agenttape: live calls are possible (default_mode = {mode} in {name})"
+                )
     return None
 
 
@@ -201,6 +203,19 @@ def _spare(item: pytest.Item) -> None:
 
 def _holds_cassettes(items: list[pytest.Item]) -> bool:
     return any((folder / CASSETTES).is_dir() for folder in {item.path.parent for item in items})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Stop a marked test that has no session: nothing of it would be recorded, and in replay all of it would run."""
+    if item.get_closest_marker(MARKER) is None:
+        return
+    lifecycle: Lifecycle | None = item.config.pluginmanager.get_plugin(_LIFECYCLE)
+    if lifecycle is None or not lifecycle.has_open(item):
+        raise pytest.UsageError(
+            f"{item.nodeid} is marked agenttape and has no session, so nothing of it was run: the marker was added "
+            "after collection, or it is no Python test and has no fixtures"
+        )
 
 
 @pytest.fixture

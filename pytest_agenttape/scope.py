@@ -146,10 +146,14 @@ def _only(scopes: tuple[Scope, ...]) -> Scope | None:
 
 
 def _refuse_late(owner: Owner) -> Scope | None:
-    raise AgentTapeError(
+    error = AgentTapeError(
         f"a call was made for {owner.title} after it was over; nothing real was run. "
-        "Wait for threads and tasks before the test or the block ends"
+        "Wait for threads and tasks before the test or the block ends; start a worker that several of them share "
+        "in each, or before the first"
     )
+    for scope in tuple(_open):  # the call may as well be theirs, handed to a thread or task that is older
+        scope.owner.refuse(error)
+    raise error
 
 
 def _refuse_ambiguous(scopes: tuple[Scope, ...]) -> Scope | None:

@@ -48,6 +48,7 @@ _boundaries: set[str] = set()  # grows as modules are imported, so that a mistyp
 _NEARLY = 0.8  # how alike a mistyped token and the name that was meant are
 
 RETRIES_BEFORE_CUT = 10  # crossings after the verdict that only raise; the next one cuts the run
+REFUSALS_BEFORE_CUT = 100  # the same for a block of the user's own, which has no verdict
 
 
 class RunCut(BaseException):
@@ -333,9 +334,13 @@ class Session:
 
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         """Keep *error* as the verdict of the run when the plugin opened the session; return it."""
+        __tracebackhide__ = True
         with self._lock:
             if self._refusal is None:
                 self._refusal = error
+            elif self.settings.is_sticky or self._refusals > REFUSALS_BEFORE_CUT:
+                self._count_crossing()
+            self._refusals += 1
             if self.settings.is_sticky and self.verdict is None:
                 self.verdict, self.verdict_traceback = error, user_traceback()
         return error
@@ -529,7 +534,7 @@ class Session:
         self._calls_made = 0
         self._instances: dict[type, dict[int, tuple[int, object]]] = {}
         self._refusal = None
-        self._crossings_after_verdict = 0
+        self._crossings_after_verdict = self._refusals = 0
         self._found: Cassette | None = None
         self._lines: tuple[int, ...] = ()
         self._seconds_to_load = 0.0
@@ -659,10 +664,15 @@ class Session:
         __tracebackhide__ = True
         if self.verdict is None:
             return
+        self._count_crossing()
+        raise self.verdict.with_traceback(None)  # or the same error would collect the frames of every crossing
+
+    def _count_crossing(self) -> None:
+        """Cut a run that goes on calling after it was refused."""
+        __tracebackhide__ = True
         self._crossings_after_verdict += 1
         if self._crossings_after_verdict > RETRIES_BEFORE_CUT:
-            raise RunCut(f"cut after {RETRIES_BEFORE_CUT} further calls; the verdict was: {self.verdict}")
-        raise self.verdict.with_traceback(None)  # or the same error would collect the frames of every crossing
+            raise RunCut(f"cut after {RETRIES_BEFORE_CUT} further calls; the verdict was: {self._refusal}")
 
     def _begin_typed(self, call: Call, parent: Entry | None) -> Entry:
         """What somebody types at the debugger's prompt runs where the mode allows it, and is no part of the run."""

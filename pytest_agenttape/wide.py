@@ -24,15 +24,23 @@ class WideFixture:
         self.title = f"the {width}-scoped fixture {name!r}"
         self.is_closed = False
 
-    def __enter__(self) -> Self:
+    def open(self) -> None:
+        """Become the owner of every call."""
         scope.add(self)
         scope.enter(self)
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Give that up again."""
         self.is_closed = True
         scope.remove(self)
         scope.leave(self)
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def admits(self, method: str, url: str) -> bool:
         """Plain HTTP to this machine is how fixtures wait for the servers they start."""
@@ -57,5 +65,28 @@ class WideFixture:
         return AgentTapeError(
             f"{what} was made by {self.title}, which is set up before any test's cassette is open; "
             "nothing real was run\n"
+            "  make the fixture function-scoped, or open a cassette in it: with use_cassette('name'): ..."
+        )
+
+
+class Aftermath(WideFixture):
+    """The owner of calls that are made in replay while wide fixtures are torn down, after the last test's session.
+
+    Args:
+        test: The test whose session is closed.
+        admits_http: Whether HTTP that is no LLM's passes: at the end of a run, plugins send their reports.
+    """
+
+    def __init__(self, test: str, *, admits_http: bool = False) -> None:
+        self.title = f"what is torn down after {test}"
+        self.is_closed = False
+        self._admits_http = admits_http
+
+    def admits(self, method: str, url: str) -> bool:
+        return (self._admits_http and not is_llm_path(method, url)) or super().admits(method, url)
+
+    def _error(self, what: str) -> AgentTapeError:
+        return AgentTapeError(
+            f"{what} was made by {self.title}, when the test's cassette is closed; nothing real was run\n"
             "  make the fixture function-scoped, or open a cassette in it: with use_cassette('name'): ..."
         )

@@ -1,0 +1,129 @@
+"""What pytest itself offers to hide a failure does not hide a drift, and no loop that ignores it lasts."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.project import Project
+
+UNMATCHED = "E *UnmatchedInteractionError: *look_up(city='Oslo')* matches no unplayed interaction in *test_it.yaml"
+HEAD = "import pytest, socket\nfrom agent import look_up\n"
+ROME = "@pytest.mark.agenttape\ndef test_it():\n    look_up('Rome')\n"
+
+
+def replay(project: Project, source: str, *, head: str = HEAD) -> pytest.RunResult:
+    (project.path / "test_it.py").write_text(head + ROME)
+    project.record().assert_outcomes(passed=1)
+    lines = [line[8:] for line in source.strip("\n").splitlines()]
+    (project.path / "test_it.py").write_text(head + "\n".join(lines) + "\n")
+    result = project.run_apart("-W", "ignore")
+    assert project.live() == []
+    return result
+
+
+def test_a_fixture_that_skips_when_its_service_does_not_answer(project: Project) -> None:
+    result = replay(
+        project,
+        """
+        @pytest.fixture
+        def service():
+            try:
+                look_up("Oslo")
+            except Exception:
+                pytest.skip("service is down")
+
+        @pytest.mark.agenttape
+        def test_it(service):
+            look_up("Rome")
+        """,
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([UNMATCHED])
+
+
+@pytest.mark.parametrize(
+    ("mark", "outcome"),
+    [
+        ("xfail", {"failed": 1}),
+        ("xfail(strict=True)", {"failed": 1}),
+        ("xfail(raises=AssertionError)", {"failed": 1}),
+        ("xfail(raises=UnmatchedInteractionError)", {"xfailed": 1}),
+    ],
+)
+def test_an_expected_failure(project: Project, mark: str, outcome: dict[str, int]) -> None:
+    result = replay(
+        project,
+        f"""
+        from pytest_agenttape import UnmatchedInteractionError
+
+        @pytest.mark.agenttape
+        @pytest.mark.{mark}
+        def test_it():
+            look_up("Oslo")
+        """,
+    )
+    result.assert_outcomes(**outcome)
+
+
+def test_an_expected_failure_of_another_kind_that_followed_it(project: Project) -> None:
+    result = replay(
+        project,
+        """
+        @pytest.mark.agenttape
+        @pytest.mark.xfail(raises=AssertionError)
+        def test_it():
+            try:
+                look_up("Oslo")
+            except Exception:
+                assert 0
+        """,
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *agenttape: *look_up(city='Oslo')* matches no unplayed*"])
+
+
+ENDLESS = {
+    "a call whose argument cannot be recorded": "look_up(object())",
+    "a blocked connection": "socket.create_connection(('192.0.2.1', 443))",
+    "a blocked look-up": "socket.getaddrinfo('agenttape.invalid', 443)",
+}
+
+
+@pytest.mark.parametrize("call", ENDLESS.values(), ids=ENDLESS)
+def test_a_loop_that_retries_for_ever(project: Project, call: str) -> None:
+    result = replay(
+        project,
+        f"""
+        @pytest.mark.agenttape
+        def test_it():
+            look_up("Rome")
+            while True:
+                try:
+                    {call}
+                    break
+                except Exception:
+                    pass
+        """,
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *pytest_agenttape.errors.*Error: *"])
+
+
+def test_such_a_loop_in_a_block_of_the_users_own(project: Project) -> None:
+    result = replay(
+        project,
+        """
+        from pytest_agenttape import use_cassette
+
+        def test_it():
+            with use_cassette("test_it/test_it", cassette_dir="cassettes"):
+                while True:
+                    try:
+                        look_up("Oslo")
+                        break
+                    except Exception:
+                        pass
+        """,
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *RunCut: cut after *"])

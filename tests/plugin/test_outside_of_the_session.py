@@ -1,0 +1,242 @@
+"""In replay nothing real is run by what surrounds a test either: wide fixtures, other plugins, old threads."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.project import Project
+
+REFUSED = "E *AgentTapeError: a call of the tool look_up was made by what is torn down after test_it.py::*"
+
+TORN_DOWN = {
+    "a module-scoped fixture": """
+        @pytest.fixture(scope="module", autouse=True)
+        def memory():
+            yield
+            look_up("bye")
+
+        @pytest.mark.agenttape
+        def test_it():
+            look_up("Rome")
+    """,
+    "teardown_module": """
+        def teardown_module():
+            look_up("bye")
+
+        @pytest.mark.agenttape
+        def test_it():
+            look_up("Rome")
+    """,
+    "tearDownClass": """
+        @pytest.mark.agenttape
+        class TestIt(unittest.TestCase):
+            @classmethod
+            def tearDownClass(cls):
+                look_up("bye")
+
+            def test_it(self):
+                look_up("Rome")
+    """,
+    "an async fixture of the module": """
+        @pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
+        async def memory():
+            yield
+            look_up("bye")
+
+        @pytest.mark.agenttape
+        def test_it():
+            look_up("Rome")
+    """,
+}
+HEAD = "import pytest, pytest_asyncio, unittest\nfrom agent import look_up\n"
+
+
+def write(project: Project, source: str, head: str = HEAD) -> None:
+    lines = [line[8:] for line in source.strip("\n").splitlines()]
+    (project.path / "test_it.py").write_text(head + "\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("source", TORN_DOWN.values(), ids=TORN_DOWN)
+def test_a_call_in_the_teardown_of_something_wider_is_refused(project: Project, source: str) -> None:
+    write(project, source)
+    project.record()
+    result = project.run()
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines([REFUSED])
+    assert project.live() == []
+
+
+def test_also_when_the_run_ends_early(project: Project) -> None:
+    write(
+        project,
+        """
+        @pytest.fixture(scope="module", autouse=True)
+        def memory():
+            yield
+            look_up("bye")
+
+        @pytest.mark.agenttape
+        def test_it():
+            look_up("Rome")
+            assert 0
+
+        def test_other():
+            pass
+        """,
+    )
+    (project.path / "cassettes" / "test_it").mkdir(parents=True)
+    project.run("--agenttape-record", "-x")
+    project.live()
+    project.run("-x")
+    assert project.live() == []
+
+
+def test_a_wide_fixture_with_a_cassette_of_its_own_may_call_in_its_teardown(project: Project) -> None:
+    write(
+        project,
+        """
+        from pytest_agenttape import use_cassette
+
+        @pytest.fixture(scope="module", autouse=True)
+        def memory():
+            with use_cassette("memory", mode="once"):
+                yield
+                look_up("bye")
+
+        @pytest.mark.agenttape
+        def test_it():
+            look_up("Rome")
+        """,
+    )
+    project.record().assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+    assert project.live() == []
+
+
+def test_the_teardown_of_an_unmarked_test_is_its_own(project: Project) -> None:
+    write(
+        project,
+        """
+        @pytest.fixture(scope="module", autouse=True)
+        def memory():
+            yield
+            look_up("bye")
+
+        @pytest.mark.agenttape
+        def test_it():
+            look_up("Rome")
+
+        def test_other():
+            pass
+        """,
+    )
+    project.record()
+    project.run().assert_outcomes(passed=2)
+    assert project.live() == ["look_up bye"]
+
+
+def test_the_session_opens_before_the_fixtures_of_other_plugins(project: Project) -> None:
+    project.write(
+        early="""
+        import pytest
+        from agent import look_up
+
+        @pytest.fixture(autouse=True)
+        def aaa():
+            look_up("early")
+            yield
+            look_up("late")
+        """
+    )
+    write(project, "        @pytest.mark.agenttape\n        def test_it(): look_up('Rome')\n")
+    project.run_apart("-p", "early", "--agenttape-record").assert_outcomes(passed=1)
+    assert project.live() == ["look_up early", "look_up Rome", "look_up late"]
+    project.run_apart("-p", "early").assert_outcomes(passed=1)
+    assert project.live() == []
+    assert project.calls() == ["early", "Rome", "late"]
+
+
+def test_a_worker_of_an_earlier_test_fails_the_test_whose_call_it_could_not_make(project: Project) -> None:
+    write(
+        project,
+        """
+        import queue, threading
+
+        asked, answered, workers = queue.Queue(), queue.Queue(), []
+
+        def work():
+            while True:
+                try:
+                    answered.put(look_up(asked.get()))
+                except Exception:
+                    answered.put(None)
+
+        def ask(city):
+            if not workers:
+                workers.append(threading.Thread(target=work, daemon=True))
+                workers[0].start()
+            asked.put(city)
+            return answered.get()
+
+        @pytest.mark.agenttape
+        def test_first():
+            ask("Rome")
+
+        @pytest.mark.agenttape
+        def test_second():
+            ask("Oslo")
+        """,
+    )
+    result = project.run_apart("--agenttape-record")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["____* test_second *____", "E *AgentTapeError: a call was made for test_it.py::test_first after it was over*"]
+    )
+    assert project.live() == ["look_up Rome"]
+
+
+ITEM = """
+    import pytest
+    from agent import look_up
+
+    class Item(pytest.Item):
+        def runtest(self):
+            look_up("Rome")
+
+    class File(pytest.File):
+        def collect(self):
+            item = Item.from_parent(self, name="a\\n[b]é")
+            item.add_marker(pytest.mark.agenttape)
+            yield item
+
+    def pytest_collect_file(parent, file_path):
+        return File.from_parent(parent, path=file_path) if file_path.suffix == ".yml" else None
+"""
+
+
+@pytest.mark.parametrize("arguments", [(), ("--agenttape-record",)], ids=["replay", "record"])
+def test_a_marked_item_that_is_no_python_test_does_not_run(project: Project, arguments: tuple[str, ...]) -> None:
+    project.write(conftest=ITEM)
+    (project.path / "case.yml").write_text("x: 1\n")
+    result = project.run(*arguments)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*is marked agenttape and has no session, so nothing of it was run*"])
+    assert project.live() == []
+
+
+def test_a_test_that_is_marked_while_it_is_set_up_does_not_run(project: Project) -> None:
+    write(
+        project,
+        """
+        @pytest.fixture
+        def mark(request):
+            request.applymarker(pytest.mark.agenttape)
+
+        def test_it(mark):
+            look_up("Rome")
+        """,
+    )
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*is marked agenttape and has no session, so nothing of it was run*"])
+    assert project.live() == []
