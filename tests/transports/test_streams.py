@@ -138,6 +138,8 @@ class TestAStreamThatIsLeftEarly:
     def test_frees_its_connection_while_recording(
         self, recorder: Recorder, client: Any, recwarn: pytest.WarningsRecorder
     ) -> None:
+        gc.collect()  # of what other tests left open
+        recwarn.clear()
         url = f"{recorder.provider.url}/events?count=50&delay=0.01"
         recorder.record(lambda: client.chunks(url, take=1))
         gc.collect()
