@@ -24,6 +24,7 @@ from pytest_agenttape.errors import (
 )
 from pytest_agenttape.ledger import Ledger
 from pytest_agenttape.model import Interaction, Mode
+from pytest_agenttape.progress import Progress
 from pytest_agenttape.session import RunCut, Session, Settings, tokens
 from pytest_agenttape.stack import traceback_at
 from pytest_agenttape.wide import Aftermath, WideFixture
@@ -103,6 +104,8 @@ class Lifecycle:
             session = Session(self._settings(item, claim, overrides)).open()
         except AgentTapeError as error:  # said on the marker, in the fixture or in a file: no line of code is at fault
             raise error.with_traceback(_traceback_of(item)) from None
+        if session.can_execute:
+            session.on_live_call = Progress(self._config, item.nodeid)
         run = self._runs[item.nodeid] = Run(item, claim, session, is_replayed=_is_replayed(session))
         request.addfinalizer(lambda: self._close(run))
         if isinstance(item, pytest.Function) and hasattr(item, "addFailure"):

@@ -151,6 +151,7 @@ class Session:
         self.title = settings.title or f"cassette {settings.path.name}"
         self.is_closed = True
         self.is_debugged = False
+        self.on_live_call: Callable[[Session], None] | None = None
         self._lock = threading.RLock()
         self._reset()
 
@@ -285,6 +286,8 @@ class Session:
                 tags=(*self.settings.tags, *tags),
                 metadata={**entry.metadata, "start_ms": round((entry.started - self._opened) * 1000, 3)},
             )
+        if self.on_live_call is not None:
+            self.on_live_call(self)
 
     def watch(
         self,

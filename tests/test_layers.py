@@ -21,8 +21,8 @@ LAYERS = (
     {"prices", "store", "files", "assets", "config", "network", "freeze", "stack"},
     {"scope", "pauses", "decorated", "session", "boundaries", "transports", "callbacks"},
     {
-        "hookspecs", "neighbour", "plugin", "claims", "wide", "lifecycle", "handle", "snapshot", "orphans", "account",
-        "ledger", "report", "page", "audit", "show",
+        "hookspecs", "neighbour", "plugin", "claims", "wide", "lifecycle", "handle", "snapshot", "orphans",
+        "progress", "account", "ledger", "report", "page", "audit", "show",
     },
 )  # fmt: skip
 OWNERS = {
