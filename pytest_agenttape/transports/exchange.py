@@ -108,7 +108,10 @@ def served(exchange: Exchange) -> HttpResponse | TransportFailure:
     assert recorded is not None
     if recorded.error is not None:
         return _read_failure(recorded.error)
-    return _read_response(recorded.response, exchange.request.method)
+    try:
+        return _read_response(recorded.response, exchange.request.method)
+    except AgentTapeError as error:  # edited by hand
+        raise exchange.session.refuse(error) from error.__cause__
 
 
 def failure_after(exchange: Exchange) -> TransportFailure | None:
@@ -360,6 +363,8 @@ def _overridden(
 def _read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:
     if not isinstance(stored, dict) or not isinstance(stored.get("status"), int):
         raise AgentTapeError("the recording of this request holds no HTTP response with a status; record it again")
+    if not isinstance(stored.get("headers") or {}, dict):
+        raise AgentTapeError("the headers in the recording of this request are no mapping; record it again")
     headers = _listed(stored.get("headers") or {})
     content_type = header(headers, "content-type")
     chunks = bodies.decode_chunks(stored, content_type)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
-from tests.plugin.project import Project
+from tests.plugin.project import Origin, Project
 
 UNMATCHED = "E *UnmatchedInteractionError: *look_up(city='Oslo')* matches no unplayed interaction in *test_it.yaml"
 HEAD = "import pytest, socket\nfrom agent import look_up\n"
@@ -80,6 +81,31 @@ def test_an_expected_failure_of_another_kind_that_followed_it(project: Project) 
     )
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E *agenttape: *look_up(city='Oslo')* matches no unplayed*"])
+
+
+EDITS = {
+    "no response": None,
+    "a status that is none": {"status": "ok", "headers": {}},
+    "headers that are none": {"status": 200, "headers": 5},
+    "an event that is none": {"status": 200, "headers": {"content-type": "text/event-stream"}, "events": [5]},
+    "bytes that are none": {"status": 200, "headers": {}, "body_b64": "*"},
+}
+
+
+@pytest.mark.parametrize("response", EDITS.values(), ids=EDITS)
+def test_an_answer_that_was_edited_until_it_is_none(project: Project, origin: Origin, response: object) -> None:
+    (project.path / "test_it.py").write_text(
+        "import contextlib, httpx, os, pytest\n\n@pytest.mark.agenttape\ndef test_it():\n"
+        "    with contextlib.suppress(Exception):\n        httpx.get(os.environ['ORIGIN'])\n"
+    )
+    project.record().assert_outcomes(passed=1)
+    cassette = yaml.safe_load(project.cassette().read_text())
+    cassette["interactions"][0]["response"] = response
+    project.cassette().write_text(yaml.safe_dump(cassette, sort_keys=False))
+    result = project.run_apart()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *pytest_agenttape.errors.*Error: *"])
+    assert len(origin.asked) == 1
 
 
 ENDLESS = {
