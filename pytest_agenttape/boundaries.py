@@ -190,15 +190,15 @@ class _Named:
 
     def _encoded(self, arguments: dict[str, object]) -> Stored:
         try:
-            return dict(values.encode(arguments, "args"))
+            return values.encode_each(arguments, "args")
         except RecordingRefusedError:
             # A default such as a sentinel object says that nothing was passed, and so is left out.
-            defaults = self.parameters.defaults or {}
+            defaults = self.parameters.defaults
             passed = {name: each for name, each in arguments.items() if each is not defaults.get(name, _NOTHING)}
             if len(passed) == len(arguments):
                 raise
             kept = {name: each for name, each in arguments.items() if name in passed or _is_recordable(each)}
-            return dict(values.encode(kept, "args"))
+            return values.encode_each(kept, "args")
 
 
 _NOTHING = object()
@@ -221,7 +221,7 @@ def _name_of(fn: Callable[..., Any]) -> str:
 # -- what is answered
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # not frozen: that would cost more than the rest of a replay's own work here
 class _Call:
     """One call that a session has decided about: to be served, or running for real."""
 
@@ -284,7 +284,10 @@ class _Call:
     def served(self) -> Any:
         """Return what a plain function gave."""
         __tracebackhide__ = True
-        match self._recorded.metadata.get("returns"):
+        recorded = self._recorded
+        if recorded.error is None and "returns" not in recorded.metadata:
+            return self.decode(recorded.response)
+        match recorded.metadata.get("returns"):
             case "generator":
                 return _generator(lambda: (_items(self), None))()
             case "async_generator":
@@ -358,7 +361,6 @@ class _Call:
 
     @property
     def _recorded(self) -> Any:
-        assert self.entry.interaction is not None
         return self.entry.interaction
 
     def _wait_for_the_end(self) -> None:

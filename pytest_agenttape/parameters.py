@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """The arguments of one call by name, defaults filled in; the instance it was called on is none of them."""
 
     arguments: dict[str, object]
@@ -38,7 +37,7 @@ class Parameters:
     signature: inspect.Signature | None
     names: tuple[str, ...] = ()
     positional: int = -1
-    defaults: Mapping[str, object] | None = None
+    defaults: Mapping[str, object] = field(default_factory=dict)
     receiver: str = ""
     instance: object = None
 
@@ -84,7 +83,9 @@ class Parameters:
             return dict(zip(names, args, strict=True))
         if given > self.positional:
             return None
-        bound = {**(self.defaults or {}), **dict(zip(names, args, strict=False))}
+        if not kwargs and self.defaults.keys() >= set(names[given:]):
+            return {**dict(zip(names, args, strict=False)), **{name: self.defaults[name] for name in names[given:]}}
+        bound = {**self.defaults, **dict(zip(names, args, strict=False))}
         if kwargs:
             if not kwargs.keys().isdisjoint(names[:given]):
                 return None
