@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pytest_agenttape import trajectory, values
+from pytest_agenttape import prices, trajectory, values
 from pytest_agenttape.boundaries import registered_boundaries
 from pytest_agenttape.calls import total_tokens
 from pytest_agenttape.canonical import KeyRules
@@ -348,24 +348,12 @@ def _cost_problems(calls: Sequence[LLMCall], limit: float | Decimal) -> list[str
 
 
 def _cost(call: LLMCall) -> Decimal:
-    if not call.usage["total_tokens"]:
-        return Decimal()  # it failed
     try:
-        # Optional, and looked for only when a price is asked for.
-        import genai_prices  # type: ignore[import-not-found, unused-ignore]  # installed or not
+        cost = prices.price(call.provider, (call.answered_by, call.model), call.usage)
     except ImportError:
         raise ConfigError("max_cost needs prices: pip install 'pytest-agenttape[prices]'") from None
-    cached = call.usage.get("cached_tokens")
-    usage = genai_prices.Usage(
-        input_tokens=call.usage["input_tokens"],
-        output_tokens=call.usage["output_tokens"],
-        **({"cache_read_tokens": cached} if cached else {}),
-    )
-    for model in (call.answered_by, call.model):
-        for provider in (call.provider, None):
-            try:
-                if model is not None:
-                    return Decimal(genai_prices.calc_price(usage, model, provider_id=provider).total_price)
-            except LookupError:
-                continue
-    raise ConfigError(f"price unknown: {trajectory.shown_llm_call(call)}\n  max_cost cannot be asserted for this run")
+    if cost is None:
+        raise ConfigError(
+            f"price unknown: {trajectory.shown_llm_call(call)}\n  max_cost cannot be asserted for this run"
+        )
+    return cost

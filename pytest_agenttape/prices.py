@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from importlib.util import find_spec
@@ -9,7 +10,7 @@ from importlib.util import find_spec
 
 def are_known() -> bool:
     """Say whether the package with the prices is installed."""
-    return find_spec("genai_prices") is not None
+    return "genai_prices" in sys.modules or find_spec("genai_prices") is not None
 
 
 def price(provider: str | None, models: Iterable[str | None], usage: Mapping[str, int]) -> Decimal | None:

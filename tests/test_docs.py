@@ -282,7 +282,7 @@ def reader(tmp_path: Path, standin_provider: StandInProvider, monkeypatch: pytes
     """Return a reader with an empty directory, whose clients reach the stand-in provider."""
     for library in _KEPT:
         importlib.import_module(library)
-    for name in ("CI", "GITHUB_ACTIONS", "PYTEST_ADDOPTS"):
+    for name in ("CI", "GITHUB_ACTIONS", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
         monkeypatch.delenv(name, raising=False)
     for name, value in {
         "OPENAI_BASE_URL": standin_provider.openai_url,

@@ -399,10 +399,9 @@ def test_a_late_call_of_one_session_never_lands_in_the_next(path: Path, tmp_path
     with use_cassette(path, mode="all"):
         thread = threading.Thread(target=late)
         thread.start()
-    with use_cassette(tmp_path / "next.yaml", mode="all"):
-        release.set()
-        thread.join()
-    assert (got, ran.since(), Cassette.load(tmp_path / "next.yaml").interactions) == ([], [], [])
+    with pytest.raises(RecordingRefusedError, match="after it was over"):
+        use_cassette(tmp_path / "next.yaml", mode="all")(lambda: (release.set(), thread.join()))()
+    assert (got, ran.since(), (tmp_path / "next.yaml").exists()) == ([], [], False)
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")

@@ -99,15 +99,15 @@ def test_a_context_that_could_belong_to_two_raises_and_tells_both(a: Owner, b: O
     assert len(a.refused) == 1, "asking without a call spoils nothing"
 
 
-def test_a_context_whose_session_is_over_raises(a: Owner, b: Owner) -> None:
+def test_a_context_whose_session_is_over_raises_and_tells_the_open_one(a: Owner, b: Owner) -> None:
     a.open()
     context = contextvars.copy_context()
     a.close()
     b.open()
-    with pytest.raises(AgentTapeError, match=r"for a after it was over; nothing real was run"):
+    with pytest.raises(AgentTapeError, match=r"for a after it was over; nothing real was run") as caught:
         context.run(scope.current)
     assert context.run(scope.peek) is None
-    assert (a.refused, b.refused) == ([], [])
+    assert (a.refused, b.refused) == ([], [caught.value])
 
 
 @pytest.mark.parametrize("order", ["inner first", "outer first"])

@@ -21,7 +21,7 @@ for _name in ("lifecycle", "report", "handle", "boundaries", "transports.httpcor
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setattr("sys.dont_write_bytecode", True)  # a test file that is rewritten at once has the same time
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    for name in ("CI", "PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
+    for name in ("CI", "PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_XDIST_WORKER"):
         monkeypatch.delenv(name, raising=False)
     made = Project(pytester)
     made.write(agent=AGENT)

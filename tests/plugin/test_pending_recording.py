@@ -26,7 +26,7 @@ def fail_to_record(project: Project) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            f"pending: {NAME} is as it was; what test_it.py::test_it recorded is kept in .pytest_cache/d/agenttape/*.yaml",
+            f"pending: {NAME} is as it was; what test_it.py::test_it recorded is kept in .pytest_cache/*.yaml",
             "         accept it, without a second live run, with --snapshot-update",
         ]
     )

@@ -36,7 +36,8 @@ def test_it_is_refused_and_says_which_call(project: Project, origin: Origin, sta
     assert project.files() == []
 
 
-def test_a_timeout_is_refused(project: Project, origin: Origin) -> None:
+@pytest.mark.usefixtures("origin")
+def test_a_timeout_is_refused(project: Project) -> None:
     project.write(test_it=SWALLOWING.format(marker="", path="/slow"))
     result = project.run("--agenttape-record")
     result.assert_outcomes(failed=1)

@@ -25,7 +25,9 @@ async def lost_later():
     look_up("Oslo")
 
 """
-UNMATCHED = "E *UnmatchedInteractionError: *look_up(city='Oslo')* matches no unplayed interaction in cassettes/test_it/*test_it.yaml"
+UNMATCHED = (
+    "E *UnmatchedInteractionError: *look_up(city='Oslo')* matches no unplayed interaction in cassettes/*test_it.yaml"
+)
 
 SWALLOWERS = {
     "except Exception": """
