@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     )
     from pytest_agenttape.handle import CassetteHandle
     from pytest_agenttape.model import Cassette, Interaction, Mode
-    from pytest_agenttape.session import Session, active_session, record, replay, use_cassette
+    from pytest_agenttape.opening import record, replay, use_cassette
+    from pytest_agenttape.session import Session, active_session
     from pytest_agenttape.values import register_codec
 
 _HOMES = {
@@ -54,7 +55,8 @@ _HOMES = {
     ),
     "handle": ("CassetteHandle",),
     "model": ("Cassette", "Interaction", "Mode"),
-    "session": ("Session", "active_session", "record", "replay", "use_cassette"),
+    "opening": ("record", "replay", "use_cassette"),
+    "session": ("Session", "active_session"),
     "values": ("register_codec",),
 }
 _HOME_OF = {name: room for room, names in _HOMES.items() for name in names}

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
 from pytest_agenttape import pauses, scope, values
+from pytest_agenttape.entries import Entry
 from pytest_agenttape.errors import AgentTapeError, ConfigError, RecordingRefusedError, StreamingReplayError
 from pytest_agenttape.model import JSON, KINDS, unknown_name
 from pytest_agenttape.parameters import Parameters
-from pytest_agenttape.session import Entry, Session, register_boundary, registered_boundaries
+from pytest_agenttape.session import Session
+from pytest_agenttape.tokens import register_boundary
 
-__all__ = ["intercept", "memory_read", "memory_write", "record_call", "registered_boundaries", "retrieval", "tool"]
+__all__ = ["intercept", "memory_read", "memory_write", "record_call", "retrieval", "tool"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Stored: TypeAlias = dict[str, JSON]

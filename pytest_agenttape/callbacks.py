@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_agenttape import scope, values
+from pytest_agenttape.entries import Entry
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON
-from pytest_agenttape.session import Entry, Session
+from pytest_agenttape.session import Session
 
 _ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
 _DEPTH = 40  # levels of nested data; nothing that a person reads has more

@@ -20,7 +20,7 @@ from pytest_agenttape.matchers import parse_matchers
 from pytest_agenttape.model import Mode, unknown_name
 from pytest_agenttape.network import host_rules
 from pytest_agenttape.redaction import RedactionRules
-from pytest_agenttape.session import tokens
+from pytest_agenttape.tokens import parse_tokens
 
 MARKER = "agenttape"
 OPTIONS = (
@@ -187,6 +187,12 @@ def without_parameter(item: pytest.Item) -> str:
     return item.nodeid if parameter is None else item.nodeid[: -len(parameter) - 2]
 
 
+def is_marked(item: pytest.Item) -> bool:
+    """Say whether *item* has our marker, from wherever."""
+    # The keywords hold names of files too, but are told apart from the markers at a fifth of the price.
+    return MARKER in item.keywords and item.get_closest_marker(MARKER) is not None
+
+
 def siblings_of(items: Iterable[pytest.Item]) -> dict[str, list[str]]:
     """Return the parameter ids of each test function of *items*, in order, selected or not.
 
@@ -243,7 +249,7 @@ def _check(options: Mapping[str, Any]) -> None:
     """Raise at collection for what could only be told when the test runs."""
     if options.get("mode") is not None:
         Mode.parse(options["mode"])
-    if tokens(options.get("live"), "live") and tokens(options.get("frozen"), "frozen"):
+    if parse_tokens(options.get("live"), "live") and parse_tokens(options.get("frozen"), "frozen"):
         raise ConfigError("live and frozen exclude each other; give one of them")
     if options.get("format") not in (None, "yaml", "json"):
         raise unknown_name("format", options["format"], ("yaml", "json"))

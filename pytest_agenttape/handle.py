@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pytest_agenttape import prices, trajectory, values
-from pytest_agenttape.boundaries import registered_boundaries
 from pytest_agenttape.calls import total_tokens
 from pytest_agenttape.canonical import KeyRules
 from pytest_agenttape.comparison import diff_lines, field_diffs
@@ -19,6 +18,7 @@ from pytest_agenttape.model import Cassette, Interaction, Mode
 from pytest_agenttape.session import Session
 from pytest_agenttape.shown import visible
 from pytest_agenttape.snapshot import view_problem
+from pytest_agenttape.tokens import registered_boundaries
 from pytest_agenttape.trajectory import LLMCall, ToolCall
 from pytest_agenttape.views import View, timeline
 
@@ -248,8 +248,8 @@ class CassetteHandle:
     def _require_sound_run(self) -> None:
         """What a run did after its verdict says nothing; the verdict does."""
         __tracebackhide__ = True
-        if self.session.verdict is not None:
-            raise self.session.verdict
+        if self.session.verdict.error is not None:
+            raise self.session.verdict.error
 
     def _is_recorded_now(self) -> bool:
         session = self.session

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_agenttape import account, orphans, scope, store, transports
 from pytest_agenttape import freeze as freezing
-from pytest_agenttape.claims import MARKER, Claim, Claims, allowed_errors, siblings_of
+from pytest_agenttape.claims import Claim, Claims, allowed_errors, is_marked, siblings_of
 from pytest_agenttape.diagnosis import summary_line
 from pytest_agenttape.errors import (
     AgentTapeError,
@@ -25,8 +25,10 @@ from pytest_agenttape.errors import (
 from pytest_agenttape.ledger import Ledger
 from pytest_agenttape.model import Interaction, Mode
 from pytest_agenttape.progress import Progress
-from pytest_agenttape.session import RunCut, Session, Settings, tokens
+from pytest_agenttape.session import Session, Settings
 from pytest_agenttape.stack import traceback_at
+from pytest_agenttape.tokens import parse_tokens
+from pytest_agenttape.verdict import RunCut
 from pytest_agenttape.wide import Aftermath, WideFixture
 
 
@@ -76,10 +78,10 @@ class Lifecycle:
             UsageError: A marker cannot be used, or two tests would record one file.
         """
         listed = list(items)
-        for item in listed:
-            self._folders.add(item.path.parent)
-            self._modules.add(item.nodeid.partition("::")[0])
-        new = [item for item in listed if item.nodeid not in self._claims and item.get_closest_marker(MARKER)]
+        for one in {item.parent: item for item in listed}.values():
+            self._folders.add(one.path.parent)
+            self._modules.add(one.nodeid.partition("::")[0])
+        new = [item for item in listed if is_marked(item) and item.nodeid not in self._claims]
         if new:
             self._claims.add(new, siblings_of(new))
             for item in new:
@@ -136,8 +138,7 @@ class Lifecycle:
         if run is None:
             return (yield)
         session = run.session
-        if session.verdict is not None:  # a fixture's set-up drifted, and the exception was swallowed
-            raise session.verdict.with_traceback(session.verdict_traceback)
+        session.verdict.fail()  # a fixture's set-up drifted, and the exception was swallowed
         try:
             result = yield
         except (KeyboardInterrupt, pytest.exit.Exception):
@@ -150,9 +151,8 @@ class Lifecycle:
         failure = _unittest_failure(item)
         if failure is not None:
             self._judge_unittest(item, failure, session)
-        elif session.verdict is not None:
-            raise session.verdict.with_traceback(session.verdict_traceback)
         else:
+            session.verdict.fail()
             self._judge_passed(run)
         return result
 
@@ -168,7 +168,7 @@ class Lifecycle:
         report = yield
         run = self._runs.get(item.nodeid)
         if run is not None and call.when != "teardown":
-            _fail_expected(item, report, run.session.verdict)
+            _fail_expected(item, report, run.session.verdict.error)
             run.note(str(call.when), report.outcome)
         if call.when == "teardown" and item.nodeid in self._told:
             report.agenttape = told = self._told.pop(item.nodeid)
@@ -252,7 +252,7 @@ class Lifecycle:
         """Judge what a TestCase failed with; pytest reports what it finds in the item's own list."""
         __tracebackhide__ = True
         judged = _judged(failure, session)
-        if judged is session.verdict:
+        if judged is session.verdict.error:
             vars(item)["_excinfo"].clear()
             raise judged
 
@@ -334,12 +334,11 @@ class Lifecycle:
         __tracebackhide__ = True
         session = run.session
         if run.outcome == "passed":
-            if session.verdict is not None:
-                raise session.verdict.with_traceback(session.verdict_traceback)
+            session.verdict.fail()
             session.refuse_poison()
             self._judge_unplayed(run, [each for each in self._unplayed(run) if _is_of_teardown(each)])
             return True
-        if run.outcome != "skipped" or not was_fresh or session.verdict is not None or not session.interactions:
+        if run.outcome != "skipped" or not was_fresh or session.verdict.error is not None or not session.interactions:
             return False
         return not session.is_poisoned
 
@@ -392,7 +391,7 @@ class Lifecycle:
             "tokens": [usage.input, usage.output],
             "pending": kept,
             "load_ms": round(session.seconds_to_load * 1000, 3),
-            "refused": session.verdict is not None,
+            "refused": session.verdict.error is not None,
             **self._tell_more(session, wrote=wrote),
         }
 
@@ -404,7 +403,7 @@ class Lifecycle:
             more = account.spending(session)
         if has_report:
             more["steps"] = account.steps(session)
-            more["diff"] = account.refreshed(session) if wrote or session.verdict is not None else None
+            more["diff"] = account.refreshed(session) if wrote or session.verdict.error is not None else None
         return more
 
     def _settings(self, item: pytest.Item, claim: Claim, overrides: Any) -> Settings:
@@ -415,8 +414,8 @@ class Lifecycle:
             path=claim.path,
             mode=mode,
             config=config,
-            live=tokens(options.get("live"), "live"),
-            frozen=tokens(options.get("frozen"), "frozen"),
+            live=parse_tokens(options.get("live"), "live"),
+            frozen=parse_tokens(options.get("frozen"), "frozen"),
             matchers=options.get("matchers"),
             freeze=freezing.parse_features(options.get("freeze", config.freeze)),
             format=options.get("format"),
@@ -446,11 +445,11 @@ class Lifecycle:
 
 def _judged(error: BaseException, session: Session) -> BaseException:
     """Return what the test fails with when *error* came out of it."""
-    verdict = session.verdict
+    verdict = session.verdict.error
     if verdict is None:
         return error
     if error is verdict or isinstance(error, RunCut | pytest.skip.Exception | pytest.xfail.Exception):
-        return verdict.with_traceback(session.verdict_traceback or error.__traceback__)
+        return verdict.with_traceback(session.verdict.traceback or error.__traceback__)
     note = f"agenttape: {verdict}"
     if note not in getattr(error, "__notes__", ()):
         error.add_note(note)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import random
 import sys
@@ -11,21 +10,21 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
-from pytest_agenttape import foreign, naming, network, providers, scope, store, transports
+from pytest_agenttape import foreign, naming, network, scope, store, tokens, transports, watching
 from pytest_agenttape import freeze as freezing
 from pytest_agenttape.calls import TokenTotals, total_tokens
 from pytest_agenttape.canonical import KeyRules, canonical_text, match_key
 from pytest_agenttape.config import Config
 from pytest_agenttape.decorated import decorated
 from pytest_agenttape.diagnosis import explain, summary_line
+from pytest_agenttape.entries import Entries, Entry, Poison
 from pytest_agenttape.errors import (
     AgentTapeError,
     AgentTapeWarning,
@@ -36,72 +35,11 @@ from pytest_agenttape.errors import (
     RecordingRefusedError,
 )
 from pytest_agenttape.matchers import parse_matchers
-from pytest_agenttape.model import BOUNDARY_KINDS, JSON, KINDS, Cassette, Interaction, Mode, unknown_name
+from pytest_agenttape.model import BOUNDARY_KINDS, JSON, Cassette, Interaction, Mode
 from pytest_agenttape.redaction import RedactionRules, Redactor
 from pytest_agenttape.stack import user_traceback
 from pytest_agenttape.tape import Call, Policy, Refuse, Replay, Tape
-
-Tokens: TypeAlias = Iterable[str] | str | None
-
-_boundaries: set[str] = set()  # grows as modules are imported, so that a mistyped token can be told
-
-_NEARLY = 0.8  # how alike a mistyped token and the name that was meant are
-
-RETRIES_BEFORE_CUT = 10  # crossings after the verdict that only raise; the next one cuts the run
-REFUSALS_BEFORE_CUT = 100  # the same for a block of the user's own, which has no verdict
-
-
-class RunCut(BaseException):
-    """Ends a run that goes on calling after its verdict; no agent's ``except Exception`` holds it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Poison:
-    """A failure that a good recording does not hold, unless a retry made it good.
-
-    Attributes:
-        code: The status, or ``"timeout"``; what `allow_errors` names.
-        text: The failure in words.
-        traceback: The user's code that met it.
-    """
-
-    code: int | str
-    text: str
-    traceback: TracebackType | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """A call of this run: what was asked, and what came of it.
-
-    Attributes:
-        call: The call as asked.
-        is_live: Whether it ran for real.
-        is_kept: Whether it belongs into a cassette; HTTP made by a recorded tool does not.
-        parent: The live boundary call whose body made it.
-        interaction: The recording served or made; None while the call is running.
-        poison: Why this call must not be kept, when it failed in a way that a good recording does not.
-        settle: Finishes a live call whose answer the agent left unread.
-        is_covered: Whether the call that a listener watches has crossed a boundary itself, and so needs no entry.
-        is_concluded: Whether what a listener watches is over.
-    """
-
-    call: Call
-    is_live: bool
-    is_kept: bool = True
-    parent: Entry | None = None
-    interaction: Interaction | None = None
-    poison: Poison | None = None
-    started: float = 0.0
-    metadata: dict[str, JSON] = field(default_factory=dict)
-    descendants: tuple[Interaction, ...] = ()
-    settle: Callable[[], None] | None = None
-    is_covered: bool = False
-    is_concluded: bool = False
-
-
-# What listeners are watching in this context, innermost last. A new task or copied context watches along.
-_watched: ContextVar[tuple[Entry, ...]] = ContextVar("agenttape_watched", default=())
+from pytest_agenttape.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,14 +73,9 @@ class Session:
         engine: The `Tape` of recordings that calls are answered from.
         divergences: ``{"index", "expected", "actual"}`` for each call that was answered by a recording of another
             request, or by none (``index`` None).
-        verdict: The first error that decides the run, where the plugin opened the session.
-        verdict_traceback: The user's code that met it.
+        verdict: The first error that decides the run.
         phase: Set while a test is torn down; what is called then says so in its metadata.
     """
-
-    verdict: AgentTapeError | None
-    _refusal: AgentTapeError | None
-    verdict_traceback: TracebackType | None
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -185,7 +118,7 @@ class Session:
         """Stop being the session that calls belong to; restore the clock, uuids and random."""
         if self.is_closed:
             return
-        self._settle()
+        self._entries.settle()
         self.is_closed = True
         try:
             network.disarm()
@@ -249,9 +182,9 @@ class Session:
         call = Call(kind, boundary, request, nested=parent is not None)
         if self.is_debugged and _is_typed():
             return self._begin_typed(call, parent)
-        _cover_watched()
+        watching.cover()
         with self._lock:
-            self._stop_after_verdict()
+            self.verdict.stop()
             details = dict(metadata) if metadata else {}
             if self.phase:
                 details["phase"] = self.phase
@@ -312,7 +245,7 @@ class Session:
         if is_detached:
             entry.metadata["detached"] = True
         else:
-            _watched.set((*_watching(), entry))
+            watching.begin(entry)
         return entry
 
     def conclude(
@@ -325,11 +258,10 @@ class Session:
         tags: tuple[str, ...] = (),
     ) -> None:
         """End what a listener watched: kept, unless a transport or a decorator has recorded the call itself."""
-        _watched.set(tuple(each for each in _watching() if each is not entry))
+        watching.end(entry)
         with self._lock:
-            entry.is_concluded = True
             if entry.metadata.pop("detached", False):
-                entry.is_covered = self._was_made_since(entry)
+                entry.is_covered = self._entries.has_made(entry)
             if entry.is_covered:
                 entry.is_live = entry.is_kept = False
             if entry.interaction is None:
@@ -339,14 +271,7 @@ class Session:
         """Keep *error* as the verdict of the run when the plugin opened the session; return it."""
         __tracebackhide__ = True
         with self._lock:
-            if self._refusal is None:
-                self._refusal = error
-            elif self.settings.is_sticky or self._refusals > REFUSALS_BEFORE_CUT:
-                self._count_crossing()
-            self._refusals += 1
-            if self.settings.is_sticky and self.verdict is None:
-                self.verdict, self.verdict_traceback = error, user_traceback()
-        return error
+            return self.verdict.keep(error)
 
     def admits(self, method: str, url: str) -> bool:  # noqa: ARG002  # the question other owners answer
         """Say whether an HTTP request passes by without belonging to anybody; in a session none does."""
@@ -378,7 +303,7 @@ class Session:
     def timeline(self) -> list[tuple[Interaction, bool]]:
         """The interactions, each with whether it ran for real."""
         with self._lock:
-            return self._timeline(lambda entry: entry.is_kept)
+            return self._entries.timeline()
 
     @property
     def recorded(self) -> Cassette | None:
@@ -415,7 +340,7 @@ class Session:
     @property
     def calls_made(self) -> int:
         """How many calls the agent itself has begun; what the body of a live tool does is not among them."""
-        return self._calls_made
+        return self._entries.by_agent
 
     @property
     def is_fresh(self) -> bool:
@@ -460,14 +385,15 @@ class Session:
             raise error.with_traceback(entry.poison.traceback)
 
     def _refuse_gaps(self) -> None:
-        if self._refusal is None or not self._policy.records:
+        refusal = self.verdict.first
+        if refusal is None or not self._policy.records:
             return
-        if isinstance(self._refusal, RecordingRefusedError):
-            raise self._refusal
+        if isinstance(refusal, RecordingRefusedError):
+            raise refusal
         raise RecordingRefusedError(
             f"a call was refused, and the run went on as if nothing had happened; the recording is not kept\n"
-            f"  {self._refusal}"
-        ) from self._refusal
+            f"  {refusal}"
+        ) from refusal
 
     @property
     def is_poisoned(self) -> bool:
@@ -533,15 +459,12 @@ class Session:
         return contextlib.nullcontext() if is_inside else Session(self.settings)
 
     def _reset(self) -> None:
-        self._entries: list[Entry] = []
-        self._calls_made = 0
+        self._entries = Entries()
         self._instances: dict[type, dict[int, tuple[int, object]]] = {}
-        self._refusal = None
-        self._crossings_after_verdict = self._refusals = 0
+        self.verdict = Verdict(is_sticky=self.settings.is_sticky)
         self._found: Cassette | None = None
         self._lines: tuple[int, ...] = ()
         self._seconds_to_load = 0.0
-        self.verdict = self.verdict_traceback = None
         self.phase = ""
         self.divergences: list[dict[str, JSON]] = []
         self._use(())
@@ -582,28 +505,18 @@ class Session:
         self._seconds_to_load = time.perf_counter() - before
 
     def _refuse_mistyped_frozen(self) -> None:
-        """Stop before anything runs for real that somebody meant to protect.
-
-        Raises:
-            ConfigError: A frozen token names nothing known, and is nearly the name of something.
-        """
-        known = self._known_tokens()
-        for token in sorted(self.settings.frozen - known) if self._policy.can_execute else ():
-            if difflib.get_close_matches(token, known, n=1, cutoff=_NEARLY):
-                raise unknown_name("frozen token", token, sorted(known))
+        if self._policy.can_execute:
+            tokens.refuse_mistyped(self.settings.frozen, self._known_tokens(), "frozen")
 
     def _warn_of_unknown_tokens(self) -> None:
         known = self._known_tokens()
         for what, given in (("live", self.settings.live), ("frozen", self.settings.frozen)):
-            for token in sorted(given - known):
-                problem = unknown_name(f"{what} token", token, sorted(known))
+            for problem in tokens.problems(given, known, what):
                 warnings.warn(AgentTapeWarning(f"{self.title}: {problem}"), stacklevel=3)
 
     def _known_tokens(self) -> frozenset[str]:
-        named = {each.boundary or "" for each in self.engine.recordings}
-        named |= {entry.call.boundary or "" for entry in self._entries}
-        served = (name for view in providers.VIEWS for name in view.operations)
-        return frozenset({*KINDS, "*", *served, *_boundaries, *named} - {""})
+        recorded = (each.boundary for each in self.engine.recordings)
+        return tokens.known_tokens([*recorded, *(entry.call.boundary for entry in self._entries)])
 
     def _require_cassette(self) -> None:
         if self._found is not None or self._policy.can_execute:
@@ -625,7 +538,7 @@ class Session:
     def _frozen_world(self) -> freezing.Freeze:
         features = self.settings.freeze
         state = None
-        if self._found is not None and not self._rewrites():
+        if self._found is not None and self.mode is not Mode.ALL:
             state = freezing.FrozenState.from_dict(self._found.meta.get("freeze") or {})
             self._warn_of_drift(self._found)
         if state is None or not _covers(state, features):
@@ -636,9 +549,6 @@ class Session:
         self._opened = time.perf_counter()
         self._created_at = freezing.real_utcnow().isoformat()
         return freezing.Freeze(features, state)
-
-    def _rewrites(self) -> bool:
-        return self.mode is Mode.ALL
 
     def _warn_of_drift(self, found: Cassette) -> None:
         for message in freezing.env_drift(found.meta.get("env") or {}, os.environ):
@@ -656,27 +566,6 @@ class Session:
             meta["env"] = self.redactor.value(env)
         return meta
 
-    def _was_made_since(self, watched: Entry) -> bool:
-        """Say whether a call that could be the one *watched* has reached the session since."""
-        later = [each.call for each in self._entries[self._entries.index(watched) + 1 :] if not each.call.observed]
-        if watched.call.kind == "tool":
-            return any(call.boundary == watched.call.boundary for call in later)
-        return any(call.kind in (watched.call.kind, "http", "llm") for call in later)
-
-    def _stop_after_verdict(self) -> None:
-        __tracebackhide__ = True
-        if self.verdict is None:
-            return
-        self._count_crossing()
-        raise self.verdict.with_traceback(None)  # or the same error would collect the frames of every crossing
-
-    def _count_crossing(self) -> None:
-        """Cut a run that goes on calling after it was refused."""
-        __tracebackhide__ = True
-        self._crossings_after_verdict += 1
-        if self._crossings_after_verdict > RETRIES_BEFORE_CUT:
-            raise RunCut(f"cut after {RETRIES_BEFORE_CUT} further calls; the verdict was: {self._refusal}")
-
     def _begin_typed(self, call: Call, parent: Entry | None) -> Entry:
         """What somebody types at the debugger's prompt runs where the mode allows it, and is no part of the run."""
         if not self._policy.records:
@@ -692,7 +581,7 @@ class Session:
             recorded, descendants = decision
             if not self.engine.is_keyed:
                 self._note_divergence(call, recorded)
-            return self._append(Entry(call, False, interaction=recorded, descendants=descendants), parent)
+            return self._entries.add(Entry(call, False, interaction=recorded, descendants=descendants), parent)
         if isinstance(decision, Refuse):
             raise self.refuse(self._unmatched(call))
         return self._start(Entry(call, True, metadata=metadata), parent)
@@ -705,17 +594,11 @@ class Session:
         found = self.engine.take(call)
         if found is None:
             raise self.refuse(self._unmatched(call))
-        return self._append(Entry(call, False, is_kept=False, interaction=found.recorded), parent)
+        return self._entries.add(Entry(call, False, is_kept=False, interaction=found.recorded), parent)
 
     def _start(self, entry: Entry, parent: Entry | None) -> Entry:
         entry.started = time.perf_counter()
-        return self._append(entry, parent)
-
-    def _append(self, entry: Entry, parent: Entry | None) -> Entry:
-        entry.parent = parent
-        self._entries.append(entry)
-        self._calls_made += parent is None and not entry.call.observed
-        return entry
+        return self._entries.add(entry, parent)
 
     def _note_divergence(self, call: Call, recorded: Interaction) -> None:
         if self._digest_of(call.request) == self._digest_of(recorded.request):
@@ -738,11 +621,7 @@ class Session:
             command=self._command(),
             same_key=self.engine.same_request(call),
             rules=foreign.shown_rules(self.engine.recordings, self._key_rules),
-            served=[
-                entry.interaction
-                for entry in self._entries
-                if entry.interaction and not entry.is_live and not entry.call.observed
-            ],
+            served=self._entries.served(),
             root=Path.cwd(),
         )
 
@@ -750,18 +629,8 @@ class Session:
         """Return the failed live calls that must not be kept: not allowed, and made good by no retry."""
         if not self._policy.can_execute:
             return []
-        self._settle()
-        good = {self._key(entry.call) for entry in self._entries if entry.is_live and not entry.poison}
-        return [
-            entry
-            for entry in self._entries
-            if entry.poison and entry.is_kept and not self._allows(entry.poison) and self._key(entry.call) not in good
-        ]
-
-    def _settle(self) -> None:
-        for entry in tuple(self._entries):
-            if entry.interaction is None and entry.settle is not None:
-                entry.settle()
+        self._entries.settle()
+        return self._entries.poisoned(self._allows, self._key)
 
     def _key(self, call: Call) -> tuple[str, str | None, str]:
         return call.kind, call.boundary, self._digest_of(call.request)
@@ -786,126 +655,17 @@ class Session:
         return self.live_calls == 0
 
     def _kept(self, without: Sequence[Entry]) -> list[Interaction]:
-        run = self._timeline(lambda entry: entry.is_kept and entry not in without)
         if self.mode is not Mode.NEW_EPISODES or self._found is None:
-            return [each for each, _ in run]
+            return [each for each, _ in self._entries.timeline(without=without)]
         old = list(self._found.interactions)
-        new = self._timeline(lambda entry: entry.is_kept and entry.is_live and entry not in without, first=len(old))
+        new = self._entries.timeline(without=without, is_live_only=True, first=len(old))
         return [*old, *(each for each, _ in new)]
-
-    def _timeline(self, keep: Callable[[Entry], bool], *, first: int = 0) -> list[tuple[Interaction, bool]]:
-        """Number the finished entries by their start; what a replayed call made itself follows it."""
-        out: list[tuple[Interaction, bool]] = []
-        numbers: dict[int, int] = {}
-        for entry in self._entries:
-            if entry.interaction is None or not keep(entry):
-                continue
-            numbers[id(entry)] = first + len(out)
-            parent = numbers.get(id(entry.parent)) if entry.parent else None
-            out.append((_numbered(entry.interaction, first + len(out), parent), entry.is_live))
-            renumbered = {entry.interaction.index: first + len(out) - 1}
-            for each in entry.descendants:
-                renumbered[each.index] = first + len(out)
-                out.append((_numbered(each, first + len(out), renumbered.get(each.metadata["parent"])), False))
-        return out
-
-
-def use_cassette(
-    name: str | Path,
-    *,
-    mode: str | Mode | None = None,
-    live: Tokens = None,
-    frozen: Tokens = None,
-    matchers: object = None,
-    freeze: Tokens = None,
-    record: bool = False,
-    config: Config | None = None,
-    cassette_dir: str | Path | None = None,
-    format: str | None = None,  # noqa: A002  # the documented name
-    tags: Iterable[str] | None = None,
-) -> Session:
-    """Open the cassette *name* for a block, sync or async, or decorate a function with it.
-
-    Args:
-        name: Name below *cassette_dir*; slashes are folders. A `Path` may be absolute.
-        mode: ``none`` (default), ``once``, ``new_episodes``, ``refresh``, ``all`` or ``record``.
-        live: Kinds or boundary names that run for real, ``"*"`` for all; the rest is replayed.
-        frozen: Kinds or boundary names that are replayed in every mode.
-        matchers: A matcher or a fallback chain of them; default ``ignore_volatile``.
-        freeze: Which of ``clock``, ``uuid``, ``random`` are pinned; default all.
-        record: Short for ``mode="all"``.
-        config: Configuration to use in place of the one found from the working directory.
-        cassette_dir: Folder of the cassettes; default from the configuration.
-        format: ``yaml`` or ``json``; default by the name's extension, else from the configuration.
-        tags: Words kept with each recorded interaction.
-
-    Raises:
-        ConfigError: An argument names nothing that exists, or *live* and *frozen* are both given.
-    """
-    if not isinstance(config, Config | None):
-        raise ConfigError(f"config takes a Config, not {config!r}; make one with Config.from_mapping(...)")
-    config = config or Config.load()
-    if record and mode is not None and Mode.parse(mode) is not Mode.ALL:
-        raise ConfigError(f"record=True means mode 'all', but mode={str(mode)!r} was given too")
-    chosen = Mode.parse("all" if record else mode if mode is not None else config.default_mode)
-    chosen_format = format or config.format
-    if chosen_format not in ("yaml", "json"):
-        raise ConfigError(f"unknown format {chosen_format!r}. Valid: yaml, json")
-    settings = Settings(
-        path=naming.session_path(name, Path(cassette_dir or config.cassette_dir), chosen_format),
-        mode=chosen,
-        config=config,
-        live=tokens(live, "live"),
-        frozen=tokens(frozen, "frozen"),
-        matchers=list(matchers) if isinstance(matchers, Iterator) else matchers,  # a session can be opened again
-        freeze=freezing.parse_features(config.freeze if freeze is None else freeze),
-        format=format,
-        tags=(tags,) if isinstance(tags, str) else tuple(tags or ()),
-        title=f"the cassette block {str(name)!r}",
-        rules=RedactionRules.of(config.redact),
-    )
-    return Session(settings)
-
-
-def replay(cassette: str | Path, **options: Any) -> Session:
-    """Replay *cassette* offline, as a decorator or a block: `use_cassette` with ``mode="none"``."""
-    return use_cassette(cassette, mode=Mode.NONE, **options)
-
-
-def record(cassette: str | Path, **options: Any) -> Session:
-    """Record *cassette* anew, as a decorator or a block: `use_cassette` with ``mode="all"``."""
-    return use_cassette(cassette, mode=Mode.ALL, **options)
-
-
-def _cover_watched() -> None:
-    """Note that the innermost watched call crosses a boundary itself; model calls can start as a batch."""
-    watching = _watching()
-    for position, entry in enumerate(reversed(watching)):
-        if position and not entry.call.kind == watching[-1].call.kind == "llm":
-            break
-        entry.is_covered = True
-
-
-def _watching() -> tuple[Entry, ...]:
-    """Return what is being watched in this context and not over, though perhaps concluded in another."""
-    watched = _watched.get()
-    return tuple(each for each in watched if not each.is_concluded) if watched else watched
 
 
 def active_session() -> Session | None:
     """Return the session that a call made here would belong to, or None."""
     found = scope.peek()
     return found.owner if found is not None and isinstance(found.owner, Session) else None
-
-
-def register_boundary(name: str) -> None:
-    """Note that there is a boundary of that *name*."""
-    _boundaries.add(name)
-
-
-def registered_boundaries() -> frozenset[str]:
-    """Return the names of all boundaries drawn so far in this process."""
-    return frozenset(_boundaries)
 
 
 def _guard(host: str, port: int | None) -> None:
@@ -928,28 +688,6 @@ def _is_typed() -> bool:
     return False
 
 
-def tokens(given: Tokens, what: str) -> frozenset[str]:
-    """Return *given* as a set of tokens; one string is one token.
-
-    Raises:
-        ConfigError: An entry is not a non-empty string.
-    """
-    if given is not None and not isinstance(given, Iterable):
-        raise ConfigError(f"{what} takes kinds ({', '.join(KINDS)}), boundary names or '*'; found {given!r}")
-    listed = [given] if isinstance(given, str) else list(given or ())
-    for token in listed:
-        if not isinstance(token, str) or not token:
-            raise ConfigError(f"{what} takes kinds ({', '.join(KINDS)}), boundary names or '*'; found {token!r}")
-    return frozenset(listed)
-
-
 def _covers(state: freezing.FrozenState, features: frozenset[str]) -> bool:
     needs_seed = bool(features & {"uuid", "random"})
     return not ("clock" in features and state.clock is None) and not (needs_seed and state.seed is None)
-
-
-def _numbered(interaction: Interaction, index: int, parent: int | None) -> Interaction:
-    metadata = {key: value for key, value in interaction.metadata.items() if key != "parent"}
-    if parent is not None:
-        metadata["parent"] = parent
-    return replace(interaction, index=index, metadata=metadata)

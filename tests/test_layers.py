@@ -19,7 +19,10 @@ LAYERS = (
         "parameters",
     },
     {"prices", "store", "files", "assets", "config", "network", "freeze", "stack"},
-    {"scope", "pauses", "decorated", "session", "boundaries", "transports", "callbacks"},
+    {
+        "scope", "pauses", "decorated", "entries", "watching", "verdict", "tokens", "session", "opening", "boundaries",
+        "transports", "callbacks",
+    },
     {
         "hookspecs", "neighbour", "plugin", "claims", "wide", "lifecycle", "handle", "snapshot", "orphans",
         "progress", "account", "ledger", "report", "page", "audit", "show",

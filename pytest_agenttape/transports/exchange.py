@@ -10,10 +10,11 @@ from http import HTTPStatus
 
 from pytest_agenttape import bodies, providers
 from pytest_agenttape.canonical import is_transport_header
+from pytest_agenttape.entries import Entry, Poison
 from pytest_agenttape.errors import AgentTapeError, StreamingReplayError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.scope import Scope
-from pytest_agenttape.session import Entry, Poison, Session
+from pytest_agenttape.session import Session
 from pytest_agenttape.transports import pace as pace_room
 from pytest_agenttape.transports.pace import Arrivals, Schedule
 from pytest_agenttape.wire import Headers, HttpRequest, HttpResponse, header

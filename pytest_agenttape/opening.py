@@ -1,0 +1,83 @@
+"""What users open a cassette with: `use_cassette`, `replay` and `record`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pytest_agenttape import freeze as freezing
+from pytest_agenttape import naming
+from pytest_agenttape.config import Config
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.model import Mode
+from pytest_agenttape.redaction import RedactionRules
+from pytest_agenttape.session import Session, Settings
+from pytest_agenttape.tokens import Tokens, parse_tokens
+
+
+def use_cassette(
+    name: str | Path,
+    *,
+    mode: str | Mode | None = None,
+    live: Tokens = None,
+    frozen: Tokens = None,
+    matchers: object = None,
+    freeze: Tokens = None,
+    record: bool = False,
+    config: Config | None = None,
+    cassette_dir: str | Path | None = None,
+    format: str | None = None,  # noqa: A002  # the documented name
+    tags: Iterable[str] | None = None,
+) -> Session:
+    """Open the cassette *name* for a block, sync or async, or decorate a function with it.
+
+    Args:
+        name: Name below *cassette_dir*; slashes are folders. A `Path` may be absolute.
+        mode: ``none`` (default), ``once``, ``new_episodes``, ``refresh``, ``all`` or ``record``.
+        live: Kinds or boundary names that run for real, ``"*"`` for all; the rest is replayed.
+        frozen: Kinds or boundary names that are replayed in every mode.
+        matchers: A matcher or a fallback chain of them; default ``ignore_volatile``.
+        freeze: Which of ``clock``, ``uuid``, ``random`` are pinned; default all.
+        record: Short for ``mode="all"``.
+        config: Configuration to use in place of the one found from the working directory.
+        cassette_dir: Folder of the cassettes; default from the configuration.
+        format: ``yaml`` or ``json``; default by the name's extension, else from the configuration.
+        tags: Words kept with each recorded interaction.
+
+    Raises:
+        ConfigError: An argument names nothing that exists, or *live* and *frozen* are both given.
+    """
+    if not isinstance(config, Config | None):
+        raise ConfigError(f"config takes a Config, not {config!r}; make one with Config.from_mapping(...)")
+    config = config or Config.load()
+    if record and mode is not None and Mode.parse(mode) is not Mode.ALL:
+        raise ConfigError(f"record=True means mode 'all', but mode={str(mode)!r} was given too")
+    chosen = Mode.parse("all" if record else mode if mode is not None else config.default_mode)
+    chosen_format = format or config.format
+    if chosen_format not in ("yaml", "json"):
+        raise ConfigError(f"unknown format {chosen_format!r}. Valid: yaml, json")
+    settings = Settings(
+        path=naming.session_path(name, Path(cassette_dir or config.cassette_dir), chosen_format),
+        mode=chosen,
+        config=config,
+        live=parse_tokens(live, "live"),
+        frozen=parse_tokens(frozen, "frozen"),
+        matchers=list(matchers) if isinstance(matchers, Iterator) else matchers,  # a session can be opened again
+        freeze=freezing.parse_features(config.freeze if freeze is None else freeze),
+        format=format,
+        tags=(tags,) if isinstance(tags, str) else tuple(tags or ()),
+        title=f"the cassette block {str(name)!r}",
+        rules=RedactionRules.of(config.redact),
+    )
+    return Session(settings)
+
+
+def replay(cassette: str | Path, **options: Any) -> Session:
+    """Replay *cassette* offline, as a decorator or a block: `use_cassette` with ``mode="none"``."""
+    return use_cassette(cassette, mode=Mode.NONE, **options)
+
+
+def record(cassette: str | Path, **options: Any) -> Session:
+    """Record *cassette* anew, as a decorator or a block: `use_cassette` with ``mode="all"``."""
+    return use_cassette(cassette, mode=Mode.ALL, **options)

@@ -1,0 +1,64 @@
+"""The tokens of `live` and `frozen`: kinds, boundary names and ``"*"``, and what they can name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from pytest_agenttape import providers
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.model import KINDS, unknown_name
+
+Tokens: TypeAlias = Iterable[str] | str | None
+
+_boundaries: set[str] = set()  # grows as modules are imported, so that a mistyped token can be told
+
+_NEARLY = 0.8  # how alike a mistyped token and the name that was meant are
+
+
+def parse_tokens(given: Tokens, what: str) -> frozenset[str]:
+    """Return *given* as a set of tokens; one string is one token.
+
+    Raises:
+        ConfigError: An entry is not a non-empty string.
+    """
+    if given is not None and not isinstance(given, Iterable):
+        raise ConfigError(f"{what} takes kinds ({', '.join(KINDS)}), boundary names or '*'; found {given!r}")
+    listed = [given] if isinstance(given, str) else list(given or ())
+    for token in listed:
+        if not isinstance(token, str) or not token:
+            raise ConfigError(f"{what} takes kinds ({', '.join(KINDS)}), boundary names or '*'; found {token!r}")
+    return frozenset(listed)
+
+
+def register_boundary(name: str) -> None:
+    """Note that there is a boundary of that *name*."""
+    _boundaries.add(name)
+
+
+def registered_boundaries() -> frozenset[str]:
+    """Return the names of all boundaries drawn so far in this process."""
+    return frozenset(_boundaries)
+
+
+def known_tokens(named: Iterable[str | None]) -> frozenset[str]:
+    """Return all that a token can name; *named* are the boundaries of recordings and calls."""
+    served = (name for view in providers.VIEWS for name in view.operations)
+    return frozenset({*KINDS, "*", *served, *_boundaries, *(name for name in named if name)})
+
+
+def problems(given: frozenset[str], known: frozenset[str], what: str) -> list[ConfigError]:
+    """Return a problem for each token of *given* that names nothing known."""
+    return [unknown_name(f"{what} token", token, sorted(known)) for token in sorted(given - known)]
+
+
+def refuse_mistyped(given: frozenset[str], known: frozenset[str], what: str) -> None:
+    """Stop before anything runs for real that somebody meant to protect.
+
+    Raises:
+        ConfigError: A token names nothing known, and is nearly the name of something.
+    """
+    for token in sorted(given - known):
+        if difflib.get_close_matches(token, known, n=1, cutoff=_NEARLY):
+            raise unknown_name(f"{what} token", token, sorted(known))
