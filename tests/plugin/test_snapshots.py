@@ -320,8 +320,8 @@ def test_live_calls_are_no_drift(recorded: Project) -> None:
     ("call", "line"),
     [
         pytest.param(
-            "exclude='lookup'",
-            "E*ConfigError: exclude='lookup' names no call of this run and no part of one.",
+            "exclude='nobody_s_tool'",
+            "E*ConfigError: exclude='nobody_s_tool' names no call of this run and no part of one.",
             id="a-token",
         ),
         pytest.param("name=''", "E*ConfigError: the name of a view is a non-empty text, found ''", id="an-empty-name"),
