@@ -6,6 +6,7 @@ import os
 import sys
 import textwrap
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,11 @@ AGENT = """
         note(f"look_up {city}")
         return {"city": city, "answer": os.environ.get("WORLD", "old")}
 """
+
+# Of syrupy; before, only whole updates could be asked for.
+writes_new_only = pytest.mark.skipif(
+    tuple(map(int, version("syrupy").split(".")[:2])) < (5, 5), reason="this syrupy cannot write new snapshots only"
+)
 
 # Plugins that make a run of a few tests take seconds, or another one each time.
 _QUIET = ("-p", "no:randomly", "-p", "no:hypothesispytest", "-p", "no:langsmith_plugin")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_agenttape import Cassette
-from tests.plugin.project import Project
+from tests.plugin.project import Project, writes_new_only
 from tests.standin import StandInProvider
 
 SUITE = """
@@ -82,6 +82,7 @@ def test_what_a_run_no_longer_uses_is_dropped(recorded: Project, standin_provide
     assert Cassette.load(recorded.cassette()).num_steps == 5
 
 
+@writes_new_only
 def test_new_only_records_what_has_no_cassette_and_replays_the_rest(
     recorded: Project, standin_provider: StandInProvider
 ) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 import pytest
 
-from tests.plugin.project import Project
+from tests.plugin.project import Project, writes_new_only
 
 TEST = """
     import pytest
@@ -219,9 +217,8 @@ def test_a_view_of_the_handle_and_one_of_assert_snapshot_are_the_same(recorded: 
     recorded.run().assert_outcomes(passed=1)
 
 
+@writes_new_only
 def test_plain_syrupy_can_be_let_write_what_does_not_exist_yet(project: Project) -> None:
-    if tuple(map(int, version("syrupy").split(".")[:2])) < (5, 5):
-        pytest.skip("syrupy could not write new snapshots only")
     test = body("assert agenttape_cassette == snapshot").replace(
         "(agenttape_cassette)", "(agenttape_cassette, snapshot)"
     )
