@@ -187,12 +187,6 @@ def without_parameter(item: pytest.Item) -> str:
     return item.nodeid if parameter is None else item.nodeid[: -len(parameter) - 2]
 
 
-def is_marked(item: pytest.Item) -> bool:
-    """Say whether *item* has our marker, from wherever."""
-    # The keywords hold names of files too, but are told apart from the markers at a fifth of the price.
-    return MARKER in item.keywords and item.get_closest_marker(MARKER) is not None
-
-
 def siblings_of(items: Iterable[pytest.Item]) -> dict[str, list[str]]:
     """Return the parameter ids of each test function of *items*, in order, selected or not.
 

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_agenttape import account, orphans, scope, store, transports
 from pytest_agenttape import freeze as freezing
-from pytest_agenttape.claims import Claim, Claims, allowed_errors, is_marked, siblings_of
+from pytest_agenttape.claims import MARKER, Claim, Claims, allowed_errors, siblings_of
 from pytest_agenttape.diagnosis import summary_line
 from pytest_agenttape.errors import (
     AgentTapeError,
@@ -81,7 +81,7 @@ class Lifecycle:
         for one in {item.parent: item for item in listed}.values():
             self._folders.add(one.path.parent)
             self._modules.add(one.nodeid.partition("::")[0])
-        new = [item for item in listed if is_marked(item) and item.nodeid not in self._claims]
+        new = [item for item in listed if item.nodeid not in self._claims and item.get_closest_marker(MARKER)]
         if new:
             self._claims.add(new, siblings_of(new))
             for item in new:

@@ -132,9 +132,11 @@ def test_markers_are_merged_key_by_key_and_the_closest_wins(project: Project) ->
     assert files == ["test_it/TestIt.test_it.yaml", "test_it/TestIt.test_other.yaml", "test_it/test_module.json"]
 
 
-def test_a_marker_added_by_a_conftest_counts(project: Project) -> None:
-    conftest = "import pytest\ndef pytest_collection_modifyitems(items):\n    for item in items:\n"
-    conftest += "        item.add_marker(pytest.mark.agenttape)\n"
+@pytest.mark.parametrize(
+    "mark", ["item.add_marker(pytest.mark.agenttape)", "item.own_markers.append(pytest.mark.agenttape.mark)"]
+)
+def test_a_marker_added_by_a_conftest_counts(project: Project, mark: str) -> None:
+    conftest = f"import pytest\ndef pytest_collection_modifyitems(items):\n    for item in items:\n        {mark}\n"
     assert recorded(project, "def test_it(): look_up('a')", conftest=conftest) == ["test_it/test_it.yaml"]
 
 
