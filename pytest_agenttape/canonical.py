@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import ip_address
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from pytest_agenttape.bodies import decode_body, normalise_multipart
 from pytest_agenttape.bodies.forms import encode_binary
 from pytest_agenttape.errors import CassetteCorruptError, ConfigError
+from pytest_agenttape.hosts import is_local
 from pytest_agenttape.model import JSON
 from pytest_agenttape.redaction import canonical_secrets
 
@@ -106,16 +106,6 @@ def is_transport_header(name: str) -> bool:
     return name in TRANSPORT_HEADERS or name.startswith(TRANSPORT_HEADER_PREFIXES)
 
 
-def is_loopback(host: str) -> bool:
-    """Say whether *host* is this machine by name or address."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _canonical_http(request: Mapping[str, JSON], rules: KeyRules) -> dict[str, JSON]:
     canonical = {key: value for key, value in request.items() if key not in ("json_layout", "events_layout")}
     canonical["url"] = _canonical_url(request["url"], rules.volatile, rules.names)
@@ -168,7 +158,7 @@ def _canonical_url(url: str, volatile: bool, names: frozenset[str]) -> str:
 
 
 def _explicit_port(scheme: str, host: str, netloc: str) -> str:
-    if is_loopback(host):
+    if is_local(host):
         return ""
     tail = netloc.rpartition("@")[2].rpartition("]")[2].partition(":")[2]
     return "" if not tail or tail == str(_DEFAULT_PORTS.get(scheme)) else f":{tail}"

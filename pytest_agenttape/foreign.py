@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from typing import TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
@@ -23,14 +22,13 @@ from pytest_agenttape.matchers import PredicateMatcher, Request
 from pytest_agenttape.model import BOUNDARY_KINDS, JSON, KINDS, SCHEMA_VERSION, Interaction
 from pytest_agenttape.redaction import Redactor
 from pytest_agenttape.redaction.names import Rule, parameter_rule
-from pytest_agenttape.wire import Headers, header
+from pytest_agenttape.wire import CONNECTION_HEADERS, Headers, grouped, header, standard_phrase
 
 IMPORTED, UNPLAYABLE, OBSERVED = "imported", "unplayable", "observed"  # keys of an interaction's metadata
 MATCHER = "imported"
 
 ReadAsset: TypeAlias = Callable[[str], bytes]  # (name in the cassette's folder of assets) -> content
 
-_CONNECTION_HEADERS = frozenset({"transfer-encoding", "connection", "keep-alive", "trailer", "upgrade"})
 _REDACTED_BY_AGENTTAPE = "***REDACTED***"
 # A default ``repr``, which is what is left of an object that a tool could not record.
 _REPR = re.compile(r"<[^<>]{1,200}(?:<locals>[^<>]{1,200}){0,4} at 0x[0-9a-fA-F]+>")
@@ -148,7 +146,7 @@ def _redacted_message(stored: dict[str, JSON], redactor: Redactor) -> dict[str, 
     listed = _header_list(stored.get("headers"))
     body = {form: stored[form] for form in _FORMS if form in stored}
     clean = redactor.body(body, header(listed, "content-type"))
-    return {**stored, "headers": _mapping(redactor.headers(listed)), **clean}
+    return {**stored, "headers": grouped(redactor.headers(listed)), **clean}
 
 
 _FORMS = ("json", "json_layout", "form", "events", "events_layout", "text", "body_b64")
@@ -230,33 +228,26 @@ def _request(method: JSON, url: JSON, headers: Headers, body: _Body) -> dict[str
     if not isinstance(url, str) or not isinstance(method, str):
         raise CassetteCorruptError("its request has no method and URL")
     kept = tuple((name, value) for name, value in headers if not is_transport_header(name.lower()))
-    stored: dict[str, JSON] = {"method": method.upper(), "url": url, "headers": _mapping(kept)}
+    stored: dict[str, JSON] = {"method": method.upper(), "url": url, "headers": grouped(kept)}
     return stored | body.stored(header(headers, "content-type"))
 
 
 def _response(status: JSON, headers: Headers, body: _Body, *, reason: JSON, version: JSON) -> dict[str, JSON]:
     if not isinstance(status, int) or isinstance(status, bool):
         raise CassetteCorruptError(f"its response has no status, found {status!r}")
-    dropped = set(_CONNECTION_HEADERS)
+    dropped = set(CONNECTION_HEADERS)
     encoding = header(headers, "content-encoding")
     if encoding:
         decoded = body.without_encoding(encoding)
         if decoded is not None:  # else kept as it came, header and all
             body, dropped = decoded, dropped | {"content-encoding", "content-length"}
     kept = tuple((name, value) for name, value in headers if name.lower() not in dropped)
-    stored: dict[str, JSON] = {"status": status, "headers": _mapping(kept)}
+    stored: dict[str, JSON] = {"status": status, "headers": grouped(kept)}
     if isinstance(version, str) and version and version != "HTTP/1.1":
         stored["http_version"] = version
-    if isinstance(reason, str) and reason and reason != _standard_phrase(status):
+    if isinstance(reason, str) and reason and reason != standard_phrase(status):
         stored["reason"] = reason
     return stored | body.stored(header(headers, "content-type"))
-
-
-def _standard_phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
 
 
 def _header_list(headers: JSON) -> Headers:
@@ -278,15 +269,6 @@ def _header_list(headers: JSON) -> Headers:
 
 def _header_text(value: JSON) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
-
-
-def _mapping(headers: Headers) -> dict[str, JSON]:
-    """Group *headers* by name; a name that is sent more than once has a list."""
-    grouped: dict[str, list[str]] = {}
-    names: dict[str, str] = {}
-    for name, value in headers:
-        grouped.setdefault(names.setdefault(name.lower(), name), []).append(value)
-    return {name: found[0] if len(found) == 1 else found for name, found in grouped.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pytest_agenttape.errors import ConfigError, NetworkBlockedError
+from pytest_agenttape.hosts import address_of, is_local, plain_name
 
 Decide: TypeAlias = Callable[[str, int | None], None]
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 # Families that never leave the machine; whatever else is no IP family (VSOCK, Bluetooth) does.
 _LOCAL_FAMILIES = frozenset(
     getattr(socket, name) for name in ("AF_UNIX", "AF_NETLINK", "AF_ALG", "AF_SYSTEM") if hasattr(socket, name)
@@ -78,19 +77,6 @@ def disarm() -> None:
             _names.clear()
 
 
-@functools.lru_cache(maxsize=256)
-def is_local(host: str) -> bool:
-    """Tell whether connecting to *host* stays on this machine: loopback, or the unspecified address."""
-    name = _plain(host)
-    if name in ("", *_LOCAL_NAMES) or name.endswith(".localhost"):
-        return True
-    address = _address(name)
-    if address is None:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return bool(mapped.is_loopback or mapped.is_unspecified)
-
-
 # Rules ------------------------------------------------------------------------------------------------------------
 
 
@@ -107,9 +93,9 @@ class HostRule:
         if self.port is not None and port is not None and port != self.port:
             return False
         if self.network is not None:
-            address = _address(_plain(host))
+            address = address_of(plain_name(host))
             return address is not None and address in self.network
-        name = _plain(host)
+        name = plain_name(host)
         if self.name.startswith("*"):
             return name.endswith(self.name[1:])
         return name == self.name
@@ -139,10 +125,10 @@ def _rule(entry: object) -> HostRule:
     port = int(found["port"]) if found else None
     if port is not None and not 0 < port < 65536:
         raise ConfigError(f"allow_hosts: {entry!r} has no valid port")
-    name = _plain(found["host"] if found else text)
-    if "/" in name or _address(name) is not None:
+    name = plain_name(found["host"] if found else text)
+    if "/" in name or address_of(name) is not None:
         try:
-            return HostRule(network=ipaddress.ip_network(_address(name) or name), port=port)
+            return HostRule(network=ipaddress.ip_network(address_of(name) or name), port=port)
         except ValueError:
             raise _bad_entry(entry) from None
     if not _HOST_NAME.fullmatch(name) or ".." in name:
@@ -155,31 +141,6 @@ def _bad_entry(entry: object) -> ConfigError:
         f"allow_hosts: {entry!r} names no host. Valid: a name (api.example.com), *.example.com, an address, "
         "a network (10.0.0.0/8), each also with a port (api.example.com:443); no scheme and no path"
     )
-
-
-def _plain(host: str) -> str:
-    """Return *host* in the one form that is compared: lower case, ASCII, no brackets, no final dot."""
-    name = host.strip().removeprefix("[").removesuffix("]").removesuffix(".").lower()
-    if name.isascii():
-        return name
-    try:
-        return name.encode("idna").decode("ascii")
-    except UnicodeError:
-        return name
-
-
-def _address(name: str) -> Address | None:
-    """Return the address that *name* spells, also in the old forms such as 127.1 and 0x7f000001."""
-    try:
-        return ipaddress.ip_address(name)
-    except ValueError:
-        pass
-    if not re.fullmatch(r"[0-9a-fx.]*[0-9][0-9a-fx.]*", name):
-        return None
-    try:
-        return ipaddress.IPv4Address(socket.inet_aton(name))
-    except (OSError, ValueError):
-        return None
 
 
 # The error --------------------------------------------------------------------------------------------------------
@@ -245,14 +206,14 @@ def _check_reverse_lookup(address: Any) -> None:  # a socket address
 
 def _ask(host: str, port: int | None) -> None:
     name = _names.get((host, port)) or _names.get((host, None)) or host
-    if is_local(name) or _plain(name) == _own_name():
+    if is_local(name) or plain_name(name) == _own_name():
         return
     if _decide is not None:
         _decide(name, port)
 
 
 def _own_name() -> str:
-    return _plain(socket.gethostname())
+    return plain_name(socket.gethostname())
 
 
 def _text(host: object) -> str:
@@ -349,7 +310,7 @@ def _remembering(original: Any) -> Any:
         answers = original(host, *args, **kwargs)
         name = "" if host is None else _text(host)
         # A name such as x.localhost must not vouch for a foreign address, and an address has no need to.
-        if _armed and not is_local(name) and _address(name) is None:
+        if _armed and not is_local(name) and address_of(name) is None:
             for *_, address in answers:
                 _names[address[0], _port(address[1])] = _names[address[0], None] = name
         return answers

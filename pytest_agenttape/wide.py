@@ -7,8 +7,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from pytest_agenttape import scope
-from pytest_agenttape.canonical import is_loopback
 from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.hosts import is_local
 from pytest_agenttape.providers import is_llm_path
 from pytest_agenttape.redaction import RedactionRules, Redactor
 
@@ -44,7 +44,7 @@ class WideFixture:
 
     def admits(self, method: str, url: str) -> bool:
         """Plain HTTP to this machine is how fixtures wait for the servers they start."""
-        return is_loopback(urlsplit(url).hostname or "") and not is_llm_path(method, url)
+        return is_local(urlsplit(url).hostname or "") and not is_llm_path(method, url)
 
     def begin(self, kind: str, boundary: str | None, request: Mapping[str, Any], **_: object) -> Any:
         """Refuse a call."""

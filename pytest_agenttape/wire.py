@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TypeAlias
 
+from pytest_agenttape.model import JSON
+
 Headers: TypeAlias = tuple[tuple[str, str], ...]  # in wire order, names as sent, Latin-1 decoded
+
+CONNECTION_HEADERS = frozenset({"transfer-encoding", "connection", "keep-alive", "trailer", "upgrade"})
 
 
 def header(headers: Headers, name: str) -> str | None:
@@ -14,6 +19,23 @@ def header(headers: Headers, name: str) -> str | None:
         if key.lower() == name:
             return value
     return None
+
+
+def grouped(headers: Headers) -> dict[str, JSON]:
+    """Group *headers* by name, as a cassette stores them; a name that is sent more than once has a list."""
+    values: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
+    for name, value in headers:
+        values.setdefault(names.setdefault(name.lower(), name), []).append(value)
+    return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
+
+
+def standard_phrase(status: int) -> str:
+    """Return what HTTP says beside *status*, empty for one that it does not know."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "pytest_agenttape"
 LAYERS = (
     {"errors", "model", "wire"},
     {
-        "bodies", "values", "redaction", "canonical", "matchers", "shown", "calls", "comparison", "diff", "providers",
-        "serializer", "tape", "diagnosis", "naming", "foreign", "views", "trajectory",
-        "parameters",
+        "hosts", "bodies", "values", "redaction", "canonical", "matchers", "shown", "calls", "comparison", "diff",
+        "providers", "serializer", "tape", "diagnosis", "naming", "foreign", "views", "trajectory", "parameters",
     },
     {"prices", "store", "files", "assets", "config", "network", "freeze", "stack"},
     {

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pytest_agenttape import network
+from pytest_agenttape import hosts, network
 from pytest_agenttape.errors import ConfigError, NetworkBlockedError
 
 FOREIGN = "api.example.com"
@@ -38,7 +38,7 @@ def _net(event: str, args: tuple[object, ...]) -> None:
     if _watching and event.startswith(CONNECTING):
         target = args[:1] if event.startswith("socket.get") else args[1]
         host = target[0] if isinstance(target, tuple) else None  # else a unix socket, or none given
-        if host is not None and not network.is_local(str(host)) and host != socket.gethostname():
+        if host is not None and not hosts.is_local(str(host)) and host != socket.gethostname():
             _escaped.append((event, host))
             raise RuntimeError(f"{event} {host!r} came past the guard")
 
@@ -403,12 +403,12 @@ NOT_LOCAL = [
 
 @pytest.mark.parametrize("host", LOCAL)
 def test_is_local(host: str) -> None:
-    assert network.is_local(host)
+    assert hosts.is_local(host)
 
 
 @pytest.mark.parametrize("host", NOT_LOCAL)
 def test_is_not_local(host: str) -> None:
-    assert not network.is_local(host)
+    assert not hosts.is_local(host)
 
 
 ALLOWED = [

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 
 from pytest_agenttape import bodies, providers
 from pytest_agenttape.canonical import is_transport_header
@@ -17,12 +16,19 @@ from pytest_agenttape.scope import Scope
 from pytest_agenttape.session import Session
 from pytest_agenttape.transports import pace as pace_room
 from pytest_agenttape.transports.pace import Arrivals, Schedule
-from pytest_agenttape.wire import Headers, HttpRequest, HttpResponse, header
+from pytest_agenttape.wire import (
+    CONNECTION_HEADERS,
+    Headers,
+    HttpRequest,
+    HttpResponse,
+    grouped,
+    header,
+    standard_phrase,
+)
 
 _POISONOUS = frozenset({401, 403, 429})
 _LAST_EVENTS = frozenset({"[DONE]", "message_stop", "response.completed", "response.failed", "response.incomplete"})
 # Describe one connection, not the answer.
-_CONNECTION_HEADERS = frozenset({"transfer-encoding", "connection", "keep-alive", "trailer", "upgrade"})
 # How a recording says that nothing came any more before the agent gave up: a cancelled task, a stream closed by
 # another thread. In replay nothing comes either.
 _CANCELLED: dict[str, JSON] = {
@@ -97,7 +103,7 @@ def stored_request(session: Session, request: HttpRequest) -> dict[str, JSON]:
     kept = tuple((name, value) for name, value in request.headers if not is_transport_header(name.lower()))
     content_type = header(request.headers, "content-type")
     redactor = session.redactor
-    headers = _mapping(redactor.headers(kept))
+    headers = grouped(redactor.headers(kept))
     stored: dict[str, JSON] = {"method": request.method, "url": redactor.url(request.url), "headers": headers}
     stored.update(redactor.body(bodies.encode_body(request.body, content_type), content_type))
     return stored
@@ -268,10 +274,10 @@ class Recording:
         raw, dropped = self._decoded()
         redactor = self._exchange.session.redactor
         kept = tuple((name, value) for name, value in self._headers if name.lower() not in dropped)
-        stored: dict[str, JSON] = {"status": self._status, "headers": _mapping(redactor.headers(kept))}
+        stored: dict[str, JSON] = {"status": self._status, "headers": grouped(redactor.headers(kept))}
         if self._http_version != "HTTP/1.1":
             stored["http_version"] = self._http_version
-        if self._reason is not None and self._reason != _standard_phrase(self._status):
+        if self._reason is not None and self._reason != standard_phrase(self._status):
             stored["reason"] = self._reason
         content_type = header(self._headers, "content-type")
         stored.update(redactor.body(bodies.encode_body(raw, content_type), content_type))
@@ -281,13 +287,13 @@ class Recording:
         """Return the body with its content encoding undone, and the headers that do not speak of it."""
         raw, encoding = b"".join(self._chunks), header(self._headers, "content-encoding")
         if not encoding or not raw:
-            return raw, _CONNECTION_HEADERS
+            return raw, CONNECTION_HEADERS
         if not self._is_decoded:
             try:
                 raw = bodies.decode_content(raw, encoding, partial=True)
             except ValueError:  # kept as it came, header and all
-                return raw, _CONNECTION_HEADERS
-        return raw, _CONNECTION_HEADERS | {"content-encoding", "content-length"}
+                return raw, CONNECTION_HEADERS
+        return raw, CONNECTION_HEADERS | {"content-encoding", "content-length"}
 
     def _is_whole(self, stored: Mapping[str, JSON]) -> bool:
         """Say whether a body that was not read to its end has nothing more to give."""
@@ -378,29 +384,13 @@ def _read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:
         status=status,
         headers=headers,
         chunks=chunks,
-        reason=str(stored.get("reason", _standard_phrase(status))),
+        reason=str(stored.get("reason", standard_phrase(status))),
         http_version=str(stored.get("http_version") or "HTTP/1.1"),
         complete=complete,
     )
-
-
-def _mapping(headers: Headers) -> dict[str, JSON]:
-    """Group *headers* by name; a name that is sent more than once has a list."""
-    grouped: dict[str, list[str]] = {}
-    names: dict[str, str] = {}
-    for name, value in headers:
-        grouped.setdefault(names.setdefault(name.lower(), name), []).append(value)
-    return {name: values[0] if len(values) == 1 else values for name, values in grouped.items()}
 
 
 def _listed(headers: Mapping[str, JSON]) -> Headers:
     return tuple(
         (name, str(each)) for name, value in headers.items() for each in (value if isinstance(value, list) else [value])
     )
-
-
-def _standard_phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_agenttape import network
+from pytest_agenttape import hosts, network
 from tests.plugin.project import Project
 
 _escaped: list[str] = []
@@ -24,7 +24,7 @@ def _net(event: str, args: tuple[object, ...]) -> None:
     if _watching and event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.connect", "socket.sendto"):
         target = args[:1] if event.startswith("socket.get") else args[1]
         host = str(target[0]) if isinstance(target, tuple) else ""
-        if host not in ("", "None", socket.gethostname()) and not network.is_local(host):
+        if host not in ("", "None", socket.gethostname()) and not hosts.is_local(host):
             _escaped.append(host)
             raise OSError(f"caught below the guard: {host}")
 
