@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from urllib.parse import quote
 
 from pytest_agenttape.bodies import stored_json
 from pytest_agenttape.model import JSON, Interaction
@@ -28,6 +30,7 @@ __all__ = [
     "operation_of",
     "read_answer",
     "read_messages",
+    "with_model",
 ]
 
 VIEWS: tuple[View, ...] = (
@@ -39,6 +42,7 @@ VIEWS: tuple[View, ...] = (
     bedrock.VIEW,
 )
 _SUFFIXES = tuple(suffix for view in VIEWS for suffix in view.suffixes)
+_MODEL_IN_PATH = re.compile(r"(/models/)[^/:?]+(:[a-zA-Z]+)")  # as Gemini's
 _BY_BOUNDARY = {boundary: view for view in VIEWS for boundary in view.operations}
 
 
@@ -54,6 +58,14 @@ def identify(method: str, url: str, json: JSON) -> Operation | None:
     bare = _without_query(url)
     found = (view.identify(bare, json) for view in VIEWS if bare.endswith(view.suffixes))
     return next((operation for operation in found if operation is not None), None)
+
+
+def with_model(url: str, body: Mapping[str, JSON], model: str) -> tuple[str, Mapping[str, JSON]] | None:
+    """Return the URL and body of an LLM request for another *model*; None where neither names one."""
+    if "model" in body:
+        return url, {**body, "model": model}
+    renamed = _MODEL_IN_PATH.sub(lambda found: f"{found[1]}{quote(model, safe='')}{found[2]}", url, count=1)
+    return (renamed, body) if renamed != url else None
 
 
 def read_messages(operation: Operation, request: Mapping[str, JSON]) -> list[dict[str, JSON]]:

@@ -354,17 +354,16 @@ def _overridden(
     model = session.settings.config.model_override
     if model is None or not entry.is_live or operation is None:
         return request
-    body = bodies.stored_json(entry.call.request)
-    if not isinstance(body, dict) or "model" not in body:
+    found = providers.with_model(request.url, json.loads(request.body), model)
+    if found is None:
         return request
     entry.metadata["model"] = model
-    changed = json.dumps(
-        {**json.loads(request.body), "model": model}, ensure_ascii=False, separators=(",", ":")
-    ).encode()
+    url, body = found
+    changed = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     headers = tuple(
         (name, str(len(changed)) if name.lower() == "content-length" else value) for name, value in request.headers
     )
-    return HttpRequest(request.method, request.url, headers, changed)
+    return HttpRequest(request.method, url, headers, changed)
 
 
 def _read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:

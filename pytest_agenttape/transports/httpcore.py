@@ -99,7 +99,7 @@ def _wrap_sync(real: Callable[..., Any], library: str) -> Callable[..., Any]:
         exchange = exchanges.begin(found, _neutral(request, url, body))
         if not exchange.is_live:
             return _respond(exchange, library)
-        _restore_body(request, exchange)
+        _restore(request, exchange)
         try:
             with scope.within(exchange.inside):
                 response = real(self, request)
@@ -131,7 +131,7 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
             if unanswered is not None:
                 await _wait(unanswered, 0, _new_event(library), library)  # the task is going to be cancelled again
             return _respond(exchange, library)
-        _restore_body(request, exchange)
+        _restore(request, exchange)
         try:
             with scope.within(exchange.inside):
                 response = await real(self, request)
@@ -167,9 +167,11 @@ def _url(request: Any) -> str:
     return f"{url.scheme.decode('ascii')}://{authority}{url.target.decode('ascii')}"
 
 
-def _restore_body(request: Any, exchange: Exchange) -> None:
-    """Put the body that was read back into the request, which may hold a generator that is used up."""
+def _restore(request: Any, exchange: Exchange) -> None:
+    """Put what is to be sent into the request, which may hold a generator that is used up, or name another model."""
     sent = exchange.request
+    if sent.url != _url(request):
+        request.url.target = f"/{sent.url.split('/', 3)[3]}".encode("ascii")
     request.stream = _Body(sent.body)
     request.headers = [
         (name, _length(sent.body) if name.lower() == b"content-length" else value) for name, value in request.headers

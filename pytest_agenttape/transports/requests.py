@@ -42,7 +42,7 @@ class _Wire(responses.RequestsMock):
         if not exchange.is_live:
             return _replay(adapter, request, exchange)
         try:
-            with scope.within(exchange.inside), _body_sent(request, exchange):
+            with scope.within(exchange.inside), _as_sent(request, exchange):
                 response = self._real_send(adapter, request, **kwargs)
         except Exception as error:
             exchanges.record_failure(exchange, error)
@@ -207,16 +207,16 @@ def _failure_while_reading(failure: TransportFailure) -> Exception:
 
 
 @contextmanager
-def _body_sent(request: Any, exchange: Exchange) -> Iterator[None]:
-    """Put the body that was read back for the time of sending; a file or generator cannot be read twice."""
-    body, length = request.body, request.headers.get("Content-Length")
-    request.body = exchange.request.body or None
+def _as_sent(request: Any, exchange: Exchange) -> Iterator[None]:
+    """Put what is to be sent into the request; a file or generator cannot be read twice, a model may be another."""
+    url, body, length = request.url, request.body, request.headers.get("Content-Length")
+    request.url, request.body = exchange.request.url, exchange.request.body or None
     if length is not None:
         request.headers["Content-Length"] = str(len(exchange.request.body))
     try:
         yield
     finally:
-        request.body = body
+        request.url, request.body = url, body
         if length is not None:
             request.headers["Content-Length"] = length
 

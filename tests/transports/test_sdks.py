@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 import anthropic
 import anyio
@@ -14,7 +15,7 @@ import pydantic
 import pytest
 from google.genai import types
 
-from pytest_agenttape import RecordingRefusedError
+from pytest_agenttape import Cassette, Config, RecordingRefusedError, use_cassette
 from tests.standin import error, hang_up, text, tool_call
 from tests.transports.conftest import Recorder
 
@@ -341,3 +342,21 @@ def test_a_stream_that_breaks_is_replayed_as_far_as_it_came(recorder: Recorder) 
     count, failure = recorder.both(read)
     assert count > 0
     assert failure
+
+
+# Another model -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["openai_chat", "openai_chat_streamed", "anthropic_message", "gemini_content"])
+def test_a_live_call_goes_to_the_model_of_the_configuration(recorder: Recorder, name: str) -> None:
+    agents = Agents(recorder)
+    recorder.record(runs(agents, name))
+    asked = Cassette.load(recorder.path)
+    agents.provider.reset()
+    with use_cassette(recorder.path, live={"llm"}, config=Config.from_mapping({"model_override": "other/model"})):
+        runs(agents, name)()
+    (sent,) = agents.provider.requests
+    assert "other/model" in (sent.json().get("model"), unquote(sent.path).partition("models/")[2].partition(":")[0])
+    assert Cassette.load(recorder.path) == asked
+    (served,) = Cassette.load(recorder.path.with_suffix(".derived.yaml")).interactions
+    assert (served.request, served.metadata["model"]) == (asked.interactions[0].request, "other/model")
