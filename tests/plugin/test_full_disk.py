@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tests.plugin.project import Project
+from tests.plugin.test_transaction import FAILING_DISK
 
 ONE = """
     import pytest
@@ -15,23 +16,6 @@ ONE = """
     @pytest.mark.agenttape
     def test_it():
         look_up("Rome")
-"""
-FULL = """
-    import errno, os
-
-    real = os.{call}
-
-    def full(first, *args):
-        name = first if isinstance(first, (str, os.PathLike)) else os.readlink(f"/proc/self/fd/{{first}}")
-        if "cassettes" in str(name):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(first, *args)
-
-    def pytest_runtest_setup(item):
-        os.{call} = full
-
-    def pytest_sessionfinish():
-        os.{call} = real
 """
 
 
@@ -45,7 +29,7 @@ def recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> bytes:
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_full_disk(project: Project, recorded: bytes, call: str) -> None:
-    project.write(conftest=FULL.format(call=call))
+    project.write(conftest=FAILING_DISK.format(call=f"os.{call}", code="ENOSPC"))
     result = project.run("--agenttape-record")
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.plugin.project import Project
+from tests.plugin.project import Origin, Project
 
 ONE = """
     import pytest
@@ -30,10 +30,14 @@ class Fault:
         old: What is on disk afterwards where there was a cassette: old or new.
         fresh: What is on disk afterwards where there was none: none or new.
         sees: The lines that the user reads, in order.
+        sees_fresh: The same where there was no cassette, if that differs.
         outcome: What pytest counts.
         apart: Whether the fault would take this process down.
         decorators: Between the marker and the test.
         before: The module above the test.
+        conftest: What makes the disk or the process fail.
+        statuses: What the service answers, in place of 200.
+        litter: Whether a temporary file is left.
     """
 
     title: str
@@ -45,6 +49,10 @@ class Fault:
     apart: bool = False
     decorators: str = ""
     before: str = ""
+    sees_fresh: tuple[str, ...] | None = None
+    conftest: str = ""
+    statuses: tuple[int, ...] = ()
+    litter: bool = False
     marker: str = ""
     arguments: str = ""
     args: tuple[str, ...] = ()
@@ -52,7 +60,7 @@ class Fault:
     def source(self) -> str:
         return "\n".join(
             [
-                "import os, pytest, signal, unittest",
+                "import contextlib, httpx, os, pytest, signal, threading",
                 "from agent import look_up, note",
                 self.before,
                 self.decorators,
@@ -64,9 +72,46 @@ class Fault:
         )
 
 
+FAILING_DISK = """
+    import builtins, errno, os
+
+    real = {call}
+
+    def failing(first, *args):
+        name = first if isinstance(first, (str, os.PathLike)) else os.readlink(f"/proc/self/fd/{{first}}")
+        if "cassettes" in str(name) and str(name).endswith(".tmp"):
+            raise OSError(errno.{code}, os.strerror(errno.{code}))
+        return real(first, *args)
+
+    def pytest_runtest_setup(item):
+        {call} = failing
+
+    def pytest_sessionfinish():
+        {call} = real
+"""
+KILLED = """
+    import os, signal
+
+    real = os.replace
+
+    def replace(source, target):
+        if "cassettes" in str(target) and not {after}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(source, target)
+        if "cassettes" in str(target):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.replace = replace
+"""
+NOT_WRITTEN = (
+    "E *RecordingRefusedError: the recording cannot be written to *test_it.yaml: {}; what was there is untouched"
+)
+ASKS = "with contextlib.suppress(httpx.HTTPError):\n    httpx.get(os.environ['ORIGIN']).raise_for_status()"
+
 RECORDED = (f"recorded: {NAME} (1 live call)",)
+CREATED = (f"created: {NAME} (1 live call)",)
 FAULTS = (
-    Fault("nothing: the test passes", "pass", "new", "new", RECORDED, {"passed": 1}),
+    Fault("nothing: the test passes", "pass", "new", "new", RECORDED, {"passed": 1}, sees_fresh=CREATED),
     Fault("an assertion fails", "assert 0", "old", "none", (PENDING, "FAILED test_it.py::test_it*"), {"failed": 1}),
     Fault("the test raises", "raise OSError('gone')", "old", "none", (PENDING, "FAILED *OSError: gone"), {"failed": 1}),
     Fault(
@@ -91,7 +136,7 @@ FAULTS = (
         before="@pytest.fixture\ndef db():\n    yield\n    raise OSError('teardown')",
         arguments="db",
     ),
-    Fault("the test skips itself", "pytest.skip('later')", "old", "new", (), {"skipped": 1}),
+    Fault("the test skips itself", "pytest.skip('later')", "old", "new", (), {"skipped": 1}, sees_fresh=CREATED),
     Fault(
         "the test fails as expected (xfail)",
         "assert 0",
@@ -99,6 +144,7 @@ FAULTS = (
         "new",
         (),
         {"xfailed": 1},
+        sees_fresh=CREATED,
         decorators="@pytest.mark.xfail",
     ),
     Fault(
@@ -128,16 +174,113 @@ FAULTS = (
         {"failed": 1},
         before="from pytest_agenttape import tool\n@tool\ndef odd():\n    return lambda: 1",
     ),
+    Fault(
+        "a live call is answered with 429, and the agent goes on",
+        ASKS,
+        "old",
+        "none",
+        (
+            "E *RecordingRefusedError: a live call was answered with 429, and the run went on as if nothing had "
+            "happened; the recording is not kept",
+            PENDING,
+        ),
+        {"failed": 1},
+        statuses=(429,),
+    ),
+    Fault(
+        "the same, with `allow_errors=[429]`",
+        ASKS,
+        "new",
+        "new",
+        (f"recorded: {NAME} (2 live calls)",),
+        {"passed": 1},
+        sees_fresh=(f"created: {NAME} (2 live calls)",),
+        statuses=(429,),
+        marker="allow_errors=[429]",
+    ),
+    Fault(
+        "a call of something frozen has no recording, and the agent goes on",
+        "with contextlib.suppress(Exception):\n    frozen()",
+        "old",
+        "none",
+        ("E *UnmatchedInteractionError: frozen() matches no unplayed interaction*", PENDING),
+        {"failed": 1},
+        sees_fresh=("E *CassetteNotFoundError: there is no cassette at *", PENDING),
+        marker="frozen='frozen'",
+        before="from pytest_agenttape import tool\n@tool\ndef frozen():\n    note('frozen')",
+    ),
+    Fault(
+        "the disk is full",
+        "pass",
+        "old",
+        "none",
+        (NOT_WRITTEN.format("No space left on device"), PENDING, "ERROR test_it.py::test_it*"),
+        {"passed": 1, "errors": 1},
+        conftest=FAILING_DISK.format(call="os.fsync", code="ENOSPC"),
+    ),
+    Fault(
+        "the folder is read-only",
+        "pass",
+        "old",
+        "none",
+        (NOT_WRITTEN.format("Permission denied"), PENDING, "ERROR test_it.py::test_it*"),
+        {"passed": 1, "errors": 1},
+        conftest=FAILING_DISK.format(call="builtins.open", code="EACCES"),
+    ),
+    Fault(
+        "the process is killed just before the new file takes the old one's place",
+        "pass",
+        "old",
+        "none",
+        (),
+        {},
+        apart=True,
+        conftest=KILLED.format(after=False),
+        litter=True,
+    ),
+    Fault(
+        "the process is killed just after that",
+        "pass",
+        "new",
+        "new",
+        (),
+        {},
+        apart=True,
+        conftest=KILLED.format(after=True),
+    ),
+    Fault(
+        "an xdist worker is killed",
+        "os.kill(os.getpid(), signal.SIGKILL)",
+        "old",
+        "none",
+        ("worker 'gw*' crashed while running 'test_it.py::test_it'",),
+        {},
+        apart=True,
+        args=("-n1",),
+    ),
+    Fault(
+        "a rerun passes (pytest-rerunfailures)",
+        "ATTEMPTS.append(1)\nassert len(ATTEMPTS) == 2",
+        "new",
+        "new",
+        RECORDED,
+        {"passed": 1, "rerun": 1},
+        sees_fresh=CREATED,
+        before="ATTEMPTS = []",
+        args=("--reruns=1",),
+    ),
 )
 
 
-def outcome_of(project: Project, fault: Fault) -> pytest.RunResult:
+def record(project: Project, fault: Fault, origin: Origin) -> None:
+    (project.path / "test_it.py").write_text(fault.source())
+    project.write(conftest=fault.conftest)
+    origin.statuses.extend(fault.statuses)
     run = project.run_apart if fault.apart else project.run
     result = run("--agenttape-record", *fault.args)
     if not fault.apart:
-        result.assert_outcomes(**fault.outcome)
+        assert {key: count for key, count in result.parseoutcomes().items() if key != "warnings"} == fault.outcome
     result.stdout.fnmatch_lines([*fault.sees])
-    return result
 
 
 @pytest.fixture(params=FAULTS, ids=[fault.title for fault in FAULTS])
@@ -146,22 +289,30 @@ def fault(request: pytest.FixtureRequest) -> Fault:
     return made
 
 
-def test_where_there_was_a_cassette(project: Project, fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
+def whole_files(project: Project, fault: Fault) -> list[str]:
+    """Return the cassettes; what may lie beside them is one temporary file."""
+    litter = [file for file in project.files() if file.endswith(".tmp")]
+    assert len(litter) == fault.litter
+    return [file for file in project.files() if file not in litter]
+
+
+def test_where_there_was_a_cassette(
+    project: Project, fault: Fault, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project.write(test_it=ONE)
     project.record().assert_outcomes(passed=1)
     before = project.cassette().read_bytes()
     monkeypatch.setenv("WORLD", "new")
-    (project.path / "test_it.py").write_text(fault.source())
-    outcome_of(project, fault)
+    record(project, fault, origin)
     if fault.old == "old":
         assert project.cassette().read_bytes() == before
     else:
-        assert project.answers() == ["new"]
-    assert project.files() == [NAME]
+        assert project.cassette().read_bytes() != before
+        assert "answer: new" in project.cassette().read_text()
+    assert whole_files(project, fault) == [NAME]
 
 
-def test_where_there_was_none(project: Project, fault: Fault) -> None:
-    (project.path / "test_it.py").write_text(fault.source())
-    run = project.run_apart if fault.apart else project.run
-    run("--agenttape-record", *fault.args)
-    assert project.files() == ([NAME] if fault.fresh == "new" else [])
+def test_where_there_was_none(project: Project, fault: Fault, origin: Origin) -> None:
+    sees = fault.sees if fault.sees_fresh is None else fault.sees_fresh
+    record(project, replace(fault, sees=sees), origin)
+    assert whole_files(project, fault) == ([NAME] if fault.fresh == "new" else [])
