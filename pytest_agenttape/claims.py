@@ -15,6 +15,7 @@ from pytest_agenttape import freeze as freezing
 from pytest_agenttape import naming
 from pytest_agenttape.canonical import KeyRules
 from pytest_agenttape.config import Config, effective_mode, ini_layer, resolve
+from pytest_agenttape.entries import allowed_errors
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matchers import parse_matchers
 from pytest_agenttape.model import Mode, unknown_name
@@ -253,21 +254,6 @@ def _check(options: Mapping[str, Any]) -> None:
         parse_matchers(options["matchers"], KeyRules.of(()))
     allowed_errors(options.get("allow_errors"))
     host_rules(options.get("allow_hosts") or ())
-
-
-def allowed_errors(given: Any) -> frozenset[object] | bool:
-    """Return which failures of live calls may stand in a recording.
-
-    Raises:
-        ConfigError: *given* names none.
-    """
-    if given is None or isinstance(given, bool):
-        return bool(given)
-    listed = [given] if isinstance(given, int | str) else list(given)
-    for each in listed:
-        if not (isinstance(each, int) and 400 <= each <= 599) and each != "timeout":
-            raise ConfigError(f"allow_errors takes True, statuses from 400 to 599 and 'timeout'; found {each!r}")
-    return frozenset(listed)
 
 
 def _explicit_name(item: pytest.Item) -> tuple[Any, int | None]:

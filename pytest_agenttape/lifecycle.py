@@ -13,8 +13,9 @@ import pytest
 
 from pytest_agenttape import account, orphans, scope, store, transports
 from pytest_agenttape import freeze as freezing
-from pytest_agenttape.claims import MARKER, Claim, Claims, allowed_errors, siblings_of
+from pytest_agenttape.claims import MARKER, Claim, Claims, siblings_of
 from pytest_agenttape.diagnosis import summary_line
+from pytest_agenttape.entries import allowed_errors
 from pytest_agenttape.errors import (
     AgentTapeError,
     ConfigError,

@@ -9,6 +9,7 @@ from typing import Any
 from pytest_agenttape import freeze as freezing
 from pytest_agenttape import naming
 from pytest_agenttape.config import Config
+from pytest_agenttape.entries import allowed_errors
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.model import Mode
 from pytest_agenttape.redaction import RedactionRules
@@ -29,6 +30,7 @@ def use_cassette(
     cassette_dir: str | Path | None = None,
     format: str | None = None,  # noqa: A002  # the documented name
     tags: Iterable[str] | None = None,
+    allow_errors: bool | int | str | Iterable[int | str] = False,
 ) -> Session:
     """Open the cassette *name* for a block, sync or async, or decorate a function with it.
 
@@ -44,6 +46,8 @@ def use_cassette(
         cassette_dir: Folder of the cassettes; default from the configuration.
         format: ``yaml`` or ``json``; default by the name's extension, else from the configuration.
         tags: Words kept with each recorded interaction.
+        allow_errors: Failures of live calls that may take the place of a good recording although the agent went on:
+            True, or some of the statuses 400 to 599, ``"timeout"`` and ``"refused"`` (no connection could be made).
 
     Raises:
         ConfigError: An argument names nothing that exists, or *live* and *frozen* are both given.
@@ -68,6 +72,7 @@ def use_cassette(
         format=format,
         tags=(tags,) if isinstance(tags, str) else tuple(tags or ()),
         title=f"the cassette block {str(name)!r}",
+        allow_errors=allowed_errors(allow_errors),
         rules=RedactionRules.of(config.redact),
     )
     return Session(settings)

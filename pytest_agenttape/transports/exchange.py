@@ -308,7 +308,7 @@ class Recording:
     def _poison(self, error: Mapping[str, JSON] | None) -> Poison | None:
         if self._status in _POISONOUS or self._status >= 500:
             return Poison(self._status, f"a live call was answered with {self._status}")
-        return _timeout_poison(str(error["type"])) if error else None
+        return _poison_of(error) if error else None
 
 
 def record_failure(exchange: Exchange, error: BaseException) -> None:
@@ -316,8 +316,7 @@ def record_failure(exchange: Exchange, error: BaseException) -> None:
     if isinstance(error, AgentTapeError) or not (isinstance(error, Exception) or is_cancellation(error)):
         return
     stored = _stored_failure(error)
-    poison = _timeout_poison(str(stored["type"]))
-    exchange.session.finish(exchange.entry, error=exchange.session.redactor.value(stored), poison=poison)
+    exchange.session.finish(exchange.entry, error=exchange.session.redactor.value(stored), poison=_poison_of(stored))
 
 
 def is_cancellation(error: BaseException) -> bool:
@@ -337,8 +336,13 @@ def _read_failure(stored: Mapping[str, JSON]) -> TransportFailure:
     )
 
 
-def _timeout_poison(name: str) -> Poison | None:
-    return Poison("timeout", f"a live call ended with {name}") if "Timeout" in name else None
+def _poison_of(failure: Mapping[str, JSON]) -> Poison | None:
+    name = str(failure["type"])
+    if "Timeout" in name:
+        return Poison("timeout", f"a live call ended with {name}")
+    if name == "ConnectError" or "NewConnectionError" in str(failure.get("message")):  # the latter is requests'
+        return Poison("refused", f"a live call ended with {name}")
+    return None
 
 
 def _is_last_event(entry: JSON) -> bool:
