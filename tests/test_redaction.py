@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import random
 import string
@@ -328,6 +329,7 @@ def test_presigned_url_keeps_what_is_no_secret() -> None:
         ("https://h/#access_token=abc&x=1", "https://h/#access_token=REDACTED0001&x=1"),
         ("postgres://u:p%40ss@h/db", "postgres://u:REDACTED0001@h/db"),
         (f"https://{FORMATS['github-classic']}@github.com/a", "https://REDACTED0001@github.com/a"),
+        (f"https://h/?{FORMATS['github-classic']}=1", "https://h/?REDACTED0001=1"),
         ("https://h/a%20b?x=%7B%7D&password=a", "https://h/a%20b?x=%7B%7D&password=REDACTED0001"),
     ],
 )
@@ -416,6 +418,59 @@ def test_nested_json_text_with_a_key_twice_stays_valid() -> None:
     redacted = redactor().text(text)
     assert json.loads(redacted)
     assert OPAQUE not in redacted
+
+
+@pytest.mark.parametrize("safe", ["", "/"])
+def test_password_in_a_quoted_url_goes(safe: str) -> None:
+    text = f'filename="{quote("postgres://app:pa55w0rd-x@db/app", safe=safe)}.txt"'
+    redacted = redactor().text(text)
+    assert redacted == text.replace("pa55w0rd-x", "REDACTED0001")
+    assert redactor().text(redacted) is redacted
+
+
+def test_quoted_key_block_goes_once() -> None:
+    url = f"https://h/?api_key={quote(PEM, safe='')}&a=1"
+    redacted = redactor().url(url)
+    assert redacted == url.replace(quote(PEM_BODY, safe=""), "REDACTED0001")
+    assert redactor().value({"url": redacted}) == {"url": redacted}
+
+
+@pytest.mark.parametrize("outer", [lambda text: quote(text, safe=""), quote, lambda text: repr(text)[1:-1]])
+@pytest.mark.parametrize("inner", [lambda text: json.dumps(text)[1:-1], lambda text: quote(text, safe="")])
+def test_known_secret_goes_when_it_is_spelled_inside_of_a_spelling(
+    outer: Callable[[str], str], inner: Callable[[str], str]
+) -> None:
+    subject = redactor(environ={"AUTH_TOKEN": f'{OPAQUE}/+"=\\{OPAQUE[::-1]}'})
+    spelled = outer(inner(f'{OPAQUE}/+"=\\{OPAQUE[::-1]}'))
+    assert OPAQUE not in subject.text(f"is {spelled}!")
+
+
+@pytest.mark.parametrize("stored", ["$stream", "after", "events"])
+def test_secret_split_over_the_items_of_a_generator_leaves_no_piece(stored: str) -> None:
+    items: JSON = cut(f"Your key: {FORMATS['openai-project']}. Bye", 7)
+    redacted = redactor().value({stored: {"items": items} if stored == "$stream" else items})[stored]
+    kept = redacted["items"] if stored == "$stream" else redacted
+    assert "".join(kept) == "Your key: REDACTED0001. Bye"
+    assert len(kept) == len(items)
+
+
+def test_compressed_body_is_searched() -> None:
+    def body(key: str) -> JSON:
+        return {"body_b64": base64.b64encode(gzip.compress(b"{'key': '%s'}" % key.encode())).decode()}
+
+    redacted = redactor().body(body(FORMATS["openai"]))["body_b64"]
+    assert gzip.decompress(base64.b64decode(redacted)) == b"{'key': 'REDACTED0000'}"
+    for untouched in (body("none"), {"body_b64": base64.b64encode(b"\x1f\x8b\x08 no gzip").decode()}):
+        assert redactor().body(untouched) is untouched
+
+
+def test_bytes_do_not_tell_secrets_apart() -> None:
+    subject = redactor()
+    one, two = (
+        subject.body({"body_b64": base64.b64encode(b"\xff" + FORMATS[name].encode()).decode()})["body_b64"]
+        for name in ("github-classic", "github-oauth")
+    )
+    assert base64.b64decode(one) == base64.b64decode(two) == b"\xffREDACTED0000"
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 20])

@@ -1,14 +1,18 @@
-"""JSON text inside text: read, and written back with nothing changed but what must go."""
+"""Documents inside of others: read, and written back with nothing changed but what must go."""
 
 from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Iterator
 
 from pytest_agenttape.model import JSON
 
 NO_DOCUMENT = object()
+GZIP = b"\x1f\x8b\x08"  # how compressed data begins
+
+_MOST_INFLATED = 64 * 1024 * 1024  # a few bytes can stand for gigabytes
 
 _LITERAL = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 
@@ -18,6 +22,16 @@ def parsed(text: str) -> JSON:
         return json.loads(text)
     except (ValueError, RecursionError):
         return NO_DOCUMENT
+
+
+def inflated(data: bytes) -> bytes | None:
+    """Return what *data* holds compressed; None when it is no whole gzip stream, or too large to be searched."""
+    reader = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        plain = reader.decompress(data, _MOST_INFLATED)
+    except zlib.error:
+        return None
+    return plain if reader.eof and not reader.unused_data else None
 
 
 def rewritten(source: str, old: JSON, new: JSON) -> str:

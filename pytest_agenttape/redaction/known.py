@@ -208,6 +208,10 @@ def _url_lower(text: str) -> str:
     return "%".join((parts[0], *(part[:2].lower() + part[2:] for part in parts[1:])))
 
 
+def _inside(outer: Callable[[str], str], inner: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: outer(inner(text))
+
+
 _SPELLINGS: tuple[Callable[[str], str], ...] = (
     _json_ascii,
     _json_unicode,
@@ -220,4 +224,5 @@ _SPELLINGS: tuple[Callable[[str], str], ...] = (
     _url_of_form,
     _url_lower,
     html.escape,
+    *(_inside(outer, inner) for outer in (_url, _url_of_path, _python) for inner in (_json_ascii, _url)),
 )

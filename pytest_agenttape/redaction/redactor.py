@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gzip
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -13,7 +14,7 @@ from urllib.parse import quote, unquote_plus
 from pytest_agenttape.errors import RecordingRefusedError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.redaction import context, names, patterns, shapes
-from pytest_agenttape.redaction.documents import NO_DOCUMENT, parsed, rewritten
+from pytest_agenttape.redaction.documents import GZIP, NO_DOCUMENT, inflated, parsed, rewritten
 from pytest_agenttape.redaction.known import (
     SHORTEST,
     KnownSecrets,
@@ -23,7 +24,7 @@ from pytest_agenttape.redaction.known import (
 )
 from pytest_agenttape.redaction.names import HeaderRule, Rule
 from pytest_agenttape.redaction.patterns import Span
-from pytest_agenttape.redaction.placeholders import Placeholders
+from pytest_agenttape.redaction.placeholders import Placeholders, unnumbered
 from pytest_agenttape.redaction.rules import RedactionRules
 from pytest_agenttape.redaction.scanning import Finding
 from pytest_agenttape.redaction.streams import redact_stream
@@ -34,6 +35,8 @@ _SCHEMES = frozenset(
     " service jwt".split()
 )
 _SIGNED = re.compile(r"\b(Credential|Signature)=([^/,\s]+)")
+_QUOTED = re.compile(r"(?:[A-Za-z0-9_.~+*/-]|%[0-9A-Fa-f]{2})++")
+_QUOTED_MARKS = ("%3A%2F%2F", "%3a%2f%2f", "%3A//", "%3a//", "-----BEGIN%20", "-----BEGIN+")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,24}://)([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL)
 _STREAM_LINE = re.compile(r"(?:data: ?)?([{\[].*[}\]])\s*", re.DOTALL)
 _PASSWORD_MARKS = ("assw", "ASSW", "assphrase", "ASSPHRASE", "pwd", "PWD", "ecret", "ECRET")
@@ -44,7 +47,8 @@ _MOST_SEEN = (
 )
 _LONGEST_REMEMBERED, _MOST_REMEMBERED = 16_384, 4_096  # characters of a clean text, and such texts
 _MOST_HEADERS, _MOST_URLS = 64, 1_024
-_UNPLAIN_KEYS = frozenset(("value", "base64", "logprob", "top_logprobs"))  # their neighbours have a say
+_STREAM_KEYS = frozenset(("events", "$stream", "after"))  # what is under them came in pieces
+_UNPLAIN_KEYS = _STREAM_KEYS | {"value", "base64", "logprob", "top_logprobs"}  # their neighbours have a say
 _SCALARS = frozenset((int, float, bool, type(None)))
 _GRANT_MARKS = frozenset(("state", "grant_type", "redirect_uri", "client_id"))
 _LOGPROB_KEYS = frozenset(("logprob", "top_logprobs"))
@@ -254,9 +258,10 @@ class Redactor:
         return "&".join(self._parameter(*pair, certain) for pair in pairs)
 
     def _parameter(self, name: str, equals: str, value: str, certain: frozenset[str]) -> str:
-        if not value:
-            return self._url_text(name) + equals
         plain_name, plain = unquote_plus(name), unquote_plus(value)
+        name = self._url_text(name)
+        if not value:
+            return name + equals
         rule = Rule.ALWAYS if plain_name in certain else self._denied_or(plain_name, names.parameter_rule)
         if rule and self._is_secret(plain, rule):
             return name + equals + self._in_url(value)
@@ -295,9 +300,7 @@ class Redactor:
 
     def _items(self, items: JSON) -> JSON:
         """Return the events of a stream without secrets, also those that are split over several."""
-        if isinstance(items, list) and len(items) > 1:
-            items = redact_stream(items, self.text, self._placeholders.pattern)
-        return self.value(items)
+        return self.value(self._joined(items))
 
     def _events(self, events: JSON, _content_type: str) -> JSON:
         if not isinstance(events, list):
@@ -366,10 +369,15 @@ class Redactor:
             raw = base64.b64decode("".join(encoded.split()), validate=True)
         except (binascii.Error, ValueError):
             return self.text(encoded)
-        redacted = self._bytes(raw)
-        if redacted != raw:
-            return base64.b64encode(redacted).decode("ascii")
-        return encoded
+        redacted = self._compressed(raw) if raw.startswith(GZIP) else self._bytes(raw)
+        if redacted == raw:
+            return encoded
+        return base64.b64encode(unnumbered(redacted)).decode("ascii")
+
+    def _compressed(self, raw: bytes) -> bytes:
+        plain = inflated(raw)
+        redacted = plain if plain is None else self._bytes(plain)
+        return raw if redacted is None or redacted == plain else gzip.compress(unnumbered(redacted), mtime=0)
 
     def _bytes(self, raw: bytes) -> bytes:
         # Latin-1 keeps each byte; the stand-ins are ASCII, unless the user's own placeholder is not.
@@ -450,6 +458,9 @@ class Redactor:
                 out[new_key] = new = self._binary(value, "")
                 is_changed = is_changed or new is not value
                 continue
+            if key in _STREAM_KEYS:
+                value = self._joined(value)
+                is_changed = is_changed or value is not node[key]
             if is_logprob and key == "token":
                 own = Rule.NONE
             elif named and key == "value":
@@ -460,6 +471,17 @@ class Redactor:
             is_changed = is_changed or new is not value or new_key is not key
             out[new_key] = new
         return out if is_changed else node
+
+    def _joined(self, pieces: JSON) -> JSON:
+        """Return the pieces of a stream without the secrets that are split over several."""
+        if isinstance(pieces, dict) and isinstance(pieces.get("items"), list):
+            items = self._joined(pieces["items"])
+            return pieces if items is pieces["items"] else {**pieces, "items": items}
+        if not isinstance(pieces, list) or len(pieces) < 2:
+            return pieces
+        boxed = [[each] for each in pieces]  # a piece may be a bare text
+        redacted = redact_stream(boxed, self.text, self._placeholders.pattern)
+        return pieces if redacted is boxed else [box[0] for box in redacted]
 
     def _rule_of_named(self, node: dict[JSON, JSON]) -> Rule:
         """Return the rule for ``value`` in ``{"name": "API_KEY", "value": ...}``."""
@@ -534,6 +556,8 @@ class Redactor:
             return False
         if "://" in text and ("@" in text or "=" in text):
             return False
+        if "%40" in text:
+            return False
         if any(mark in text for mark in _SCHEME_MARKS) or (self._rules.redact_emails and "@" in text):
             return False
         if (":" in text or "=" in text) and any(mark in text for mark in _PASSWORD_MARKS):
@@ -557,6 +581,19 @@ class Redactor:
         return self._flat(text)
 
     def _flat(self, text: str) -> str:
+        """Return *text* without the secrets that are plain in it or in a URL-encoded part of it."""
+        redacted = self._plain(text)
+        if "%" not in redacted or not any(mark in redacted for mark in _QUOTED_MARKS):
+            return redacted
+        requoted = _QUOTED.sub(self._requoted, redacted)
+        return redacted if requoted == redacted else requoted
+
+    def _requoted(self, match: re.Match[str]) -> str:
+        plain = unquote_plus(match[0])
+        redacted = self._plain(plain)
+        return match[0] if redacted is plain else quote(redacted, safe="*/" if "/" in match[0] else "*")
+
+    def _plain(self, text: str) -> str:
         redacted = self._known.replace(text, self._placeholders.stand_in)
         spans = [span for _, span in self._hard_spans(redacted)]
         spans += context.find_assigned(redacted)
