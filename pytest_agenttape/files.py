@@ -8,8 +8,15 @@ import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows: there, age alone tells what a killed save has left
+    fcntl = None  # type: ignore[assignment]
 
 _STALE_SECONDS = 3600
+_UNTIL_LOCKED = 0.1  # seconds within which a new temporary file is locked for sure
 _NAME_IN_TEMP = 40  # a temporary name must fit where the cassette's own just fits
 _TEMP = re.compile(r"\..{1,40}\.[0-9a-f]{16}\.tmp", re.DOTALL)
 
@@ -40,19 +47,23 @@ def write_whole(path: Path, content: bytes) -> None:
     temp = path.with_name(f".{path.name[:_NAME_IN_TEMP]}.{os.urandom(8).hex()}.tmp")
     try:
         with open(temp, "xb") as stream:
+            _lock(stream)  # until it has its name: what is not locked is nobody's
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
             now = os.fstat(stream.fileno()).st_mtime
-        if mode is not None:
-            os.chmod(temp, mode)
-        os.replace(temp, path)
+            if mode is not None:
+                os.chmod(temp, mode)
+            if fcntl is not None:
+                os.replace(temp, path)
+        if fcntl is None:
+            os.replace(temp, path)  # Windows moves no open file
     except BaseException:
         with suppress(OSError):
             temp.unlink()
         raise
     _sync_folder(path.parent)
-    remove_old(_temporaries(path.parent), now)
+    _remove_abandoned(_temporaries(path.parent), now)
 
 
 def missing_folders(folder: Path) -> list[Path]:
@@ -69,6 +80,26 @@ def remove_old(paths: Iterable[Path], now: float) -> None:
         with suppress(OSError):
             if now - path.stat().st_mtime > _STALE_SECONDS:
                 path.unlink()
+
+
+def _remove_abandoned(temporaries: Iterable[Path], now: float) -> None:
+    """Remove what saves that were killed have left, and no save that is running."""
+    if fcntl is None:
+        remove_old(temporaries, now)
+        return
+    for path in temporaries:
+        with suppress(OSError), open(path, "rb") as stream:
+            if now - os.fstat(stream.fileno()).st_mtime > _UNTIL_LOCKED and _lock(stream):
+                path.unlink()
+
+
+def _lock(stream: IO[bytes]) -> bool:
+    """Lock an open file against other savers; the system unlocks it when the process ends, however it does."""
+    with suppress(OSError):  # also where the file system has no locks
+        if fcntl is not None:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
 
 
 def _mode(path: Path) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import errno
+import fcntl
 import math
 import os
 import signal
@@ -774,24 +775,34 @@ def test_an_interrupt_at_any_step_leaves_no_litter(
             assert not [each for each in names(folder) if each.endswith(".tmp")]
 
 
-def test_what_a_killed_save_left_is_removed_by_the_next_once_it_is_old(tmp_path: Path) -> None:
-    path = tmp_path / "a.yaml"
-    old_temp, new_temp = tmp_path / f".a.yaml.{'0' * 16}.tmp", tmp_path / f".a.yaml.{'1' * 16}.tmp"
+def test_what_a_killed_save_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    left, running = tmp_path / f".a.yaml.{'0' * 16}.tmp", tmp_path / f".b.yaml.{'1' * 16}.tmp"
     of_user = tmp_path / ".notes.tmp"
-    for each in (old_temp, new_temp, of_user):
+    for each in (left, running, of_user):
         each.touch()
-    age(old_temp, hours=2)
-    age(of_user, hours=2)
-    store.save(cassette(1), path)
-    assert names(tmp_path) == sorted([new_temp.name, of_user.name, "a.yaml"])
+        age(each, hours=0.01)
+    with running.open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        store.save(cassette(1), tmp_path / "a.yaml")
+    assert names(tmp_path) == sorted([running.name, of_user.name, "a.yaml"])
 
 
-def test_a_clock_that_stands_elsewhere_removes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    running = tmp_path / f".a.yaml.{'0' * 16}.tmp"
-    running.touch()
+def test_a_save_that_has_just_begun_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = tmp_path / f".a.yaml.{'0' * 16}.tmp"
     monkeypatch.setattr("time.time", lambda: 4e9)
+    begun.touch()
+    store.save(cassette(1), tmp_path / "b.yaml")
+    assert begun.exists()
+
+
+def test_without_locks_age_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_agenttape.files.fcntl", None)
+    old, new = tmp_path / f".a.yaml.{'0' * 16}.tmp", tmp_path / f".a.yaml.{'1' * 16}.tmp"
+    for each in (old, new):
+        each.touch()
+    age(old, hours=2)
     store.save(cassette(1), tmp_path / "a.yaml")
-    assert running.exists()
+    assert names(tmp_path) == sorted([new.name, "a.yaml"])
 
 
 def test_saves_at_the_same_time_leave_one_whole_cassette(tmp_path: Path) -> None:
