@@ -17,7 +17,7 @@ class Poison:
     """A failure that a good recording does not hold, unless a retry made it good.
 
     Attributes:
-        code: The status, ``"timeout"`` or ``"refused"``; what `allow_errors` names.
+        code: The status, or ``"timeout"``; what `allow_errors` names.
         text: The failure in words.
         traceback: The user's code that met it.
     """
@@ -153,8 +153,6 @@ def allowed_errors(given: Any) -> frozenset[object] | bool:
         return bool(given)
     listed = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     for each in listed:
-        if not (isinstance(each, int) and 400 <= each <= 599) and each not in ("timeout", "refused"):
-            raise ConfigError(
-                f"allow_errors takes True, statuses from 400 to 599, 'timeout' and 'refused'; found {each!r}"
-            )
+        if not (isinstance(each, int) and 400 <= each <= 599) and each != "timeout":
+            raise ConfigError(f"allow_errors takes True, statuses from 400 to 599 and 'timeout'; found {each!r}")
     return frozenset(listed)

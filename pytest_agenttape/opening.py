@@ -46,8 +46,8 @@ def use_cassette(
         cassette_dir: Folder of the cassettes; default from the configuration.
         format: ``yaml`` or ``json``; default by the name's extension, else from the configuration.
         tags: Words kept with each recorded interaction.
-        allow_errors: Failures of live calls that may take the place of a good recording although the agent went on:
-            True, or some of the statuses 400 to 599, ``"timeout"`` and ``"refused"`` (no connection could be made).
+        allow_errors: Failures of live calls that may be recorded although the agent went on: True, or some of the
+            statuses 400 to 599 and ``"timeout"``.
 
     Raises:
         ConfigError: An argument names nothing that exists, or *live* and *frozen* are both given.

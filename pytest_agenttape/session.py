@@ -143,8 +143,7 @@ class Session:
     ) -> None:
         self.close()
         if error is None:
-            self._refuse_gaps()
-            self._refuse_to_spoil()
+            self.refuse_poison()
             self.commit()
 
     async def __aenter__(self) -> Self:
@@ -369,32 +368,21 @@ class Session:
         """Raise for a recording that holds a failed call which the agent swallowed, or lacks one that was refused.
 
         Raises:
-            RecordingRefusedError: A live call failed with 401, 403, 429, 5xx, a timeout or no connection, and no retry
-                made it good; or a call could not be recorded, or not be replayed, and the agent went on.
+            RecordingRefusedError: A live call failed with 401, 403, 429, 5xx or a timeout, and no retry made it good;
+                or a call could not be recorded, or not be replayed, and the agent went on.
         """
         __tracebackhide__ = True
         self._refuse_gaps()
         for entry in self._poisoned():
             assert entry.poison is not None
-            told = self._told(entry, "; the recording is not kept")
-            raise RecordingRefusedError(
-                f"{told}\n  if the failure is what the test is about, allow it: allow_errors=True "
+            assert entry.interaction is not None
+            error = RecordingRefusedError(
+                f"{entry.poison.text}, and the run went on as if nothing had happened; the recording is not kept\n"
+                f"  call: {summary_line(replace(entry.interaction, index=self._entries.index(entry)))}\n"
+                "  if the failure is what the test is about, allow it: allow_errors=True "
                 "(or the statuses, such as allow_errors=[429])"
-            ).with_traceback(entry.poison.traceback)
-
-    def _refuse_to_spoil(self) -> None:
-        """Refuse poison where it would replace a recording; what is new is kept, with a warning."""
-        __tracebackhide__ = True
-        if self.path.exists() and not self._writes_derived():
-            self.refuse_poison()
-        for entry in self._poisoned():
-            warnings.warn(AgentTapeWarning(f"{self.title}: {self._told(entry)}"), stacklevel=3)
-
-    def _told(self, entry: Entry, ending: str = "") -> str:
-        assert entry.poison is not None
-        assert entry.interaction is not None
-        call = summary_line(replace(entry.interaction, index=self._entries.index(entry)))
-        return f"{entry.poison.text}, and the run went on as if nothing had happened{ending}\n  call: {call}"
+            )
+            raise error.with_traceback(entry.poison.traceback)
 
     def _refuse_gaps(self) -> None:
         refusal = self.verdict.first

@@ -338,11 +338,7 @@ def _read_failure(stored: Mapping[str, JSON]) -> TransportFailure:
 
 def _poison_of(failure: Mapping[str, JSON]) -> Poison | None:
     name = str(failure["type"])
-    if "Timeout" in name:
-        return Poison("timeout", f"a live call ended with {name}")
-    if name == "ConnectError" or "NewConnectionError" in str(failure.get("message")):  # the latter is requests'
-        return Poison("refused", f"a live call ended with {name}")
-    return None
+    return Poison("timeout", f"a live call ended with {name}") if "Timeout" in name else None
 
 
 def _is_last_event(entry: JSON) -> bool:

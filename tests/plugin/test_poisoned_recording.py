@@ -46,15 +46,11 @@ def test_a_timeout_is_refused(project: Project) -> None:
     assert project.files() == []
 
 
-def test_a_connection_that_cannot_be_made_is_refused(project: Project, standin_provider: StandInProvider) -> None:
+def test_a_connection_that_cannot_be_made_is_recorded(project: Project, standin_provider: StandInProvider) -> None:
     source = SWALLOWING.replace('os.environ["ORIGIN"]', f'"{standin_provider.refused_url}"')
     project.write(test_it=source.format(marker="", path="/answer"))
-    result = project.run("--agenttape-record")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *RecordingRefusedError: a live call ended with ConnectError, and the run went on*"])
-    assert project.files() == []
-    project.write(test_it=source.format(marker="allow_errors='refused'", path="/answer"))
     project.run("--agenttape-record").assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize("status", [400, 422])
