@@ -10,6 +10,7 @@ from pytest_agenttape.model import JSON
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]  # in wire order, names as sent, Latin-1 decoded
 
+# They describe one connection, not the answer.
 CONNECTION_HEADERS = frozenset({"transfer-encoding", "connection", "keep-alive", "trailer", "upgrade"})
 
 

@@ -28,7 +28,6 @@ from pytest_agenttape.wire import (
 
 _POISONOUS = frozenset({401, 403, 429})
 _LAST_EVENTS = frozenset({"[DONE]", "message_stop", "response.completed", "response.failed", "response.incomplete"})
-# Describe one connection, not the answer.
 # How a recording says that nothing came any more before the agent gave up: a cancelled task, a stream closed by
 # another thread. In replay nothing comes either.
 _CANCELLED: dict[str, JSON] = {
