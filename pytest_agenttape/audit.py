@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 
 from pytest_agenttape import naming, store
+from pytest_agenttape.canonical import KeyRules, canonical_text, match_key
+from pytest_agenttape.comparison import field_diffs
 from pytest_agenttape.config import Config
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import Cassette
-from pytest_agenttape.redaction import RedactionRules, Redactor
+from pytest_agenttape.redaction import RedactionRules, Redactor, redacted_recording
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _HEAD = 4096
@@ -68,7 +71,10 @@ class _Item(pytest.Item):
     def runtest(self) -> None:
         cassette, _ = store.read(self.path)
         store.verify(cassette, self.path)
-        _refuse_secrets(self.path)
+        clean = _Cleaning(self.path, self.config)
+        if getattr(self.config.option, "update_snapshots", False):  # syrupy's flag
+            cassette = clean.write(cassette)
+        clean.refuse(cassette)
         if self.parent.days is not None:
             _refuse_old(cassette, self.parent.days)
 
@@ -91,20 +97,69 @@ def _is_cassette(path: Path) -> bool:
     return "cassettes" in path.parts and "interactions" not in head and not path.parent.name.endswith(".assets")
 
 
-def _refuse_secrets(path: Path) -> None:
-    rules = RedactionRules.of(Config.load(path.parent).redact)
-    problems = []
-    for each in (path, *_assets(path)):
-        content = each.read_bytes()
-        redactor = Redactor(rules, os.environ, taken=[content.decode("utf-8", "replace")])
-        problems += [f"{each.name}:{found.line}: a secret ({found.kind})" for found in redactor.scan(content)]
-    if problems:
+class _Cleaning:
+    """The search for secrets in one cassette by today's rules and environment, and their removal."""
+
+    def __init__(self, path: Path, config: pytest.Config) -> None:
+        self._path, self._config = path, Config.load(path.parent)
+        rules = RedactionRules.of(self._config.redact)
+        for policy in config.hook.pytest_agenttape_policy(config=config):
+            more = Config.from_mapping({"redact": (policy or {}).get("redact", {})}).redact
+            rules = rules.merged(RedactionRules.of(more))
+        self._rules = rules
+
+    def write(self, cassette: Cassette) -> Cassette:
+        """Take the secrets out of the file of *cassette*, its assets included; return what is in it then."""
+        redactor = self._redactor(repr(cassette))
+        clean = self._cleaned(cassette, redactor)
+        if clean == cassette:
+            return cassette
+        key_rules = KeyRules.of(tuple(self._config.ignore_volatile_fields))
+        clean.interactions = [
+            replace(each, match_key=match_key(canonical_text(each.request, key_rules))) for each in clean.interactions
+        ]
+        store.save(clean, self._path, assets_threshold=self._config.assets_threshold_bytes, scan=redactor.scan)
+        return clean
+
+    def refuse(self, cassette: Cassette) -> None:
+        """Fail if there is a secret.
+
+        Raises:
+            AuditError: It says where, and never what.
+        """
+        problems = [*self._found_in_files(), *self._found_by_name(cassette)]
+        if not problems:
+            return
         shown = "\n".join(problems[:_FINDINGS_SHOWN])
         more = f"\n… and {len(problems) - _FINDINGS_SHOWN} more" if len(problems) > _FINDINGS_SHOWN else ""
         raise AuditError(
-            f"{shown}{more}\n  take it out: Cassette.load({path.name!r}).redact('KEY').save(...), or record again; "
-            "and revoke it, if it was ever committed"
+            f"{shown}{more}\n  take it out: pytest --agenttape-audit --snapshot-update {self._path.name}\n"
+            "  and revoke it, if it was ever committed"
         )
+
+    def _found_in_files(self) -> Iterator[str]:
+        for each in (self._path, *_assets(self._path)):
+            content = each.read_bytes()
+            redactor = self._redactor(content.decode("utf-8", "replace"))
+            yield from (f"{each.name}:{found.line}: a secret ({found.kind})" for found in redactor.scan(content))
+
+    def _found_by_name(self, cassette: Cassette) -> Iterator[str]:
+        clean = self._cleaned(cassette, self._redactor(repr(cassette)))
+        pairs = [("meta", cassette.meta, clean.meta)]
+        pairs += [
+            (f"interaction #{old.index}", old.to_dict(), new.to_dict())
+            for old, new in zip(cassette.interactions, clean.interactions, strict=True)
+        ]
+        for root, old, new in pairs:
+            if new != old:
+                yield f"{self._path.name}: a secret at {field_diffs(old, new, limit=1, root=root)[0].path}"
+
+    def _cleaned(self, cassette: Cassette, redactor: Redactor) -> Cassette:
+        interactions = [redacted_recording(each, redactor) for each in cassette.interactions]
+        return replace(cassette, meta=redactor.value(cassette.meta), interactions=interactions)
+
+    def _redactor(self, text: str) -> Redactor:
+        return Redactor(self._rules, os.environ, taken=[text])
 
 
 def _assets(path: Path) -> list[Path]:

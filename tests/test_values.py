@@ -48,6 +48,7 @@ from pytest_agenttape.values import (
     register_codec,
     unregister_codec,
 )
+from tests.tables import compare_with_page
 
 T = TypeVar("T")
 PARIS = ZoneInfo("Europe/Paris")
@@ -581,6 +582,23 @@ def test_value_that_cannot_come_back_is_refused_with_its_path(value: object, mes
         encode(value)
     assert message in str(caught.value)
     assert "register a codec" in str(caught.value)
+
+
+def _outcome(value: object) -> str:
+    try:
+        again = decode(json.loads(json.dumps(encode(value))))
+    except RecordingRefusedError as refusal:
+        return f"refused at `{str(refusal).partition(': ')[0]}`"
+    is_equal = again != again if value != value else again == value  # NaN is not itself
+    return "equal" if is_equal and type(again) is type(value) else "different"
+
+
+def test_table_of_types_in_the_documentation_says_what_happens() -> None:
+    values = {**COMES_BACK, "nan": math.nan}
+    values.update({name: value for name, (value, _) in REFUSED.items()})
+    values.update({f"cycle through a {name}": value for name, (value, _) in cycles().items()})
+    rows = [f"| {name.replace('_', ' ')} | {_outcome(value)} |" for name, value in values.items()]
+    compare_with_page("security.md", "values", ["| value | after a replay |", "|---|---|", *rows])
 
 
 def test_refusal_names_the_given_root() -> None:

@@ -63,3 +63,52 @@ def test_files_of_other_tools_are_left_alone(pytester: pytest.Pytester) -> None:
     other.write_text("interactions:\n- request:\n    uri: https://example.com\nversion: 1\n")
     (pytester.path / "data.yaml").write_text("a: 1\n")
     assert pytester.runpytest("--agenttape-audit").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def exchange(body: str) -> Interaction:
+    """Return an exchange that holds a name, in a header and in bodies large enough for an asset."""
+    headers = {"Content-Type": "application/json", "X-Tenant": "acme corp"}
+    return Interaction(
+        index=0,
+        kind="http",
+        request={"method": "POST", "url": "https://api.example/?tenant=acme", "headers": headers, "json": {"a": 1}},
+        response={"status": 200, "headers": {}, "text": body},
+        match_key="0123456789abcdef",
+    )
+
+
+def test_a_name_that_is_denied_since_fails(pytester: pytest.Pytester) -> None:
+    cassette(pytester.path / "cassettes" / "a.yaml", response={"customer_id": "C-1"})
+    pytester.runpytest("--agenttape-audit").assert_outcomes(passed=1)
+    pytester.makefile(".toml", agenttape='[redact]\ndenylist = ["customer_id"]')
+    result = pytester.runpytest("--agenttape-audit")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["a.yaml: a secret at interaction #0.response.customer_id"])
+
+
+def test_what_a_policy_denies_fails(pytester: pytest.Pytester) -> None:
+    cassette(pytester.path / "cassettes" / "a.yaml", response={"customer_id": "C-1"})
+    pytester.makeconftest(
+        "def pytest_agenttape_policy(config): return {'redact': {'denylist': ['customer_id'], 'enabled': True}}"
+    )
+    pytester.runpytest("--agenttape-audit").assert_outcomes(failed=1)
+
+
+def test_an_update_takes_out_what_the_rules_of_today_find_also_in_assets(pytester: pytest.Pytester) -> None:
+    path = pytester.path / "cassettes" / "a.yaml"
+    path.parent.mkdir()
+    Cassette(interactions=[exchange(f"ACME-12345678 {'word ' * 20_000}")], meta={"env": {"A": "ACME-12345678"}}).save(
+        path
+    )
+    pytester.makefile(".toml", agenttape='[redact]\ndenylist = ["x-tenant", "tenant"]\nregexes = ["ACME-[0-9]{8}"]')
+    pytester.runpytest("--agenttape-audit").assert_outcomes(failed=1)
+    pytester.runpytest("--agenttape-audit", "--snapshot-update").assert_outcomes(passed=1)
+    pytester.runpytest("--agenttape-audit").assert_outcomes(passed=1)
+    files = [each for each in path.parent.rglob("*") if each.is_file()]
+    assert len(files) == 2
+    assert not any(word in each.read_text() for each in files for word in ("ACME-", "acme corp", "tenant=acme"))
+    (clean,) = Cassette.load(path).interactions
+    assert clean.match_key != "0123456789abcdef"
+    before = path.read_bytes()
+    pytester.runpytest("--agenttape-audit", "--snapshot-update").assert_outcomes(passed=1)
+    assert path.read_bytes() == before
