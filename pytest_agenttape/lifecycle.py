@@ -29,7 +29,7 @@ from pytest_agenttape.progress import Progress
 from pytest_agenttape.session import Session, Settings
 from pytest_agenttape.stack import traceback_at
 from pytest_agenttape.tokens import parse_tokens
-from pytest_agenttape.verdict import RunCut
+from pytest_agenttape.verdict import RunCut, Verdict
 from pytest_agenttape.wide import Aftermath, WideFixture
 
 
@@ -153,6 +153,7 @@ class Lifecycle:
         if failure is not None:
             self._judge_unittest(item, failure, session)
         else:
+            session.hear_children()
             session.verdict.fail()
             self._judge_passed(run)
         return result
@@ -169,7 +170,7 @@ class Lifecycle:
         report = yield
         run = self._runs.get(item.nodeid)
         if run is not None and call.when != "teardown":
-            _fail_expected(item, report, run.session.verdict.error)
+            _fail_drifted(item, report, run.session.verdict)
             run.note(str(call.when), report.outcome)
         if call.when == "teardown" and item.nodeid in self._told:
             report.agenttape = told = self._told.pop(item.nodeid)
@@ -203,9 +204,16 @@ class Lifecycle:
         item = getattr(request, "_pyfuncitem", None)
         if fixturedef.scope == "function" or item is None or not self._guards_wide_fixtures_of(item):
             return (yield)
-        owner = WideFixture(fixturedef.argname, fixturedef.scope)
-        with owner:
-            return (yield)
+        with WideFixture(fixturedef.argname, fixturedef.scope) as owner:
+            try:
+                result = yield
+            except (pytest.skip.Exception, pytest.xfail.Exception):
+                if owner.refused is None:
+                    raise
+        if owner.refused is None:
+            return result
+        _fail_for_all(fixturedef, owner.refused)
+        raise owner.refused from None
 
     def pytest_enter_pdb(self) -> None:
         for run in self._runs.values():
@@ -457,6 +465,15 @@ def _judged(error: BaseException, session: Session) -> BaseException:
     return error
 
 
+def _fail_for_all(fixturedef: pytest.FixtureDef[Any], error: BaseException) -> None:
+    """Let a fixture fail for each test that uses it, whatever its own set-up came to.
+
+    Third-party private used: pytest 8-9 `FixtureDef.cached_result`, which later tests get.
+    """
+    if fixturedef.cached_result is not None:
+        fixturedef.cached_result = (None, fixturedef.cached_result[1], (error, error.__traceback__))
+
+
 def _traceback_of(item: pytest.Item) -> TracebackType | None:
     """Return a traceback that ends at the ``def`` of a test."""
     path, line, name = item.path, item.location[1], item.name
@@ -487,15 +504,18 @@ def _open_first(item: pytest.Item) -> None:
         names.insert(first, SESSION)
 
 
-def _fail_expected(item: pytest.Item, report: pytest.TestReport, verdict: AgentTapeError | None) -> None:
-    """Let a drifted test fail although it is expected to, unless it is our error by name that is expected."""
-    if verdict is None or not hasattr(report, "wasxfail") or report.outcome != "skipped":
+def _fail_drifted(item: pytest.Item, report: pytest.TestReport, verdict: Verdict) -> None:
+    """Let a drifted test fail although it is skipped or expected to fail, unless by the name of our error."""
+    if verdict.error is None or report.outcome != "skipped":
         return
     expected = [mark.kwargs.get("raises") for mark in item.iter_markers("xfail")]
     if any(_names_ours(each) for each in expected):
         return
     report.outcome = "failed"
-    del report.wasxfail
+    vars(report).pop("wasxfail", None)
+    if isinstance(report.longrepr, tuple):  # the reason to skip
+        error = verdict.error.with_traceback(verdict.traceback)
+        report.longrepr = item.repr_failure(pytest.ExceptionInfo.from_exception(error))
 
 
 def _names_ours(raises: Any) -> bool:

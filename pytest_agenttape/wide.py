@@ -23,6 +23,7 @@ class WideFixture:
     def __init__(self, name: str, width: str) -> None:
         self.title = f"the {width}-scoped fixture {name!r}"
         self.is_closed = False
+        self.refused: AgentTapeError | None = None  # the first, whatever the fixture did with it
 
     def open(self) -> None:
         """Become the owner of every call."""
@@ -49,12 +50,13 @@ class WideFixture:
     def begin(self, kind: str, boundary: str | None, request: Mapping[str, Any], **_: object) -> Any:
         """Refuse a call."""
         __tracebackhide__ = True
-        raise self._error(f"a call of the {kind} {boundary or request.get('url')}")
+        raise self.refuse(self._error(f"a call of the {kind} {boundary or request.get('url')}"))
 
     def instance_number(self, instance: object) -> int:  # noqa: ARG002  # as Session's
         return 0
 
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
+        self.refused = self.refused or error
         return error
 
     def blocks(self, host: str, port: int | None, crossing: object) -> AgentTapeError | None:  # noqa: ARG002  # as Session's
@@ -78,8 +80,8 @@ class Aftermath(WideFixture):
     """
 
     def __init__(self, test: str, *, admits_http: bool = False) -> None:
+        super().__init__("", "")
         self.title = f"what is torn down after {test}"
-        self.is_closed = False
         self._admits_http = admits_http
 
     def admits(self, method: str, url: str) -> bool:

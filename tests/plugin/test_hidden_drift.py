@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 import yaml
 
@@ -40,6 +42,41 @@ def test_a_fixture_that_skips_when_its_service_does_not_answer(project: Project)
     )
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([UNMATCHED])
+
+
+SKIPPING = {
+    "around the call": """
+        @pytest.hookimpl(wrapper=True, tryfirst=True)
+        def pytest_runtest_call(item):
+            try:
+                return (yield)
+            except Exception:
+                pytest.skip("flaky network")
+    """,
+    "in the report": """
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_makereport(item, call):
+            report = yield
+            if report.failed:
+                report.outcome, report.longrepr = "skipped", (__file__, 1, "flaky network")
+            return report
+    """,
+}
+
+
+@pytest.mark.parametrize("hook", SKIPPING.values(), ids=SKIPPING)
+def test_a_hook_that_skips_what_failed(project: Project, hook: str) -> None:
+    project.write(conftest="import pytest\n" + textwrap.dedent(hook))
+    result = replay(
+        project,
+        """
+        @pytest.mark.agenttape
+        def test_it():
+            look_up("Oslo")
+        """,
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([UNMATCHED, "test_it.py:*: UnmatchedInteractionError"])
 
 
 @pytest.mark.parametrize(

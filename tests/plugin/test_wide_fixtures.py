@@ -45,6 +45,26 @@ def test_a_tool_is_refused_by_the_fixtures_name(project: Project, scope: str) ->
     assert project.live() == []
 
 
+SWALLOWS = {
+    "goes on": "except Exception: pass",
+    "skips": "except Exception: pytest.skip('no service')",
+    "is expected to fail": "except Exception: pytest.xfail('no service')",
+    "goes on and is torn down": "except Exception: yield",
+}
+
+
+@pytest.mark.parametrize("swallow", SWALLOWS.values(), ids=SWALLOWS)
+def test_also_when_the_fixture_swallows_it_and(project: Project, swallow: str) -> None:
+    body = f'try: look_up("early")\n        {swallow}'
+    project.write(test_it=WIDE.format(scope="session", body='look_up("early")'))
+    project.record().assert_outcomes(passed=2)
+    project.write(test_it=WIDE.format(scope="session", body=body))
+    result = project.run()
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["E *a call of the tool look_up was made by the session-scoped fixture 'wide', *"] * 2)
+    assert project.live() == []
+
+
 def test_an_llm_call_is_refused(project: Project, origin: Origin) -> None:
     project.write(test_it=WIDE.format(scope="session", body=LLM))
     project.run("--agenttape-record").assert_outcomes(passed=2)
