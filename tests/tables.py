@@ -17,4 +17,5 @@ def compare_with_page(page: str, mark: str, lines: list[str]) -> None:
     if os.environ.get("AGENTTAPE_WRITE_TABLES"):
         path.write_text(f"{before}{comment}{chr(10).join(lines)}{blank}{after}", encoding="utf-8")
         return
-    assert written.splitlines() == lines
+    found = written.splitlines()
+    assert found == lines, "\n".join(each for each in lines if each not in found)

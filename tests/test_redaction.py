@@ -460,6 +460,7 @@ def test_compressed_body_is_searched() -> None:
 
     redacted = redactor().body(body(FORMATS["openai"]))["body_b64"]
     assert gzip.decompress(base64.b64decode(redacted)) == b"{'key': 'REDACTED0000'}"
+    assert redactor().value({"request": body(FORMATS["openai"])}) == {"request": {"body_b64": redacted}}
     for untouched in (body("none"), {"body_b64": base64.b64encode(b"\x1f\x8b\x08 no gzip").decode()}):
         assert redactor().body(untouched) is untouched
 

@@ -48,7 +48,8 @@ _MOST_SEEN = (
 _LONGEST_REMEMBERED, _MOST_REMEMBERED = 16_384, 4_096  # characters of a clean text, and such texts
 _MOST_HEADERS, _MOST_URLS = 64, 1_024
 _STREAM_KEYS = frozenset(("events", "$stream", "after"))  # what is under them came in pieces
-_UNPLAIN_KEYS = _STREAM_KEYS | {"value", "base64", "logprob", "top_logprobs"}  # their neighbours have a say
+_BINARY_KEYS = frozenset(("base64", "body_b64"))
+_UNPLAIN_KEYS = _STREAM_KEYS | _BINARY_KEYS | {"value", "logprob", "top_logprobs"}  # their neighbours have a say
 _SCALARS = frozenset((int, float, bool, type(None)))
 _GRANT_MARKS = frozenset(("state", "grant_type", "redirect_uri", "client_id"))
 _LOGPROB_KEYS = frozenset(("logprob", "top_logprobs"))
@@ -454,7 +455,7 @@ class Redactor:
             if isinstance(key, str):
                 own = self._denied_or(key, names.body_rule)
                 new_key = key if len(key) < self._shortest_key else self.text(key)
-            if key == "base64" and isinstance(value, str):
+            if key in _BINARY_KEYS and isinstance(value, str):
                 out[new_key] = new = self._binary(value, "")
                 is_changed = is_changed or new is not value
                 continue
