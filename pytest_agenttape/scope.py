@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pytest_agenttape import children
 from pytest_agenttape.errors import AgentTapeError
 
 
@@ -67,7 +68,7 @@ def current() -> Scope | None:
         if _propagates(scope.owner):
             return _refuse_late(scope.owner)
     if not _open:
-        return None
+        return _refuse_in_child() if children.is_child else None
     opened = tuple(_open)
     return _only(opened) if len(opened) < 2 else _refuse_ambiguous(opened)
 
@@ -90,6 +91,7 @@ def add(owner: Owner) -> None:
     with _lock:
         if not _open:
             _propagate_to_threads()
+            children.announce(is_open=True)
         _open.append(Scope(owner))
 
 
@@ -99,6 +101,7 @@ def remove(owner: Owner) -> None:
         _open[:] = [scope for scope in _open if scope.owner is not owner]
         if not _open:
             _stop_propagating()
+            children.announce(is_open=False)
 
 
 def enter(owner: Owner) -> None:
@@ -153,6 +156,14 @@ def _refuse_late(owner: Owner) -> Scope | None:
     )
     for scope in tuple(_open):  # the call may as well be theirs, handed to a thread or task that is older
         scope.owner.refuse(error)
+    raise error
+
+
+def _refuse_in_child() -> Scope | None:
+    if not children.is_open_in_parent():
+        return None
+    error = children.refusal("a child process of a process in which a session is open")
+    children.report(str(error))
     raise error
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pytest_agenttape import foreign, naming, network, scope, store, tokens, transports, watching
+from pytest_agenttape import children, foreign, naming, network, scope, store, tokens, transports, watching
 from pytest_agenttape import freeze as freezing
 from pytest_agenttape.calls import TokenTotals, total_tokens
 from pytest_agenttape.canonical import KeyRules, canonical_text, match_key
@@ -270,8 +270,17 @@ class Session:
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         """Keep *error* as the verdict of the run when the plugin opened the session; return it."""
         __tracebackhide__ = True
+        if self._process != os.getpid():
+            children.report(str(error))
         with self._lock:
             return self.verdict.keep(error)
+
+    def hear_children(self) -> None:
+        """Take what a child process was refused for a refusal of this run."""
+        __tracebackhide__ = True
+        text = children.reported()
+        if text is not None:
+            self.refuse(AgentTapeError(text))
 
     def admits(self, method: str, url: str) -> bool:  # noqa: ARG002  # the question other owners answer
         """Say whether an HTTP request passes by without belonging to anybody; in a session none does."""
@@ -460,6 +469,7 @@ class Session:
 
     def _reset(self) -> None:
         self._entries = Entries()
+        self._process = os.getpid()
         self._instances: dict[type, dict[int, tuple[int, object]]] = {}
         self.verdict = Verdict(is_sticky=self.settings.is_sticky)
         self._found: Cassette | None = None
@@ -597,6 +607,8 @@ class Session:
         return self._entries.add(Entry(call, False, is_kept=False, interaction=found.recorded), parent)
 
     def _start(self, entry: Entry, parent: Entry | None) -> Entry:
+        if entry.is_live and self._process != os.getpid():
+            raise self.refuse(children.refusal(f"a forked child of {self.title}"))
         entry.started = time.perf_counter()
         return self._entries.add(entry, parent)
 
@@ -608,6 +620,8 @@ class Session:
         )
 
     def _unmatched(self, call: Call) -> AgentTapeError:
+        if self._process != os.getpid():
+            return children.refusal(f"a forked child of {self.title}")
         self.divergences.append({"index": None, "expected": None, "actual": dict(call.request)})
         if self._found is None:
             return self._not_found()

@@ -17,7 +17,7 @@ LAYERS = (
         "hosts", "bodies", "values", "redaction", "canonical", "matchers", "shown", "calls", "comparison", "diff",
         "providers", "serializer", "tape", "diagnosis", "naming", "foreign", "views", "trajectory", "parameters",
     },
-    {"prices", "store", "files", "assets", "config", "network", "freeze", "stack"},
+    {"prices", "store", "files", "assets", "config", "network", "freeze", "stack", "children"},
     {
         "scope", "pauses", "decorated", "entries", "watching", "verdict", "tokens", "session", "opening", "boundaries",
         "transports", "callbacks",

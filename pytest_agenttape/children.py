@@ -1,0 +1,105 @@
+"""Child processes of a session: nothing of them is recorded or replayed, so no boundary runs for real in them.
+
+The parent keeps a page of shared memory in a file that its children find through the environment: whether a session is
+open, and what a child was refused.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import mmap
+import os
+import tempfile
+from pathlib import Path
+
+from pytest_agenttape.errors import AgentTapeError
+
+_VARIABLE = "PYTEST_AGENTTAPE_PARENT"  # the file, for processes that are started anew
+_SIZE = 4096
+_TEXT = 4  # where the text of a refusal begins; before it: is a session open, was a child refused, length of the text
+
+# Of the process: the page it announces to its children, and the one that its parent announces to it.
+_ours: mmap.mmap | None = None
+_parents: mmap.mmap | None = None
+
+is_child = _VARIABLE in os.environ
+"""Whether there is a parent to ask."""
+
+
+def announce(is_open: bool) -> None:  # what is announced
+    """Let the children of this process know whether a session is open in it."""
+    global _ours
+    if _ours is None:
+        _ours = _new_page()
+    _ours[0] = is_open
+
+
+def is_open_in_parent() -> bool:
+    """Say whether this is the child of a process in which a session is open."""
+    global _parents
+    if _parents is None:
+        _parents = _open_page(os.environ.get(_VARIABLE, ""))
+    return bool(_parents is not None and _parents[0])
+
+
+def refusal(where: str) -> AgentTapeError:
+    """Return the error for a call that was made *where* nothing is recorded or replayed."""
+    return AgentTapeError(
+        f"a call was made in {where}; it is neither recorded nor replayed, and nothing real was run. "
+        "Make it in the process of the test, or in a thread"
+    )
+
+
+def report(text: str) -> None:
+    """Tell the parent that a call of this process was refused."""
+    page = _parents
+    if page is None:
+        return
+    told = text.encode("utf-8", "replace")[: _SIZE - _TEXT]
+    page[_TEXT : _TEXT + len(told)] = told
+    page[2:_TEXT] = len(told).to_bytes(2, "big")
+    page[1] = True
+
+
+def reported() -> str | None:
+    """Return what a child of this process was refused, once; None when no one was."""
+    page = _ours
+    if page is None or not page[1]:
+        return None
+    page[1] = False
+    return page[_TEXT : _TEXT + int.from_bytes(page[2:_TEXT], "big")].decode("utf-8", "replace")
+
+
+def _new_page() -> mmap.mmap:
+    descriptor, path = tempfile.mkstemp(prefix="agenttape-")
+    try:
+        os.ftruncate(descriptor, _SIZE)
+        page = mmap.mmap(descriptor, _SIZE)
+    finally:
+        os.close(descriptor)
+    os.environ[_VARIABLE] = path
+    atexit.register(_remove, path, os.getpid())
+    return page
+
+
+def _open_page(path: str) -> mmap.mmap | None:
+    with contextlib.suppress(OSError, ValueError), open(path, "r+b") as stream:
+        return mmap.mmap(stream.fileno(), _SIZE)
+    return None
+
+
+def _remove(path: str, owner: int) -> None:
+    if os.getpid() == owner:
+        Path(path).unlink(missing_ok=True)
+
+
+def _after_fork() -> None:
+    """Take the page that a forked child has inherited as its parent's; its own sessions get one of their own."""
+    global _ours, _parents, is_child
+    if _ours is not None:
+        _ours, _parents, is_child = None, _ours, True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
