@@ -81,7 +81,7 @@ class Lifecycle:
         listed = list(items)
         for one in {item.parent: item for item in listed}.values():
             self._folders.add(one.path.parent)
-            self._modules.add(one.nodeid.partition("::")[0])
+            self._modules.add(str(one.path))
         new = [item for item in listed if item.nodeid not in self._claims and item.get_closest_marker(MARKER)]
         if new:
             self._claims.add(new, siblings_of(new))
@@ -370,9 +370,8 @@ class Lifecycle:
             return
         self._pending.prune()
         for each in self._pending.entries():
-            module = each.nodeid.partition("::")[0]
-            is_judged = module in self._modules or not (self._config.rootpath / module).exists()
-            if self._is_whole and is_judged and each.target not in self._claims.paths:
+            is_claimed = each.target in self._claims.paths
+            if self._is_whole and not is_claimed and orphans.would_be_claimed(each.target, each.nodeid, self._modules):
                 self._pending.discard(each.target)
 
     def _forget_pending(self, session: Session) -> None:

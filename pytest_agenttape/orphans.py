@@ -20,21 +20,33 @@ def is_narrowed(config: pytest.Config) -> bool:
         return True
     if any(getattr(option, name, None) for name in ("ignore", "ignore_glob", "deselect")):
         return True
+    if any(each.startswith("python_") for each in option.override_ini or ()):  # other files, classes or functions
+        return True
     return any("::" in argument or not _folder(config, argument).is_dir() for argument in config.args)
 
 
-def find(folders: Iterable[Path], claimed: Collection[Path], collected: Collection[str], root: Path) -> list[Path]:
+def find(folders: Iterable[Path], claimed: Collection[Path], collected: Collection[str]) -> list[Path]:
     """Return the files below the cassette folders of *folders* that were recorded for a test and that none claims.
 
-    A cassette of a test file that exists and was not collected this time is not judged. *collected* holds the test
-    files of this run relative to *root*.
+    *collected* holds the paths of this run's test files.
     """
     return [
         path
         for folder in sorted(set(folders))
         for path in _files(folder / naming.CASSETTES)
-        if not _belongs_to(path, claimed) and _was_recorded_for_a_test(path, collected, root)
+        if not _belongs_to(path, claimed) and _was_recorded_for_a_test(path, collected)
     ]
+
+
+def would_be_claimed(path: Path, test: str, collected: Collection[str]) -> bool:
+    """Say whether this run would know it if *test*, which the cassette at *path* was recorded for, still existed.
+
+    A test file that exists and was not collected this time is not judged. It is looked for beside the cassettes, for
+    the node id is relative to a root directory that may have been another one.
+    """
+    name = test.partition("::")[0].rpartition("/")[2]
+    files = [folder.parent / name for folder in path.parents if folder.name == naming.CASSETTES]
+    return any(str(each) in collected for each in files) or not any(each.exists() for each in files)
 
 
 def delete(paths: Iterable[Path]) -> None:
@@ -58,14 +70,10 @@ def _belongs_to(path: Path, claimed: Collection[Path]) -> bool:
     return any(path == naming.derived_path(each) for each in claimed if each.parent == path.parent)
 
 
-def _was_recorded_for_a_test(path: Path, collected: Collection[str], root: Path) -> bool:
-    """Say whether *path* is a cassette of a test that this run would have collected if it still existed."""
+def _was_recorded_for_a_test(path: Path, collected: Collection[str]) -> bool:
     try:
         cassette, _ = store.read(path)
     except AgentTapeError:
         return False
     test = cassette.meta.get("test")
-    if not isinstance(test, str):
-        return False
-    module = test.partition("::")[0]
-    return module in collected or not (root / module).exists()
+    return isinstance(test, str) and would_be_claimed(path, test, collected)

@@ -31,7 +31,6 @@ def judge(ledger: Ledger, session: pytest.Session) -> None:
             map(Path, ledger.told("folders")),
             {Path(path) for path in ledger.told("claimed")},
             ledger.told("modules"),
-            session.config.rootpath,
         )
         if ledger.updates_snapshots and not getattr(session.config.option, "no_cleanup", False):
             orphans.delete(found)

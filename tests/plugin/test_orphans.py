@@ -72,6 +72,7 @@ NARROWED: dict[str, Sequence[str]] = {
     "ignore-glob": ["--ignore-glob=other*"],
     "deselect": ["--deselect=test_it.py::test_x"],
     "collect only": ["--collect-only"],
+    "other names of tests": ["-o", "python_functions=test_k*"],
 }
 
 
@@ -114,6 +115,16 @@ def test_a_file_that_is_skipped_at_import_keeps_its_cassettes(project: Project) 
     project.write(test_it=ONE, test_other=other.format("    pytest.importorskip('nonsense_that_is_not_there')"))
     project.run("--snapshot-update").assert_outcomes(passed=1, skipped=1)
     assert project.files() == [KEPT, "cassettes/test_other/test_gone.yaml", "cassettes/test_other/test_kept.yaml"]
+
+
+def test_a_file_that_is_not_collected_keeps_its_cassettes_below_another_root(project: Project) -> None:
+    project.write(other__test_deep=TWO, other__check_it="def test_it(): pass")
+    project.ini("pythonpath = .")
+    project.record()
+    (project.path / "other" / "pytest.ini").write_text("[pytest]\npython_files = check_*.py\n")
+    result = project.run_apart("--snapshot-update", "other")
+    result.assert_outcomes(passed=1)
+    assert len(project.files()) == 2
 
 
 def test_a_test_file_that_is_gone_leaves_orphans(project: Project) -> None:
