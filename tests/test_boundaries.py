@@ -713,7 +713,7 @@ def test_a_cancelled_call_waits_in_replay_until_it_is_cancelled_again(agent: Cal
 
 
 def test_a_cancelled_call_that_nobody_cancels_any_more_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_agenttape.boundaries._LONGEST_WAIT", 0.05)
+    monkeypatch.setattr("pytest_agenttape.crossing._LONGEST_WAIT", 0.05)
     around(path, _timeout, mode="all")
     kind, text = around(path, lambda: hang())[0]
     assert kind is AgentTapeError

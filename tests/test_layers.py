@@ -19,8 +19,8 @@ LAYERS = (
     },
     {"prices", "store", "files", "assets", "config", "network", "freeze", "stack", "children"},
     {
-        "scope", "pauses", "decorated", "entries", "watching", "verdict", "tokens", "session", "opening", "boundaries",
-        "transports", "callbacks",
+        "scope", "pauses", "decorated", "entries", "watching", "verdict", "tokens", "session", "opening", "crossing",
+        "generators", "boundaries", "transports", "callbacks",
     },
     {
         "hookspecs", "neighbour", "plugin", "claims", "wide", "lifecycle", "handle", "snapshot", "orphans",
