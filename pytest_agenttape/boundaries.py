@@ -5,18 +5,17 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 from pytest_agenttape import generators, pauses, scope
 from pytest_agenttape.crossing import Boundary, Crossing, Spelled
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.model import JSON, KINDS, unknown_name
+from pytest_agenttape.model import KINDS, unknown_name
 from pytest_agenttape.tokens import register_boundary
 
 __all__ = ["intercept", "memory_read", "memory_write", "record_call", "retrieval", "tool"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-Stored: TypeAlias = dict[str, JSON]
 
 
 class Decorator(Protocol):
