@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeAlias, TypeVar
 
 from pytest_agenttape.canonical import EXACT, KeyRules, canonical_text
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.model import JSON, unknown_name
+from pytest_agenttape.model import JSON, Interaction, unknown_name
+from pytest_agenttape.redaction import any_secret
 
 T = TypeVar("T")
 Request: TypeAlias = Mapping[str, JSON]
@@ -64,6 +66,19 @@ def parse_matchers(specs: MatcherSpec, rules: KeyRules) -> tuple[Matcher, ...]:
     if not listed:
         raise ConfigError(f"matchers is empty; valid: {', '.join(NAMES)}, or a callable")
     return tuple(_parse(spec, rules) for spec in listed)
+
+
+def with_any_secret(chain: Sequence[Matcher], recordings: Sequence[Interaction]) -> tuple[Matcher, ...]:
+    """Return *chain*, followed by its canonical matchers with any text where *recordings* have a secret."""
+    return (
+        *chain,
+        *(_any_secret(each, recordings) for each in chain if isinstance(each, KeyMatcher) and each.is_canonical),
+    )
+
+
+def _any_secret(matcher: KeyMatcher, recordings: Sequence[Interaction]) -> KeyMatcher:
+    make = cache(lambda: any_secret(matcher.key(each.request) for each in recordings))  # at the first miss
+    return KeyMatcher(matcher.name, lambda request: make()(matcher.key(request)))
 
 
 def _parse(spec: MatcherSpec, rules: KeyRules) -> Matcher:

@@ -34,7 +34,7 @@ from pytest_agenttape.errors import (
     NetworkBlockedError,
     RecordingRefusedError,
 )
-from pytest_agenttape.matchers import parse_matchers
+from pytest_agenttape.matchers import parse_matchers, with_any_secret
 from pytest_agenttape.model import BOUNDARY_KINDS, JSON, Cassette, Interaction, Mode
 from pytest_agenttape.redaction import RedactionRules, Redactor
 from pytest_agenttape.stack import user_traceback
@@ -484,7 +484,7 @@ class Session:
         rules = KeyRules.of(tuple(config.ignore_volatile_fields))
         self._key_rules = rules
         specs = config.default_matchers if settings.matchers is None else settings.matchers
-        chain = parse_matchers(specs, rules)
+        chain = with_any_secret(parse_matchers(specs, rules), recordings)
         self.engine = Tape(recordings, (*chain, *foreign.matchers(recordings, rules)))
         fresh = self._found is None
         self._policy = Policy(mode=self.mode, fresh=fresh, live=settings.live, frozen=settings.frozen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 from pytest_agenttape.errors import ConfigError
@@ -65,17 +66,36 @@ class _Bucket:
         return None
 
 
+class _Shelf:
+    """The recordings by what one matcher compares; they are laid out when it is first asked."""
+
+    def __init__(self, matcher: Matcher, recordings: Sequence[Interaction]) -> None:
+        self.matcher = matcher
+        self._recordings = recordings
+
+    def key(self, request: Request) -> str:
+        return self.matcher.key(request) if isinstance(self.matcher, KeyMatcher) else ""
+
+    @cached_property
+    def buckets(self) -> dict[_BucketKey, _Bucket]:
+        found: dict[_BucketKey, _Bucket] = {}
+        for position, each in enumerate(self._recordings):
+            if "unplayable" not in each.metadata:
+                key = (each.kind, each.boundary, _lane_of(each), self.key(each.request))
+                found.setdefault(key, _Bucket()).positions.append(position)
+        return found
+
+
 class Tape:
     """Recordings by what they answer. Each is served once, in recorded order. Not thread-safe by itself."""
 
     def __init__(self, recordings: Sequence[Interaction], matchers: tuple[Matcher, ...]) -> None:
         self.recordings = tuple(recordings)
-        self._matchers = matchers
+        self._shelves = [_Shelf(matcher, self.recordings) for matcher in matchers]
         self._played: set[int] = set()
         self._positions = {each.index: position for position, each in enumerate(self.recordings)}
         self._children = _children(self.recordings)
-        self._indexes = [self._index(matcher) for matcher in matchers]
-        self._lanes = {lane for index in self._indexes for _, _, lane, _ in index}
+        self._lanes = {_lane_of(each) for each in self.recordings}
         #: Whether only equal canonical requests match, so that what is served is what was asked for.
         self.is_keyed = all(_is_canonical(matcher) for matcher in matchers)
 
@@ -85,19 +105,20 @@ class Tape:
         for lane in lanes:
             if lane not in self._lanes:
                 continue
-            for matcher, index in zip(self._matchers, self._indexes, strict=True):
-                position = self._find(matcher, index, call, lane)
+            for shelf in self._shelves:
+                position = self._find(shelf, call, lane)
                 if position is not None:
                     return self._play(position)
         return None
 
     def same_request(self, call: Call) -> list[Interaction]:
-        """Return the recordings, played or not, whose request is that of *call* by the first keyed matcher."""
-        for matcher, index in zip(self._matchers, self._indexes, strict=True):
-            if isinstance(matcher, KeyMatcher):
-                key = matcher.key(call.request)
-                buckets = (index.get((call.kind, call.boundary, nested, key)) for nested in (False, True))
-                return [self.recordings[each] for bucket in buckets if bucket for each in bucket.positions]
+        """Return the recordings, played or not, whose request is that of *call* by the first key that has any."""
+        for shelf in self._shelves:
+            if isinstance(shelf.matcher, KeyMatcher):
+                key = shelf.key(call.request)
+                buckets = (shelf.buckets.get((call.kind, call.boundary, nested, key)) for nested in (False, True))
+                if found := [self.recordings[each] for bucket in buckets if bucket for each in bucket.positions]:
+                    return found
         return []
 
     def is_played(self, recorded: Interaction) -> bool:
@@ -113,23 +134,12 @@ class Tape:
             if position not in self._played and not each.metadata.keys() & _NEVER_ASKED
         ]
 
-    def _index(self, matcher: Matcher) -> dict[_BucketKey, _Bucket]:
-        index: dict[_BucketKey, _Bucket] = {}
-        for position, each in enumerate(self.recordings):
-            if "unplayable" in each.metadata:
-                continue
-            key = matcher.key(each.request) if isinstance(matcher, KeyMatcher) else ""
-            lane: _Lane = "observed" if "observed" in each.metadata else "parent" in each.metadata
-            index.setdefault((each.kind, each.boundary, lane, key), _Bucket()).positions.append(position)
-        return index
-
-    def _find(self, matcher: Matcher, index: dict[_BucketKey, _Bucket], call: Call, lane: _Lane) -> int | None:
-        key = matcher.key(call.request) if isinstance(matcher, KeyMatcher) else ""
-        bucket = index.get((call.kind, call.boundary, lane, key))
+    def _find(self, shelf: _Shelf, call: Call, lane: _Lane) -> int | None:
+        bucket = shelf.buckets.get((call.kind, call.boundary, lane, shelf.key(call.request)))
         if bucket is None:
             return None
-        if isinstance(matcher, PredicateMatcher):
-            return self._find_by_predicate(matcher, bucket, call)
+        if isinstance(shelf.matcher, PredicateMatcher):
+            return self._find_by_predicate(shelf.matcher, bucket, call)
         return bucket.next_unplayed(self._played)
 
     def _find_by_predicate(self, matcher: PredicateMatcher, bucket: _Bucket, call: Call) -> int | None:
@@ -202,6 +212,10 @@ class Policy:
         if _is_named(call, self.frozen):
             return False
         return self.records or _is_named(call, self.live)
+
+
+def _lane_of(recorded: Interaction) -> _Lane:
+    return "observed" if "observed" in recorded.metadata else "parent" in recorded.metadata
 
 
 def _is_canonical(matcher: Matcher) -> bool:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -316,3 +317,56 @@ def test_a_recording_is_keyed_by_its_canonical_request_whatever_the_matcher(tmp_
             ask("a")
         keys.append(Cassette.load(tmp_path / f"{number}.yaml").interactions[0].match_key)
     assert len(set(keys)) == 1
+
+
+_KEY = "q8Zr5tXw2LmN7vBcK4"
+_LOGINS = {
+    "argument": {"args": {"user": "eve", "api_key": _KEY}},
+    "deeper": {"args": {"user": "eve", "options": [{"dbPassword": _KEY}]}},
+    "query": {"method": "GET", "url": f"http://h.test/me?key={_KEY}&user=eve", "headers": {}},
+    "form": {"method": "POST", "url": "http://h.test/", "headers": {}, "text": f"token={_KEY}&user=eve"},
+    "header": {"method": "GET", "url": "http://h.test/eve", "headers": {"x-api-key": _KEY}},
+}
+
+
+def _with_key(request: dict[str, Any], key: str, user: str = "eve") -> dict[str, Any]:
+    changed: dict[str, Any] = json.loads(json.dumps(request).replace(_KEY, key).replace("eve", user))
+    return changed
+
+
+@pytest.mark.parametrize("login", _LOGINS.values(), ids=_LOGINS)
+@pytest.mark.parametrize("matchers", ["ignore_volatile", "exact"])
+def test_any_text_stands_for_a_recorded_secret(login: dict[str, Any], matchers: str, tmp_path: Path) -> None:
+    def log_in(key: str, user: str = "eve") -> object:
+        return record_call("tool", _with_key(login, key, user), lambda: ran("log_in") or "in", boundary="log_in")
+
+    with use_cassette(tmp_path / "c.yaml", mode="all"):
+        log_in(_KEY)
+    ran.since()
+    assert _KEY not in (tmp_path / "c.yaml").read_text()
+    for key in ("test", "x", "your-api-key", "it's", "w7Vk3pQz9RtX5mNb2L"):
+        with use_cassette(tmp_path / "c.yaml", matchers=matchers) as session:
+            assert log_in(key) == "in"
+        assert session.divergences == []
+    for key, user in (("test", "bob"), ("", "eve"), (_KEY, "bob")):
+        with pytest.raises(UnmatchedInteractionError), use_cassette(tmp_path / "c.yaml", matchers=matchers):
+            log_in(key, user)
+    assert ran.since() == []
+
+
+def test_what_was_no_secret_when_recorded_is_compared(tmp_path: Path) -> None:
+    with use_cassette(tmp_path / "c.yaml", mode="all"):
+        record_call("tool", {"args": {"page_token": "two", "api_key": _KEY, "secret": "a"}}, lambda: 1, boundary="turn")
+    for changed in ({"page_token": "three"}, {"secret": "b"}):
+        request = {"args": {"page_token": "two", "api_key": "test", "secret": "a"} | changed}
+        with pytest.raises(UnmatchedInteractionError), use_cassette(tmp_path / "c.yaml"):
+            record_call("tool", request, lambda: 1, boundary="turn")
+
+
+def test_a_second_dummy_call_is_told_that_its_recording_was_played(tmp_path: Path) -> None:
+    with use_cassette(tmp_path / "c.yaml", mode="all"):
+        record_call("tool", {"args": {"api_key": _KEY}}, lambda: 1, boundary="log_in")
+    with use_cassette(tmp_path / "c.yaml"):
+        record_call("tool", {"args": {"api_key": "test"}}, lambda: 1, boundary="log_in")
+        with pytest.raises(UnmatchedInteractionError, match="already played"):
+            record_call("tool", {"args": {"api_key": "test"}}, lambda: 1, boundary="log_in")

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from pytest_agenttape.redaction.placeholders import PLACEHOLDER, canonical_secrets
+from pytest_agenttape.redaction.placeholders import PLACEHOLDER, any_secret, canonical_secrets
 from pytest_agenttape.redaction.recordings import redacted_recording
 from pytest_agenttape.redaction.redactor import Redactor
 from pytest_agenttape.redaction.rules import RedactionRules
 from pytest_agenttape.redaction.scanning import Finding
 
-__all__ = ["PLACEHOLDER", "Finding", "RedactionRules", "Redactor", "canonical_secrets", "redacted_recording"]
+__all__ = [
+    "PLACEHOLDER",
+    "Finding",
+    "RedactionRules",
+    "Redactor",
+    "any_secret",
+    "canonical_secrets",
+    "redacted_recording",
+]

@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from urllib.parse import quote, unquote
 
 from pytest_agenttape.model import REDACTION_PLACEHOLDER, SECRET_PLACEHOLDER
@@ -19,6 +19,7 @@ PLACEHOLDER = SECRET_PLACEHOLDER
 
 _WORDS = (PLACEHOLDER, REDACTION_PLACEHOLDER)
 _LAST_NUMBER = 9999
+_NAMED = re.compile(rf'"([^"\\]{{1,128}})":"{PLACEHOLDER}"|(?<=[?&"])([^=&"\\]{{1,128}})={PLACEHOLDER}(?=[&"])')
 _NUMBERED = re.compile(r"(?:REDACTED|\*{4})([0-9]{4})")
 _SPELLED = re.compile(r"REDACTED[0-9]{4}|(?:\*|%2[Aa]){4}(?:[0-9]{4})?")
 # A segment of a token's stand-in starts with the base64 of ' {"', which no real token does.
@@ -37,6 +38,20 @@ def canonical_secrets(text: str) -> str:
     if "IHs" in text:
         text = _TOKEN_STAND_IN.sub(lambda match: PLACEHOLDER if match[1] else match[0], text)
     return _SPELLED.sub(PLACEHOLDER, text)
+
+
+def any_secret(texts: Iterable[str]) -> Callable[[str], str]:
+    """Return what makes equal, in canonical JSON, whatever stands where *texts* (canonical, too) have a secret.
+
+    A key is told by its looks, which the dummy key of a test has not. What a recording holds a placeholder for may
+    be any text, under the same name of a member or parameter; nothing else is forgiven.
+    """
+    names = {member or parameter for text in texts for member, parameter in _NAMED.findall(text)}
+    if not names:
+        return lambda text: text
+    either = "|".join(map(re.escape, sorted(names)))
+    value = re.compile(rf'("(?:{either})":")(?:[^"\\]|\\.)++|((?<=[?&"])(?:{either})=)[^&"\\]++')
+    return lambda text: value.sub(lambda match: f"{match[1] or match[2]}{PLACEHOLDER}", text)
 
 
 def unnumbered(data: bytes) -> bytes:
