@@ -179,11 +179,11 @@ class Crossing:
         """Return the recorded value, a fresh one, or raise the recorded exception."""
         __tracebackhide__ = True
         recorded = self._recorded
+        if recorded.error is None:
+            return self.decode(recorded.response)
         if self.is_unanswered:
             self._wait_for_the_end()
-        if recorded.error is not None:
-            raise values.decode_error(recorded.error)
-        return self.decode(recorded.response)
+        raise values.decode_error(recorded.error)
 
     async def answered(self) -> Any:
         """Return the answer; where there was none, wait until the agent gives up again."""

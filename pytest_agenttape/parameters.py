@@ -29,6 +29,7 @@ class Parameters:
         names: Names in order, with the one of the instance or class.
         positional: How many of them can be given by position; -1 where binding takes more than counting.
         defaults: What is filled in.
+        fillers: By how many arguments come by position, and none by name, what is filled in; None where that misfits.
         receiver: The name of the parameter that is the instance or class, if the call passes it.
         instance: The instance that the callable is bound to.
     """
@@ -38,6 +39,7 @@ class Parameters:
     names: tuple[str, ...] = ()
     positional: int = -1
     defaults: Mapping[str, object] = field(default_factory=dict)
+    fillers: tuple[Mapping[str, object] | None, ...] = ()
     receiver: str = ""
     instance: object = None
 
@@ -51,12 +53,16 @@ class Parameters:
             return cls(function, None, instance=instance)
         listed = list(signature.parameters.values())
         counts = all(each.kind in _BY_NAME for each in listed)
+        positional = sum(each.kind is each.POSITIONAL_OR_KEYWORD for each in listed) if counts else -1
+        names = tuple(each.name for each in listed)
+        defaults = {each.name: each.default for each in listed if each.default is not each.empty}
         return cls(
             function=function,
             signature=signature,
-            names=tuple(each.name for each in listed),
-            positional=sum(each.kind is each.POSITIONAL_OR_KEYWORD for each in listed) if counts else -1,
-            defaults={each.name: each.default for each in listed if each.default is not each.empty},
+            names=names,
+            positional=positional,
+            defaults=defaults,
+            fillers=tuple(_filler(names[given:], defaults) for given in range(positional + 1)),
             receiver=_receiver(function, listed),
             instance=instance,
         )
@@ -79,18 +85,16 @@ class Parameters:
         """Bind by counting; None where the arguments do not fit."""
         names = self.names
         given, count = len(args), len(names)
-        if given == count == self.positional and not kwargs:
-            return dict(zip(names, args, strict=True))
         if given > self.positional:
             return None
-        if not kwargs and self.defaults.keys() >= set(names[given:]):
-            return {**dict(zip(names, args, strict=False)), **{name: self.defaults[name] for name in names[given:]}}
+        if not kwargs:
+            filler = self.fillers[given]
+            return None if filler is None else {**dict(zip(names, args, strict=False)), **filler}
         bound = {**self.defaults, **dict(zip(names, args, strict=False))}
-        if kwargs:
-            if not kwargs.keys().isdisjoint(names[:given]):
-                return None
-            bound.update(kwargs)
-        if len(bound) != count or (kwargs and not kwargs.keys() <= set(names)):
+        if not kwargs.keys().isdisjoint(names[:given]):
+            return None
+        bound.update(kwargs)
+        if len(bound) != count or not kwargs.keys() <= set(names):
             return None
         return {name: bound[name] for name in names}
 
@@ -109,6 +113,10 @@ class Parameters:
             elif each.kind is each.VAR_POSITIONAL:
                 arguments[each.name] = list(arguments[each.name])
         return arguments
+
+
+def _filler(missing: tuple[str, ...], defaults: Mapping[str, object]) -> Mapping[str, object] | None:
+    return {name: defaults[name] for name in missing} if defaults.keys() >= set(missing) else None
 
 
 def _instance_of(function: Callable[..., Any]) -> object:

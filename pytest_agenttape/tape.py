@@ -92,6 +92,7 @@ class Tape:
     def __init__(self, recordings: Sequence[Interaction], matchers: tuple[Matcher, ...]) -> None:
         self.recordings = tuple(recordings)
         self._shelves = [_Shelf(matcher, self.recordings) for matcher in matchers]
+        _ = self._shelves[0].buckets  # now, not in the first call
         self._played: set[int] = set()
         self._positions = {each.index: position for position, each in enumerate(self.recordings)}
         self._children = _children(self.recordings)
@@ -201,9 +202,9 @@ class Policy:
 
     def decide(self, call: Call, tape: Tape) -> Decision:
         """Return what *call* gets; serving a recording marks it played."""
-        if _is_named(call, self.frozen):
+        if self.frozen and _is_named(call, self.frozen):
             return tape.take(call) or Refuse()
-        if _is_named(call, self.live) or self.mode is Mode.ALL:
+        if self.mode is Mode.ALL or (self.live and _is_named(call, self.live)):
             return Execute()
         return tape.take(call) or (Execute() if self.records else Refuse())
 

@@ -23,6 +23,8 @@ def end(entry: Entry) -> None:
 
 def cover() -> None:
     """Note that the innermost watched call crosses a boundary itself; model calls can start as a batch."""
+    if not _watched.get():
+        return
     watching = _watching()
     for position, entry in enumerate(reversed(watching)):
         if position and not entry.call.kind == watching[-1].call.kind == "llm":

@@ -153,14 +153,14 @@ class Redactor:
 
     def _until_known(self, redact: Callable[[_Shape], _Shape], value: _Shape) -> _Shape:
         """Redact *value* again when a secret was learned on the way, for it may stand further up, too."""
-        known = -1
-        while known != len(self._known):
-            known = len(self._known)
-            try:
+        try:
+            while True:
+                before, known = value, len(self._known)
                 value = redact(value)
-            except RecursionError:
-                raise RecordingRefusedError("a value is nested too deeply to be searched for secrets") from None
-        return value
+                if value is before or known == len(self._known):
+                    return value
+        except RecursionError:
+            raise RecordingRefusedError("a value is nested too deeply to be searched for secrets") from None
 
     def _headers(self, headers: Headers) -> Headers:
         return tuple((name, self._header(name, value)) for name, value in headers)

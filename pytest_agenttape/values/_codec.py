@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 MAX_DEPTH = 200
 _TEXT_KEYS = frozenset({str})
+_PLAIN = ATOMS | {int, float}  # what is stored stands for itself
 EXCEPTION = "exception"
 _FAMILIES = (*PYDANTIC_FAMILIES, *CLASS_FAMILIES)
 _LONGEST_DECIMAL = 1 << 2048  # about 617 digits; the interpreter's limit can be set down to 640
@@ -40,8 +41,7 @@ def encode(value: object, where: str = "result") -> JSON:
     Raises:
         RecordingRefusedError: A part of it cannot come back equal and of the same type; the message has its path.
     """
-    kind = type(value)
-    if kind in ATOMS or (kind is int and -_LONGEST_DECIMAL < value < _LONGEST_DECIMAL):  # type: ignore[operator]  # exact type
+    if type(value) in ATOMS or _is_plain_integer(value):
         return value
     try:
         return Encoding().encode(value)
@@ -53,13 +53,20 @@ def encode(value: object, where: str = "result") -> JSON:
         raise RecordingRefusedError(f"{where}: cannot be read while it changes ({error}); return a copy") from error
 
 
+def _is_plain_integer(value: object) -> bool:
+    return type(value) is int and -_LONGEST_DECIMAL < value < _LONGEST_DECIMAL
+
+
 def encode_each(named: dict[str, object], where: str) -> dict[str, JSON]:
     """Return the stored forms of the values in *named*, each found under *where* in a message.
 
     Raises:
         RecordingRefusedError: As `encode`.
     """
-    return {name: value if type(value) in ATOMS else encode(value, f"{where}.{name}") for name, value in named.items()}
+    return {
+        name: value if type(value) in ATOMS or _is_plain_integer(value) else encode(value, f"{where}.{name}")
+        for name, value in named.items()
+    }
 
 
 def decode(stored: JSON) -> Any:  # Any: what was stored decides
@@ -73,9 +80,9 @@ def decode(stored: JSON) -> Any:  # Any: what was stored decides
         if kind is dict:
             if MARKER in stored:
                 return _decode_marked(stored)
-            return {key: decode(item) for key, item in stored.items()}
+            return {key: item if type(item) in _PLAIN else decode(item) for key, item in stored.items()}
         if kind is list:
-            return [decode(item) for item in stored]
+            return [item if type(item) in _PLAIN else decode(item) for item in stored]
     except RecursionError:
         raise CassetteCorruptError("a recorded value nests too deeply to be read") from None
     return stored
