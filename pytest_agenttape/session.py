@@ -301,6 +301,11 @@ class Session:
             known = self._instances.setdefault(type(instance), {})
             return known.setdefault(id(instance), (len(known), instance))[0]
 
+    @property
+    def redactor(self) -> Redactor:
+        """What takes the secrets out of everything that this session keys or keeps."""
+        return self._redactor or self._made_redactor()
+
     # -- what happened
 
     @property
@@ -488,8 +493,15 @@ class Session:
         self.engine = Tape(recordings, (*chain, *foreign.matchers(recordings, rules)))
         fresh = self._found is None
         self._policy = Policy(mode=self.mode, fresh=fresh, live=settings.live, frozen=settings.frozen)
-        taken = map(repr, recordings) if self._policy.records else ()
-        self.redactor = Redactor(settings.rules, os.environ, taken=taken)
+        self._redactor: Redactor | None = None
+
+    def _made_redactor(self) -> Redactor:
+        """Read the environment at the first need, and number on from what stands in the cassette already."""
+        with self._lock:
+            if self._redactor is None:
+                taken = map(repr, self.engine.recordings) if self._policy.records else ()
+                self._redactor = Redactor(self.settings.rules, os.environ, taken=taken)
+            return self._redactor
 
     def _load(self) -> None:
         if self.settings.pending is not None:

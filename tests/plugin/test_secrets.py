@@ -180,5 +180,7 @@ def test_an_unmatched_call_shows_no_secret(run: Any, project: Project, world: Wo
     world.pairs = known_in_time(world)
     run("--agenttape-record")
     replayed, printed = run("--agenttape-report=report.html", drift="other ")
-    assert replayed.parseoutcomes()["failed"] > len(world.pairs) / 3
+    assert (
+        replayed.parseoutcomes()["failed"] > len(world.pairs) / 4
+    )  # where a secret stands by itself, any text will do
     assert leaks(world, {"terminal": printed, **contents_of(project.path)}) == {}
