@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import provider, startup, suites, table
+from tests.benchmarks import linear, provider, startup, suites, table
 from tests.benchmarks.calls import KINDS
 from tests.benchmarks.recorders import RECORDERS
 
@@ -181,6 +181,7 @@ def main() -> None:
         "clients": partial(clients, repeats=options.repeats),
         "imports": partial(imports, repeats=options.repeats),
         "unmarked": partial(unmarked, repeats=options.repeats),
+        "linear": lambda _: linear.lines(min(options.repeats, 3)),
     }
     os.environ.setdefault("OPENAI_API_KEY", "benchmark-key")
     print(
@@ -202,7 +203,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--repeats", type=int, default=7, help="samples of each measure (default 7)")
     parser.add_argument("--tests", type=int, default=300, help="tests in the headline's suites (default 300)")
-    parser.add_argument("only", nargs="*", help="headline, calls, sizes, clients, imports, unmarked; default all")
+    sections = "headline, calls, sizes, clients, imports, unmarked, linear"
+    parser.add_argument("only", nargs="*", help=f"{sections}; default all")
     return parser.parse_args()
 
 
