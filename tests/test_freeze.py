@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from time import sleep as imported_sleep
+from types import ModuleType
 from typing import Any
 from uuid import uuid1 as imported_uuid1
 from uuid import uuid4 as imported_uuid4
@@ -346,7 +347,7 @@ READERS: dict[str, Callable[[], object]] = {
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(freeze, "_READS_WITHOUT_PROGRESS", 20 * 1024)
+    monkeypatch.setattr(freeze.layers, "_READS_WITHOUT_PROGRESS", 20 * 1024)
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -385,7 +386,7 @@ def test_a_loop_that_gets_somewhere_is_left_alone(step: str) -> None:
 
 def test_a_loop_that_waits_by_other_means_is_cut_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(freeze, "_monotonic", lambda: now[0])
+    monkeypatch.setattr(freeze.layers, "_monotonic", lambda: now[0])
 
     def wait() -> None:
         now[0] += 0.2
@@ -439,7 +440,7 @@ def test_the_machines_own_zone_is_left_alone(monkeypatch: pytest.MonkeyPatch) ->
         state = freeze.capture(ALL, datetime(2024, 7, 1, 12, tzinfo=UTC), 1)
         assert state.to_dict() == {"clock": "2024-07-01T14:00:00.000000+02:00", "zone": "Europe/Paris", "seed": 1}
         set_by_us: list[str | None] = []
-        patch.setattr(freeze, "_set_tz", set_by_us.append)
+        patch.setattr(freeze.zone, "_set_tz", set_by_us.append)
         with Freeze(ALL, state):
             assert datetime.now() == datetime(2024, 7, 1, 14)
         assert set_by_us == []
@@ -610,7 +611,7 @@ def test_the_process_is_as_before_in_whatever_order_sessions_end(order: str) -> 
         uuid.uuid1()
         session.__exit__(None, None, None)
 
-    assert freeze._layers == []
+    assert freeze.layers.OPEN == []
     assert random.getstate() == chance
 
 
@@ -748,29 +749,37 @@ def test_a_context_that_outlives_its_session_sees_the_next_one() -> None:
         assert stale.run(datetime.now, UTC).year == 2020
 
 
-@pytest.mark.parametrize("step", ["_start_clock", "_sync_process", "_save_random", "_seed_random"])
+def _place(step: str) -> tuple[ModuleType, str]:
+    """Return the module of the package that holds *step*, and its name there."""
+    room, _, name = step.rpartition(".")
+    return getattr(freeze, room) if room else freeze, name
+
+
+@pytest.mark.parametrize("step", ["clock.start", "_sync_process", "randoms.save", "randoms.seed"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ConfigError])
 def test_an_interrupted_start_leaves_nothing_frozen(
     step: str, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = getattr(freeze, step)
+    room, name = _place(step)
+    real = getattr(room, name)
 
     def interrupted(*args: object) -> None:
         real(*args)
-        monkeypatch.setattr(freeze, step, real)
+        monkeypatch.setattr(room, name, real)
         raise error
 
-    monkeypatch.setattr(freeze, step, interrupted)
+    monkeypatch.setattr(room, name, interrupted)
     chance = random.getstate()
     with pytest.raises(error), frozen():
         pass
-    assert freeze._layers == []
+    assert freeze.layers.OPEN == []
     assert random.getstate() == chance
 
 
-@pytest.mark.parametrize("step", ["_stop_clock", "_sync_zone", "_sync_uuid", "_restore_random"])
+@pytest.mark.parametrize("step", ["clock.stop", "zone.sync", "uuids.sync", "randoms.restore"])
 def test_an_interrupted_end_leaves_nothing_frozen(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = getattr(freeze, step)
+    room, name = _place(step)
+    real = getattr(room, name)
 
     def interrupted(*args: object) -> None:
         real(*args)
@@ -779,10 +788,10 @@ def test_an_interrupted_end_leaves_nothing_frozen(step: str, monkeypatch: pytest
     session = frozen(clock="2024-01-01T00:00:00+03:30")
     chance = random.getstate()
     session.__enter__()
-    monkeypatch.setattr(freeze, step, interrupted)
+    monkeypatch.setattr(room, name, interrupted)
     with pytest.raises(KeyboardInterrupt):
         session.__exit__(None, None, None)
-    assert freeze._layers == []
+    assert freeze.layers.OPEN == []
     assert random.getstate() == chance
 
 

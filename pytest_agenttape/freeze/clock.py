@@ -1,0 +1,77 @@
+"""The pinned clock: time-machine, read through the session of whoever asks; and the true time beside it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.freeze import sleeps
+from pytest_agenttape.freeze.layers import Layer
+from pytest_agenttape.freeze.state import EPOCH, SECOND
+
+real_perf_counter = time.perf_counter
+
+
+def start(layer: Layer) -> None:
+    """Pin the clock where *layer* wants that."""
+    if not layer.plan.clock:
+        return
+    import time_machine
+
+    travel = time_machine.travel(layer.plan.start // SECOND, tick=False)
+    try:
+        traveller: Any = travel.start()
+    except RuntimeError as error:  # freezegun is active
+        raise ConfigError(
+            f"the clock cannot be frozen here: {error} Keep it real: freeze=('uuid', 'random')"
+        ) from error
+    traveller.time_ns = partial(_read, layer)
+    layer.traveller = (travel, traveller)
+
+
+def _read(layer: Layer) -> int:
+    """Return the pinned time for whoever is reading, in nanoseconds."""
+    if len(sys.modules) != sleeps.SITES.modules:
+        sleeps.SITES.adopt_new_modules()
+    return layer.read()
+
+
+def stop(layer: Layer) -> None:
+    """Let go of the clock that *layer* has pinned."""
+    if layer.traveller is None:
+        return
+    travel, traveller = layer.traveller
+    layer.traveller = None
+    stack = travellers()
+    if stack and stack[-1] is traveller:
+        travel.stop()
+    elif traveller in stack:  # a session that outlives this one, or the user's own time travel, stands above it
+        stack.remove(traveller)
+
+
+def travellers() -> list[Any]:  # time_machine's own Traveller, ours and the user's
+    module: Any = sys.modules.get("time_machine")
+    found: list[Any] = [] if module is None else module.traveller_stack
+    return found
+
+
+def real_time() -> float:
+    """Return the true Unix time, also while the clock is pinned."""
+    return real_time_ns() / SECOND
+
+
+def real_time_ns() -> int:
+    """Return the true Unix time in nanoseconds, also while the clock is pinned."""
+    module: Any = sys.modules.get("time_machine")
+    if module is not None and module.escape_hatch.is_travelling():
+        return int(module.escape_hatch.time.time_ns())
+    return time.time_ns()
+
+
+def real_utcnow() -> datetime:
+    """Return the true time as an aware datetime in UTC, also while the clock is pinned."""
+    return EPOCH + timedelta(microseconds=real_time_ns() // 1_000)
