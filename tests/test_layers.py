@@ -36,7 +36,7 @@ OWNERS = {
     "requests": {"transports/requests.py"},
     "responses": {"transports/requests.py"},
     "urllib3": {"transports/requests.py"},
-    "yaml": {"serializer.py"},
+    "yaml": {"serializer/yaml_reader.py", "serializer/yaml_writer.py"},
     "time_machine": {"freeze/clock.py"},
     "numpy": set[str](),
 }

@@ -1,0 +1,49 @@
+"""A cassette file as plain values, and what the readers of both formats say alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_agenttape.errors import CassetteCorruptError
+from pytest_agenttape.model import JSON
+
+MAX_DEPTH = 500  # more levels than data has, fewer than would exhaust the stack of the recursive rooms above
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A cassette file as plain values.
+
+    Attributes:
+        root: The file's mapping.
+        lines: The 1-based line on which each interaction starts; 0 where that is unknown.
+        tagged: The line of the first value that was read by its tag; no cassette of this project has one.
+    """
+
+    root: dict[str, JSON]
+    lines: tuple[int, ...]
+    tagged: int | None = None
+
+
+def checked_root(root: JSON) -> dict[str, JSON]:
+    """Return *root*, which a cassette file must be a mapping at."""
+    if isinstance(root, dict):
+        return root
+    found = "nothing" if root is None else type(root).__name__
+    raise CassetteCorruptError(f"must be a mapping, found {found}", line=1)
+
+
+def line_of(text: str, position: int) -> int:
+    """Return the 1-based line of *position* in *text*."""
+    return text.count("\n", 0, position) + 1
+
+
+def short(name: str | None) -> str:
+    """Return *name* as a message shows it."""
+    name = name or ""
+    return repr(name if len(name) <= 60 else name[:59] + "…")
+
+
+def duplicate(key: str) -> str:
+    """Return what both readers say of a key that is there twice."""
+    return f"duplicate key {short(key)}"

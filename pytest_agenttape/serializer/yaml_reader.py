@@ -1,0 +1,231 @@
+"""YAML to plain values: no aliases, no tags, no constructors, in one pass over the events."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from yaml.error import MarkedYAMLError, YAMLError
+from yaml.events import (
+    AliasEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+    StreamStartEvent,
+)
+from yaml.parser import Parser
+from yaml.reader import Reader, ReaderError
+from yaml.scanner import Scanner
+
+from pytest_agenttape.errors import CassetteCorruptError
+from pytest_agenttape.model import JSON
+from pytest_agenttape.serializer.document import MAX_DEPTH, Document, checked_root, duplicate, line_of, short
+from pytest_agenttape.serializer.scalars import STARTS, typed
+from pytest_agenttape.serializer.surrogates import unescaped
+
+try:
+    import yaml.cyaml as _libyaml
+except ImportError:  # PyYAML was built without libyaml
+    CParser: Any = None
+else:  # Any, because the stubs know neither that it is here nor that it may be absent
+    CParser = _libyaml.CParser  # type: ignore[attr-defined]
+
+# What a YAML stream may not hold (section 5.1 of YAML 1.1).
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class _PureParser(Reader, Scanner, Parser):
+    """PyYAML without libyaml, up to events."""
+
+    def __init__(self, stream: bytes) -> None:
+        Reader.__init__(self, stream)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+
+
+def load_yaml(text: str, *, tags: bool = False) -> Document:
+    try:
+        reading = _Reading((CParser or _PureParser)(text.encode()).get_event, tags=tags)
+        reading.run()
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        why = ", ".join(part for part in (error.context, error.problem) if part)
+        raise CassetteCorruptError(f"is not valid YAML: {why}", line=mark.line + 1 if mark else None) from None
+    except ReaderError as error:
+        found = _UNPRINTABLE.search(text)
+        line = line_of(text, found.start()) if found else None
+        what = f"U+{ord(found[0]):04X}" if found else "a character"
+        raise CassetteCorruptError(f"is not valid YAML: {what}: {error.reason}", line=line) from None
+    except (YAMLError, ValueError, OverflowError) as error:  # the pure scanner lets a few escape
+        raise CassetteCorruptError(f"is not valid YAML: {type(error).__name__}") from None
+    return Document(checked_root(reading.root), tuple(reading.lines), reading.tagged)
+
+
+class _Reading:
+    """Builds plain values from YAML events, in one pass and without recursion.
+
+    PyYAML's composer and constructor would build a graph of nodes first, follow aliases and tags, and recurse.
+    """
+
+    __slots__ = ("_container", "_key", "_listed", "_next", "_reads_tags", "_stack", "_top", "lines", "root", "tagged")
+
+    def __init__(self, next_event: Callable[[], Event], *, tags: bool = False) -> None:
+        self._next = next_event
+        self._reads_tags = tags
+        self._top: list[JSON] = []  # will hold the root
+        self._container: dict[str, JSON] | list[JSON] = self._top  # the open one
+        self._key: str | None = None  # of the open mapping's next value; None while it waits for a key
+        self._stack: list[tuple[dict[str, JSON] | list[JSON], str | None]] = []
+        self._listed: JSON = None  # the list of interactions
+        self.lines: list[int] = []
+        self.root: JSON = None
+        self.tagged: int | None = None
+
+    def run(self) -> None:
+        """Read the whole stream into `root` and `lines`."""
+        scalar, next_event = self._scalar, self._next
+        while True:
+            event = next_event()
+            if type(event) is ScalarEvent:
+                scalar(event)
+            elif _STEPS[type(event)](self, event):
+                break
+        if not self._top:
+            raise CassetteCorruptError("holds nothing but comments", line=1)
+        self.root = self._top[0]
+
+    def _scalar(self, event: ScalarEvent) -> None:
+        if event.tag is not None:
+            self._tagged(event)
+            return
+        value: JSON = event.value
+        container = self._container
+        if self._key is None and type(container) is dict:
+            self._key = self._new_key(value, event)
+            return
+        if event.implicit[0]:
+            if not value or value[0] in STARTS:
+                try:
+                    value = typed(value)
+                except (ValueError, OverflowError):
+                    _refuse(f"{short(event.value)} is not a number that can be read; quote it if it is text", event)
+        elif "\x1a" in value:
+            value = unescaped(value)
+        if type(container) is dict:
+            container[self._key] = value  # type: ignore[index]  # a key is there, or this were the key
+            self._key = None
+            return
+        container.append(value)  # type: ignore[union-attr]  # what is no mapping is a list
+        if container is self._listed:
+            self.lines.append(_start_line(event))
+
+    def _tagged(self, event: ScalarEvent) -> None:
+        read = _TAGS.get(event.tag) if self._reads_tags else None
+        container = self._container
+        if read is None or (self._key is None and type(container) is dict):
+            _refuse_tag(event)
+        try:
+            value = read(event.value)
+        except ValueError:
+            _refuse(f"is no {short(event.tag)}", event)
+        if self.tagged is None:
+            self.tagged = _start_line(event)
+        if type(container) is dict:
+            container[self._key] = value  # type: ignore[index]  # a key is there, or it were refused
+            self._key = None
+        else:
+            container.append(value)  # type: ignore[union-attr]  # what is no mapping is a list
+
+    def _new_key(self, key: str, event: ScalarEvent) -> str:
+        if "\x1a" in key:
+            key = unescaped(key)
+        if key in self._container:
+            _refuse(duplicate(key), event)
+        if key == "<<" and event.implicit[0]:
+            _refuse("merge keys are not read; write the keys out", event)
+        return key
+
+    def _open(self, event: MappingStartEvent | SequenceStartEvent) -> bool:
+        if event.tag is not None:
+            _refuse_tag(event)
+        container = self._container
+        value: dict[str, JSON] | list[JSON] = {} if type(event) is MappingStartEvent else []
+        if type(container) is list:
+            container.append(value)
+            if container is self._listed:
+                self.lines.append(_start_line(event))
+        elif self._key is None:
+            _refuse("a key must be a string", event)
+        else:
+            container[self._key] = value  # type: ignore[call-overload]  # what is no list is a mapping
+            if self._key == "interactions" and len(self._stack) == 1:
+                self._listed = value
+        self._stack.append((container, None))
+        if len(self._stack) > MAX_DEPTH:
+            _refuse(f"nested deeper than {MAX_DEPTH} levels", event)
+        self._container, self._key = value, None
+        return False
+
+    def _close(self, _event: Event) -> bool:
+        self._container, self._key = self._stack.pop()
+        return False
+
+    def _start_document(self, event: Event) -> bool:
+        if self._container:
+            _refuse("holds more than one document", event)
+        return False
+
+    def _refuse_alias(self, event: AliasEvent) -> bool:
+        _refuse(f"aliases are not read (*{short(event.anchor)}); write the value out", event)
+
+    def _pass(self, _event: Event) -> bool:
+        return False
+
+    def _end(self, _event: Event) -> bool:
+        return True
+
+
+# What to do with each event but the scalar; True ends the reading.
+_STEPS: dict[type[Event], Callable[[_Reading, Event], bool]] = {
+    MappingStartEvent: _Reading._open,  # type: ignore[dict-item]  # each takes the event it stands beside
+    SequenceStartEvent: _Reading._open,  # type: ignore[dict-item]
+    MappingEndEvent: _Reading._close,
+    SequenceEndEvent: _Reading._close,
+    AliasEvent: _Reading._refuse_alias,  # type: ignore[dict-item]
+    DocumentStartEvent: _Reading._start_document,
+    DocumentEndEvent: _Reading._pass,
+    StreamStartEvent: _Reading._pass,
+    StreamEndEvent: _Reading._end,
+}
+
+
+def _unbase64(text: str) -> bytes:
+    return base64.b64decode("".join(text.split()), validate=True)
+
+
+_TAGS: dict[str | None, Callable[[str], JSON]] = {
+    "tag:yaml.org,2002:binary": _unbase64,
+    "tag:yaml.org,2002:str": str,
+    "tag:yaml.org,2002:python/str": str,
+    "tag:yaml.org,2002:python/unicode": str,
+}
+
+
+def _refuse(problem: str, event: Event) -> NoReturn:
+    raise CassetteCorruptError(problem, line=_start_line(event))
+
+
+def _start_line(event: Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0
+
+
+def _refuse_tag(event: ScalarEvent | MappingStartEvent | SequenceStartEvent) -> NoReturn:
+    _refuse(f"tags are not read ({short(event.tag)}); remove it", event)

@@ -1,0 +1,220 @@
+"""Plain values to YAML: literal blocks and plain scalars where those keep every character."""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from yaml.emitter import Emitter
+from yaml.events import (
+    DocumentEndEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+    StreamStartEvent,
+)
+
+from pytest_agenttape.errors import RecordingRefusedError
+from pytest_agenttape.model import JSON
+from pytest_agenttape.serializer.document import MAX_DEPTH
+from pytest_agenttape.serializer.surrogates import SURROGATE, escaped
+
+try:
+    import yaml.cyaml as _libyaml
+except ImportError:  # PyYAML was built without libyaml
+    CEmitter: Any = None
+else:  # Any, because the stubs know neither that it is here nor that it may be absent
+    CEmitter = _libyaml.CEmitter  # type: ignore[attr-defined]
+
+_PLAIN, _QUOTED = (True, False), (False, True)  # "needs no tag": when plain, when quoted
+_OPEN_MAP, _CLOSE_MAP = MappingStartEvent(None, None, True, flow_style=False), MappingEndEvent()
+_OPEN_LIST, _CLOSE_LIST = SequenceStartEvent(None, None, True, flow_style=False), SequenceEndEvent()
+_LEAVES = frozenset({str, int, float, bool, type(None)})
+
+# Plain text that YAML 1.1 or 1.2 takes for something else than a string: null, bool, merge and value keys, every kind
+# of number with its neighbourhood (sexagesimal, octal, hexadecimal, versions, dates), timestamps.
+_RETYPED = re.compile(
+    r"~|=|<<|y|n|yes|no|true|false|on|off|null"
+    r"|[-+]?[.0-9][0-9a-fox_:,.+-]*"
+    r"|[-+]?\.(?:inf|nan)"
+    r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:t|[ \t]).*",
+    re.IGNORECASE | re.ASCII,
+)
+# Control characters, and those that YAML 1.1 counts as line breaks, byte order marks or not printable. Tab and line
+# feed are judged by where they stand.
+_HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+
+
+def dump_yaml(value: JSON) -> str:
+    """Return any JSON-like value as a YAML document.
+
+    Raises:
+        TypeError: A value is not JSON-like; the message names its path.
+        RecordingRefusedError: A value is nested too deeply.
+    """
+    scalar = functools.lru_cache(maxsize=1024)(_text_event)  # keys and roles repeat; events are never changed
+    sink = _Sink()
+    sink.emit(DocumentStartEvent(explicit=False))
+    for token in walk(value):
+        if type(token) is str:
+            sink.emit(scalar(token))
+        else:
+            sink.emit(token if isinstance(token, Event) else _typed_event(token))
+    sink.emit(DocumentEndEvent(explicit=False))
+    return _dismiss(sink.text())
+
+
+class _Sink:
+    """The YAML emitter in use (libyaml's, or the pure one with the same result) and what it has written."""
+
+    def __init__(self) -> None:
+        width = 2**31 - 1  # of a line: never fold
+        self._stream: io.BytesIO | io.StringIO
+        if CEmitter is None:
+            self._stream = io.StringIO()
+            self.emit: Callable[[Event], object] = Emitter(self._stream, indent=2, width=width, allow_unicode=True).emit
+            self.emit(StreamStartEvent())
+        else:
+            self._stream = io.BytesIO()
+            self.emit = CEmitter(self._stream, indent=2, width=width, allow_unicode=True, encoding="utf-8").emit
+            self.emit(StreamStartEvent(encoding="utf-8"))
+
+    def text(self) -> str:
+        """End the stream and return everything written."""
+        self.emit(StreamEndEvent())
+        written = self._stream.getvalue()
+        return written if isinstance(written, str) else written.decode()
+
+
+def walk(root: JSON) -> Iterator[JSON | Event]:
+    """Yield keys and leaves in order, and an event wherever a container opens or closes.
+
+    Without recursion, so that a deep value meets `MAX_DEPTH` and a cyclic one ends.
+    """
+    stack: list[tuple[Iterator[tuple[object, JSON]], Event | None]] = [(iter(((None, root),)), None)]
+    trail: list[object] = [None]
+    while stack:
+        items, end = stack[-1]
+        for key, value in items:
+            trail[-1] = key
+            if end is _CLOSE_MAP:
+                yield key if type(key) is str else _simplified(key, trail, (str,))
+            plain = value if type(value) in _LEAVES else _simplified(value, trail, (str, int, float, dict, list))
+            if not isinstance(plain, dict | list):
+                yield plain
+                continue
+            if len(stack) > MAX_DEPTH:
+                raise RecordingRefusedError(f"{_spelled(trail[:8])}...: nested deeper than {MAX_DEPTH} levels")
+            if isinstance(plain, dict):
+                yield _OPEN_MAP
+                stack.append((iter(plain.items()), _CLOSE_MAP))
+            else:
+                yield _OPEN_LIST
+                stack.append((iter(enumerate(plain)), _CLOSE_LIST))
+            trail.append(None)
+            break
+        else:
+            stack.pop()
+            trail.pop()
+            if end is not None:
+                yield end
+
+
+def _simplified(value: object, trail: list[object], bases: tuple[type, ...]) -> JSON:
+    """Return a member of a subclass (an enum's, say) as the plain value it equals."""
+    for base in bases:
+        if type(value) is base:
+            return value
+        if isinstance(value, base):
+            return str.__str__(value) if isinstance(value, str) else base(value)
+    what = "a key" if bases == (str,) else "a value"
+    raise TypeError(f"{_spelled(trail)}: {what} of type {type(value).__name__} cannot be written")
+
+
+def _spelled(trail: list[object]) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in trail[1:])
+    return "".join(steps).removeprefix(".") or "the root"
+
+
+def _typed_event(value: float | None) -> ScalarEvent:
+    if value is None:
+        spelling = "null"
+    elif isinstance(value, bool):
+        spelling = "true" if value else "false"
+    elif isinstance(value, int):
+        # Python limits the digits of decimal conversion, and hexadecimal reads back in linear time.
+        spelling = str(value) if value.bit_length() < 2000 else hex(value)
+    else:
+        spelling = _float_spelling(value)
+    return ScalarEvent(None, None, _PLAIN, spelling)
+
+
+def _float_spelling(value: float) -> str:
+    spelling = float.__repr__(value)
+    if spelling in ("nan", "inf", "-inf"):
+        return spelling.replace("nan", ".nan").replace("inf", ".inf")
+    return spelling if "." in spelling else spelling.replace("e", ".0e")  # YAML 1.1 takes 1e-07 for a string
+
+
+def _text_event(text: str) -> ScalarEvent:
+    if _needs_quotes(text):
+        return ScalarEvent(None, None, _QUOTED, _stand_in(escaped(text)), style='"')
+    if "\n" in text:
+        return ScalarEvent(None, None, _QUOTED, _stand_in(text).replace("\t", _TAB), style="|")
+    # The emitter knows where plain style fails (indicators, comments) and takes single quotes there.
+    return ScalarEvent(None, None, (True, True), _stand_in(text))
+
+
+def _needs_quotes(text: str) -> bool:
+    """Say whether only double quotes bring *text* back as it is, and a string."""
+    if not text or text[0] in " \t" or text[-1] in " \t" or _RETYPED.fullmatch(text):
+        return True
+    if text.isascii() and text.isprintable():
+        return False
+    if (not text.isascii() and SURROGATE.search(text)) or _HOSTILE.search(text):
+        return True
+    if "\n" not in text:
+        return "\t" in text
+    return " \n" in text or "\t\n" in text or not text.strip("\n")
+
+
+# Stand-ins: libyaml's emitter gives up literal style for any character above U+FFFF and for tabs, and a page of prose
+# with one emoji would become a single quoted line. So it is shown characters of the private use area (an emoji's two
+# UTF-16 halves, one for the tab), which are put back in what it wrote. Real ones are marked, so nothing is confused.
+
+
+_TAB, _REAL = "\ue800", "\ue801"
+_TO_STAND_IN = re.compile("[\ue000-\ue801\U00010000-\U0010ffff]")
+_FROM_STAND_IN = re.compile("[\ue000-\ue3ff][\ue400-\ue7ff]|\ue800|\ue801[\uf000-\uf801]")
+
+
+def _stand_in(text: str) -> str:
+    return text if text.isascii() else _TO_STAND_IN.sub(_stand_in_for, text)
+
+
+def _stand_in_for(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code < 0x10000:
+        return _REAL + chr(code + 0x1000)
+    return chr(0xE000 + (code - 0x10000 >> 10)) + chr(0xE400 + (code & 0x3FF))
+
+
+def _dismiss(text: str) -> str:
+    return text if text.isascii() else _FROM_STAND_IN.sub(_stood_for, text)
+
+
+def _stood_for(found: re.Match[str]) -> str:
+    if found[0] == _TAB:
+        return "\t"
+    first, second = map(ord, found[0])
+    if first == ord(_REAL):
+        return chr(second - 0x1000)
+    return chr(0x10000 + (first - 0xE000 << 10) + second - 0xE400)
