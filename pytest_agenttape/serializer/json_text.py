@@ -20,6 +20,12 @@ _JSON_INTERACTION = re.compile(r"^(?:    \{|  \])", re.MULTILINE)
 
 
 def dump_json(value: JSON) -> str:
+    """Return *value* as a JSON document, two spaces a level.
+
+    Raises:
+        TypeError: A value is not JSON-like; the message names its path.
+        RecordingRefusedError: A value cannot be read back.
+    """
     escape = False
     for token in walk(value):
         escape = escape or (isinstance(token, str) and escaped(token) != token)
@@ -50,6 +56,11 @@ def _mapped(root: JSON, change: Callable[[str], str]) -> JSON:
 
 
 def load_json(text: str) -> Document:
+    """Read a JSON document.
+
+    Raises:
+        CassetteCorruptError: It is none, or no mapping.
+    """
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _refuse_deep_json(text)
     try:

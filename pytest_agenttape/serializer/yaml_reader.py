@@ -52,6 +52,11 @@ class _PureParser(Reader, Scanner, Parser):
 
 
 def load_yaml(text: str, *, tags: bool = False) -> Document:
+    """Read a YAML document; *tags* says whether those that other tools write are read.
+
+    Raises:
+        CassetteCorruptError: It is none, or no mapping, or needs more than plain values.
+    """
     try:
         reading = _Reading((CParser or _PureParser)(text.encode()).get_event, tags=tags)
         reading.run()
