@@ -105,6 +105,8 @@ def session_path(
     Raises:
         ConfigError: *name* leaves *cassette_dir*, or cannot be a file name on every system.
     """
+    if isinstance(name, str) and Path(name).is_absolute():
+        raise ConfigError(f"cassette name {name!r} is absolute; a name is below cassette_dir, a file anywhere a Path")
     path = Path(name) if isinstance(name, os.PathLike) else None
     if path and path.is_absolute() and path.name:
         wanted = path

@@ -270,6 +270,11 @@ def test_a_path_may_be_absolute(tmp_path: Path) -> None:
     assert session_path(tmp_path / "gpt-4.1.yaml", Path("/nowhere"), "json") == tmp_path / "gpt-4.1.yaml"
 
 
+def test_absolute_name_is_told_how_to_be_a_path() -> None:
+    with pytest.raises(ConfigError, match="'/tmp/weather.yaml' is absolute; a name is below cassette_dir, a file any"):
+        session_path("/tmp/weather.yaml", Path("cassettes"), "yaml")
+
+
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x", "", Path(), Path("../x"), Path("/"), 3])
 def test_a_session_name_that_leaves_the_directory_is_an_error(name: str | Path) -> None:
     with pytest.raises(ConfigError):
