@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -123,11 +124,25 @@ def _from_callable(function: Callable[..., object], name: str) -> Matcher:
 
 
 def _key(name: str, function: Callable[[Request], object]) -> Matcher:
-    return KeyMatcher(name, lambda request: _guarded(name, lambda: _text_of(function(request))), is_canonical=False)
+    def key(request: Request) -> str:
+        lent = copy.deepcopy(request)  # a matcher may take out what it ignores; a recording stays as it is
+        return _guarded(name, lambda: _text_of(function(lent)))
+
+    return KeyMatcher(name, key, is_canonical=False)
 
 
 def _predicate(name: str, function: Callable[[Request, Request], object]) -> Matcher:
-    return PredicateMatcher(name, lambda asked, recorded: _guarded(name, lambda: bool(function(asked, recorded))))
+    last: list[tuple[Request, Request]] = []  # one question is compared to many recordings
+    lent: dict[int, tuple[Request, Request]] = {}
+
+    def matches(asked: Request, recorded: Request) -> bool:
+        if not last or last[0][0] is not asked:
+            last[:] = [(asked, copy.deepcopy(asked))]
+        if id(recorded) not in lent:
+            lent[id(recorded)] = (recorded, copy.deepcopy(recorded))
+        return _guarded(name, lambda: bool(function(last[0][1], lent[id(recorded)][1])))
+
+    return PredicateMatcher(name, matches)
 
 
 def _text_of(key: object) -> str:

@@ -370,3 +370,30 @@ def test_a_second_dummy_call_is_told_that_its_recording_was_played(tmp_path: Pat
         record_call("tool", {"args": {"api_key": "test"}}, lambda: 1, boundary="log_in")
         with pytest.raises(UnmatchedInteractionError, match="already played"):
             record_call("tool", {"args": {"api_key": "test"}}, lambda: 1, boundary="log_in")
+
+
+def _key_that_takes_out(request: Any) -> Any:
+    request["args"].pop("when")
+    return request
+
+
+def _predicate_that_takes_out(asked: Any, recorded: Any) -> bool:
+    for each in (asked, recorded):
+        each["args"].pop("when", None)
+    return bool(asked == recorded)
+
+
+@pytest.mark.parametrize("matcher", [_key_that_takes_out, _predicate_that_takes_out], ids=["key", "predicate"])
+def test_a_matcher_that_changes_what_it_is_given_changes_no_recording(matcher: Any, path: Path) -> None:
+    with use_cassette(path, mode="all"):
+        ask("why", when=1)
+        ask("how", when=1)
+    before = Cassette.load(path).interactions
+
+    with use_cassette(path, mode="new_episodes", matchers=matcher) as session:
+        assert ask("how", when=2) == "how at 1"
+        ask("who", when=3)
+
+    assert session.divergences[0]["actual"] == {"args": {"question": "how", "when": 2}}
+    assert Cassette.load(path).interactions[:2] == before
+    assert Cassette.load(path).interactions[2].request == {"args": {"question": "who", "when": 3}}
