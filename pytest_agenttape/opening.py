@@ -65,6 +65,7 @@ def use_cassette(
         path=naming.session_path(name, Path(cassette_dir or config.cassette_dir), chosen_format),
         mode=chosen,
         config=config,
+        directory=Path.cwd(),
         live=parse_tokens(live, "live"),
         frozen=parse_tokens(frozen, "frozen"),
         matchers=list(matchers) if isinstance(matchers, Iterator) else matchers,  # a session can be opened again

@@ -49,6 +49,7 @@ class Settings:
     path: Path
     mode: Mode
     config: Config
+    directory: Path = Path()
     live: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
     matchers: object = None
@@ -446,7 +447,13 @@ class Session:
 
     def target(self) -> Path:
         """Return the file that `commit` writes."""
-        return naming.derived_path(self.path) if self._writes_derived() else self.path
+        return naming.derived_path(self._file) if self._writes_derived() else self._file
+
+    @property
+    def _file(self) -> Path:
+        """The path, in full where the agent has left the directory that a relative one starts from."""
+        directory = self.settings.directory
+        return self.path if directory in (Path(), _working_directory()) else directory / self.path
 
     def commit(self) -> bool:
         """Write what this run leaves behind; return whether a file changed.
@@ -512,7 +519,7 @@ class Session:
             return
         before = time.perf_counter()
         try:
-            found, self._lines = store.read(self.path)
+            found, self._lines = store.read(self._file)
         except CassetteNotFoundError:
             return
         except AgentTapeError as error:
@@ -648,7 +655,7 @@ class Session:
             same_key=self.engine.same_request(call),
             rules=foreign.shown_rules(self.engine.recordings, self._key_rules),
             served=self._entries.served(),
-            root=Path.cwd(),
+            root=_working_directory(),
         )
 
     def _poisoned(self) -> list[Entry]:
@@ -712,6 +719,13 @@ def _is_typed() -> bool:
             return True
         frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
     return False
+
+
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:  # the agent has removed it
+        return Path()
 
 
 def _covers(state: freezing.FrozenState, features: frozenset[str]) -> bool:

@@ -530,3 +530,42 @@ def test_sessions_work_in_a_plain_program_that_never_loads_pytest(tmp_path: Path
 def test_record_call_outside_a_session_is_the_call() -> None:
     assert record_call("tool", {}, lambda: ran("executor") or 1) == 1
     assert ran.since() == ["executor"]
+
+
+@pytest.mark.parametrize("is_removed", [False, True], ids=["elsewhere", "removed"])
+def test_an_agent_that_changes_the_directory_keeps_its_cassette(
+    is_removed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    @use_cassette("run", mode="once")
+    def run(number: int) -> None:
+        (tmp_path / "elsewhere").mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        if is_removed:
+            (tmp_path / "elsewhere").rmdir()
+        work(number)
+
+    run(1)
+    monkeypatch.chdir(tmp_path)
+    ran.since()
+    run(1)
+    assert ran.since() == []
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnmatchedInteractionError):
+        run(2)
+    assert [each.name for each in (tmp_path / "cassettes").iterdir()] == ["run.yaml"]
+
+
+def test_a_decorated_function_replays_in_whatever_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = use_cassette("run", mode="once")(work)
+    run(1)
+    ran.since()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    run(1)
+
+    assert ran.since() == []
+    assert list((tmp_path / "elsewhere").iterdir()) == []
