@@ -122,6 +122,8 @@ class Config:
         Raises:
             ConfigError: A key, type or value cannot be used; the message names *source*.
         """
+        if not isinstance(raw, Mapping):
+            raise ConfigError(f"{_place(source)}settings are a mapping, not {_short(raw)}")
         base = base or (source.parent if source else None)
         try:
             _check_keys(raw, _PARSERS)

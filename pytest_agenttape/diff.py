@@ -20,7 +20,7 @@ from pytest_agenttape.calls import (
 )
 from pytest_agenttape.canonical import VOLATILE_HEADERS, KeyRules, canonical_text
 from pytest_agenttape.comparison import Comparison, diff_lines, field_diffs, increasing
-from pytest_agenttape.errors import FieldDiff
+from pytest_agenttape.errors import ConfigError, FieldDiff
 from pytest_agenttape.model import JSON, Cassette, Interaction
 from pytest_agenttape.shown import ABSENT, around_difference, shorten, visible
 
@@ -199,7 +199,13 @@ def diff_cassettes(a: Cassette, b: Cassette, *, rules: KeyRules | None = None) -
 
     What two recordings of one run never share is no change: run id, times, volatile headers, and the identifiers
     and timestamps that a provider puts into an LLM exchange.
+
+    Raises:
+        ConfigError: One of them is no `Cassette`.
     """
+    for each in (a, b):
+        if not isinstance(each, Cassette):
+            raise ConfigError(f"diff_cassettes compares two Cassettes, not {each!r}; read a file with Cassette.load")
     rules = rules or KeyRules()
     old, new = _Seen.of(a.interactions, rules), _Seen.of(b.interactions, rules)
     divergences = _marked(_divergences(_align(old, new, Comparison())))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self, TypeAlias
+from urllib.parse import quote, unquote_plus
 
 from pytest_agenttape.errors import CassetteCorruptError, ConfigError, SchemaVersionError
 
@@ -205,7 +206,10 @@ class Cassette:
         Raises:
             CassetteNotFoundError: There is no such file.
             CassetteCorruptError: The file cannot be read as a cassette; the message says where and why.
+            ConfigError: *path* is no path.
         """
+        if not isinstance(path, str | Path):
+            raise ConfigError(f"a cassette is read from a path, not {path!r}")
         cassette: Cassette = _store().read(Path(path))[0]
         return cassette
 
@@ -213,12 +217,20 @@ class Cassette:
         """Write to *path* whole or not at all; return whether the file changed.
 
         Raises:
+            ConfigError: *format* is unknown.
             RecordingRefusedError: It does not read back equal, or the disk refuses; the old file is intact.
         """
+        if format not in (None, "yaml", "json"):
+            raise unknown_name("format", format, ("yaml", "json"))
         return bool(_store().save(self, Path(path), format=format))
 
     def redact(self, key: str, replacement: str = REDACTION_PLACEHOLDER) -> Self:
-        """Replace every value stored under *key*, at any depth, also in JSON within texts; return the cassette."""
+        """Replace every value stored under *key*, at any depth; return the cassette.
+
+        Also in JSON within texts, and as a parameter of a URL; the name of a header may be spelled in any case.
+        """
+        if not isinstance(key, str) or not key:
+            raise ConfigError(f"what is redacted stands under a name, a text that is not empty; found {key!r}")
         self.meta = _replaced(self.meta, key, replacement)
         self.interactions = [
             replace(
@@ -273,12 +285,37 @@ def _calls() -> Any:
 
 def _replaced(node: JSON, key: str, replacement: str) -> JSON:
     if isinstance(node, dict):
-        return {name: replacement if name == key else _replaced(each, key, replacement) for name, each in node.items()}
+        if node.get("$type") == "dict" and isinstance(node.get("items"), list):  # its keys are not all text
+            pairs = [[key, replacement] if each[:1] == [key] else each for each in node["items"]]
+            return {"$type": "dict", "items": [_replaced(each, key, replacement) for each in pairs]}
+        return {name: _replaced_member(name, each, key, replacement) for name, each in node.items()}
     if isinstance(node, list):
         return [_replaced(each, key, replacement) for each in node]
     if isinstance(node, str) and key in node and node.lstrip()[:1] in ("{", "["):
         return _replaced_in_text(node, key, replacement)
     return node
+
+
+def _replaced_member(name: str, value: JSON, key: str, replacement: str) -> JSON:
+    if name == key:
+        return replacement
+    if name == "url" and isinstance(value, str):
+        return _replaced_in_url(value, key, replacement)
+    if name == "headers" and isinstance(value, dict):
+        return {
+            each: replacement if each.lower() == key.lower() else _replaced(content, key, replacement)
+            for each, content in value.items()
+        }
+    return _replaced(value, key, replacement)
+
+
+def _replaced_in_url(url: str, key: str, replacement: str) -> str:
+    address, mark, query = url.partition("?")
+    parameters = [
+        f"{name}={quote(str(replacement), safe='*')}" if sign and unquote_plus(name) == key else f"{name}{sign}{value}"
+        for name, sign, value in (each.partition("=") for each in query.split("&"))
+    ]
+    return f"{address}{mark}{'&'.join(parameters)}"
 
 
 def _replaced_in_text(text: str, key: str, replacement: str) -> str:

@@ -55,14 +55,14 @@ def use_cassette(
     if not isinstance(config, Config | None):
         raise ConfigError(f"config takes a Config, not {config!r}; make one with Config.from_mapping(...)")
     config = config or Config.load()
+    said = config.with_overrides(cassette_dir=cassette_dir, format=format)
+    if not isinstance(record, bool):
+        raise ConfigError(f"record is True or False, not {record!r}")
     if record and mode is not None and Mode.parse(mode) is not Mode.ALL:
         raise ConfigError(f"record=True means mode 'all', but mode={str(mode)!r} was given too")
     chosen = Mode.parse("all" if record else mode if mode is not None else config.default_mode)
-    chosen_format = format or config.format
-    if chosen_format not in ("yaml", "json"):
-        raise ConfigError(f"unknown format {chosen_format!r}. Valid: yaml, json")
     settings = Settings(
-        path=naming.session_path(name, Path(cassette_dir or config.cassette_dir), chosen_format),
+        path=naming.session_path(name, said.cassette_dir, said.format),
         mode=chosen,
         config=config,
         directory=Path.cwd(),
@@ -71,12 +71,19 @@ def use_cassette(
         matchers=list(matchers) if isinstance(matchers, Iterator) else matchers,  # a session can be opened again
         freeze=freezing.parse_features(config.freeze if freeze is None else freeze),
         format=format,
-        tags=(tags,) if isinstance(tags, str) else tuple(tags or ()),
+        tags=_words(tags),
         title=f"the cassette block {str(name)!r}",
         allow_errors=allowed_errors(allow_errors),
         rules=RedactionRules.of(config.redact),
     )
     return Session(settings)
+
+
+def _words(tags: Any) -> tuple[str, ...]:
+    listed = (tags,) if isinstance(tags, str) else tuple(tags or ()) if isinstance(tags, Iterable | None) else (tags,)
+    if not all(isinstance(each, str) for each in listed):
+        raise ConfigError(f"tags takes a list of texts, not {tags!r}")
+    return listed
 
 
 def replay(cassette: str | Path, **options: Any) -> Session:

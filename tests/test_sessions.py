@@ -108,6 +108,11 @@ def test_the_configuration_is_found_from_the_working_directory(tmp_path: Path, m
         ({"freeze": "clok"}, "unknown freeze feature 'clok'"),
         ({"format": "toml"}, "unknown format 'toml'. Valid: yaml, json"),
         ({"config": {"format": "json"}}, "config takes a Config"),
+        ({"record": "yes"}, "record is True or False, not 'yes'"),
+        ({"tags": 5}, "tags takes a list of texts, not 5"),
+        ({"tags": [5]}, "tags takes a list of texts, not [5]"),
+        ({"cassette_dir": 5}, "cassette_dir = 5: must be the path of a directory"),
+        ({"cassette_dir": ""}, "cassette_dir = '': must be the path of a directory"),
     ],
     ids=lambda each: str(each)[:30],
 )  # fmt: skip
