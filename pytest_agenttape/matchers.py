@@ -70,7 +70,7 @@ def parse_matchers(specs: MatcherSpec, rules: KeyRules) -> tuple[Matcher, ...]:
 
 
 def with_any_secret(chain: Sequence[Matcher], recordings: Sequence[Interaction]) -> tuple[Matcher, ...]:
-    """Return *chain*, followed by its canonical matchers with any text where *recordings* have a secret."""
+    """Return *chain*, followed by its canonical matchers with any text in place of the secrets of *recordings*."""
     return (
         *chain,
         *(_any_secret(each, recordings) for each in chain if isinstance(each, KeyMatcher) and each.is_canonical),

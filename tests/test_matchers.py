@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -361,6 +362,43 @@ def test_what_was_no_secret_when_recorded_is_compared(tmp_path: Path) -> None:
         request = {"args": {"page_token": "two", "api_key": "test", "secret": "a"} | changed}
         with pytest.raises(UnmatchedInteractionError), use_cassette(tmp_path / "c.yaml"):
             record_call("tool", request, lambda: 1, boundary="turn")
+
+
+_LONG_KEY = f"sk-proj-{_KEY}aB3dE5fG7hJ9"
+_DRIFTS = {
+    "a prompt that is a key": ([{"content": _LONG_KEY}], {"content": "drop the tables"}),
+    "another call's prompt is a key": ([{"content": "hello"}, {"content": _LONG_KEY}], {"content": "bye"}),
+    "another call has a key there": (
+        [{"token": _LONG_KEY, "page": 1}, {"token": "two", "page": 2}],
+        {"token": "three", "page": 2},
+    ),
+    "another place of the name": (
+        [{"a": {"secret": _LONG_KEY}, "b": {"secret": "x"}}],
+        {"a": {"secret": "test"}, "b": {"secret": "y"}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("recorded", "asked"), _DRIFTS.values(), ids=_DRIFTS)
+def test_a_recorded_secret_forgives_nothing_but_its_own_place(
+    recorded: list[dict[str, Any]], asked: dict[str, Any], tmp_path: Path
+) -> None:
+    with use_cassette(tmp_path / "c.yaml", mode="all"):
+        for args in recorded:
+            record_call("tool", {"args": args}, lambda: 1, boundary="turn")
+    with pytest.raises(UnmatchedInteractionError), use_cassette(tmp_path / "c.yaml"):
+        record_call("tool", {"args": asked}, lambda: 1, boundary="turn")
+
+
+def test_each_dummy_call_gets_the_recording_that_differs_by_its_key_alone(tmp_path: Path) -> None:
+    calls = [{"openai_key": f"{_LONG_KEY}{number}", "note": {"key": f"{number}"}} for number in range(3)]
+    with use_cassette(tmp_path / "c.yaml", mode="all"):
+        for number, args in enumerate(calls):
+            record_call("tool", {"args": args}, partial(int, number), boundary="turn")
+    with use_cassette(tmp_path / "c.yaml"):
+        for number in (2, 0, 1):
+            asked = {"openai_key": "test", "note": {"key": f"{number}"}}
+            assert record_call("tool", {"args": asked}, lambda: None, boundary="turn") == number
 
 
 def test_a_second_dummy_call_is_told_that_its_recording_was_played(tmp_path: Path) -> None:

@@ -152,6 +152,12 @@ def header_rule(name: str) -> HeaderRule:
     return HeaderRule.CREDENTIAL if body_rule(name) in (Rule.SHAPED, Rule.SEVERAL) else HeaderRule.PLAIN
 
 
+def may_hold_secret(name: str) -> bool:
+    """Say whether a secret under *name*, of whatever kind, is there because of the name."""
+    header = "-".join(_WORD.findall(name)).lower()
+    return bool(body_rule(name) or parameter_rule(name)) or header_rule(header) is HeaderRule.CREDENTIAL
+
+
 @lru_cache(maxsize=1024)
 def is_secret_variable(name: str) -> bool:
     """Say whether the environment variable *name* holds a secret by its name."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from urllib.parse import quote, unquote
 
 from pytest_agenttape.model import REDACTION_PLACEHOLDER, SECRET_PLACEHOLDER
+from pytest_agenttape.redaction.names import may_hold_secret
 
 PLACEHOLDER = SECRET_PLACEHOLDER
 
@@ -41,17 +43,40 @@ def canonical_secrets(text: str) -> str:
 
 
 def any_secret(texts: Iterable[str]) -> Callable[[str], str]:
-    """Return what makes equal, in canonical JSON, whatever stands where *texts* (canonical, too) have a secret.
+    """Return what turns canonical JSON into the one of *texts* (canonical, too) that differs by secrets only.
 
-    A key is told by its looks, which the dummy key of a test has not. What a recording holds a placeholder for may
-    be any text, under the same name of a member or parameter; nothing else is forgiven.
+    A key is told by its looks, which the dummy key of a test has not. What a recording holds a placeholder for,
+    under the name of a secret, may be any text in that place; nothing else is forgiven.
     """
-    names = {member or parameter for text in texts for member, parameter in _NAMED.findall(text)}
+    known = set(texts)
+    names = {name for text in known for pair in _NAMED.findall(text) for name in pair if name and may_hold_secret(name)}
     if not names:
         return lambda text: text
     either = "|".join(map(re.escape, sorted(names)))
-    value = re.compile(rf'("(?:{either})":")(?:[^"\\]|\\.)++|((?<=[?&"])(?:{either})=)[^&"\\]++')
-    return lambda text: value.sub(lambda match: f"{match[1] or match[2]}{PLACEHOLDER}", text)
+    value = re.compile(rf'("(?:{either})":")((?:[^"\\]|\\.)++)|((?<=[?&"])(?:{either})=)([^&"\\]++)')
+    places: dict[str, dict[frozenset[int], None]] = {}  # of the placeholders, by the text without any value
+    for text in sorted(known):
+        found = enumerate(value.finditer(text))
+        placeholders = frozenset(number for number, match in found if PLACEHOLDER in (match[2], match[4]))
+        if placeholders:
+            places.setdefault(_with_secrets(value, text), {})[placeholders] = None
+
+    def recorded(text: str) -> str:
+        if text in known:
+            return text
+        candidates = (_with_secrets(value, text, at) for at in places.get(_with_secrets(value, text), ()))
+        return next((each for each in candidates if each in known), text)
+
+    return recorded
+
+
+def _with_secrets(value: re.Pattern[str], text: str, places: Container[int] | None = None) -> str:
+    """Return *text* with a placeholder for each match of *value*, or for those at *places*."""
+    number = itertools.count()
+    return value.sub(
+        lambda match: f"{match[1] or match[3]}{PLACEHOLDER}" if places is None or next(number) in places else match[0],
+        text,
+    )
 
 
 def unnumbered(data: bytes) -> bytes:
