@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Generator, Iterable
+import os
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -50,7 +51,6 @@ class Run:
 
 
 SESSION = "_agenttape_session"  # the fixture that opens it
-_PROPERTIES = ("path", "mode", "calls", "live", "tokens")  # of a test, in JUnit's words
 
 
 class Lifecycle:
@@ -174,7 +174,7 @@ class Lifecycle:
             run.note(str(call.when), report.outcome)
         if call.when == "teardown" and item.nodeid in self._told:
             report.agenttape = told = self._told.pop(item.nodeid)
-            report.user_properties += [(f"agenttape_{key}", told[key]) for key in _PROPERTIES]
+            report.user_properties += _properties(told, item.config.rootpath)
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # outside, so that every fixture is torn down when it ends
@@ -449,6 +449,22 @@ class Lifecycle:
         except ConfigError:
             return True
         return mode is Mode.NONE or (mode is Mode.ONCE and claim.path.exists())
+
+
+def _properties(told: Mapping[str, Any], root: Path) -> list[tuple[str, object]]:
+    """Return what JUnit is told about a test; the path is relative to the root, as the test's own name is."""
+    path = Path(told["path"])
+    if path.drive == root.drive:  # else Windows has no way from one to the other
+        path = Path(os.path.relpath(path, root))
+    tokens = dict(zip(("input_tokens", "output_tokens"), told["tokens"], strict=True))
+    figures = {
+        "mode": told["mode"],
+        "calls": told["calls"],
+        "live": told["live"],
+        **tokens,
+        "tokens": sum(told["tokens"]),
+    }
+    return [(f"agenttape_{key}", value) for key, value in {"path": path.as_posix(), **figures}.items()]
 
 
 def _judged(error: BaseException, session: Session) -> BaseException:

@@ -6,7 +6,9 @@ import json
 import re
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -137,12 +139,25 @@ def test_a_path_that_cannot_be_written_is_told_before_anything_runs(
     result.stderr.fnmatch_lines([line])
 
 
-def test_junit_has_the_cassette_of_each_test(pytester: pytest.Pytester) -> None:
-    recorded(pytester, AGENT)
-    pytester.runpytest("--junitxml=junit.xml")
-    text = (pytester.path / "junit.xml").read_text()
-    assert text.count('name="agenttape_path"') == 2
-    assert text.count('name="agenttape_mode" value="none"') == 2
+def test_junit_has_the_cassette_of_each_test(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytester.makeini("[pytest]\n")
+    chat = 'record_call("llm", {"q": 1}, lambda: "hi", boundary="ask", usage={"input_tokens": 10, "output_tokens": 4})'
+    pytester.mkdir("sub").joinpath("test_suite.py").write_text(
+        textwrap.dedent(AGENT.replace("get_weather(city)\n", f"{chat}\n", 1))
+    )
+    assert pytester.runpytest("--agenttape-record").ret == 0
+    monkeypatch.chdir(pytester.path / "sub")
+    pytester.runpytest("--junitxml=junit.xml", "--rootdir", "..", "-k", "Paris")
+    tree = ElementTree.parse("junit.xml")
+    assert {each.get("name"): each.get("value") for each in tree.iter("property")} == {
+        "agenttape_path": "sub/cassettes/test_suite/test_weather[Paris].yaml",
+        "agenttape_mode": "none",
+        "agenttape_calls": "2",
+        "agenttape_live": "0",
+        "agenttape_input_tokens": "10",
+        "agenttape_output_tokens": "4",
+        "agenttape_tokens": "14",
+    }
 
 
 def test_github_gets_annotations(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
