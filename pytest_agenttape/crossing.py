@@ -45,8 +45,9 @@ class Boundary:
     @classmethod
     def of(cls, fn: Callable[..., Any], kind: str, name: str | None) -> Boundary:
         chosen = name or _name_of(fn)
-        register_boundary(chosen)
-        return cls(kind, chosen, Named(Parameters.of(fn)))
+        parameters = Parameters.of(fn)
+        register_boundary(chosen, parameters.defaults)
+        return cls(kind, chosen, Named(parameters))
 
     def begin(self, found: scope.Scope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Crossing:
         """Capture the call before anything can change its arguments, and let the session decide."""

@@ -29,6 +29,8 @@ MATCHER = "imported"
 
 ReadAsset: TypeAlias = Callable[[str], bytes]  # (name in the cassette's folder of assets) -> content
 
+DefaultsOf: TypeAlias = Callable[[str | None], Mapping[str, object]]  # (boundary) -> defaults of its arguments
+
 _REDACTED_BY_AGENTTAPE = "***REDACTED***"
 # A default ``repr``, which is what is left of an object that a tool could not record.
 _REPR = re.compile(r"<[^<>]{1,200}(?:<locals>[^<>]{1,200}){0,4} at 0x[0-9a-fA-F]+>")
@@ -80,26 +82,32 @@ def redacted(recordings: Sequence[Interaction], redactor: Redactor) -> list[Inte
     return [_redacted(each, redactor) if IMPORTED in each.metadata else each for each in recordings]
 
 
-def matchers(recordings: Sequence[Interaction], rules: KeyRules) -> tuple[PredicateMatcher, ...]:
+def matchers(
+    recordings: Sequence[Interaction], rules: KeyRules, defaults_of: DefaultsOf = lambda _: {}
+) -> tuple[PredicateMatcher, ...]:
     """Return what finds the recordings of other tools among *recordings*, after every other matcher; else nothing.
 
     Those tools leave out or blank headers and query parameters that hold credentials, so no header and no such
     parameter is compared; agentcassette does not record the names of positional arguments, nor defaults.
     """
-    foreign = {id(each.request): each.request for each in recordings if IMPORTED in each.metadata}
+    foreign = {id(each.request): each for each in recordings if IMPORTED in each.metadata}
     if not foreign:
         return ()
-    texts = {key: _loose_text(request, rules) for key, request in foreign.items()}
+    texts = {key: _loose_text(each.request, rules) for key, each in foreign.items()}
     last: list[tuple[Request, str]] = []  # one question is compared to many recordings
 
     def matches(asked: Request, recorded: Request) -> bool:
-        if foreign.get(id(recorded)) is not recorded:
+        found = foreign.get(id(recorded))
+        if found is None or found.request is not recorded:
             return False
         if "positional" in recorded:
-            return _is_positional_call(asked, recorded)
+            named = _by_name(asked, recorded, defaults_of(found.boundary))
+            return named is not None and _loose_text({"args": asked["args"]}, rules) == _loose_text(named, rules)
         if not last or last[0][0] is not asked:
             last[:] = [(asked, _loose_text(asked, rules))]
-        return texts[id(recorded)] == last[0][1]
+        if texts[id(recorded)] == last[0][1]:
+            return True
+        return "args" in recorded and texts[id(recorded)] == _loose_text(_spread(asked, recorded), rules)
 
     return (PredicateMatcher(MATCHER, matches),)
 
@@ -121,15 +129,36 @@ def _loose_text(request: Request, rules: KeyRules) -> str:
     return canonical_text({**request, "headers": kept}, without_content_type)
 
 
-def _is_positional_call(asked: Request, recorded: Request) -> bool:
-    """Compare by position what was given by position; what the recording does not have was left to its default."""
+def _by_name(asked: Request, recorded: Request, defaults: Mapping[str, object]) -> Request | None:
+    """Return *recorded*, whose arguments stand by position, with their names; None where they are not those asked.
+
+    What the recording does not have was left to its default, so that is what has to be asked.
+    """
     given, positional, named = asked.get("args"), recorded["positional"], recorded["args"]
     if not isinstance(given, dict) or len(given) < len(positional):
+        return None
+    args = {**dict(zip(given, positional, strict=False)), **named}
+    if not all(name in args or _is_default(value, name, defaults) for name, value in given.items()):
+        return None
+    return {"args": {**given, **args}}
+
+
+def _is_default(stored: JSON, name: str, defaults: Mapping[str, object]) -> bool:
+    try:
+        return name in defaults and bool(values.encode(defaults[name]) == stored)
+    except AgentTapeError:
         return False
-    rest = dict(list(given.items())[len(positional) :])
-    if list(given.values())[: len(positional)] != positional:
-        return False
-    return all(name in rest and rest[name] == value for name, value in named.items())
+
+
+def _spread(asked: Request, recorded: Request) -> Request:
+    """Return *asked* as AgentTape writes it: ``**kwargs`` among the other arguments, ``*args`` also where empty."""
+    given, kept = asked.get("args"), recorded.get("args")
+    if not isinstance(given, dict) or not isinstance(kept, dict):
+        return asked
+    args = {name: value for name, value in kept.items() if value == [] and name not in given}
+    for name, value in given.items():
+        args.update(value if name not in kept and isinstance(value, dict) and value else {name: value})
+    return {**asked, "args": args}
 
 
 def _redacted(interaction: Interaction, redactor: Redactor) -> Interaction:

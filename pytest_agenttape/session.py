@@ -497,7 +497,7 @@ class Session:
         self._key_rules = rules
         specs = config.default_matchers if settings.matchers is None else settings.matchers
         chain = with_any_secret(parse_matchers(specs, rules), recordings)
-        self.engine = Tape(recordings, (*chain, *foreign.matchers(recordings, rules)))
+        self.engine = Tape(recordings, (*chain, *foreign.matchers(recordings, rules, tokens.defaults_of)))
         fresh = self._found is None
         self._policy = Policy(mode=self.mode, fresh=fresh, live=settings.live, frozen=settings.frozen)
         self._redactor: Redactor | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from pytest_agenttape import providers
@@ -12,7 +12,8 @@ from pytest_agenttape.model import KINDS, unknown_name
 
 Tokens: TypeAlias = Iterable[str] | str | None
 
-_boundaries: set[str] = set()  # grows as modules are imported, so that a mistyped token can be told
+# Grows as modules are imported, so that a mistyped token can be told: name -> the defaults of its arguments.
+_boundaries: dict[str, Mapping[str, object]] = {}
 
 _NEARLY = 0.8  # how alike a mistyped token and the name that was meant are
 
@@ -32,9 +33,17 @@ def parse_tokens(given: Tokens, what: str) -> frozenset[str]:
     return frozenset(listed)
 
 
-def register_boundary(name: str) -> None:
-    """Note that there is a boundary of that *name*."""
-    _boundaries.add(name)
+def register_boundary(name: str, defaults: Mapping[str, object] | None = None) -> None:
+    """Note that there is a boundary of that *name*, and what its arguments are by default."""
+    if defaults is None:
+        _boundaries.setdefault(name, {})
+    else:
+        _boundaries[name] = defaults
+
+
+def defaults_of(name: str | None) -> Mapping[str, object]:
+    """Return what the arguments of the boundary *name* are by default, as far as that is known."""
+    return _boundaries.get(name or "", {})
 
 
 def registered_boundaries() -> frozenset[str]:

@@ -518,6 +518,33 @@ def test_calls_of_agenttape_are_replayed(tmp_path: Path) -> None:
         assert session.remaining == 0
 
 
+@pytest.mark.parametrize(
+    ("recorded", "args", "kwargs", "matches"),
+    [
+        ({"a": 1, "rest": [2, 3], "z": 4}, (1, 2, 3), {"z": 4}, True),
+        ({"a": 1, "rest": []}, (1,), {}, True),
+        ({"a": 1, "rest": []}, (1,), {"z": 4}, False),
+        ({"a": 1, "rest": [], "z": 4}, (1,), {}, False),
+        ({"a": 1, "rest": [], "z": 4}, (1,), {"z": True}, False),
+        ({"a": 1, "rest": [2]}, (1,), {}, False),
+    ],
+    ids=["all", "none", "one more", "one less", "another", "less by position"],
+)
+def test_variable_arguments_of_agenttape_are_compared(
+    tmp_path: Path, recorded: JSON, args: JSON, kwargs: JSON, matches: bool
+) -> None:
+    @tool
+    def work(a: int, *rest: int, **named: int) -> int:
+        raise AssertionError(a, rest, named)
+
+    with use_cassette(saved(tmp_path, agenttape(called("work", recorded, 5)))):
+        if matches:
+            assert work(*args, **kwargs) == 5
+        else:
+            with pytest.raises(UnmatchedInteractionError):
+                work(*args, **kwargs)
+
+
 def test_an_openai_call_recorded_above_http_answers_the_request(tmp_path: Path) -> None:
     root = agenttape(
         {
@@ -616,6 +643,10 @@ POSITIONAL = {
     "another city": ({"args": ["Rome"], "kwargs": {}}, ("Oslo",), {}, False),
     "another unit": ({"args": ["Rome"], "kwargs": {"unit": "f"}}, ("Rome", "k"), {}, False),
     "more than there are": ({"args": ["Rome", "f", 1], "kwargs": {}}, ("Rome", "f"), {}, False),
+    "left to its default": ({"args": ["Rome"], "kwargs": {}}, ("Rome", "c"), {}, True),
+    "no longer the default": ({"args": ["Rome"], "kwargs": {}}, ("Rome", "f"), {}, False),
+    "another type": ({"args": [1], "kwargs": {}}, (True,), {}, False),
+    "another type by name": ({"args": [], "kwargs": {"city": 1}}, (1.0,), {}, False),
     "unknown name": ({"args": ["Rome"], "kwargs": {"lang": "it"}}, ("Rome",), {}, False),
 }
 
