@@ -36,7 +36,10 @@ def read(path: Path) -> tuple[Cassette, tuple[int, ...]]:
         CassetteCorruptError: It cannot be read, is no cassette, or an asset is missing or altered.
     """
     place = files.real(path)
-    document = serializer.load(_bytes_of(path, place), format=naming.format_of(place), path=path, tags=True)
+    content = _bytes_of(path, place)
+    # AgentTape writes YAML by default, also into a file that is named .json.
+    format_ = "yaml" if content.startswith(b"version:") else naming.format_of(place)
+    document = serializer.load(content, format=format_, path=path, tags=True)
     translated = _translated(document, place, path)
     if translated is not None:
         return translated, document.lines

@@ -518,6 +518,13 @@ def test_calls_of_agenttape_are_replayed(tmp_path: Path) -> None:
         assert session.remaining == 0
 
 
+def test_yaml_of_agenttape_in_a_file_named_json_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(serializer.dump_yaml(agenttape(called("weather", {"city": "Rome"}, 5))), encoding="utf-8")
+
+    assert Cassette.load(path).interactions[0].response == 5
+
+
 @pytest.mark.parametrize(
     ("recorded", "args", "kwargs", "matches"),
     [
