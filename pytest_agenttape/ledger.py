@@ -89,6 +89,11 @@ class Ledger:
         """Whether every process collected everything, so that an unclaimed cassette is an orphan."""
         return bool(self._tallies) and not self._lost_worker and all(tally["whole"] for tally in self._tallies)
 
+    @property
+    def root(self) -> Path:
+        """The folder that node ids are relative to."""
+        return self._config.rootpath
+
     def told(self, key: str) -> set[str]:
         """Return the union of what the tallies say under *key*."""
         return {each for tally in self._tallies for each in tally[key]}

@@ -43,6 +43,7 @@ class Run:
     session: Session
     is_replayed: bool = False
     outcome: str = ""
+    error: str | None = None
 
     def note(self, when: str, outcome: str) -> None:
         """Take the outcome of a phase; a part of the test that failed is not forgotten."""
@@ -172,8 +173,11 @@ class Lifecycle:
         if run is not None and call.when != "teardown":
             _fail_drifted(item, report, run.session.verdict)
             run.note(str(call.when), report.outcome)
+            if report.failed:
+                run.error = _error_of_ours(call, run.session.verdict)
         if call.when == "teardown" and item.nodeid in self._told:
             report.agenttape = told = self._told.pop(item.nodeid)
+            told["error"] = told["error"] or _error_of_ours(call)
             report.user_properties += _properties(told, item.config.rootpath)
         return report
 
@@ -400,6 +404,7 @@ class Lifecycle:
             "pending": kept,
             "load_ms": round(session.seconds_to_load * 1000, 3),
             "refused": session.verdict.error is not None,
+            "error": run.error,
             **self._tell_more(session, wrote=wrote),
         }
 
@@ -465,6 +470,14 @@ def _properties(told: Mapping[str, Any], root: Path) -> list[tuple[str, object]]
         "tokens": sum(told["tokens"]),
     }
     return [(f"agenttape_{key}", value) for key, value in {"path": path.as_posix(), **figures}.items()]
+
+
+def _error_of_ours(call: pytest.CallInfo[None], verdict: Verdict | None = None) -> str | None:
+    """Return what a phase failed with, where it is for us to tell."""
+    error = verdict and verdict.error
+    if error is None and call.excinfo is not None and isinstance(call.excinfo.value, AgentTapeError):
+        error = call.excinfo.value
+    return None if error is None else str(error)
 
 
 def _judged(error: BaseException, session: Session) -> BaseException:

@@ -19,7 +19,7 @@ from pytest_agenttape.redaction import RedactionRules, Redactor
 _SLOW_MS = 100.0
 _SLOWEST_SHOWN = 3
 _FAILURE_SHOWN = 20_000
-
+_ANNOTATION_SHOWN = 2_000
 
 _RAN_TO_THE_END = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
@@ -214,12 +214,30 @@ def _test(nodeid: str, told: Told, failure: str | None, redactor: Redactor) -> d
 
 def _annotations(ledger: Ledger) -> Iterator[str]:
     for nodeid, told in sorted(ledger.tests.items()):
-        place = f"file={nodeid.partition('::')[0]},title=agenttape"
+        place = ledger.root / nodeid.partition("::")[0]
+        if told["error"]:
+            yield _annotation("error", place, f"{nodeid}: {told['error'][:_ANNOTATION_SHOWN]}")
         if told["unplayed"] and not told["shared"]:
-            yield f"::warning {place}::{len(told['unplayed'])} unplayed in {_shown(told['path'])} ({nodeid})"
+            yield _annotation(
+                "warning", place, f"{len(told['unplayed'])} unplayed in {_shown(told['path'])} ({nodeid})"
+            )
         if told["pending"]:
-            yield f"::notice {place}::a recording is pending for {_shown(told['path'])} ({nodeid})"
-    yield from (f"::warning file={_shown(path)},title=agenttape::no test claims this" for path in ledger.orphans)
+            yield _annotation("notice", place, f"a recording is pending for {_shown(told['path'])} ({nodeid})")
+    for path, count in sorted(unplayed_of_shared(ledger).items()):
+        yield _annotation("warning", Path(path), f"{count} unplayed, shared by {_users(ledger, path)} tests")
+    yield from (_annotation("warning", Path(path), "no test claims this") for path in ledger.orphans)
+
+
+def _annotation(level: str, path: Path, message: str) -> str:
+    """Return a workflow command of GitHub's; it knows files by their place in the repository."""
+    root = os.environ.get("GITHUB_WORKSPACE") or os.curdir
+    file = path.relative_to(root).as_posix() if path.is_relative_to(root) else _shown(str(path))
+    file = _escaped(file).replace(":", "%3A").replace(",", "%2C")
+    return f"::{level} file={file},title=agenttape::{_escaped(message)}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _users(ledger: Ledger, path: str) -> int:

@@ -168,6 +168,27 @@ def test_github_gets_annotations(pytester: pytest.Pytester, monkeypatch: pytest.
     result.stdout.fnmatch_lines(["::warning file=test_suite.py,title=agenttape::1 unplayed in cassettes/*"])
 
 
+def test_github_gets_what_drifted_at_its_place_in_the_repository(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pytester.mkdir("a,b")
+    module = AGENT.replace('"Paris"', '"50%"').replace("get_weather(os", "if True:\n            get_weather(os")
+    swallowed = module.replace("if True:", "with contextlib.suppress(Exception):", 1).replace(
+        "import os", "import contextlib, os", 1
+    )
+    folder.joinpath("test_suite.py").write_text(textwrap.dedent(swallowed))
+    assert pytester.runpytest("--rootdir=a,b", "a,b", "--agenttape-record").ret == 0
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(pytester.path))
+    monkeypatch.setenv("CITY", "Oslo")
+    result = pytester.runpytest("--rootdir=a,b", "a,b", "-k", "50")
+    place = "::error file=a%2Cb/test_suite.py,title=agenttape::"
+    [line] = [each for each in result.outlines if each.startswith("::")]
+    said = f"{place}test_suite.py::test_weather[50%25]: get_weather(city='Oslo') matches no unplayed interaction in "
+    assert line.startswith(said)
+    assert "%0A" in line
+
+
 def page(pytester: pytest.Pytester) -> Path:
     pytest.importorskip("jinja2")
     recorded(pytester, HOSTILE)
