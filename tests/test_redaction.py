@@ -405,6 +405,31 @@ def test_key_block_keeps_its_first_and_last_line() -> None:
     assert redactor().text(PEM) == "-----BEGIN RSA PRIVATE KEY-----\nREDACTED0001\n-----END RSA PRIVATE KEY-----"
 
 
+_HEADED = "BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,AB12\n\n"
+
+
+@pytest.mark.parametrize("escape", ["\n", "\\n", "\r\n"], ids=["lines", "escaped", "crlf"])
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "cut off"])
+def test_key_block_with_headers_goes(is_whole: bool, escape: str) -> None:
+    block = PEM.replace("BEGIN RSA PRIVATE KEY-----\n", _HEADED)
+    text = block if is_whole else block.partition("\n-----END")[0]
+    redacted = redactor().text(f"see {text.replace(chr(10), escape)}")
+    assert redacted.startswith("see -----BEGIN RSA PRIVATE KEY-----")
+    assert not any(line in redacted for line in PEM_BODY.splitlines())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_known_secret_goes_from_bytes_that_are_no_text(encoding: str) -> None:
+    secret = "Zk7qP-wé3xYü9mTv2ñ"
+    subject = redactor(environ={"SERVICE_PASSWORD": secret})
+    assert subject.value(b"\xff\x00" + secret.encode(encoding) + b"\xfe") == b"\xff\x00REDACTED0001\xfe"
+
+
+def test_known_secret_goes_in_json_that_is_safe_for_html() -> None:
+    subject = redactor(environ={"SERVICE_PASSWORD": "wJbl&CY<9z>Qr3MI"})
+    assert subject.text(r"is wJbl\u0026CY\u003c9z\u003eQr3MI.") == "is REDACTED0001."
+
+
 def test_nested_json_text_changes_only_where_it_must() -> None:
     text = '{"n": 1.50,  "api_key":"%s", "u":"\\u00e9\\/x", "big": 12345678901234567890123, "a":[]}'.replace(
         "%s", OPAQUE

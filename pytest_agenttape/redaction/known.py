@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -179,6 +180,10 @@ def _json_slashed(text: str) -> str:
     return _json_ascii(text).replace("/", "\\/")
 
 
+def _json_for_html(text: str) -> str:
+    return re.sub("[&<>]", lambda match: f"\\u{ord(match[0]):04x}", _json_unicode(text))
+
+
 def _json_twice(text: str) -> str:
     return _json_ascii(_json_ascii(text))
 
@@ -216,6 +221,7 @@ _SPELLINGS: tuple[Callable[[str], str], ...] = (
     _json_ascii,
     _json_unicode,
     _json_slashed,
+    _json_for_html,
     _json_twice,
     _json_unicode_twice,
     _python,

@@ -282,14 +282,15 @@ FORMATS: tuple[Format, ...] = (
         "private-key",
         "-----BEGIN ",
         r"-----BEGIN (?:[A-Z0-9]{1,16} ){0,4}PRIVATE KEY(?: BLOCK)?-----"
-        r"[^-]{16,}+-----END (?:[A-Z0-9]{1,16} ){0,4}PRIVATE KEY(?: BLOCK)?-----",
+        r"(?s:(?!.{0,15}-----))(?:[^-]++|-(?!----))++-----END (?:[A-Z0-9]{1,16} ){0,4}PRIVATE KEY(?: BLOCK)?-----",
         glued=True,
     ),
     _format(
         "private-key",
         "-----BEGIN ",  # cut off before its end
         r"-----BEGIN (?:[A-Z0-9]{1,16} ){0,4}PRIVATE KEY(?: BLOCK)?-----"
-        r"(?P<secret>(?:\s|\\[nr]){1,8}+[A-Za-z0-9+/=\s\\]{16,}+)(?!-)",
+        r"(?P<secret>(?:(?:\s|\\[nr]){1,8}+(?:[A-Z][\w-]{1,24}+: [\w ,.()/+:-]{1,128}+)?+){1,8}+"
+        r"[A-Za-z0-9+/=\s\\]{16,}+)(?!-)",
         glued=True,
     ),
 )

@@ -381,15 +381,18 @@ class Redactor:
         return raw if redacted is None or redacted == plain else gzip.compress(unnumbered(redacted), mtime=0)
 
     def _bytes(self, raw: bytes) -> bytes:
-        # Latin-1 keeps each byte; the stand-ins are ASCII, unless the user's own placeholder is not.
-        for encoding in ("utf-8", "latin-1"):
-            try:
-                text = raw.decode(encoding)
-                redacted = self.text(text)
-                return raw if redacted is text else redacted.encode(encoding)
-            except UnicodeError:
-                continue
-        return raw
+        try:
+            return self._bytes_as(raw, "utf-8", "strict")
+        except UnicodeDecodeError:  # both ways keep every byte, and a secret may stand in either encoding
+            return self._bytes_as(self._bytes_as(raw, "utf-8", "surrogateescape"), "latin-1", "strict")
+
+    def _bytes_as(self, raw: bytes, encoding: str, errors: str) -> bytes:
+        text = raw.decode(encoding, errors)
+        redacted = self.text(text)
+        try:
+            return raw if redacted is text else redacted.encode(encoding, errors)
+        except UnicodeEncodeError:  # the user's own placeholder is not Latin-1; the scan refuses what stays
+            return raw
 
     def _tree(self, tree: JSON) -> JSON:
         return tree if self._is_plain(tree) else self._walk(tree, Rule.NONE)
