@@ -26,6 +26,7 @@ _UNANSWERED: Stored = {
     "message": "the agent stopped waiting here",
 }
 _LONGEST_WAIT = 60.0  # seconds that a replay waits for the agent to stop waiting, beyond what the recording took
+_PARTS_OF_A_STREAM = {"items": list, "sent": dict, "thrown": dict}
 _POLL = 0.02  # seconds between two looks at whether the session is over
 
 
@@ -205,10 +206,14 @@ class Crossing:
         """Return the recorded stream: its items, what went into it, and how it ended."""
         recorded = self._recorded
         if recorded.error is not None:
-            return {**recorded.error, "items": recorded.error.get("after") or ()}
-        stream = recorded.response.get("$stream") if isinstance(recorded.response, dict) else None
+            stream = {**recorded.error, "items": recorded.error.get("after")}
+        else:
+            stream = recorded.response.get("$stream") if isinstance(recorded.response, dict) else None
         if not isinstance(stream, dict):
             raise self.past_the_end("holds a value, not a stream")
+        for part, shape in _PARTS_OF_A_STREAM.items():
+            if stream.get(part) is not None and not isinstance(stream[part], shape):
+                raise self.past_the_end(f"is damaged: {part} of its stream is no {shape.__name__}")
         return stream
 
     def past_the_end(self, problem: str) -> AgentTapeError:

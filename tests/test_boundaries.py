@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pytest_agenttape import (
     AgentTapeError,
@@ -622,6 +623,18 @@ def test_a_value_recorded_where_a_stream_is_asked_for_is_named(path: Path) -> No
     around(path, lambda: intercept(lambda n: n, name="count_to")(3), mode="all")
     kind, text = around(path, lambda: list(count_to(3)))[0]
     assert (kind, "holds a value, not a stream" in text) == (StreamingReplayError, True)
+
+
+@pytest.mark.parametrize(
+    ("part", "damaged"), [("items", 3), ("items", {"a": 1}), ("sent", [1]), ("thrown", "x")], ids=str
+)
+def test_a_damaged_stream_is_named(path: Path, part: str, damaged: object) -> None:
+    around(path, lambda: list(count_to(3)), mode="all")
+    cassette = yaml.safe_load(path.read_text())
+    cassette["interactions"][0]["response"]["$stream"][part] = damaged
+    path.write_text(yaml.safe_dump(cassette))
+    kind, text = around(path, lambda: list(count_to(3)))[0]
+    assert (kind, f"is damaged: {part} of its stream is no" in text) == (StreamingReplayError, True)
 
 
 def test_async_generators_get_what_is_sent_and_thrown(path: Path) -> None:
