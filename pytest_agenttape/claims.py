@@ -20,6 +20,7 @@ from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matchers import parse_matchers
 from pytest_agenttape.model import Mode, unknown_name
 from pytest_agenttape.network import host_rules
+from pytest_agenttape.opening import parse_tags
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.tokens import parse_tokens
 
@@ -139,10 +140,11 @@ class Claims:
         else:
             base, layer = self._config_at(item.path.parent), _mapping(overrides)
         marked = {key: options[key] for key in ("allow_hosts", "strict") if options.get(key) is not None}
-        if options.get("redact") is not None:
-            marked["redact"] = {"denylist": [*base.redact.denylist, *options["redact"]]}
         said = resolve(self._policy, marked, layer)
-        return base.with_overrides(**said) if said else base
+        config = base.with_overrides(**said) if said else base
+        if not options.get("redact"):
+            return config
+        return config.with_overrides(redact={"denylist": [*config.redact.denylist, *options["redact"]]})
 
     def _config_at(self, folder: Path) -> Config:
         """Return what the ini keys and the configuration file above *folder* say."""
@@ -231,7 +233,14 @@ def _merged_options(item: pytest.Item) -> dict[str, Any]:
         if len(mark.args) > 1:
             raise ConfigError(f"the marker takes one cassette name, found {mark.args!r}")
         if mark.args and mark.args[0] is not None:
+            if "cassette" in given:
+                raise ConfigError(
+                    f"the marker takes one cassette name, found {mark.args[0]!r} and {given['cassette']!r}"
+                )
             given["cassette"] = mark.args[0]
+        names = _names_to_redact(given.pop("redact", None))
+        if names:
+            merged["redact"] = [*merged.get("redact", ()), *names]
         for key, value in given.items():
             if key not in OPTIONS:
                 raise unknown_name("marker option", key, OPTIONS)
@@ -240,11 +249,22 @@ def _merged_options(item: pytest.Item) -> dict[str, Any]:
     return merged
 
 
+def _names_to_redact(given: object) -> tuple[str, ...]:
+    listed = (given,) if isinstance(given, str) else () if given is None else given
+    if isinstance(listed, Mapping) or not isinstance(listed, Iterable):
+        raise ConfigError(
+            f"redact of the marker takes names, such as redact=['patient_id'], not {given!r}; "
+            "all else about redaction stands in the configuration"
+        )
+    return Config.from_mapping({"redact": {"denylist": tuple(listed)}}).redact.denylist
+
+
 def _check(options: Mapping[str, Any]) -> None:
     """Raise at collection for what could only be told when the test runs."""
     if options.get("mode") is not None:
         Mode.parse(options["mode"])
-    if parse_tokens(options.get("live"), "live") and parse_tokens(options.get("frozen"), "frozen"):
+    live, frozen = (parse_tokens(options.get(each), each) for each in ("live", "frozen"))
+    if live and frozen:
         raise ConfigError("live and frozen exclude each other; give one of them")
     if options.get("format") not in (None, "yaml", "json"):
         raise unknown_name("format", options["format"], ("yaml", "json"))
@@ -253,7 +273,9 @@ def _check(options: Mapping[str, Any]) -> None:
     if options.get("matchers") is not None:
         parse_matchers(options["matchers"], KeyRules.of(()))
     allowed_errors(options.get("allow_errors"))
-    host_rules(options.get("allow_hosts") or ())
+    host_rules(Config().with_overrides(allow_hosts=options.get("allow_hosts")).allow_hosts)
+    Config().with_overrides(strict=options.get("strict"))
+    parse_tags(options.get("tags"))
 
 
 def _explicit_name(item: pytest.Item) -> tuple[Any, int | None]:

@@ -26,6 +26,7 @@ from pytest_agenttape.errors import (
 )
 from pytest_agenttape.ledger import Ledger
 from pytest_agenttape.model import Interaction, Mode
+from pytest_agenttape.opening import parse_tags
 from pytest_agenttape.progress import Progress
 from pytest_agenttape.session import Session, Settings
 from pytest_agenttape.stack import traceback_at
@@ -432,7 +433,7 @@ class Lifecycle:
             matchers=options.get("matchers"),
             freeze=freezing.parse_features(options.get("freeze", config.freeze)),
             format=options.get("format"),
-            tags=_tags(options.get("tags")),
+            tags=parse_tags(options.get("tags")),
             title=item.nodeid,
             command=f"pytest {_quoted(item.nodeid)} --agenttape-record",
             is_sticky=True,
@@ -575,10 +576,6 @@ def _reseed_before(item: pytest.Function, session: Session) -> None:
 
 def _is_of_teardown(recorded: Interaction) -> bool:
     return recorded.metadata.get("phase") == "teardown"
-
-
-def _tags(given: str | Iterable[str] | None) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given or ())
 
 
 def _pending_store(config: pytest.Config) -> store.Pending | None:

@@ -71,7 +71,7 @@ def use_cassette(
         matchers=list(matchers) if isinstance(matchers, Iterator) else matchers,  # a session can be opened again
         freeze=freezing.parse_features(config.freeze if freeze is None else freeze),
         format=format,
-        tags=_words(tags),
+        tags=parse_tags(tags),
         title=f"the cassette block {str(name)!r}",
         allow_errors=allowed_errors(allow_errors),
         rules=RedactionRules.of(config.redact),
@@ -79,7 +79,12 @@ def use_cassette(
     return Session(settings)
 
 
-def _words(tags: Any) -> tuple[str, ...]:
+def parse_tags(tags: Any) -> tuple[str, ...]:
+    """Return *tags* as texts; one text is one tag.
+
+    Raises:
+        ConfigError: One of them is no text.
+    """
     listed = (tags,) if isinstance(tags, str) else tuple(tags or ()) if isinstance(tags, Iterable | None) else (tags,)
     if not all(isinstance(each, str) for each in listed):
         raise ConfigError(f"tags takes a list of texts, not {tags!r}")

@@ -153,3 +153,53 @@ def test_cassette_dir_is_for_blocks_a_tests_own_cassette_stays_beside_it(project
     )
     project.run("--agenttape-record").assert_outcomes(passed=1)
     assert project.files() == ["cassettes/test_it/test_it.yaml"]
+
+
+def test_names_to_redact_add_up_over_file_fixture_and_markers(project: Project) -> None:
+    (project.path / "agenttape.toml").write_text('[redact]\ndenylist = ["from_file"]\nregexes = ["ACME-[0-9]{6}"]\n')
+    project.write(
+        test_it="""
+        import pytest
+        from pytest_agenttape import tool
+
+        @tool
+        def save(**fields): return fields
+
+        @pytest.fixture
+        def agenttape_config(): return {"redact": {"denylist": ["from_fixture"]}}
+
+        @pytest.mark.agenttape(redact="from_class")
+        class TestIt:
+            @pytest.mark.agenttape(redact=["from_test"])
+            def test_it(self):
+                save(from_fixture="SECRET-1", from_class="SECRET-2", from_test="SECRET-3", kept="plain ACME-123456")
+        """
+    )
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    stored = project.cassette("test_it/TestIt.test_it.yaml").read_text()
+    assert "SECRET" not in stored
+    assert "ACME-123456" not in stored
+    assert "kept: plain REDACTED" in stored
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("redact={'denylist': ['name']}", "redact of the marker takes names, such as redact=*, not {'denylist': *"),
+        ("redact=5", "redact of the marker takes names, such as redact=*, not 5;*"),
+        ("redact=['']", "redact.denylist = *'' is not a usable one"),
+        ("tags=5", "tags takes a list of texts, not 5"),
+        ("frozen=['']", "frozen takes kinds *; found ''"),
+        ("strict='yes'", "strict = 'yes': must be true or false"),
+        ("allow_hosts=5", "allow_hosts = 5: must be a list of strings"),
+        ("allow_hosts='db.example'", "allow_hosts = 'db.example': must be a list of strings, such as *"),
+        ("'a', cassette='b'", "the marker takes one cassette name, found 'a' and 'b'"),
+    ],
+    ids=lambda each: str(each)[:20],
+)
+def test_a_marker_option_that_cannot_be_used_is_told_at_collection(project: Project, option: str, message: str) -> None:
+    project.write(test_it=f"import pytest\n@pytest.mark.agenttape({option})\ndef test_it(): pass\n")
+    result = project.run("--agenttape-record")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: agenttape: test_it.py::test_it: {message}"])
+    assert project.files() == []
