@@ -206,7 +206,7 @@ class Crossing:
         """Return the recorded stream: its items, what went into it, and how it ended."""
         recorded = self._recorded
         if recorded.error is not None:
-            stream = {**recorded.error, "items": recorded.error.get("after")}
+            stream: JSON = {**recorded.error, "items": recorded.error.get("after")}
         else:
             stream = recorded.response.get("$stream") if isinstance(recorded.response, dict) else None
         if not isinstance(stream, dict):
