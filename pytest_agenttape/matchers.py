@@ -78,7 +78,11 @@ def with_any_secret(chain: Sequence[Matcher], recordings: Sequence[Interaction])
 
 
 def _any_secret(matcher: KeyMatcher, recordings: Sequence[Interaction]) -> KeyMatcher:
-    make = cache(lambda: any_secret(matcher.key(each.request) for each in recordings))  # at the first miss
+    @cache  # at the first miss
+    def make() -> Callable[[str], str]:
+        stored = (json.dumps(each.request, ensure_ascii=False, separators=(",", ":")) for each in recordings)
+        return any_secret((matcher.key(each.request) for each in recordings), stored)
+
     return KeyMatcher(matcher.name, lambda request: make()(matcher.key(request)))
 
 

@@ -21,7 +21,10 @@ PLACEHOLDER = SECRET_PLACEHOLDER
 
 _WORDS = (PLACEHOLDER, REDACTION_PLACEHOLDER)
 _LAST_NUMBER = 9999
-_NAMED = re.compile(rf'"([^"\\]{{1,128}})":"{PLACEHOLDER}"|(?<=[?&"])([^=&"\\]{{1,128}})={PLACEHOLDER}(?=[&"])')
+_NAMED, _CHOSEN = (
+    re.compile(rf'"([^"\\]{{1,128}})":"{value}"|(?<=[?&"])([^=&"\\]{{1,128}})={value}(?=[&"])')
+    for value in (PLACEHOLDER, re.escape(REDACTION_PLACEHOLDER))
+)
 _NUMBERED = re.compile(r"(?:REDACTED|\*{4})([0-9]{4})")
 _SPELLED = re.compile(r"REDACTED[0-9]{4}|(?:\*|%2[Aa]){4}(?:[0-9]{4})?")
 # A segment of a token's stand-in starts with the base64 of ' {"', which no real token does.
@@ -42,14 +45,15 @@ def canonical_secrets(text: str) -> str:
     return _SPELLED.sub(PLACEHOLDER, text)
 
 
-def any_secret(texts: Iterable[str]) -> Callable[[str], str]:
+def any_secret(texts: Iterable[str], stored: Iterable[str] = ()) -> Callable[[str], str]:
     """Return what turns canonical JSON into the one of *texts* (canonical, too) that differs by secrets only.
 
     A key is told by its looks, which the dummy key of a test has not. What a recording holds a placeholder for,
-    under the name of a secret, may be any text in that place; nothing else is forgiven.
+        under the name of a secret, may be any text in that place; nothing else is forgiven. In the *stored* form of
+    *texts*, a placeholder without a number is one that `Cassette.redact` wrote, under a name of the user's choice.
     """
     known = set(texts)
-    names = {name for text in known for pair in _NAMED.findall(text) for name in pair if name and may_hold_secret(name)}
+    names = set(filter(may_hold_secret, _names(_NAMED, known))) | _names(_CHOSEN, stored)
     if not names:
         return lambda text: text
     either = "|".join(map(re.escape, sorted(names)))
@@ -68,6 +72,10 @@ def any_secret(texts: Iterable[str]) -> Callable[[str], str]:
         return next((each for each in candidates if each in known), text)
 
     return recorded
+
+
+def _names(pattern: re.Pattern[str], texts: Iterable[str]) -> set[str]:
+    return {member or parameter for text in texts for member, parameter in pattern.findall(text)}
 
 
 def _with_secrets(value: re.Pattern[str], text: str, places: Container[int] | None = None) -> str:
