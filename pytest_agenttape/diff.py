@@ -288,8 +288,10 @@ def _compared_response(interaction: Interaction) -> JSON:
     response = interaction.response
     if isinstance(response, dict) and "status" in response and "url" in interaction.request:
         response = {key: value for key, value in response.items() if key not in _LAYOUT}
-        headers = response.pop("headers", None) or {}
-        response["headers"] = {name: value for name, value in headers.items() if not _is_about_serving(name.lower())}
+        headers = response.get("headers") or {}
+        if isinstance(headers, dict):
+            shown = {name: value for name, value in headers.items() if not _is_about_serving(name.lower())}
+            response["headers"] = shown
     if interaction.kind != "llm":
         return response
     response = _without_made_up(response)
@@ -329,7 +331,7 @@ def _with_whole_texts(events: list[JSON]) -> list[JSON]:
             continue
         pieces: list[str] = []
         frame = _without_pieces(event, pieces)
-        if len(pieces) != 1:
+        if len(pieces) != 1 or not isinstance(event, dict):
             runs.append((event, []))
         elif runs and runs[-1][1] and runs[-1][0] == frame:
             runs[-1][1].extend(pieces)

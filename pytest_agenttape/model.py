@@ -344,4 +344,6 @@ def _optional_number(value: JSON, what: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise CassetteCorruptError(f"{what} must be a number, found {value!r}")
+    if not abs(value) < 1e15:  # what is not a number is not less, either
+        raise CassetteCorruptError(f"{what} must be a duration, found a number out of all bounds")
     return value

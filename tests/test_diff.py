@@ -677,3 +677,18 @@ def test_cassettes_of_ten_thousand_calls_are_compared_in_seconds() -> None:
     diff = compared(old, new)
     assert time.perf_counter() - before < 30
     assert len(diff.divergences) > 1_000
+
+
+@pytest.mark.parametrize(
+    "response",
+    [{"headers": ["a"]}, {"headers": 1, "events": [{"delta": "a"}]}, {"events": [[{"delta": "a"}], "x", None]}],
+    ids=["headers in a list", "headers in a number", "events in a list"],
+)
+def test_a_response_edited_into_another_shape_is_still_compared(response: dict[str, Any]) -> None:
+    def recorded(status: int) -> Cassette:
+        request = {"method": "POST", "url": "http://h.test/v1/chat/completions", "headers": {}}
+        call = Interaction(index=0, kind="llm", request=request, response={"status": status, **response})
+        return Cassette(interactions=[call])
+
+    assert diff_cassettes(recorded(200), recorded(200)).identical
+    assert not diff_cassettes(recorded(200), recorded(201)).identical

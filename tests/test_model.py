@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape import Cassette, Config, ConfigError, Interaction, diff_cassettes, tool, use_cassette
+from pytest_agenttape import (
+    Cassette,
+    CassetteCorruptError,
+    Config,
+    ConfigError,
+    Interaction,
+    diff_cassettes,
+    tool,
+    use_cassette,
+)
 
 
 def interaction(**fields: Any) -> Interaction:
@@ -98,3 +107,14 @@ def test_what_cannot_be_used_is_named_and_writes_nothing(use: Any, text: str, tm
         use(tmp_path / "a.yaml")
     assert text in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "latency",
+    [10**400, -(10**400), float("nan"), float("-inf"), "1", True],
+    ids=["big", "low", "nan", "inf", "text", "bool"],
+)
+def test_a_latency_that_is_no_duration_is_refused(latency: object) -> None:
+    raw = {"index": 0, "kind": "tool", "request": {}, "response": 1, "latency_ms": latency}
+    with pytest.raises(CassetteCorruptError, match="latency_ms"):
+        Interaction.from_dict(raw)
