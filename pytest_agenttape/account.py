@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from pytest_agenttape import prices, serializer
-from pytest_agenttape.calls import summary_line
+from pytest_agenttape.calls import count_tokens, summary_line, total_tokens
 from pytest_agenttape.diff import diff_cassettes
 from pytest_agenttape.model import Cassette, Interaction
 from pytest_agenttape.providers import operation_of, read_answer
@@ -39,13 +39,8 @@ def refreshed(session: Session) -> str | None:
 
 
 def _sum(calls: Sequence[Interaction]) -> dict[str, Any]:
-    usages = [each.usage or {} for each in calls]
-    return {
-        "calls": len(calls),
-        "input_tokens": sum(usage.get("input_tokens") or 0 for usage in usages),
-        "output_tokens": sum(usage.get("output_tokens") or 0 for usage in usages),
-        "cost": _cost(calls),
-    }
+    tokens = total_tokens(calls)
+    return {"calls": len(calls), "input_tokens": tokens.input, "output_tokens": tokens.output, "cost": _cost(calls)}
 
 
 def _cost(calls: Iterable[Interaction]) -> str | None:
@@ -62,11 +57,13 @@ def _cost(calls: Iterable[Interaction]) -> str | None:
 
 
 def _cost_of(interaction: Interaction) -> Decimal | None:
-    operation = operation_of(interaction)
-    if operation is None or interaction.error is not None or not isinstance(interaction.response, dict):
-        return Decimal()
-    answer = read_answer(operation, interaction.response)
-    return prices.price(operation.provider, (answer.model, operation.model), interaction.usage or {})
+    operation, tokens = operation_of(interaction), count_tokens(interaction)
+    names: tuple[str | None, ...] = ()
+    if operation is not None and isinstance(interaction.response, dict):
+        names = (read_answer(operation, interaction.response).model, operation.model)
+    provider = None if operation is None else operation.provider
+    counted = {"input_tokens": tokens.input, "output_tokens": tokens.output, "total_tokens": tokens.total}
+    return prices.price(provider, names, {**(interaction.usage or {}), **counted})
 
 
 def _step(interaction: Interaction, is_live: bool) -> dict[str, Any]:
@@ -79,7 +76,7 @@ def _step(interaction: Interaction, is_live: bool) -> dict[str, Any]:
         "live": is_live,
         "start_ms": interaction.metadata.get("start_ms"),
         "latency_ms": interaction.latency_ms,
-        "tokens": (interaction.usage or {}).get("total_tokens"),
+        "tokens": count_tokens(interaction).total or None,
         "failed": interaction.error is not None or _status(interaction) >= 400,
         "story": _cut(repr(timeline([interaction]))),
         "source": _cut(serializer.dump_yaml(interaction.to_dict())),

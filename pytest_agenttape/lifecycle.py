@@ -334,6 +334,7 @@ class Lifecycle:
                 self._forget_pending(session)
         except BaseException:
             is_kept = False
+            run.outcome = "failed"
             raise
         finally:
             kept = None if is_kept else self._keep_pending(run)

@@ -121,6 +121,38 @@ def test_the_money_is_counted(pytester: pytest.Pytester, standin_provider: Stand
     assert re.fullmatch(r"\d[\d,]* tokens, \$0\.00\d+", saved)
 
 
+def test_a_test_that_drifts_in_its_teardown_is_a_failed_one(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_the_end = 'request.addfinalizer(lambda: get_weather(os.environ.get("CITY", city)))'
+    module = AGENT.replace('get_weather(os.environ.get("CITY", city))', at_the_end).replace(
+        "(city):\n        get_weather(city)", "(city, request):\n        get_weather(city)"
+    )
+    recorded(pytester, module)
+    monkeypatch.setenv("CITY", "Oslo")
+    data = report(pytester, "-k", "Paris")
+    assert data["totals"]["failed"] == 1  # type: ignore[index]  # a mapping, as the report documents
+    assert data["totals"]["unplayed"] == 0  # type: ignore[index]  # as above
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        pytest.param({"input_tokens": 1000, "output_tokens": 4}, "1,004", id="reported"),
+        pytest.param({"prompt_tokens": 1000, "completion_tokens": 4}, "1,004", id="other words"),
+        pytest.param(None, "6", id="estimated"),
+    ],
+)
+def test_a_price_that_nobody_knows_is_not_nothing(
+    pytester: pytest.Pytester, usage: dict[str, int] | None, tokens: str
+) -> None:
+    pytest.importorskip("genai_prices")
+    chat = f'record_call("llm", {{"prompt": "x" * 20}}, lambda: "hi", boundary="ask", usage={usage})'
+    pytester.makepyfile(test_suite=AGENT.replace("get_weather(city)\n", f"{chat}\n", 1))
+    result = pytester.runpytest("--agenttape-record", "-k", "Paris")
+    result.stdout.fnmatch_lines([f"spent: {tokens} tokens, price unknown on 1 live LLM call"])
+
+
 @pytest.mark.parametrize(
     ("path", "line"),
     [
