@@ -41,6 +41,8 @@ from pytest_agenttape.stack import user_traceback
 from pytest_agenttape.tape import Call, Policy, Refuse, Replay, Tape
 from pytest_agenttape.verdict import Verdict
 
+_ANSWERS_TO_CHALLENGES = ("authorization", "proxy-authorization")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -663,10 +665,15 @@ class Session:
         if not self._policy.can_execute:
             return []
         self._entries.settle()
-        return self._entries.poisoned(self._allows, self._key)
+        return self._entries.poisoned(self._allows, self._attempt_at)
 
-    def _key(self, call: Call) -> tuple[str, str | None, str]:
-        return call.kind, call.boundary, self._digest_of(call.request)
+    def _attempt_at(self, call: Call) -> tuple[str, str | None, str]:
+        """Return what a call and its retries have in common; only the retry of a challenge carries credentials."""
+        request, headers = call.request, call.request.get("headers")
+        if isinstance(headers, dict):
+            asked = {name: each for name, each in headers.items() if name.lower() not in _ANSWERS_TO_CHALLENGES}
+            request = {**request, "headers": asked}
+        return call.kind, call.boundary, self._digest_of(request)
 
     def _digest_of(self, request: Mapping[str, JSON]) -> str:
         return match_key(canonical_text(request, self._key_rules))

@@ -149,6 +149,19 @@ def test_a_final_failure_that_is_swallowed_is_not_kept(recorder: Recorder, clien
     assert len(recorder.interactions) == 1
 
 
+def test_a_challenge_that_the_client_answers_is_part_of_a_good_recording(recorder: Recorder, client: Any) -> None:
+    challenge = {"www-authenticate": 'Digest realm="r", nonce="abc", qop="auth", algorithm=MD5'}
+    recorder.provider.script(raw(b"", challenge, status=401), raw(b"welcome"), to="/private")
+    digest = requests.auth.HTTPDigestAuth if isinstance(client, Requests) else client.library.DigestAuth
+
+    def ask() -> bytes:
+        found = client.request("GET", recorder.provider.url + "/private", auth=digest("user", "a-pass-word-1234"))
+        return bytes(found.body)
+
+    assert recorder.both(ask) == b"welcome"
+    assert len(recorder.interactions) == 2
+
+
 class TestAllowedTimeouts:
     """Where a test is about a timeout, it is recorded and raised again like any failure."""
 
