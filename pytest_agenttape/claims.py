@@ -100,8 +100,18 @@ class Claims:
             ConfigError: Something said cannot be used, or would record under CI.
         """
         config = self._config_of(item, {} if overrides is None else overrides, claim.options)
+        host_rules(config.allow_hosts)
+        self._refuse_late_format(config, item, claim)
         mode = self._mode(claim.options, str(config.default_mode), claim.path)
         return config, mode, RedactionRules.of(config.redact).merged(self._policy_rules)
+
+    def _refuse_late_format(self, config: Config, item: pytest.Item, claim: Claim) -> None:
+        known = self._config_at(item.path.parent).format
+        if claim.options.get("format") is None and config.format != known == naming.format_of(claim.path):
+            raise ConfigError(
+                f"format = {config.format!r}: the fixture agenttape_config is asked when the test runs, and its "
+                "cassette has a name before; say the format in the marker, as ini key or in the configuration file"
+            )
 
     def _claim(self, item: pytest.Item, siblings: Mapping[str, Sequence[str]]) -> Claim:
         options = _merged_options(item)
@@ -149,11 +159,23 @@ class Claims:
     def _config_at(self, folder: Path) -> Config:
         """Return what the ini keys and the configuration file above *folder* say."""
         if folder not in self._configs:
-            found = Config.load(folder)
-            config = self._pytest_config
-            ini = ini_layer(config.getini, config.inipath.parent if config.inipath else config.rootpath)
-            self._configs[folder] = found.with_overrides(**ini) if ini else found
+            self._configs[folder] = self._with_ini(Config.load(folder))
         return self._configs[folder]
+
+    def _with_ini(self, found: Config) -> Config:
+        config = self._pytest_config
+        try:
+            ini = ini_layer(self._ini_value, config.inipath.parent if config.inipath else config.rootpath)
+            return found.with_overrides(**ini) if ini else found
+        except ConfigError as error:
+            key = "" if str(error).startswith("agenttape_") else "agenttape_"
+            raise ConfigError(f"{config.inipath or 'the command line'}: {key}{error}") from None
+
+    def _ini_value(self, key: str) -> object:
+        try:
+            return self._pytest_config.getini(key)
+        except (ValueError, TypeError, pytest.UsageError) as error:  # pytest does not say which key it was
+            raise ConfigError(f"{key}: {error}") from None
 
     def _collisions(self) -> list[str]:
         claims = [(claim.path, nodeid) for nodeid, claim in self._claims.items() if self._would_record(claim)]

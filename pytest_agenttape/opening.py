@@ -12,6 +12,7 @@ from pytest_agenttape.config import Config
 from pytest_agenttape.entries import allowed_errors
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.model import Mode
+from pytest_agenttape.network import host_rules
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.session import Session, Settings
 from pytest_agenttape.tokens import Tokens, parse_tokens
@@ -55,6 +56,7 @@ def use_cassette(
     if not isinstance(config, Config | None):
         raise ConfigError(f"config takes a Config, not {config!r}; make one with Config.from_mapping(...)")
     config = config or Config.load()
+    host_rules(config.allow_hosts)
     said = config.with_overrides(cassette_dir=cassette_dir, format=format)
     if not isinstance(record, bool):
         raise ConfigError(f"record is True or False, not {record!r}")

@@ -203,3 +203,37 @@ def test_a_marker_option_that_cannot_be_used_is_told_at_collection(project: Proj
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: agenttape: test_it.py::test_it: {message}"])
     assert project.files() == []
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("agenttape_strict = maybe", "agenttape_strict: *'maybe'*"),
+        ("agenttape_assets_threshold_bytes = 64k", "agenttape_assets_threshold_bytes*'64k'*"),
+        ("agenttape_format = xml", "agenttape_format = 'xml': unknown format 'xml'. Valid: yaml, json"),
+    ],
+)
+def test_a_bad_ini_value_is_named_with_its_file_and_key(project: Project, line: str, message: str) -> None:
+    project.ini(line)
+    project.write(test_it=STRICT.format(extra="", marker="", expected=False))
+    result = project.run("--agenttape-record")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: agenttape: test_it.py::test_it: *.ini: {message}"])
+
+
+def test_a_host_that_is_none_is_told_before_the_test_runs(project: Project) -> None:
+    project.ini("agenttape_allow_hosts = http://db.example")
+    project.write(test_it=STRICT.format(extra="", marker="", expected=False))
+    result = project.run("--agenttape-record")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["E *ConfigError: allow_hosts: 'http://db.example' names no host. Valid: *"])
+
+
+def test_a_format_that_comes_too_late_is_told(project: Project) -> None:
+    fixture = "@pytest.fixture\n    def agenttape_config(): return {'format': 'json'}\n"
+    project.write(test_it=STRICT.format(extra=fixture, marker="", expected=False))
+    result = project.run("--agenttape-record")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["E *ConfigError: format = 'json': the fixture agenttape_config is asked when *"])
+    project.write(test_it=STRICT.format(extra=fixture, marker="format='yaml'", expected=False))
+    project.run("--agenttape-record").assert_outcomes(passed=1)
