@@ -10,8 +10,8 @@ from pytest_agenttape import prices, serializer
 from pytest_agenttape.calls import count_tokens, summary_line, total_tokens
 from pytest_agenttape.diff import diff_cassettes
 from pytest_agenttape.model import Cassette, Interaction
-from pytest_agenttape.providers import operation_of, read_answer
 from pytest_agenttape.session import Session
+from pytest_agenttape.trajectory import LLMCall
 from pytest_agenttape.views import timeline
 
 _SHOWN = 20_000  # characters of one call in a report
@@ -57,13 +57,8 @@ def _cost(calls: Iterable[Interaction]) -> str | None:
 
 
 def _cost_of(interaction: Interaction) -> Decimal | None:
-    operation, tokens = operation_of(interaction), count_tokens(interaction)
-    names: tuple[str | None, ...] = ()
-    if operation is not None and isinstance(interaction.response, dict):
-        names = (read_answer(operation, interaction.response).model, operation.model)
-    provider = None if operation is None else operation.provider
-    counted = {"input_tokens": tokens.input, "output_tokens": tokens.output, "total_tokens": tokens.total}
-    return prices.price(provider, names, {**(interaction.usage or {}), **counted})
+    call = LLMCall.of(interaction)
+    return prices.price(call.provider, (call.answered_by, call.model), call.usage)
 
 
 def _step(interaction: Interaction, is_live: bool) -> dict[str, Any]:

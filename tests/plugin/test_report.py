@@ -121,6 +121,15 @@ def test_the_money_is_counted(pytester: pytest.Pytester, standin_provider: Stand
     assert re.fullmatch(r"\d[\d,]* tokens, \$0\.00\d+", saved)
 
 
+def test_a_recorded_call_that_names_a_known_model_has_a_price(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("genai_prices")
+    usage = '{"input_tokens": 1000, "output_tokens": 4}'
+    chat = f'record_call("llm", {{"model": "gpt-4o"}}, lambda: "hi", boundary="ask", usage={usage})'
+    pytester.makepyfile(test_suite=AGENT.replace("get_weather(city)\n", f"{chat}\n", 1))
+    result = pytester.runpytest("--agenttape-record", "-k", "Paris")
+    result.stdout.re_match_lines([r"spent: 1,004 tokens, \$0\.00\d+ on 1 live LLM call"])
+
+
 def test_a_test_that_drifts_in_its_teardown_is_a_failed_one(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
