@@ -425,6 +425,17 @@ def test_known_secret_goes_from_bytes_that_are_no_text(encoding: str) -> None:
     assert subject.value(b"\xff\x00" + secret.encode(encoding) + b"\xfe") == b"\xff\x00REDACTED0001\xfe"
 
 
+def test_field_of_a_form_with_a_binary_file_goes_by_its_name() -> None:
+    def form(password: bytes) -> bytes:
+        fields = {b"password": password, b"f": b"\xff\x00 hunter \xfe", b"user": b"eve"}
+        parts = (b'--b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n' % each for each in fields.items())
+        return b"".join(parts) + b"--b--\r\n"
+
+    stored = {"body_b64": base64.b64encode(form(b"hunter2hunter2hunter2")).decode()}
+    redacted = redactor().body(stored, "multipart/form-data; boundary=b")
+    assert base64.b64decode(redacted["body_b64"]) == form(b"REDACTED0000")
+
+
 def test_known_secret_goes_in_json_that_is_safe_for_html() -> None:
     subject = redactor(environ={"SERVICE_PASSWORD": "wJbl&CY<9z>Qr3MI"})
     assert subject.text(r"is wJbl\u0026CY\u003c9z\u003eQr3MI.") == "is REDACTED0001."

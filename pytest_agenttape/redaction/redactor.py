@@ -363,7 +363,7 @@ class Redactor:
             lines[at] = lines[at].replace(source, rewritten(source, value, new))
         return self._flat("".join(lines))
 
-    def _binary(self, encoded: JSON, _content_type: str) -> JSON:
+    def _binary(self, encoded: JSON, content_type: str) -> JSON:
         if not isinstance(encoded, str):
             return self.value(encoded)
         try:
@@ -371,6 +371,8 @@ class Redactor:
         except (binascii.Error, ValueError):
             return self.text(encoded)
         redacted = self._compressed(raw) if raw.startswith(GZIP) else self._bytes(raw)
+        if content_type.lower().startswith("multipart/"):
+            redacted = self._multipart(redacted.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
         if redacted == raw:
             return encoded
         return base64.b64encode(unnumbered(redacted)).decode("ascii")
