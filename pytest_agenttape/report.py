@@ -140,7 +140,10 @@ def _line_of(nodeid: str, told: Told) -> Iterator[str]:
         yield f"unplayed: {len(told['unplayed'])} in {path} ({nodeid})"
     if told["pending"]:
         yield f"pending: {path} is as it was; what {nodeid} recorded is kept in {_shown(told['pending'])}"
-        yield "         accept it, without a second live run, with --snapshot-update"
+        if told["outcome"] == "skipped":
+            yield "         a test that is skipped or expected to fail replaces none: delete it, then --snapshot-update"
+        else:
+            yield "         accept it, without a second live run, with --snapshot-update"
 
 
 def _action(told: Told) -> str:

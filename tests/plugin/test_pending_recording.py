@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.plugin.project import Project
+from tests.plugin.project import AGENT, Project
 
 WRONG = """
     import pytest
@@ -115,3 +115,27 @@ def test_without_the_cache_nothing_is_kept(project: Project) -> None:
     result = project.run("--agenttape-record", "-p", "no:cacheprovider")
     result.assert_outcomes(failed=1)
     result.stdout.no_fnmatch_line("pending:*")
+
+
+def test_an_expected_failure_says_how_its_recording_gets_in(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write(
+        agent=AGENT,
+        test_it="""
+            import os, pytest
+            from agent import look_up
+
+            @pytest.mark.agenttape
+            @pytest.mark.xfail
+            def test_it():
+                look_up(os.environ.get("CITY", "Paris"))
+                assert 0
+        """,
+    )
+    project.record()
+    monkeypatch.setenv("CITY", "Oslo")
+    project.run("--snapshot-update").stdout.fnmatch_lines(
+        ["pending: *", "  *a test that is skipped or expected to fail replaces none: delete it, then --snapshot-update"]
+    )
+    project.cassette().unlink()
+    project.run("--snapshot-update")
+    assert project.calls() == ["Oslo"]
