@@ -133,7 +133,7 @@ class _Cleaning:
         shown = "\n".join(problems[:_FINDINGS_SHOWN])
         more = f"\n… and {len(problems) - _FINDINGS_SHOWN} more" if len(problems) > _FINDINGS_SHOWN else ""
         raise AuditError(
-            f"{shown}{more}\n  take it out: pytest --agenttape-audit --snapshot-update {self._path.name}\n"
+            f"{shown}{more}\n  take it out: pytest --agenttape-audit --snapshot-update {os.path.relpath(self._path)}\n"
             "  and revoke it, if it was ever committed"
         )
 

@@ -29,7 +29,12 @@ def test_a_secret_fails_with_its_line_and_never_its_value(pytester: pytest.Pytes
     cassette(pytester.path / "cassettes" / "leak.yaml", response={"note": f"use {KEY}"})
     result = pytester.runpytest("--agenttape-audit")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["leak.yaml:*: a secret (*)", "*take it out: *"])
+    result.stdout.fnmatch_lines(
+        [
+            "leak.yaml:*: a secret (*)",
+            f"*take it out: pytest --agenttape-audit --snapshot-update {Path('cassettes', 'leak.yaml')}",
+        ]
+    )
     assert KEY not in result.stdout.str()
 
 
