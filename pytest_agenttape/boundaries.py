@@ -103,6 +103,9 @@ def record_call(
             f"record_call takes a mapping that identifies the call and a callable that makes it, "
             f"not {type(request).__name__} and {type(executor).__name__}"
         )
+    for name, given, kinds in (("boundary", boundary, str), ("usage", usage, Mapping), ("tags", tags, Iterable)):
+        if not isinstance(given, kinds | None):
+            raise ConfigError(f"{name} of record_call cannot be {given!r}")
     register_boundary(boundary or kind)
     drawn = Boundary(
         kind,

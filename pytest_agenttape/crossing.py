@@ -160,6 +160,10 @@ class Crossing:
             self.end(error=self.session.redactor.value({**values.encode_error(error), **(about or {})}))
         else:
             self.entry.settle = None
+            if isinstance(error, SystemExit):  # where the agent goes on after it, the recording would lack the call
+                self.session.refuse(
+                    RecordingRefusedError(f"{self.boundary.name} raised SystemExit, which ends a program")
+                )
 
     def leave_unanswered(self) -> None:
         """Keep that the call had no answer when the recording ended."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import gc
 import inspect
 import os
@@ -574,3 +575,26 @@ def test_a_decorated_function_replays_in_whatever_directory(tmp_path: Path, monk
 
     assert ran.since() == []
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [{"boundary": 5}, {"usage": "five"}, {"tags": 5}], ids=str)
+def test_record_call_names_an_argument_that_cannot_be_used(options: dict[str, Any], path: Path) -> None:
+    (name,) = options
+    with pytest.raises(ConfigError, match=f"{name} of record_call cannot be"), use_cassette(path, mode="all"):
+        record_call("tool", {}, lambda: ran("executor"), **options)
+    assert ran.since() == []
+    assert not path.exists()
+
+
+def test_a_swallowed_exit_of_a_tool_is_not_left_out_of_a_recording(path: Path) -> None:
+    @tool
+    def leave() -> None:
+        raise SystemExit(2)
+
+    with (
+        pytest.raises(RecordingRefusedError, match="leave raised SystemExit"),
+        use_cassette(path, mode="all"),
+        contextlib.suppress(SystemExit),
+    ):
+        leave()
+    assert not path.exists()
