@@ -29,6 +29,7 @@ from pytest_agenttape.model import Interaction, Mode
 from pytest_agenttape.opening import parse_tags
 from pytest_agenttape.progress import Progress
 from pytest_agenttape.session import Session, Settings
+from pytest_agenttape.snapshot import keep_views
 from pytest_agenttape.stack import traceback_at
 from pytest_agenttape.tokens import parse_tokens
 from pytest_agenttape.verdict import RunCut, Verdict
@@ -189,6 +190,8 @@ class Lifecycle:
         if run is None:
             return (yield)
         run.session.phase = "teardown"
+        if run.outcome == "failed":
+            keep_views(item.config, item.nodeid)
         try:
             result = yield
         except BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_agenttape import Cassette
-from tests.plugin.project import Project, writes_new_only
+from tests.plugin.project import AGENT, Project, writes_new_only
 from tests.standin import StandInProvider
 
 SUITE = """
@@ -116,3 +116,29 @@ def test_under_ci_snapshot_update_alone_stays_offline(
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["agenttape: replay only; under CI --snapshot-update alone records nothing"])
     assert standin_provider.hits == 0
+
+
+def test_drift_keeps_the_views_that_the_test_did_not_get_to(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write(
+        agent=AGENT,
+        test_it="""
+            import os, pytest
+            from agent import look_up
+
+            @pytest.mark.agenttape
+            def test_it(agenttape_cassette, snapshot):
+                look_up(os.environ.get("CITY", "Paris"))
+                agenttape_cassette.assert_snapshot()
+                assert agenttape_cassette.tool_calls == snapshot(name="tools")
+        """,
+    )
+    project.run("--snapshot-update").assert_outcomes(passed=1)
+    stored = project.path / "__snapshots__" / "test_it.ambr"
+    before = stored.read_bytes()
+    monkeypatch.setenv("CITY", "Oslo")
+    for flags in (
+        ("--snapshot-update", "--agenttape-mode=none"),
+        ("--snapshot-update", "--agenttape-mode=none", "-n1"),
+    ):
+        project.run_apart(*flags).assert_outcomes(failed=1)
+        assert stored.read_bytes() == before
