@@ -28,6 +28,7 @@ from pytest_agenttape.entries import Entries, Entry, Poison
 from pytest_agenttape.errors import (
     AgentTapeError,
     AgentTapeWarning,
+    CassetteCorruptError,
     CassetteNotFoundError,
     ConfigError,
     DeterminismDriftWarning,
@@ -570,7 +571,7 @@ class Session:
         features = self.settings.freeze
         state = None
         if self._found is not None and self.mode is not Mode.ALL:
-            state = freezing.FrozenState.from_dict(self._found.meta.get("freeze") or {})
+            state = self._recorded_state(self._found)
             self._warn_of_drift(self._found)
         if state is None or not _covers(state, features):
             state = freezing.capture(
@@ -580,6 +581,12 @@ class Session:
         self._opened = time.perf_counter()
         self._created_at = freezing.real_utcnow().isoformat()
         return freezing.Freeze(features, state)
+
+    def _recorded_state(self, found: Cassette) -> freezing.FrozenState:
+        try:
+            return freezing.FrozenState.from_dict(found.meta.get("freeze") or {})
+        except CassetteCorruptError as error:
+            raise CassetteCorruptError(error.problem, path=self.path) from None
 
     def _warn_of_drift(self, found: Cassette) -> None:
         for message in freezing.env_drift(found.meta.get("env") or {}, os.environ):

@@ -228,6 +228,8 @@ class _Old:
 
 def _bytes_of(path: Path, place: Path) -> bytes:
     try:
+        if not place.is_file() and place.exists() and not place.is_dir():  # reading a pipe would wait for its writer
+            raise CassetteCorruptError("is no regular file", path=path)
         content = place.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise CassetteNotFoundError(

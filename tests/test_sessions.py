@@ -194,6 +194,16 @@ def test_a_block_is_async_too(path: Path) -> None:
     assert ran.since() == ["work"]
 
 
+def test_a_damaged_start_of_the_clock_is_told_with_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text('version: "1"\nmeta: {freeze: {clock: nope}}\ninteractions: []\n')
+    with (
+        pytest.raises(CassetteCorruptError, match=r"c\.yaml: 'meta\.freeze\.clock' must be an ISO 8601 time"),
+        use_cassette(path),
+    ):
+        pass
+
+
 def test_a_session_object_can_be_entered_again(path: Path) -> None:
     session = use_cassette(path, mode="once")
     for _ in range(3):

@@ -165,6 +165,13 @@ def test_a_directory_is_no_cassette(tmp_path: Path) -> None:
         store.read(tmp_path / "a.yaml")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of POSIX")
+def test_a_pipe_is_refused_instead_of_waiting_for_its_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "c.yaml")
+    with pytest.raises(CassetteCorruptError, match=r"c\.yaml: is no regular file"):
+        store.read(tmp_path / "c.yaml")
+
+
 def test_an_unreadable_file_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.save(cassette(1), tmp_path / "a.yaml")
 
