@@ -58,7 +58,7 @@ def bounded(source: str) -> BoundedPattern:
     """Return the pattern *source*, ready to run.
 
     Raises:
-        ConfigError: It is no valid pattern, matches the empty text, or its worst case grows too fast.
+        ConfigError: It is no valid pattern, matches the empty text or none, or its worst case grows too fast.
     """
     if not isinstance(source, str):
         raise ConfigError(f"redact.regexes: {source!r} is no text")
@@ -69,6 +69,8 @@ def bounded(source: str) -> BoundedPattern:
         raise ConfigError(f"redact.regexes: {source!r} is no valid regular expression: {error}") from error
     if compiled.search("") is not None:
         raise ConfigError(f"redact.regexes: {source!r} matches the empty text, so it would match everywhere")
+    if tree.getwidth()[1] == 0:
+        raise ConfigError(f"redact.regexes: {source!r} only looks around and matches no character, so it takes nothing")
     if _steps(tree, is_last=True) > _WORST_STEPS:
         raise ConfigError(
             f"redact.regexes: {source!r} can take very long on some texts, because a repeat in it can match the same"
