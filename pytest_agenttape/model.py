@@ -103,6 +103,8 @@ class Interaction:
         error = raw.get("error")
         if error is None and "response" not in raw:
             raise CassetteCorruptError(f"{where}: has neither 'response' nor 'error'")
+        if error is not None and raw.get("response") is not None:
+            raise CassetteCorruptError(f"{where}: has both 'response' and 'error'; keep the one that happened")
         return cls(
             index=index,
             kind=kind,

@@ -137,6 +137,12 @@ GOOD = "- index: 0\n  kind: tool\n  request: {}\n  response: 1\n"
             10,
             id="no-outcome",
         ),
+        pytest.param(
+            HEAD + "interactions:\n" + GOOD + "- {index: 1, kind: tool, request: {}, response: 1, error: {type: A}}\n",
+            "has both 'response' and 'error'",
+            10,
+            id="two-outcomes",
+        ),
     ],
 )
 def test_a_corrupt_cassette_names_path_line_and_problem(
