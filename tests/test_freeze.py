@@ -967,3 +967,8 @@ def test_drift_is_told_without_secrets(
 
 def test_a_snapshot_does_not_drift_from_itself() -> None:
     assert freeze.env_drift(freeze.env_snapshot(["*"], os.environ), os.environ) == []
+
+
+def test_the_true_time_is_told_while_another_thread_imports_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "time_machine", ModuleType("time_machine"))  # begun, and not yet filled
+    assert abs(freeze.real_utcnow() - datetime.now(UTC)) < timedelta(seconds=5)

@@ -53,9 +53,12 @@ def stop(layer: Layer) -> None:
         stack.remove(traveller)
 
 
+def _time_machine() -> Any:  # None, or without its names, until it is imported: in this thread or in another
+    return sys.modules.get("time_machine")
+
+
 def travellers() -> list[Any]:  # time_machine's own Traveller, ours and the user's
-    module: Any = sys.modules.get("time_machine")
-    found: list[Any] = [] if module is None else module.traveller_stack
+    found: list[Any] = getattr(_time_machine(), "traveller_stack", [])
     return found
 
 
@@ -66,9 +69,9 @@ def real_time() -> float:
 
 def real_time_ns() -> int:
     """Return the true Unix time in nanoseconds, also while the clock is pinned."""
-    module: Any = sys.modules.get("time_machine")
-    if module is not None and module.escape_hatch.is_travelling():
-        return int(module.escape_hatch.time.time_ns())
+    hatch = getattr(_time_machine(), "escape_hatch", None)
+    if hatch is not None and hatch.is_travelling():
+        return int(hatch.time.time_ns())
     return time.time_ns()
 
 
