@@ -120,6 +120,9 @@ GOOD = "- index: 0\n  kind: tool\n  request: {}\n  response: 1\n"
         pytest.param(" \n\n", "is empty", None, id="blank"),
         pytest.param("- 1\n", "list", None, id="list"),
         pytest.param("just words\n", "", None, id="text"),
+        pytest.param(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull", None, id="git-lfs"
+        ),
         pytest.param("a: b\n", "'version' is missing", None, id="other-mapping"),
         pytest.param('version: "1"\n', "'interactions' is missing", None, id="no-interactions"),
         pytest.param("a: [\n", "", 2, id="broken-yaml"),

@@ -82,6 +82,8 @@ def _decode(data: bytes) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         raise CassetteCorruptError(f"is not UTF-8: byte 0x{data[error.start]:02X}", line=line) from None
     text = text.removeprefix(_BOM)
+    if text.startswith("version https://git-lfs."):
+        raise CassetteCorruptError("is a pointer of Git LFS; fetch the file: git lfs pull", line=1)
     if not text or text.isspace():
         raise CassetteCorruptError("is empty", line=1)
     return text
