@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pytest_agenttape import pauses, scope, values
-from pytest_agenttape.entries import Entry
+from pytest_agenttape.entries import Entry, Poison, poison_of
 from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError, StreamingReplayError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.parameters import Parameters
@@ -147,9 +147,10 @@ class Crossing:
             error.add_note(f"in the {self.boundary.kind} {self.boundary.name!r}")
             raise self.session.refuse(error) from None
 
-    def end(self, response: JSON = None, error: Stored | None = None) -> None:
+    def end(self, response: JSON = None, error: Stored | None = None, poison: Poison | None = None) -> None:
+        boundary = self.boundary
         self.session.finish(
-            self.entry, response=response, error=error, usage=self.boundary.usage, tags=self.boundary.tags
+            self.entry, response=response, error=error, usage=boundary.usage, tags=boundary.tags, poison=poison
         )
 
     def fail(self, error: BaseException, about: Stored | None = None) -> None:
@@ -157,13 +158,16 @@ class Crossing:
         if is_cancellation(error):
             self.end(error={**_UNANSWERED, **(about or {})})
         elif values.is_recordable_error(error):
-            self.end(error=self.session.redactor.value({**values.encode_error(error), **(about or {})}))
+            stored = self.session.redactor.value({**values.encode_error(error), **(about or {})})
+            is_model = self.boundary.kind == "llm"  # a tool's failures are part of what the agent deals with
+            status, name = getattr(error, "status_code", None), type(error).__name__
+            self.end(error=stored, poison=poison_of(status, name) if is_model else None)
         else:
             self.entry.settle = None
-            if isinstance(error, SystemExit):  # where the agent goes on after it, the recording would lack the call
-                self.session.refuse(
-                    RecordingRefusedError(f"{self.boundary.name} raised SystemExit, which ends a program")
-                )
+            if isinstance(error, Exception | SystemExit) and not isinstance(error, AgentTapeError):
+                # Where the agent goes on after it, the recording would lack the call.
+                problem = f"{self.boundary.name} raised {type(error).__name__}, which no recording can hold"
+                self.session.refuse(RecordingRefusedError(problem))
 
     def leave_unanswered(self) -> None:
         """Keep that the call had no answer when the recording ended."""

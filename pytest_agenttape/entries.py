@@ -11,6 +11,8 @@ from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.tape import Call
 
+_POISONOUS = frozenset({401, 403, 429})
+
 
 @dataclass(frozen=True, slots=True)
 class Poison:
@@ -25,6 +27,13 @@ class Poison:
     code: int | str
     text: str
     traceback: TracebackType | None = None
+
+
+def poison_of(status: object, failure: str = "") -> Poison | None:
+    """Return what is wrong with a live call that was answered with *status* or ended with the exception *failure*."""
+    if isinstance(status, int) and (status in _POISONOUS or status >= 500):
+        return Poison(status, f"a live call was answered with {status}")
+    return Poison("timeout", f"a live call ended with {failure}") if "Timeout" in failure else None
 
 
 @dataclass(slots=True, eq=False)
@@ -100,10 +109,12 @@ class Entries:
         ]
 
     def poisoned(self, allows: Callable[[Poison], bool], key: Callable[[Call], object]) -> list[Entry]:
-        """Return the failed live calls that must not be kept: not allowed, and made good by no call of the same key."""
+        """Return the failed live calls that must not be kept: not allowed, and not made good later by the same call."""
         bad = [each for each in self._all if each.poison and each.is_kept and not allows(each.poison)]
-        good = {key(each.call) for each in self._all if each.is_live and not each.poison} if bad else set()
-        return [each for each in bad if key(each.call) not in good]
+        good = (
+            {key(each.call): at for at, each in enumerate(self._all) if each.is_live and not each.poison} if bad else {}
+        )
+        return [each for each in bad if good.get(key(each.call), -1) < self.index(each)]
 
     def has_made(self, watched: Entry) -> bool:
         """Say whether a call that could be the one *watched* has been made since."""

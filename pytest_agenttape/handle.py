@@ -260,16 +260,17 @@ class CassetteHandle:
         session = self.session
         if session.is_fresh or session.mode in (Mode.ALL, Mode.NEW_EPISODES):
             return None
-        if session.mode is Mode.REFRESH and session.result() is not None:  # the file is going to be this run
-            return None
         recorded = list(filter(session.engine.is_played, self._replayable(session.engine.recordings)))
         made = self._replayable(session.interactions)
         if list(map(_identity, recorded)) == list(map(_identity, made)):
             return None
+        if session.mode is Mode.REFRESH:
+            session.keep_order()
+            return None
         diff = diff_cassettes(Cassette(interactions=recorded), Cassette(interactions=made))
         return (
             f"the calls do not come in the order of {session.path.name}\n"
-            f"{diff.render()}\nif this is right, record it: {self._command()} --agenttape-record"
+            f"{diff.render()}\nif this is right, accept it: {self._command()} --snapshot-update"
         )
 
     def _replayable(self, interactions: Sequence[Interaction]) -> list[Interaction]:

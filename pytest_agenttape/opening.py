@@ -41,7 +41,8 @@ def use_cassette(
         live: Kinds or boundary names that run for real, ``"*"`` for all; the rest is replayed.
         frozen: Kinds or boundary names that are replayed in every mode.
         matchers: A matcher or a fallback chain of them; default ``ignore_volatile``.
-        freeze: Which of ``clock``, ``uuid``, ``random`` are pinned; default all.
+        freeze: Which of ``clock``, ``uuid``, ``random`` are pinned; default all, but ``random`` only
+            where no other session that pins it is open beside this one.
         record: Short for ``mode="all"``.
         config: Configuration to use in place of the one found from the working directory.
         cassette_dir: Folder of the cassettes; default from the configuration.
@@ -72,6 +73,7 @@ def use_cassette(
         frozen=parse_tokens(frozen, "frozen"),
         matchers=list(matchers) if isinstance(matchers, Iterator) else matchers,  # a session can be opened again
         freeze=freezing.parse_features(config.freeze if freeze is None else freeze),
+        yields_random=freeze is None,
         format=format,
         tags=parse_tags(tags),
         title=f"the cassette block {str(name)!r}",

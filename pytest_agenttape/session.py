@@ -57,6 +57,7 @@ class Settings:
     frozen: frozenset[str] = frozenset()
     matchers: object = None
     freeze: frozenset[str] = frozenset(freezing.FEATURES)
+    yields_random: bool = False
     format: str | None = None
     tags: tuple[str, ...] = ()
     title: str = ""
@@ -437,6 +438,10 @@ class Session:
         clean = self.redactor.value(interaction.to_dict())
         return replace(Interaction.from_dict(clean), match_key=self._digest_of(clean["request"]))
 
+    def keep_order(self) -> None:
+        """Let a refreshed cassette hold the calls in the order of this run, which was asserted on."""
+        self._has_new_order = True
+
     def verify(self) -> None:
         """Make sure that what this run leaves behind can be written; nothing is.
 
@@ -490,6 +495,7 @@ class Session:
         self._found: Cassette | None = None
         self._lines: tuple[int, ...] = ()
         self._seconds_to_load = 0.0
+        self._has_new_order = False
         self.phase = ""
         self.divergences: list[dict[str, JSON]] = []
         self._use(())
@@ -580,7 +586,7 @@ class Session:
         self._state = state
         self._opened = time.perf_counter()
         self._created_at = freezing.real_utcnow().isoformat()
-        return freezing.Freeze(features, state)
+        return freezing.Freeze(features, state, yields=self.settings.yields_random)
 
     def _recorded_state(self, found: Cassette) -> freezing.FrozenState:
         try:
@@ -698,7 +704,8 @@ class Session:
         if self.mode is Mode.ALL or self.is_fresh:
             return False
         if self.mode is Mode.REFRESH:
-            return self.live_calls == 0 and not self.engine.unplayed and self.settings.pending is None
+            is_same = self.live_calls == 0 and not self.engine.unplayed and not self._has_new_order
+            return is_same and self.settings.pending is None
         return self.live_calls == 0
 
     def _kept(self, without: Sequence[Entry]) -> list[Interaction]:

@@ -17,6 +17,7 @@ import time
 import uuid
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -268,7 +269,7 @@ def test_a_transport_that_cannot_be_patched_leaves_nothing_open(path: Path, monk
 
 def test_sessions_of_concurrent_tasks_get_their_own_calls(tmp_path: Path) -> None:
     async def one(name: str, n: int, **options: Any) -> list[int]:
-        async with use_cassette(tmp_path / f"{name}.yaml", freeze=(), **options):
+        async with use_cassette(tmp_path / f"{name}.yaml", **options):
             got = []
             for step in range(3):
                 got.append(await work_later(n + step))
@@ -290,7 +291,7 @@ def test_sessions_of_concurrent_threads_get_their_own_calls(tmp_path: Path) -> N
     together = threading.Barrier(4)
 
     def one(number: int, **options: Any) -> list[int]:
-        with use_cassette(tmp_path / f"{number}.yaml", freeze=(), **options):
+        with use_cassette(tmp_path / f"{number}.yaml", **options):
             together.wait(5)
             got = [work(number * 100 + step) for step in range(5)]
             together.wait(5)
@@ -301,6 +302,39 @@ def test_sessions_of_concurrent_threads_get_their_own_calls(tmp_path: Path) -> N
             got = list(pool.map(lambda number, options=options: one(number, **options), range(4)))
         assert got == [[(number * 100 + step) * 10 for step in range(5)] for number in range(4)]
         assert len(ran.since()) == (20 if options else 0)
+
+
+def test_a_cancelled_future_that_the_agent_swallows_refuses_the_recording(tmp_path: Path) -> None:
+    def cancelled() -> None:
+        raise concurrent.futures.CancelledError
+
+    with (
+        pytest.raises(RecordingRefusedError, match="wait raised CancelledError, which no recording can hold"),
+        use_cassette(tmp_path / "c.yaml", mode="all"),
+        contextlib.suppress(concurrent.futures.CancelledError),
+    ):
+        record_call("tool", {}, cancelled, boundary="wait")
+    assert not (tmp_path / "c.yaml").exists()
+
+
+def test_sessions_beside_each_other_share_random_numbers_unless_one_asks_for_its_own(tmp_path: Path) -> None:
+    async def one(name: str, **options: Any) -> tuple[float, uuid.UUID, datetime]:
+        with use_cassette(tmp_path / f"{name}.yaml", **options):
+            await asyncio.sleep(0.01)
+            return random.random(), uuid.uuid4(), datetime.now(UTC)
+
+    async def both(**options: Any) -> Any:
+        return await asyncio.gather(one("a"), one("b", **options), return_exceptions=True)
+
+    for name in "ab":
+        with use_cassette(tmp_path / f"{name}.yaml", mode="all"):
+            work(1)
+    first, second = asyncio.run(both())
+    assert first[0] != second[0]
+    assert first[1] != second[1]
+    assert asyncio.run(both()) == [first, second]
+    _, refused = asyncio.run(both(freeze={"random"}))
+    assert isinstance(refused, ConfigError)
 
 
 def test_a_thread_that_could_belong_to_two_sessions_raises_and_runs_nothing(recorded: Path, tmp_path: Path) -> None:

@@ -50,16 +50,18 @@ def capture(features: frozenset[str], now: datetime, seed: int) -> FrozenState:
 class Freeze:
     """Pin the clock and start UUIDs and random numbers from a seed; leaving it gives back what was there.
 
-    One object can be entered again, also while it is open; each entry starts from the state anew.
+    One object can be entered again, also while it is open; each entry starts from the state anew. One that *yields*
+    leaves random numbers alone while a session runs beside it that has seeded them.
     """
 
-    def __init__(self, features: frozenset[str], state: FrozenState) -> None:
+    def __init__(self, features: frozenset[str], state: FrozenState, *, yields: bool = False) -> None:
         self._plan = plan_of(features, state)
+        self._yields = yields
         self._open: list[Layer] = []
 
     def __enter__(self) -> Self:
         if self._plan is not None:
-            self._open.append(_enter(self._plan))
+            self._open.append(_enter(self._plan, yields=self._yields))
         return self
 
     def __exit__(
@@ -82,12 +84,12 @@ class Freeze:
             randoms.seed(self._open[-1])
 
 
-def _enter(plan: Plan) -> Layer:
+def _enter(plan: Plan, *, yields: bool) -> Layer:
     with layers.LOCK:
         inherited = layers.nearest_open(layers.CURRENT.get())
         layer = Layer(plan, inherited or (layers.OPEN[-1] if layers.OPEN else None))
         layer.tz = zone.needed_tz(plan) if plan.clock else None
-        layers.refuse_sharing(layer, inherited)
+        layers.refuse_sharing(layer, inherited, yields=yields)
         layers.OPEN.append(layer)
         try:
             clock.start(layer)
@@ -113,9 +115,20 @@ def _leave(layer: Layer) -> None:
                 if layer in layers.OPEN:
                     layers.OPEN.remove(layer)
                 _sync_process()
+                _hand_over()
     layer.saved_random = layer.saved_numpy = layer.task = None
     if layers.CURRENT.get() is layer:
         layers.CURRENT.set(layer.parent)
+
+
+def _hand_over() -> None:
+    """Start the random numbers of a session that did without its own, now that no other session has any."""
+    heir = next((each for each in layers.OPEN if each.own_plan is not None), None)
+    if heir is None or any(each.plan.random_seed is not None for each in layers.OPEN):
+        return
+    heir.plan, heir.own_plan = heir.own_plan or heir.plan, None
+    randoms.save(heir)
+    randoms.seed(heir)
 
 
 def _sync_process() -> None:

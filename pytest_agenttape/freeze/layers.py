@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from contextvars import ContextVar
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
@@ -30,12 +31,13 @@ class Layer:
     """One open session: its pinned time, its UUIDs, and what it has to give back."""
 
     __slots__ = (
-        "is_open", "lock", "now", "parent", "plan", "reads", "saved_numpy", "saved_random",
+        "is_open", "lock", "now", "own_plan", "parent", "plan", "reads", "saved_numpy", "saved_random",
         "slow_since", "task", "thread", "tick", "traveller", "tz", "uuids", "warnings",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, parent: Layer | None) -> None:
         self.plan = plan
+        self.own_plan: Plan | None = None  # kept for when random numbers that another session has are free
         self.parent = parent
         self.is_open = True
         self.lock = threading.Lock()
@@ -154,8 +156,11 @@ def uuid_source() -> Layer | None:
     return found or next((layer for layer in reversed(OPEN) if layer.plan.uuid_seed is not None), None)
 
 
-def refuse_sharing(layer: Layer, inherited: Layer | None) -> None:
-    """Refuse a session that runs beside another one, not inside it, when they cannot both get their own values."""
+def refuse_sharing(layer: Layer, inherited: Layer | None, *, yields: bool) -> None:
+    """Refuse a session that runs beside another one, not inside it, when they cannot both get their own values.
+
+    One that *yields* does without random numbers of its own instead.
+    """
     ancestors = set()
     while inherited is not None:
         ancestors.add(inherited)
@@ -164,6 +169,9 @@ def refuse_sharing(layer: Layer, inherited: Layer | None) -> None:
         if other in ancestors or not _runs_beside(other, layer):
             continue
         shared = _unshareable(layer, other)
+        if shared == "random" and yields:
+            layer.own_plan, layer.plan = layer.plan, replace(layer.plan, random_seed=None)
+            shared = _unshareable(layer, other)
         if shared:
             raise ConfigError(
                 f"two cassettes that freeze {shared} are open at the same time in different tasks or threads, and\n"

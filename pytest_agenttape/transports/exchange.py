@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pytest_agenttape import bodies, providers
 from pytest_agenttape.canonical import is_transport_header
-from pytest_agenttape.entries import Entry, Poison
+from pytest_agenttape.entries import Entry, Poison, poison_of
 from pytest_agenttape.errors import AgentTapeError, StreamingReplayError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.scope import Scope
@@ -26,7 +26,6 @@ from pytest_agenttape.wire import (
     standard_phrase,
 )
 
-_POISONOUS = frozenset({401, 403, 429})
 _LAST_EVENTS = frozenset({"[DONE]", "message_stop", "response.completed", "response.failed", "response.incomplete"})
 # How a recording says that nothing came any more before the agent gave up: a cancelled task, a stream closed by
 # another thread. In replay nothing comes either.
@@ -305,9 +304,7 @@ class Recording:
         return isinstance(events, list) and any(map(_is_last_event, events[-3:]))
 
     def _poison(self, error: Mapping[str, JSON] | None) -> Poison | None:
-        if self._status in _POISONOUS or self._status >= 500:
-            return Poison(self._status, f"a live call was answered with {self._status}")
-        return _poison_of(error) if error else None
+        return poison_of(self._status, str(error["type"]) if error else "")
 
 
 def record_failure(exchange: Exchange, error: BaseException) -> None:
@@ -315,7 +312,9 @@ def record_failure(exchange: Exchange, error: BaseException) -> None:
     if isinstance(error, AgentTapeError) or not (isinstance(error, Exception) or is_cancellation(error)):
         return
     stored = _stored_failure(error)
-    exchange.session.finish(exchange.entry, error=exchange.session.redactor.value(stored), poison=_poison_of(stored))
+    exchange.session.finish(
+        exchange.entry, error=exchange.session.redactor.value(stored), poison=poison_of(None, str(stored["type"]))
+    )
 
 
 def is_cancellation(error: BaseException) -> bool:
@@ -333,11 +332,6 @@ def _read_failure(stored: Mapping[str, JSON]) -> TransportFailure:
     return TransportFailure(
         type=str(stored.get("type")), message=str(stored.get("message") or ""), module=str(stored.get("module") or "")
     )
-
-
-def _poison_of(failure: Mapping[str, JSON]) -> Poison | None:
-    name = str(failure["type"])
-    return Poison("timeout", f"a live call ended with {name}") if "Timeout" in name else None
 
 
 def _is_last_event(entry: JSON) -> bool:

@@ -14,8 +14,9 @@ import pytest
 from tests.plugin.project import AGENT, Origin, Project
 
 # What an inner run in this process would otherwise import and lose again, patches of libraries included.
-for _name in ("lifecycle", "report", "handle", "boundaries", "transports.httpcore", "transports.requests"):
-    importlib.import_module(f"pytest_agenttape.{_name}")
+_OURS = ("lifecycle", "report", "handle", "boundaries", "transports.httpcore", "transports.requests")
+for _name in ("httpcore", "httpcore2", *(f"pytest_agenttape.{room}" for room in _OURS)):
+    importlib.import_module(_name)
 
 
 @pytest.fixture

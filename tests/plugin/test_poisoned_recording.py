@@ -127,3 +127,60 @@ def test_what_is_kept_aside_is_without_it(project: Project, origin: Origin) -> N
     assert origin.asked == ["/one", "/two", "/two"]
     project.run().assert_outcomes(passed=1)
     assert len(origin.asked) == 3
+
+
+def test_a_success_makes_no_later_failure_good(project: Project, origin: Origin) -> None:
+    project.write(
+        test_it="""
+        import os, httpx, pytest
+
+        @pytest.mark.agenttape
+        def test_it():
+            for _ in range(2):
+                httpx.get(os.environ["ORIGIN"] + "/answer")
+        """
+    )
+    origin.statuses.extend([200, 429])
+    result = project.run("--agenttape-record")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *RecordingRefusedError: a live call was answered with 429, and the run went on*"])
+    origin.statuses.extend([429, 200])
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "is_kept"),
+    [
+        ("llm", "TimeoutError()", False),
+        ("llm", "ProviderError(429)", False),
+        ("llm", "ProviderError(400)", True),
+        ("llm", "ValueError()", True),
+        ("tool", "TimeoutError()", True),
+    ],
+)
+def test_a_failed_model_call_at_a_boundary_is_refused(
+    project: Project, kind: str, error: str, *, is_kept: bool
+) -> None:
+    project.write(
+        test_it=f"""
+        import pytest
+        from pytest_agenttape import record_call
+
+        class ProviderError(Exception):
+            def __init__(self, status_code):
+                super().__init__(status_code)
+                self.status_code = status_code
+
+        def fail():
+            raise {error}
+
+        @pytest.mark.agenttape
+        def test_it():
+            try:
+                record_call("{kind}", {{"prompt": "hi"}}, fail, boundary="ask")
+            except Exception:
+                pass
+        """
+    )
+    project.run("--agenttape-record").assert_outcomes(passed=int(is_kept), failed=int(not is_kept))
+    assert bool(project.files()) is is_kept

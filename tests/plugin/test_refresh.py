@@ -142,3 +142,22 @@ def test_drift_keeps_the_views_that_the_test_did_not_get_to(project: Project, mo
     ):
         project.run_apart(*flags).assert_outcomes(failed=1)
         assert stored.read_bytes() == before
+
+
+def test_another_order_that_a_view_tells_of_is_kept_at_no_cost(
+    recorded: Project, standin_provider: StandInProvider
+) -> None:
+    source = SUITE.replace("range(10):", "(0, 1):") + "        agenttape_cassette.assert_snapshot()\n"
+    recorded.write(test_it=source)
+    recorded.run("--agenttape-record", "--snapshot-update").assert_outcomes(passed=1)
+    standin_provider.reset()
+    recorded.live()
+    recorded.write(test_it=source.replace("(0, 1):", "(1, 0):"))
+    recorded.run().assert_outcomes(failed=1)
+    result = recorded.run("--snapshot-update")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["refreshed: cassettes/test_it/test_it.yaml (0 live calls)"])
+    recorded.run().assert_outcomes(passed=1)
+    recorded.write(test_it=source)
+    recorded.run().assert_outcomes(failed=1)
+    assert (standin_provider.hits, recorded.live()) == (0, [])

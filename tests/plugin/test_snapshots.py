@@ -275,7 +275,7 @@ def test_another_order_fails_though_the_view_does_not_show_it(recorded: Project)
         [
             "E       AssertionError: the calls do not come in the order of test_it.yaml",
             "E       calls: 1 moved",
-            "E       if this is right, record it: pytest test_it.py::test_it --agenttape-record",
+            "E       if this is right, accept it: pytest test_it.py::test_it --snapshot-update",
         ]
     )
     recorded.run("--agenttape-record").assert_outcomes(passed=1)
