@@ -320,7 +320,7 @@ def test_a_recording_is_keyed_by_its_canonical_request_whatever_the_matcher(tmp_
     assert len(set(keys)) == 1
 
 
-_KEY = "q8Zr5tXw2LmN7vBcK4"
+_KEY = "hT4vRm8KpXz2WnQ6Yd"
 _LOGINS = {
     "argument": {"args": {"user": "eve", "api_key": _KEY}},
     "deeper": {"args": {"user": "eve", "options": [{"dbPassword": _KEY}]}},
