@@ -89,7 +89,11 @@ class Parameters:
             return None
         if not kwargs:
             filler = self.fillers[given]
-            return None if filler is None else {**dict(zip(names, args, strict=False)), **filler}
+            if filler is None:
+                return None
+            bound = dict(zip(names, args, strict=False))
+            bound.update(filler)
+            return bound
         bound = {**self.defaults, **dict(zip(names, args, strict=False))}
         if not kwargs.keys().isdisjoint(names[:given]):
             return None

@@ -71,10 +71,8 @@ class _Shelf:
 
     def __init__(self, matcher: Matcher, recordings: Sequence[Interaction]) -> None:
         self.matcher = matcher
+        self.key = matcher.key if isinstance(matcher, KeyMatcher) else _no_key
         self._recordings = recordings
-
-    def key(self, request: Request) -> str:
-        return self.matcher.key(request) if isinstance(self.matcher, KeyMatcher) else ""
 
     @cached_property
     def buckets(self) -> dict[_BucketKey, _Bucket]:
@@ -213,6 +211,10 @@ class Policy:
         if _is_named(call, self.frozen):
             return False
         return self.records or _is_named(call, self.live)
+
+
+def _no_key(_request: Request) -> str:
+    return ""
 
 
 def _lane_of(recorded: Interaction) -> _Lane:

@@ -123,7 +123,12 @@ class Redactor:
         """Return a tree of plain data without secrets; the same object if it has none."""
         if not self._rules.enabled:
             return value
-        return self._until_known(self._tree, value)
+        try:
+            if self._is_plain(value):
+                return value
+        except RecursionError:
+            pass  # said below
+        return self._until_known(lambda each: self._walk(each, Rule.NONE), value)
 
     def text(self, text: str) -> str:
         """Return *text* without secrets; the same object if it has none."""
@@ -395,9 +400,6 @@ class Redactor:
             return raw if redacted is text else redacted.encode(encoding, errors)
         except UnicodeEncodeError:  # the user's own placeholder is not Latin-1; the scan refuses what stays
             return raw
-
-    def _tree(self, tree: JSON) -> JSON:
-        return tree if self._is_plain(tree) else self._walk(tree, Rule.NONE)
 
     def _is_plain(self, node: JSON) -> bool:
         """Say whether *node* is as most are: names that mean nothing, texts that are clean. False leaves it open."""
