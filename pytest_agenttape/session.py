@@ -104,6 +104,7 @@ class Session:
         """
         self._reset()
         self._load()
+        self._made_redactor()  # now: what is a secret in the environment may be taken out before the first call
         self._refuse_mistyped_frozen()
         self._freeze = self._frozen_world()
         self._freeze.__enter__()
@@ -512,7 +513,7 @@ class Session:
         self._redactor: Redactor | None = None
 
     def _made_redactor(self) -> Redactor:
-        """Read the environment at the first need, and number on from what stands in the cassette already."""
+        """Read the environment, and number on from what stands in the cassette already."""
         with self._lock:
             if self._redactor is None:
                 taken = map(repr, self.engine.recordings) if self._policy.records else ()

@@ -642,3 +642,13 @@ def test_a_swallowed_exit_of_a_tool_is_not_left_out_of_a_recording(path: Path) -
     ):
         leave()
     assert not path.exists()
+
+
+def test_a_secret_that_leaves_the_environment_after_the_start_is_still_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLING_API_KEY", "hT4vRm8KpXz2WnQ6Yd")
+    with use_cassette(tmp_path / "c.yaml", mode="all"):
+        key = os.environ.pop("BILLING_API_KEY")
+        record_call("tool", {"args": {"note": f"pay with {key} now"}}, lambda: 1)
+    assert key not in (tmp_path / "c.yaml").read_text()
