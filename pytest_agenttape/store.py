@@ -51,7 +51,7 @@ def read(path: Path) -> tuple[Cassette, tuple[int, ...]]:
         return Cassette.from_dict(root), tuple(document.lines)
     except CassetteCorruptError as error:
         line = error.line or _line_of_offender(root, document.lines)
-        raise type(error)(error.problem, path=path, line=line) from error
+        raise type(error)(error.problem, path=path, line=line) from None
 
 
 def save(
@@ -254,7 +254,7 @@ def _translated(document: serializer.Document, place: Path, path: Path) -> Casse
         if root is not None:
             return Cassette.from_dict(root)
     except CassetteCorruptError as error:
-        raise type(error)(error.problem, path=path, line=error.line) from error
+        raise type(error)(error.problem, path=path, line=error.line) from None
     if document.tagged is not None:
         raise CassetteCorruptError("tags are not read; remove it", path=path, line=document.tagged)
     return None
@@ -266,7 +266,7 @@ def _inlined(listed: Iterable[JSON], folder: Path, lines: Sequence[int], path: P
         try:
             inlined.append(assets.move_in(interaction, lambda name: _asset(folder / name)))
         except CassetteCorruptError as error:
-            raise CassetteCorruptError(error.problem, path=path, line=_line(lines, position)) from error
+            raise CassetteCorruptError(error.problem, path=path, line=_line(lines, position)) from None
     return inlined
 
 
