@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,9 +39,14 @@ class Ledger:
         return ledger
 
     def pytest_collect_directory(self, path: Path) -> None:
-        """Note folders of cassettes, also where all tests are gone."""
-        if path.name == CASSETTES:
+        """Note folders of cassettes, also where all tests are gone; not those that pytest finds beside what it runs."""
+        if path.name == CASSETTES and any(map(path.parent.is_relative_to, self._asked_for)):
             self.folders.add(path.parent)
+
+    @cached_property
+    def _asked_for(self) -> list[Path]:
+        config = self._config
+        return [Path(os.path.abspath(config.invocation_params.dir / each.partition("::")[0])) for each in config.args]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:

@@ -83,6 +83,22 @@ def test_a_narrowed_run_does_not_judge(orphaned: Project, args: Sequence[str]) -
     assert orphaned.files() == [GONE, KEPT]
 
 
+def test_what_stands_beside_the_folder_of_a_run_is_not_judged(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(project.path)
+    project.write(test_it=TWO)
+    project.record().assert_outcomes(passed=2)
+    (project.path / "test_it.py").unlink()
+    project.write(sub__test_other=ONE)
+    project.run("--agenttape-record", "sub").assert_outcomes(passed=1)
+    result = project.run("--snapshot-update", "sub")
+    result.stdout.no_fnmatch_line("*orphan*")
+    result.stdout.no_fnmatch_line("*deleted*")
+    assert {KEPT, GONE} <= set(project.files())
+    project.run().stdout.fnmatch_lines([ORPHAN])
+
+
 @pytest.mark.parametrize("args", [["-k", "nothing"], ["-m", "slow"]], ids=["-k", "-m"])
 def test_what_is_deselected_is_claimed(project: Project, args: list[str]) -> None:
     project.write(test_it=TWO)
