@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape import account, orphans, scope, store, transports
 from pytest_agenttape import freeze as freezing
+from pytest_agenttape import orphans, scope, store, transports
+from pytest_agenttape.calls import summary_line, total_tokens
 from pytest_agenttape.claims import MARKER, Claim, Claims, siblings_of
-from pytest_agenttape.diagnosis import summary_line
 from pytest_agenttape.entries import allowed_errors
 from pytest_agenttape.errors import (
     AgentTapeError,
@@ -29,7 +29,6 @@ from pytest_agenttape.model import Interaction, Mode
 from pytest_agenttape.opening import parse_tags
 from pytest_agenttape.progress import Progress
 from pytest_agenttape.session import Session, Settings
-from pytest_agenttape.snapshot import keep_views
 from pytest_agenttape.stack import traceback_at
 from pytest_agenttape.tokens import parse_tokens
 from pytest_agenttape.verdict import RunCut, Verdict
@@ -191,6 +190,8 @@ class Lifecycle:
             return (yield)
         run.session.phase = "teardown"
         if run.outcome == "failed":
+            from pytest_agenttape.snapshot import keep_views  # with syrupy, which a green run may not need
+
             keep_views(item.config, item.nodeid)
         try:
             result = yield
@@ -390,7 +391,8 @@ class Lifecycle:
     def _tell(self, run: Run, *, wrote: bool, was_fresh: bool, kept: str | None) -> dict[str, Any]:
         """Return what the ledger is told about a test, in plain types, for it may cross a process border."""
         session = run.session
-        usage = session.usage
+        interactions = session.interactions
+        usage = total_tokens(interactions)
         passed = run.outcome == "passed"
         return {
             "path": str(session.path),
@@ -399,7 +401,7 @@ class Lifecycle:
             "outcome": run.outcome,
             "wrote": wrote,
             "created": wrote and was_fresh,
-            "calls": len(session.interactions),
+            "calls": len(interactions),
             "live": session.live_calls,
             "unplayed": sorted(each.index for each in self._unplayed(run)) if passed else [],
             "shared": self._is_shared(run),
@@ -416,9 +418,11 @@ class Lifecycle:
     def _tell_more(self, session: Session, *, wrote: bool) -> dict[str, Any]:
         """Return what only a live run or a report pays for: money, and every call."""
         has_report = self._config.option.agenttape_report is not None
-        more: dict[str, Any] = {"spent": None, "saved": None}
-        if has_report or session.live_calls:
-            more = account.spending(session)
+        if not has_report and not session.live_calls:
+            return {"spent": None, "saved": None}
+        from pytest_agenttape import account
+
+        more = account.spending(session)
         if has_report:
             more["steps"] = account.steps(session)
             more["diff"] = account.refreshed(session) if wrote or session.verdict.error is not None else None

@@ -19,11 +19,11 @@ from typing import Any, Self
 
 from pytest_agenttape import children, foreign, naming, network, scope, store, tokens, transports, watching
 from pytest_agenttape import freeze as freezing
-from pytest_agenttape.calls import TokenTotals, total_tokens
+from pytest_agenttape.calls import TokenTotals, summary_line, total_tokens
 from pytest_agenttape.canonical import KeyRules, canonical_text, match_key
 from pytest_agenttape.config import Config
 from pytest_agenttape.decorated import decorated
-from pytest_agenttape.diagnosis import explain, summary_line
+from pytest_agenttape.diagnosis import explain
 from pytest_agenttape.entries import Entries, Entry, Poison
 from pytest_agenttape.errors import (
     AgentTapeError,

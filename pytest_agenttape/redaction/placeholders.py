@@ -26,7 +26,8 @@ _NAMED, _CHOSEN = (
     for value in (PLACEHOLDER, re.escape(REDACTION_PLACEHOLDER))
 )
 _NUMBERED = re.compile(r"(?:REDACTED|\*{4})([0-9]{4})")
-_SPELLED = re.compile(r"REDACTED[0-9]{4}|(?:\*|%2[Aa]){4}(?:[0-9]{4})?")
+_SPELLED = re.compile(r"REDACTED[0-9]{4}")
+_STARRED = re.compile(r"(?:\*|%2[Aa]){4}(?:[0-9]{4})?")
 # A segment of a token's stand-in starts with the base64 of ' {"', which no real token does.
 _TOKEN_STAND_IN = re.compile(r"IHs[ij][A-Za-z0-9_-]*+(\.IHs[ij][A-Za-z0-9_-]*+\.REDACTED[0-9]{4})?")
 _TOKEN = re.compile(r"(eyJ[A-Za-z0-9_-]+)\.(eyJ[A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
@@ -38,11 +39,13 @@ _PEM_LINES = re.compile(r"-----(?:BEGIN|END) [A-Z0-9 ]{1,64}-----|\\[rn]|\s")
 
 def canonical_secrets(text: str) -> str:
     """Return *text* with every placeholder made one constant, as a match key needs it."""
-    if PLACEHOLDER not in text and REDACTION_PLACEHOLDER not in text and "%2A" not in text:
-        return text
-    if "IHs" in text:
-        text = _TOKEN_STAND_IN.sub(lambda match: PLACEHOLDER if match[1] else match[0], text)
-    return _SPELLED.sub(PLACEHOLDER, text)
+    if PLACEHOLDER in text:
+        if "IHs" in text:
+            text = _TOKEN_STAND_IN.sub(lambda match: PLACEHOLDER if match[1] else match[0], text)
+        text = _SPELLED.sub(PLACEHOLDER, text)
+    if REDACTION_PLACEHOLDER in text or "%2A" in text or "%2a" in text:
+        text = _STARRED.sub(PLACEHOLDER, text)
+    return text
 
 
 def any_secret(texts: Iterable[str], stored: Iterable[str] = ()) -> Callable[[str], str]:
