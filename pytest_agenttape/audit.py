@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -132,8 +133,11 @@ class _Cleaning:
             return
         shown = "\n".join(problems[:_FINDINGS_SHOWN])
         more = f"\n… and {len(problems) - _FINDINGS_SHOWN} more" if len(problems) > _FINDINGS_SHOWN else ""
+        path = Path(os.path.relpath(self._path))
+        # pytest takes no path with a bracket, which the cassettes of parametrized tests have.
+        path = next(each for each in (path, *path.parents) if "[" not in str(each))
         raise AuditError(
-            f"{shown}{more}\n  take it out: pytest --agenttape-audit --snapshot-update {os.path.relpath(self._path)}\n"
+            f"{shown}{more}\n  take it out: pytest --agenttape-audit --snapshot-update {shlex.quote(str(path))}\n"
             "  and revoke it, if it was ever committed"
         )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import linecache
 import os
-from collections.abc import Generator, Iterable, Mapping
+import shlex
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -52,6 +53,7 @@ class Run:
             self.outcome = outcome if when == "call" else f"setup {outcome}"
 
 
+_Written = TypeVar("_Written")
 SESSION = "_agenttape_session"  # the fixture that opens it
 
 
@@ -277,10 +279,7 @@ class Lifecycle:
     def _judge_passed(self, run: Run) -> None:
         __tracebackhide__ = True
         run.session.refuse_poison()
-        try:
-            run.session.verify()
-        except RecordingRefusedError as error:
-            raise error.with_traceback(_traceback_of(run.item)) from None
+        _at_test(run.item, run.session.verify)
         self._judge_unplayed(run, [each for each in self._unplayed(run) if not _is_of_teardown(each)])
 
     def _judge_unplayed(self, run: Run, left: list[Interaction]) -> None:
@@ -334,7 +333,7 @@ class Lifecycle:
         try:
             is_kept = self._may_commit(run, was_fresh)
             if is_kept:
-                wrote = session.commit()
+                wrote = _at_test(run.item, session.commit)
                 self._forget_pending(session)
         except BaseException:
             is_kept = False
@@ -443,7 +442,7 @@ class Lifecycle:
             format=options.get("format"),
             tags=parse_tags(options.get("tags")),
             title=item.nodeid,
-            command=f"pytest {_quoted(item.nodeid)} --agenttape-record",
+            command=f"pytest {_address(item)} --agenttape-record",
             is_sticky=True,
             test=item.nodeid if self._claims.users(claim.path) == 1 else None,
             pending=self._pending.find(claim.path) if self._pending and mode is Mode.REFRESH else None,
@@ -509,6 +508,15 @@ def _fail_for_all(fixturedef: pytest.FixtureDef[Any], error: BaseException) -> N
     """
     if fixturedef.cached_result is not None:
         fixturedef.cached_result = (None, fixturedef.cached_result[1], (error, error.__traceback__))
+
+
+def _at_test(item: pytest.Item, write: Callable[[], _Written]) -> _Written:
+    """Return what *write* returns; what keeps a recording from being written is told at the test, not in our code."""
+    __tracebackhide__ = True
+    try:
+        return write()
+    except RecordingRefusedError as error:
+        raise error.with_traceback(_traceback_of(item)) from None
 
 
 def _traceback_of(item: pytest.Item) -> TracebackType | None:
@@ -596,5 +604,9 @@ def _pending_store(config: pytest.Config) -> store.Pending | None:
         return None
 
 
-def _quoted(nodeid: str) -> str:
-    return nodeid if all(each.isalnum() or each in "/:._-" for each in nodeid) else f"'{nodeid}'"
+def _address(item: pytest.Item) -> str:
+    """Return what names *item* on a command line, pasted into the shell and the folder that this run was started in."""
+    start, path = item.config.invocation_params.dir, item.path  # a node id is relative to the rootdir
+    if path.is_relative_to(start):
+        path = path.relative_to(start)
+    return shlex.quote("::".join([path.as_posix(), *item.nodeid.split("::")[1:]]))
