@@ -88,6 +88,7 @@ class Session:
         self.mode = settings.mode
         self.title = settings.title or f"cassette {settings.path.name}"
         self.is_closed = True
+        self._was_open = False
         self.is_debugged = False
         self.on_live_call: Callable[[Session], None] | None = None
         self._lock = threading.RLock()
@@ -102,7 +103,9 @@ class Session:
             CassetteCorruptError: The file cannot be read as a cassette.
             CassetteNotFoundError: Replay needs the file and it does not exist.
         """
-        self._reset()
+        if self._was_open:
+            self._reset()
+        self._was_open = True
         self._load()
         self._made_redactor()  # now: what is a secret in the environment may be taken out before the first call
         self._refuse_mistyped_frozen()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import unquote
 
 from pytest_agenttape.model import JSON
@@ -40,6 +41,7 @@ def _deployment(url: str) -> str | None:
     return unquote(rest.partition("/")[0]) or None if found else None
 
 
+@lru_cache(maxsize=256)
 def _provider(url: str) -> str:
     if _DEPLOYMENTS in url:
         return "azure.ai.openai"

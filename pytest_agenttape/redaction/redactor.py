@@ -560,7 +560,11 @@ class Redactor:
         """Say, at the price of a few searches, that *text* cannot hold a secret."""
         if len(text) < SHORTEST and not self._patterns:
             return True
-        if has_token(text) or self._patterns or text.lstrip()[:1] in ("{", "["):
+        return text.lstrip()[:1] not in ("{", "[") and self._is_unmarked(text)
+
+    def _is_unmarked(self, text: str) -> bool:
+        """Say whether *text* has nothing that a secret which is plain in it would bring along."""
+        if has_token(text) or self._patterns:
             return False
         if "://" in text and ("@" in text or "=" in text):
             return False
@@ -581,6 +585,8 @@ class Redactor:
         if value is NO_DOCUMENT:
             return None
         try:
+            if self._is_unmarked(text) and self._is_plain(value):
+                return text
             redacted = self._walk(value, Rule.NONE)
         except RecursionError:
             return None
