@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -24,6 +25,17 @@ _TEMP = re.compile(r"\..{1,40}\.[0-9a-f]{16}\.tmp", re.DOTALL)
 def real(path: Path) -> Path:
     """Return the file that *path* stands for: the target of a symbolic link, else *path*."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def content_of(path: Path) -> bytes:
+    """Return the bytes of the file at *path*.
+
+    Raises:
+        OSError: It cannot be read, or is a pipe or a device, where reading would wait for a writer.
+    """
+    if not path.is_file() and path.exists() and not path.is_dir():
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
+    return path.read_bytes()
 
 
 def holds(path: Path, content: bytes) -> bool:

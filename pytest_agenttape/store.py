@@ -228,9 +228,7 @@ class _Old:
 
 def _bytes_of(path: Path, place: Path) -> bytes:
     try:
-        if not place.is_file() and place.exists() and not place.is_dir():  # reading a pipe would wait for its writer
-            raise CassetteCorruptError("is no regular file", path=path)
-        content = place.read_bytes()
+        content = files.content_of(place)
     except (FileNotFoundError, NotADirectoryError):
         raise CassetteNotFoundError(
             f"there is no cassette at {path}; record it with: pytest --agenttape-record", path=path
@@ -238,7 +236,7 @@ def _bytes_of(path: Path, place: Path) -> bytes:
     except IsADirectoryError:
         raise CassetteCorruptError("is a directory, not a cassette", path=path) from None
     except OSError as error:
-        raise CassetteCorruptError(f"cannot be read: {error.strerror or error}", path=path) from error
+        raise CassetteCorruptError(f"cannot be read: {error.strerror or error}", path=path) from None
     if not content.strip():
         raise CassetteCorruptError(
             "is empty; restore it from version control, or record again with --agenttape-record", path=path
@@ -272,12 +270,12 @@ def _inlined(listed: Iterable[JSON], folder: Path, lines: Sequence[int], path: P
 
 def _asset(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return files.content_of(path)
     except OSError as error:
         raise CassetteCorruptError(
             f"asset {path.parent.name}/{path.name} cannot be read ({error.strerror or error}); "
             "restore it from version control or record again with --agenttape-record"
-        ) from error
+        ) from None
 
 
 def _line_of_offender(root: JSON, lines: Sequence[int]) -> int | None:
@@ -380,7 +378,7 @@ def _located(finding: object, root: dict[str, JSON], lines: Sequence[int]) -> st
 
 def _old(path: Path) -> _Old | None:
     try:
-        content = path.read_bytes()
+        content = files.content_of(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
@@ -502,7 +500,7 @@ def _kept(path: Path) -> PendingRecording | None:
 def _digest_of(target: Path) -> str:
     """Return the digest of the bytes of *target*, or an empty word where there are none."""
     try:
-        return hashlib.sha256(target.read_bytes()).hexdigest()
+        return hashlib.sha256(files.content_of(target)).hexdigest()
     except OSError:
         return ""
 

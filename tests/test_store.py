@@ -177,8 +177,11 @@ def test_a_directory_is_no_cassette(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of POSIX")
 def test_a_pipe_is_refused_instead_of_waiting_for_its_writer(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "c.yaml")
-    with pytest.raises(CassetteCorruptError, match=r"c\.yaml: is no regular file"):
+    with pytest.raises(CassetteCorruptError, match=r"c\.yaml: cannot be read: is no regular file"):
         store.read(tmp_path / "c.yaml")
+    with pytest.raises(RecordingRefusedError, match="is no regular file; what was there is untouched"):
+        store.save(cassette(1), tmp_path / "c.yaml")
+    assert (tmp_path / "c.yaml").is_fifo()
 
 
 def test_an_unreadable_file_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
