@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,12 +41,14 @@ class Claim:
         options: The marker options, closest first, merged key by key.
         is_named: Whether a marker on the test names the cassette, so that other tests may use it too.
         folder: Where the test file is.
+        address: What names the test on a command line, pasted where this run was started.
     """
 
     path: Path
     options: Mapping[str, Any]
     is_named: bool
     folder: Path
+    address: str
 
 
 class Claims:
@@ -127,7 +130,7 @@ class Claims:
             path = naming.explicit_path(folder, name, parameter, form, siblings=same)
         else:
             path = naming.folder_path(folder, name, classes[depth:], test, parameter, form, siblings=same)
-        return Claim(path, options, is_named=name is not None and depth is None, folder=folder)
+        return Claim(path, options, is_named=name is not None and depth is None, folder=folder, address=_address(item))
 
     def _mode(self, options: Mapping[str, Any], default: str, path: Path) -> Mode:
         flags = self._pytest_config.option
@@ -182,7 +185,8 @@ class Claims:
         found = naming.collisions(claims)
         return [
             f"{len(nodeids)} tests would record one cassette, {path}: {', '.join(nodeids)}; "
-            "give them names of their own, or mode='none' to share it"
+            "give them names of their own, or mode='none' to share it\n"
+            f"  what they share, one of them records: pytest {self._claims[nodeids[0]].address} --agenttape-record"
             for path, nodeids in found.items()
         ]
 
@@ -192,6 +196,13 @@ class Claims:
             return self._mode(claim.options, default, claim.path) is not Mode.NONE
         except ConfigError:  # the test itself will fail with it
             return False
+
+
+def _address(item: pytest.Item) -> str:
+    start, path = item.config.invocation_params.dir, item.path  # a node id is relative to the rootdir
+    if path.is_relative_to(start):
+        path = path.relative_to(start)
+    return shlex.quote("::".join([path.as_posix(), *item.nodeid.split("::")[1:]]))
 
 
 def _first(nodeids: Sequence[str]) -> str:

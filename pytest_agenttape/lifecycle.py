@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import linecache
 import os
-import shlex
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -442,7 +441,7 @@ class Lifecycle:
             format=options.get("format"),
             tags=parse_tags(options.get("tags")),
             title=item.nodeid,
-            command=f"pytest {_address(item)} --agenttape-record",
+            command=f"pytest {claim.address} --agenttape-record",
             is_sticky=True,
             test=item.nodeid if self._claims.users(claim.path) == 1 else None,
             pending=self._pending.find(claim.path) if self._pending and mode is Mode.REFRESH else None,
@@ -602,11 +601,3 @@ def _pending_store(config: pytest.Config) -> store.Pending | None:
         return store.Pending(Path(cache.mkdir("agenttape")))
     except OSError:  # a read-only checkout
         return None
-
-
-def _address(item: pytest.Item) -> str:
-    """Return what names *item* on a command line, pasted into the shell and the folder that this run was started in."""
-    start, path = item.config.invocation_params.dir, item.path  # a node id is relative to the rootdir
-    if path.is_relative_to(start):
-        path = path.relative_to(start)
-    return shlex.quote("::".join([path.as_posix(), *item.nodeid.split("::")[1:]]))

@@ -79,6 +79,28 @@ def test_the_command_is_for_the_folder_that_pytest_was_started_in(
     assert (project.path / "inner/cassettes/test_it/test_it.yaml").exists()
 
 
+@pytest.mark.parametrize("marker", ["'one'", "'one', mode='none'"])
+def test_a_shared_cassette_is_recorded_by_one_of_its_tests(project: Project, marker: str) -> None:
+    project.write(
+        test_it=f"""
+            import pytest
+            from agent import look_up
+
+            @pytest.mark.agenttape({marker})
+            def test_a():
+                look_up("Rome")
+
+            @pytest.mark.agenttape({marker})
+            def test_b():
+                look_up("Rome")
+        """
+    )
+    refused = project.run("--agenttape-record")
+    command = next(line.split(" records: ")[1] for line in refused.errlines if " records: " in line)
+    project.run_apart(*shlex.split(command)[1:]).assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=2)
+
+
 @pytest.mark.parametrize("name", ["it's.yaml", "test_it/test_it[Rome].yaml", "test_[it]/test_it.yaml"])
 def test_the_audit_names_a_path_that_pytest_takes(project: Project, name: str) -> None:
     cassette(project.path / "cassettes" / name, response={"note": f"use {KEY}"})
