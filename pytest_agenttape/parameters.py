@@ -51,7 +51,9 @@ class Parameters:
             signature = inspect.signature(function)
         except (TypeError, ValueError):
             return cls(function, None, instance=instance)
-        listed = list(signature.parameters.values())
+        # A body may change a default that is a list; what the call was asked is the default as it was written.
+        listed = [each.replace(default=_unshared(each.default)) for each in signature.parameters.values()]
+        signature = signature.replace(parameters=listed)
         counts = all(each.kind in _BY_NAME for each in listed)
         positional = sum(each.kind is each.POSITIONAL_OR_KEYWORD for each in listed) if counts else -1
         names = tuple(each.name for each in listed)
@@ -117,6 +119,15 @@ class Parameters:
             elif each.kind is each.VAR_POSITIONAL:
                 arguments[each.name] = list(arguments[each.name])
         return arguments
+
+
+def _unshared(default: object) -> object:
+    """Return *default* with plain containers of its own."""
+    if type(default) is list:
+        return [_unshared(each) for each in default]
+    if type(default) is dict:
+        return {name: _unshared(each) for name, each in default.items()}
+    return set(default) if type(default) is set else default
 
 
 def _filler(missing: tuple[str, ...], defaults: Mapping[str, object]) -> Mapping[str, object] | None:

@@ -326,6 +326,18 @@ def test_ways_to_pass_the_same_arguments_are_the_same_call(
         assert session.remaining == 0
 
 
+@pytest.mark.parametrize("given", [{}, {"kind": "word"}], ids=["by position", "by name"])
+def test_a_default_that_the_body_changes_is_recorded_as_it_was_written(given: dict[str, str], path: Path) -> None:
+    @tool
+    def remember(word: str, kind: str = "word", seen: dict[str, list[str]] = {"word": []}) -> int:  # noqa: B006  # the point
+        seen[kind].append(word)
+        return len(seen[kind])
+
+    agent = lambda: [remember("a", **given), remember("b", **given)]  # noqa: E731
+    assert record_and_replay(path, agent).is_faithful
+    assert [each.request["args"]["seen"] for each in Cassette.load(path).interactions] == [{"word": []}] * 2
+
+
 @pytest.mark.parametrize(
     "call",
     [
