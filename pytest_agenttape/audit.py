@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,8 +40,14 @@ class Audit:
             return None
         return None if _is_cassette(collection_path) else True
 
-    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-        return _File.from_parent(parent, path=file_path, days=self._days) if _is_cassette(file_path) else None
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collect_file(
+        self, file_path: Path, parent: pytest.Collector
+    ) -> Generator[None, object, list[pytest.Collector]]:
+        yield  # to no avail: also a test file that is named on the command line is not run
+        if _is_cassette(file_path):
+            return [_File.from_parent(parent, path=file_path, days=self._days)]
+        return [_NoCassette.from_parent(parent, path=file_path)]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
@@ -62,6 +68,13 @@ class _File(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         yield _Item.from_parent(self, name="audit")
+
+
+class _NoCassette(pytest.File):
+    """A file that is named and holds nothing to audit."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        return iter(())
 
 
 class _Item(pytest.Item):

@@ -65,7 +65,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--agenttape-max-age",
-        type=float,
+        type=_days,
         metavar="DAYS",
         help="With --agenttape-audit: fail cassettes older than this.",
     )
@@ -103,6 +103,13 @@ def _report_path(value: str) -> Path:
     if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
         raise argparse.ArgumentTypeError(f"{value}: cannot be written")
     return path
+
+
+def _days(value: str) -> float:
+    days = float(value)
+    if not 0 <= days <= 1_000_000:  # also what is no number
+        raise argparse.ArgumentTypeError(f"{value}: an age is a number of days, from 0 to 1000000")
+    return days
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -25,6 +25,21 @@ def test_every_cassette_is_an_item_and_no_test_runs(pytester: pytest.Pytester) -
     pytester.runpytest("--agenttape-audit").assert_outcomes(passed=3)
 
 
+@pytest.mark.parametrize("arguments", [(), ("--snapshot-update",), ("--agenttape-record",)])
+def test_a_test_file_that_is_named_is_not_run(pytester: pytest.Pytester, arguments: tuple[str, ...]) -> None:
+    pytester.makepyfile(test_it="def test_never_runs(): raise AssertionError")
+    cassette(pytester.path / "cassettes" / "a.yaml")
+    pytester.runpytest("--agenttape-audit", *arguments, "test_it.py", "cassettes/a.yaml").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("age", ["-1", "nan", "inf", "1e300", "x"])
+def test_an_age_that_is_none_is_told(pytester: pytest.Pytester, age: str) -> None:
+    cassette(pytester.path / "cassettes" / "a.yaml")
+    result = pytester.runpytest("--agenttape-audit", f"--agenttape-max-age={age}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--agenttape-max-age: *{age}*"])
+
+
 def test_a_secret_fails_with_its_line_and_never_its_value(pytester: pytest.Pytester) -> None:
     cassette(pytester.path / "cassettes" / "leak.yaml", response={"note": f"use {KEY}"})
     result = pytester.runpytest("--agenttape-audit")
