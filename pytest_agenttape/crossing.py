@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pytest_agenttape import pauses, scope, values
+from pytest_agenttape import pauses, scope, truetime, values
 from pytest_agenttape.entries import Entry, Poison, poison_of
 from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError, StreamingReplayError
 from pytest_agenttape.model import JSON
@@ -250,10 +249,10 @@ class Crossing:
 
     def _wait_for_the_end(self) -> None:
         """Hold a thread whose call had no answer before the recording ended, until the session ends."""
-        deadline = time.monotonic() + self.longest_wait
+        deadline = truetime.monotonic() + self.longest_wait
         pause = threading.Event()
         while not self.session.is_closed:
-            if time.monotonic() > deadline:
+            if truetime.monotonic() > deadline:
                 raise self._waited_in_vain()
             pause.wait(_POLL)
         raise AgentTapeError(f"{self.session.title} is over; in its recording {self.boundary.name} was never answered")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape.freeze import real_perf_counter
+from pytest_agenttape import truetime
 from pytest_agenttape.session import Session
 
 SECONDS = 5.0  # between two lines
@@ -20,15 +20,16 @@ class Progress:
         self._nodeid = nodeid
         self._terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
         self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
-        self._started = self._told = real_perf_counter()
+        self._started = self._told = truetime.perf_counter()
 
     def __call__(self, session: Session) -> None:
         """Note that a live call is over."""
-        now = real_perf_counter()
+        now = truetime.perf_counter()
         if now - self._told < SECONDS or threading.current_thread() is not threading.main_thread():
             return
         self._told = now
-        self._write(f"agenttape: {self._nodeid}: {session.live_calls} live calls, {now - self._started:.0f} s")
+        calls = f"{session.live_calls} live call{'' if session.live_calls == 1 else 's'}"
+        self._write(f"agenttape: {self._nodeid}: {calls}, {now - self._started:.0f} s")
 
     def _write(self, line: str) -> None:
         if self._terminal is None:  # an xdist worker, or a run without a terminal

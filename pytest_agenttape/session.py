@@ -7,7 +7,6 @@ import os
 import random
 import sys
 import threading
-import time
 import uuid
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pytest_agenttape import children, foreign, naming, network, scope, store, tokens, transports, watching
+from pytest_agenttape import children, foreign, naming, network, scope, store, tokens, transports, truetime, watching
 from pytest_agenttape import freeze as freezing
 from pytest_agenttape.calls import TokenTotals, summary_line, total_tokens
 from pytest_agenttape.canonical import KeyRules, canonical_text, match_key
@@ -213,7 +212,7 @@ class Session:
         poison: Poison | None = None,
     ) -> None:
         """Keep what a live call gave."""
-        elapsed = time.perf_counter() - entry.started
+        elapsed = truetime.perf_counter() - entry.started
         with self._lock:
             entry.poison = replace(poison, traceback=user_traceback()) if poison else None
             entry.interaction = Interaction(
@@ -530,7 +529,7 @@ class Session:
             return
         if self.mode is Mode.ALL and not self.settings.frozen:
             return
-        before = time.perf_counter()
+        before = truetime.perf_counter()
         try:
             found, self._lines = store.read(self._file)
         except CassetteNotFoundError:
@@ -544,7 +543,7 @@ class Session:
             found.interactions = foreign.redacted(found.interactions, self.redactor)
         self._found = found
         self._use(found.interactions)
-        self._seconds_to_load = time.perf_counter() - before
+        self._seconds_to_load = truetime.perf_counter() - before
 
     def _refuse_mistyped_frozen(self) -> None:
         if self._policy.can_execute:
@@ -588,7 +587,7 @@ class Session:
                 features, freezing.real_utcnow().astimezone(), random.SystemRandom().getrandbits(32)
             )
         self._state = state
-        self._opened = time.perf_counter()
+        self._opened = truetime.perf_counter()
         self._created_at = freezing.real_utcnow().isoformat()
         return freezing.Freeze(features, state, yields=self.settings.yields_random)
 
@@ -618,7 +617,7 @@ class Session:
         """What somebody types at the debugger's prompt runs where the mode allows it, and is no part of the run."""
         if not self._policy.records:
             raise AgentTapeError(f"typed in the debugger: {self.title} is replayed, nothing real was run")
-        return Entry(call, True, is_kept=False, parent=parent, started=time.perf_counter())
+        return Entry(call, True, is_kept=False, parent=parent, started=truetime.perf_counter())
 
     def _decide(self, call: Call, parent: Entry | None, metadata: dict[str, JSON]) -> Entry:
         __tracebackhide__ = True
@@ -647,7 +646,7 @@ class Session:
     def _start(self, entry: Entry, parent: Entry | None) -> Entry:
         if entry.is_live and self._process != os.getpid():
             raise self.refuse(children.refusal(f"a forked child of {self.title}"))
-        entry.started = time.perf_counter()
+        entry.started = truetime.perf_counter()
         return self._entries.add(entry, parent)
 
     def _note_divergence(self, call: Call, recorded: Interaction) -> None:

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "pytest_agenttape"
 
 # From the ground up. A room may import from its own layer and from those below.
 LAYERS = (
-    {"errors", "model", "wire"},
+    {"errors", "model", "wire", "truetime"},
     {
         "hosts", "bodies", "values", "redaction", "canonical", "matchers", "shown", "calls", "comparison", "diff",
         "providers", "serializer", "tape", "diagnosis", "naming", "foreign", "views", "trajectory", "parameters",

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from pytest_agenttape.freeze import clock, layers, randoms, sleeps, uuids, zone
-from pytest_agenttape.freeze.clock import real_perf_counter, real_time, real_time_ns, real_utcnow
+from pytest_agenttape.freeze.clock import real_time, real_time_ns, real_utcnow
 from pytest_agenttape.freeze.environment import env_drift, env_snapshot
 from pytest_agenttape.freeze.layers import ClockLoop, Layer
 from pytest_agenttape.freeze.state import FEATURES, FrozenState, Plan, parse_features, plan_of
@@ -30,7 +30,6 @@ __all__ = [
     "env_drift",
     "env_snapshot",
     "parse_features",
-    "real_perf_counter",
     "real_time",
     "real_time_ns",
     "real_utcnow",

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-import time
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from pytest_agenttape import truetime
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.freeze import sleeps
 from pytest_agenttape.freeze.layers import Layer
 from pytest_agenttape.freeze.state import EPOCH, SECOND
-
-real_perf_counter = time.perf_counter
 
 
 def start(layer: Layer) -> None:
@@ -72,7 +70,7 @@ def real_time_ns() -> int:
     hatch = getattr(_time_machine(), "escape_hatch", None)
     if hatch is not None and hatch.is_travelling():
         return int(hatch.time.time_ns())
-    return time.time_ns()
+    return truetime.time_ns()
 
 
 def real_utcnow() -> datetime:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import sys
 import threading
-import time
 import uuid
 from contextvars import ContextVar
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
+from pytest_agenttape import truetime
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.freeze.state import SECOND, Plan
 
@@ -19,8 +19,6 @@ _READS_BETWEEN_CHECKS = 1024
 _READS_WITHOUT_PROGRESS = 1_000 * _READS_BETWEEN_CHECKS
 _READS_AFTER_A_WARNING = 10 * _READS_BETWEEN_CHECKS
 _SECONDS_WITHOUT_PROGRESS = 600.0
-
-_monotonic = time.monotonic
 
 
 class ClockLoop(BaseException):
@@ -77,12 +75,12 @@ class Layer:
             ClockLoop: It still is, after that error was swallowed.
         """
         if self.reads == _READS_BETWEEN_CHECKS:
-            self.slow_since = _monotonic()
-        if self.reads < _READS_WITHOUT_PROGRESS and _monotonic() - self.slow_since < _SECONDS_WITHOUT_PROGRESS:
+            self.slow_since = truetime.monotonic()
+        if self.reads < _READS_WITHOUT_PROGRESS and truetime.monotonic() - self.slow_since < _SECONDS_WITHOUT_PROGRESS:
             return
         message = _loop_message(self.reads)
         self.reads = _READS_WITHOUT_PROGRESS - _READS_AFTER_A_WARNING
-        self.slow_since = _monotonic()
+        self.slow_since = truetime.monotonic()
         self.warnings += 1
         raise ConfigError(message) if self.warnings == 1 else ClockLoop(message)
 

@@ -8,7 +8,6 @@ the text's length only. And between windows the time is looked at: a pattern tha
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +15,7 @@ from re import _constants as sre  # type: ignore[attr-defined]  # private, the o
 from re import _parser  # type: ignore[attr-defined]  # as above
 from typing import Any
 
+from pytest_agenttape import truetime
 from pytest_agenttape.errors import ConfigError
 
 LONGEST_MATCH = 1_000
@@ -43,10 +43,10 @@ class BoundedPattern:
         if len(text) <= _WINDOW:
             yield from _spans(self.compiled, text, 0)
             return
-        end_of_time = time.perf_counter() + _BUDGET_SECONDS
+        end_of_time = truetime.perf_counter() + _BUDGET_SECONDS
         for start in range(0, len(text), LONGEST_MATCH):
             yield from _spans(self.compiled, text[start : start + _WINDOW], start)
-            if time.perf_counter() > end_of_time:
+            if truetime.perf_counter() > end_of_time:
                 raise ConfigError(
                     f"redact.regexes: {self.source!r} took more than {_BUDGET_SECONDS:.0f} s on a text of {len(text):,}"
                     " characters; begin it with a literal and bound its repeats, as in [a-z]{1,64}"

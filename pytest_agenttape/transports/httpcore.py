@@ -13,13 +13,12 @@ import importlib
 import inspect
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, ClassVar
 
 from respx.mocks import HTTPCoreMocker, Mocker
 
-from pytest_agenttape import scope
+from pytest_agenttape import scope, truetime
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, Recording, TransportFailure
 from pytest_agenttape.transports.pace import POLL, Schedule
@@ -224,7 +223,7 @@ def _new_event(library: str) -> Any:
 async def _wait(schedule: Schedule, piece: int, closed: Any, library: str) -> None:
     """Hold the task that reads until the piece is due or the stream is closed."""
     timed_out = importlib.import_module(library).PoolTimeout  # what such an event raises
-    started = time.monotonic()
+    started = truetime.monotonic()
     while not schedule.is_due(piece):
         try:
             await closed.wait(timeout=POLL)

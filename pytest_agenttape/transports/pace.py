@@ -7,11 +7,12 @@ questions, and a stream that ended would be opened again.
 from __future__ import annotations
 
 import threading
-import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+
+from pytest_agenttape import truetime
 
 POLL = 0.05  # seconds between two looks at what is due
 LONGEST_WAIT = 60.0  # seconds that a replay waits for the agent, which took less when recording
@@ -66,14 +67,14 @@ class Schedule:
 
     def wait(self, piece: int, closed: threading.Event) -> None:
         """Hold the thread that reads until the piece is due or the stream is closed."""
-        started = time.monotonic()
+        started = truetime.monotonic()
         while not self.is_due(piece) and not closed.wait(POLL):
             if self.is_overdue(piece, started):
                 return
 
     def is_overdue(self, piece: int, started: float) -> bool:
         """Say whether a piece waited for since *started* is handed out although the agent makes other calls now."""
-        if time.monotonic() - started < self.longest:
+        if truetime.monotonic() - started < self.longest:
             return False
         if piece == self.never:
             self.give_up()

@@ -175,3 +175,35 @@ def test_the_plugin_imports_nothing_heavy(project: Project, monkeypatch: pytest.
         """
     )
     project.pytester.run(sys.executable, "-m", "pytest", "-p", "pytest_agenttape.plugin").assert_outcomes(passed=1)
+
+
+MEASURED = """
+    import time
+    import pytest
+    from freezegun import freeze_time
+    from agent import look_up
+
+    def frozen():
+        with freeze_time("2021-02-03"):
+            look_up("Rome")
+
+    def mocked():
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("perf_counter", "monotonic", "time", "time_ns"):
+                patch.setattr(time, name, lambda: 1e15)
+            look_up("Rome")
+
+    @pytest.mark.agenttape
+    @pytest.mark.parametrize("call", [frozen, mocked], ids=["freezegun", "mocks"])
+    def test_it(call, agenttape_cassette):
+        call()
+        [made] = agenttape_cassette.interactions
+        assert 0 < made.latency_ms < 60_000
+        assert 0 < made.metadata["start_ms"] < 60_000
+"""
+
+
+def test_a_clock_that_the_test_has_stopped_measures_no_call(project: Project) -> None:
+    project.write(test_it=MEASURED)
+    project.record().assert_outcomes(passed=2)
+    project.run().assert_outcomes(passed=2)
