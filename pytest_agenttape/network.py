@@ -161,6 +161,15 @@ def blocked(host: str, port: int | None, test: str, *, library: str | None = Non
     return NetworkBlockedError("\n".join(lines), host=host, port=port)
 
 
+def unrecorded(host: str, library: str | None) -> str:
+    """Return what is wrong with a connection to *host* that was made while recording, outside of every boundary."""
+    by = f" by {library}" if library else ""
+    return (
+        f"a connection to {host}{by} is not recorded, and replay will block it: wrap the caller in @tool, "
+        f'or allow it: allow_hosts=["{host}"]'
+    )
+
+
 def calling_library() -> str | None:
     """Return the best known library among the callers, None when there is none."""
     found: set[str] = set()

@@ -295,11 +295,17 @@ class Session:
         return False
 
     def blocks(self, host: str, port: int | None, crossing: Entry | None) -> NetworkBlockedError | None:
-        """Return the error for a connection to *host* that nothing allows, None for one that may be made."""
+        """Return the error for a connection to *host* that nothing allows, None for one that may be made.
+
+        What may be made while recording, and is not recorded, is told when the cassette is written.
+        """
         config = self.settings.config
-        if self._policy.records or (crossing is not None and crossing.is_live) or not config.block_network:
+        if (crossing is not None and crossing.is_live) or not config.block_network:
             return None
         if network.is_allowed(host, port, network.host_rules(config.allow_hosts)):
+            return None
+        if self._policy.records:
+            self._unrecorded.setdefault(host, network.calling_library())
             return None
         return network.blocked(host, port, self.title)
 
@@ -481,6 +487,8 @@ class Session:
             scan=self.redactor.scan,
         )
         self._warn_of_unknown_tokens()
+        for host, library in self._unrecorded.items():
+            warnings.warn(AgentTapeWarning(f"{self.title}: {network.unrecorded(host, library)}"), stacklevel=2)
         return has_changed
 
     # -- below: how
@@ -501,6 +509,7 @@ class Session:
         self._has_new_order = False
         self.phase = ""
         self.divergences: list[dict[str, JSON]] = []
+        self._unrecorded: dict[str, str | None] = {}  # the hosts that replay will block, and the library that asked
         self._use(())
 
     def _use(self, recordings: Sequence[Interaction]) -> None:

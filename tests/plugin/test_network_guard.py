@@ -149,7 +149,50 @@ def test_a_test_without_a_marker_is_left_alone(project: Project) -> None:
     project.run().assert_outcomes(passed=2)
 
 
-def test_recording_connects(project: Project, escaped: list[str]) -> None:
-    write(project, f"with pytest.raises(OSError, match='caught'):\n    {ASK['socket']}")
-    project.run("--agenttape-record").assert_outcomes(passed=1)
+def test_recording_connects_and_tells_what_replay_will_block(project: Project, escaped: list[str]) -> None:
+    pytest.importorskip("aiohttp")
+    write(project, f"with pytest.raises(OSError):\n    {ASK['aiohttp']}")
+    result = project.run("--agenttape-record")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*AgentTapeWarning: test_it.py::test_it: a connection to api.invalid by aiohttp is not recorded, and "
+            'replay will block it: wrap the caller in @tool, or allow it: allow_hosts=[[]"api.invalid"[]]'
+        ]
+    )
     assert escaped == ["api.invalid"]
+
+
+RECORDED = {
+    "httpx2": "import httpx2\nwith pytest.raises(httpx2.ConnectError): httpx2.get('http://api.invalid/x')",
+    "httpx2, async": """
+import httpx2
+async def ask():
+    async with httpx2.AsyncClient() as client:
+        await client.get('http://api.invalid/x')
+with pytest.raises(httpx2.ConnectError): asyncio.run(ask())
+""",
+    "requests": "import requests\nwith pytest.raises(OSError): requests.get('http://api.invalid/x')",
+    "in a tool": f"""
+from pytest_agenttape import tool
+@tool
+def look_up():
+    try: {ASK["socket"]}
+    except OSError: return "none"
+look_up()
+""",
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_recording_says_nothing_of_what_it_records(project: Project, escaped: list[str], name: str) -> None:
+    write(project, RECORDED[name].strip())
+    result = project.run("--agenttape-record")
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*is not recorded*")
+    assert escaped
+
+
+def test_recording_says_nothing_of_an_allowed_host(project: Project) -> None:
+    write(project, f"with pytest.raises(OSError):\n    {ASK['socket']}", marker='allow_hosts=["api.invalid"]')
+    project.run("--agenttape-record").stdout.no_fnmatch_line("*is not recorded*")
