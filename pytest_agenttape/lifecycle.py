@@ -32,7 +32,7 @@ from pytest_agenttape.session import Session, Settings
 from pytest_agenttape.stack import traceback_at
 from pytest_agenttape.tokens import parse_tokens
 from pytest_agenttape.verdict import RunCut, Verdict
-from pytest_agenttape.wide import Aftermath, WideFixture
+from pytest_agenttape.wide import Aftermath, ConfigFixture, WideFixture
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class Lifecycle:
         claim = self._claims.of(item.nodeid)
         if claim is None:
             return None
-        overrides = request.getfixturevalue("agenttape_config")
+        overrides = self._overrides(request)
         try:
             session = Session(self._settings(item, claim, overrides)).open()
         except AgentTapeError as error:  # said on the marker, in the fixture or in a file: no line of code is at fault
@@ -118,6 +118,27 @@ class Lifecycle:
             _reseed_before(item, session)
             request.addfinalizer(lambda: vars(item).pop("runtest", None))
         return session
+
+    def _overrides(self, request: pytest.FixtureRequest) -> Any:
+        """Return what the fixture `agenttape_config` says; in replay nothing real runs to find out.
+
+        Third-party private used: pytest 8-9 `FixtureManager.getfixturedefs`; ours alone makes no call.
+        """
+        __tracebackhide__ = True
+        item: pytest.Item = request.node
+        found = item.session._fixturemanager.getfixturedefs("agenttape_config", item) or ()
+        if len(found) < 2 or not self._guards_wide_fixtures_of(item):
+            return request.getfixturevalue("agenttape_config")
+        overrides = None
+        with ConfigFixture() as owner:
+            try:
+                overrides = request.getfixturevalue("agenttape_config")
+            except (pytest.skip.Exception, pytest.xfail.Exception):
+                if owner.refused is None:
+                    raise
+        if owner.refused is not None:  # and swallowed
+            raise owner.refused
+        return overrides
 
     def has_open(self, item: pytest.Item) -> bool:
         """Say whether the session of *item* is open."""

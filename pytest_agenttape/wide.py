@@ -71,6 +71,20 @@ class WideFixture:
         )
 
 
+class ConfigFixture(WideFixture):
+    """The owner of calls that are made in replay while a test is asked for its configuration, before its session."""
+
+    def __init__(self) -> None:
+        super().__init__("agenttape_config", "function")
+
+    def _error(self, what: str) -> AgentTapeError:
+        return AgentTapeError(
+            f"{what} was made by the fixture 'agenttape_config' or by one that it uses, which are set up before the "
+            "test's cassette is open; nothing real was run\n"
+            "  make no call there, or open a cassette for it: with use_cassette('name'): ..."
+        )
+
+
 class Aftermath(WideFixture):
     """The owner of calls that are made in replay while wide fixtures are torn down, after the last test's session.
 

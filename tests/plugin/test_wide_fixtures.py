@@ -190,3 +190,68 @@ def test_async_wide_fixtures_too(project: Project) -> None:
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["E *was made by the module-scoped fixture 'wide'*"])
     assert project.live() == []
+
+
+@pytest.mark.parametrize("swallow", ["finally: pass", *SWALLOWS.values()][:4], ids=["raises", *SWALLOWS][:4])
+def test_what_the_configuration_asks_for_makes_no_call_either(project: Project, swallow: str) -> None:
+    project.write(
+        test_it=f"""
+        import pytest
+        from agent import look_up
+
+        @pytest.fixture
+        def helper():
+            try: look_up("early")
+            {swallow}
+
+        @pytest.fixture
+        def agenttape_config(helper):
+            return {{"strict": True}}
+
+        @pytest.mark.agenttape
+        def test_it():
+            look_up("Rome")
+        """
+    )
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    assert project.live() == ["look_up early", "look_up Rome"]
+    result = project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["E *AgentTapeError: a call of the tool look_up was made by the fixture 'agenttape_config' or *nothing real *"]
+    )
+    assert project.live() == []
+
+
+def test_a_configuration_may_ask_for_any_fixture(project: Project, origin: Origin) -> None:
+    project.write(
+        test_it="""
+        import os, httpx, pytest
+        from agent import look_up
+        from pytest_agenttape import use_cassette
+
+        @pytest.fixture(scope="session")
+        def service():
+            httpx.get(os.environ["ORIGIN"] + "/up")
+            return {"strict": True}
+
+        @pytest.fixture
+        def known(service):
+            with use_cassette("known", mode="once"):
+                look_up("early")
+            return service
+
+        @pytest.fixture
+        def agenttape_config(known):
+            return known
+
+        @pytest.mark.agenttape
+        def test_it():
+            look_up("Rome")
+        """
+    )
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    assert project.live() == ["look_up early", "look_up Rome"]
+    project.run().assert_outcomes(passed=1)
+    assert project.live() == []
+    assert origin.asked == ["/up", "/up"]
