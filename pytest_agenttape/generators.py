@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeAlias
 
 from pytest_agenttape import pauses, scope
-from pytest_agenttape.crossing import Boundary, Crossing, Stored
+from pytest_agenttape.crossing import Boundary, Crossing, Stored, is_cancellation
 from pytest_agenttape.model import JSON
 
 
@@ -81,6 +81,10 @@ class _Log:
         self._call.end({"$stream": self._stream})
 
     def raised(self, error: BaseException) -> None:
+        thrown = self._stream.get("thrown", {})
+        if is_cancellation(error) and thrown.pop(str(len(self._stream["items"]) - 1), None):
+            self.stop()  # the reader was cancelled, not a wait of the body
+            return
         about = {name: each for name, each in self._stream.items() if name != "items"}
         self._call.fail(error, {"after": self._stream["items"], **about} if self._stream["items"] else about)
 
@@ -252,7 +256,10 @@ def _served_items(call: Crossing, stream: Stored) -> Generator[Any, Any, None]:
             raise
         except BaseException as error:
             # The body went on after it when this was recorded; any other exception it has never seen.
-            if (stream.get("thrown") or {}).get(str(position)) != type(error).__name__:
+            name = type(error).__name__
+            if (stream.get("thrown") or {}).get(str(position)) != name:
+                if isinstance(error, Exception):
+                    call.past_the_end(f"was thrown no {name} after item {position}")
                 raise
         else:
             _check_sent(call, sent, (stream.get("sent") or {}).get(str(position)), position)

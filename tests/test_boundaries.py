@@ -685,6 +685,27 @@ async def drip() -> AsyncGenerator[int, None]:
     yield 2
 
 
+@pytest.mark.parametrize("left", ["at the end of the loop", "cancelled while it holds an item"])
+def test_an_async_generator_that_is_left_is_told_at_once_when_it_is_read_further(left: str, path: Path) -> None:
+    async def agent(last: int = 1) -> None:
+        async for number in count_slowly(4):
+            if number == last and left == "at the end of the loop":
+                return
+            if number == last:
+                await asyncio.sleep(30)
+
+    async def leave() -> None:
+        reader = asyncio.create_task(agent())
+        await asyncio.wait([reader], timeout=0.1)
+        reader.cancel()
+        await asyncio.wait([reader])
+
+    assert record_and_replay(path, leave).is_faithful
+    assert Cassette.load(path).interactions[0].response == {"$stream": {"items": [0, 1], "complete": False}}
+    with use_cassette(path), pytest.raises(StreamingReplayError, match="ends here: its reader stopped early"):
+        asyncio.run(agent(3))
+
+
 async def _wait_for() -> Any:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(hang(), 0.05)

@@ -190,3 +190,19 @@ def test_such_a_loop_in_a_block_of_the_users_own(project: Project) -> None:
     )
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E *RunCut: cut after *"])
+
+
+def test_an_exception_thrown_into_a_generator_that_its_recording_never_saw(project: Project) -> None:
+    talk = "@pytest.mark.agenttape\ndef test_it():\n    talk = ask()\n    next(talk)\n"
+    head = (
+        "import contextlib, pytest\nfrom pytest_agenttape import tool\n\n"
+        "@tool\ndef ask():\n    try:\n        yield 1\n    except ValueError:\n        yield 2\n\n"
+    )
+    (project.path / "test_it.py").write_text(f"{head}{talk}    talk.throw(ValueError())\n")
+    project.record().assert_outcomes(passed=1)
+    (project.path / "test_it.py").write_text(
+        f"{head}{talk}    with contextlib.suppress(KeyError):\n        talk.throw(KeyError())\n"
+    )
+    result = project.run_apart("-W", "ignore")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *StreamingReplayError: the recording of ask was thrown no KeyError after item 0*"])
