@@ -235,8 +235,8 @@ class Crossing:
     @property
     def is_unanswered(self) -> bool:
         """Whether the agent stopped waiting, or the recording ended, before there was an answer."""
-        error = self._recorded.error
-        return error is not None and error.get("type") == "CancelledError"
+        error = self._recorded.error or {}
+        return all(error.get(key) == _UNANSWERED[key] for key in ("type", "module"))  # not a class of the user's own
 
     @property
     def longest_wait(self) -> float:

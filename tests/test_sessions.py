@@ -630,6 +630,22 @@ def test_record_call_names_an_argument_that_cannot_be_used(options: dict[str, An
     assert not path.exists()
 
 
+class CancelledError(Exception):
+    """An order is cancelled: a word that asyncio does not own."""
+
+
+def test_an_exception_of_that_name_is_an_answer_that_replay_does_not_wait_for(path: Path) -> None:
+    @tool
+    def order(dish: str) -> str:
+        raise CancelledError(f"no {dish}")
+
+    for mode in ("all", "none"):
+        started = time.monotonic()
+        with use_cassette(path, mode=mode), pytest.raises(CancelledError, match="no soup"):
+            order("soup")
+        assert time.monotonic() - started < 5
+
+
 def test_a_swallowed_exit_of_a_tool_is_not_left_out_of_a_recording(path: Path) -> None:
     @tool
     def leave() -> None:
