@@ -142,6 +142,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
+    if config.option.agenttape_audit:  # which runs no test
+        return None
     if config.option.agenttape_mode not in (None, "none"):
         return f"agenttape: live calls are possible (--agenttape-mode={config.option.agenttape_mode})"
     if config.option.agenttape_record and config.option.agenttape_mode is None:
