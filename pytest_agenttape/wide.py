@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -12,6 +13,9 @@ from pytest_agenttape.hosts import is_local
 from pytest_agenttape.providers import is_llm_path
 from pytest_agenttape.redaction import RedactionRules, Redactor
 
+# How pytest 8-9 names the fixtures that it makes of `setup_module`, `setUpClass` and the like.
+_XUNIT = re.compile(r"_(?:xunit|unittest)_(\w+?)_fixture_")
+
 
 class WideFixture:
     """The owner of calls that a session-, package-, module- or class-scoped fixture makes while it is set up."""
@@ -21,7 +25,8 @@ class WideFixture:
     redactor = Redactor(RedactionRules(enabled=False))
 
     def __init__(self, name: str, width: str) -> None:
-        self.title = f"the {width}-scoped fixture {name!r}"
+        xunit = _XUNIT.match(name)
+        self.title = xunit[1] if xunit else f"the {width}-scoped fixture {name!r}"
         self.is_closed = False
         self.refused: AgentTapeError | None = None  # the first, whatever the fixture did with it
 

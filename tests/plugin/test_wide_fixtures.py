@@ -45,6 +45,24 @@ def test_a_tool_is_refused_by_the_fixtures_name(project: Project, scope: str) ->
     assert project.live() == []
 
 
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("setup_module", "def setup_module(): look_up('early')\nclass TestIt:"),
+        ("setup_class", "class TestIt:\n    @classmethod\n    def setup_class(cls): look_up('early')"),
+        ("setUpClass", "class TestIt(unittest.TestCase):\n    @classmethod\n    def setUpClass(cls): look_up('early')"),
+    ],
+)
+def test_set_up_in_the_style_of_unittest_is_refused_by_its_own_name(project: Project, name: str, source: str) -> None:
+    head = "import unittest, pytest\nfrom agent import look_up\npytestmark = pytest.mark.agenttape\n"
+    (project.path / "test_it.py").write_text(f"{head}{source}\n    def test_it(self): look_up('Rome')\n")
+    project.record().assert_outcomes(passed=1)
+    result = project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"E *a call of the tool look_up was made by {name}, which is set up before *"])
+    assert project.live() == []
+
+
 SWALLOWS = {
     "goes on": "except Exception: pass",
     "skips": "except Exception: pytest.skip('no service')",
