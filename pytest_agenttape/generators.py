@@ -81,16 +81,18 @@ class _Log:
         self._call.end({"$stream": self._stream})
 
     def raised(self, error: BaseException) -> None:
-        thrown = self._stream.get("thrown", {})
-        if is_cancellation(error) and thrown.pop(str(len(self._stream["items"]) - 1), None):
-            self.stop()  # the reader was cancelled, not a wait of the body
+        last = str(len(self._stream["items"]) - 1)
+        if is_cancellation(error) and last in self._stream.get("thrown", {}):
+            del self._stream["thrown"][last]  # the reader was cancelled, not a wait of the body
+            self.stop()
             return
         about = {name: each for name, each in self._stream.items() if name != "items"}
         self._call.fail(error, {"after": self._stream["items"], **about} if self._stream["items"] else about)
 
     def stop(self) -> None:
         """Keep what was read so far of a stream that is read no further."""
-        self._call.end({"$stream": {**self._stream, "complete": False}})
+        kept = {name: each for name, each in self._stream.items() if each or name == "items"}
+        self._call.end({"$stream": {**kept, "complete": False}})
 
     def _note(self, what: str, stored: JSON) -> None:
         self._stream.setdefault(what, {})[str(len(self._stream["items"]) - 1)] = stored

@@ -685,25 +685,36 @@ async def drip() -> AsyncGenerator[int, None]:
     yield 2
 
 
-@pytest.mark.parametrize("left", ["at the end of the loop", "cancelled while it holds an item"])
-def test_an_async_generator_that_is_left_is_told_at_once_when_it_is_read_further(left: str, path: Path) -> None:
-    async def agent(last: int = 1) -> None:
-        async for number in count_slowly(4):
-            if number == last and left == "at the end of the loop":
-                return
-            if number == last:
-                await asyncio.sleep(30)
+@tool
+async def lease(seconds: float) -> AsyncGenerator[float, None]:
+    ran("lease")
+    yield seconds
 
-    async def leave() -> None:
-        reader = asyncio.create_task(agent())
-        await asyncio.wait([reader], timeout=0.1)
-        reader.cancel()
-        await asyncio.wait([reader])
 
-    assert record_and_replay(path, leave).is_faithful
-    assert Cassette.load(path).interactions[0].response == {"$stream": {"items": [0, 1], "complete": False}}
+async def _read(last: int = 1) -> None:
+    async for number in count_slowly(4):
+        if number == last:
+            return  # the end of the loop cancels what closes the generator
+
+
+async def _hold(seconds: float = 30) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.02), contextlib.asynccontextmanager(lease)(1):
+            await asyncio.sleep(seconds)
+
+
+@pytest.mark.parametrize(
+    ("agent", "further", "items"),
+    [(_read, lambda: _read(3), [0, 1]), (_hold, lambda: _hold(0), [1])],
+    ids=["at the end of the loop", "in its block"],
+)
+def test_an_async_generator_whose_reader_is_cancelled_is_told_at_once_when_it_is_read_further(
+    agent: Callable[[], Any], further: Callable[[], Any], items: list[int], path: Path
+) -> None:
+    assert record_and_replay(path, agent).is_faithful
+    assert Cassette.load(path).interactions[0].response == {"$stream": {"items": items, "complete": False}}
     with use_cassette(path), pytest.raises(StreamingReplayError, match="ends here: its reader stopped early"):
-        asyncio.run(agent(3))
+        asyncio.run(further())
 
 
 async def _wait_for() -> Any:
