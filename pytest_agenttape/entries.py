@@ -48,6 +48,7 @@ class Entry:
         interaction: The recording served or made; None while the call is running.
         poison: Why this call must not be kept, when it failed in a way that a good recording does not.
         settle: Finishes a live call whose answer the agent left unread.
+        preview: Returns a call whose answer is still being read, as it stands.
         is_covered: Whether the call that a listener watches has crossed a boundary itself, and so needs no entry.
         is_concluded: Whether what a listener watches is over.
     """
@@ -62,8 +63,14 @@ class Entry:
     metadata: dict[str, JSON] = field(default_factory=dict)
     descendants: tuple[Interaction, ...] = ()
     settle: Callable[[], None] | None = None
+    preview: Callable[[], Interaction] | None = None
     is_covered: bool = False
     is_concluded: bool = False
+
+    @property
+    def outcome(self) -> Interaction | None:
+        """What came of the call, or has come of it so far; a replayed one is known from its start."""
+        return self.interaction or (self.preview() if self.preview else None)
 
 
 class Entries:
@@ -133,14 +140,15 @@ class Entries:
         out: list[tuple[Interaction, bool]] = []
         numbers: dict[int, int] = {}
         for entry in self._all:
-            if entry.interaction is None or not entry.is_kept or entry in without:
+            if not entry.is_kept or entry in without or (is_live_only and not entry.is_live):
                 continue
-            if is_live_only and not entry.is_live:
+            outcome = entry.outcome
+            if outcome is None:
                 continue
             numbers[id(entry)] = first + len(out)
             parent = numbers.get(id(entry.parent)) if entry.parent else None
-            out.append((_numbered(entry.interaction, first + len(out), parent), entry.is_live))
-            renumbered = {entry.interaction.index: first + len(out) - 1}
+            out.append((_numbered(outcome, first + len(out), parent), entry.is_live))
+            renumbered = {outcome.index: first + len(out) - 1}
             for each in entry.descendants:
                 renumbered[each.index] = first + len(out)
                 out.append((_numbered(each, first + len(out), renumbered.get(each.metadata["parent"])), False))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import AsyncGenerator, Callable, Generator
+from copy import copy
 from typing import Any, TypeAlias
 
 from pytest_agenttape import pauses, scope
 from pytest_agenttape.crossing import Boundary, Crossing, Stored, is_cancellation
-from pytest_agenttape.model import JSON
+from pytest_agenttape.model import JSON, Interaction
 
 
 def wrap(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:
@@ -59,6 +60,7 @@ class _Log:
         self._call = call
         self._stream: Stored = {"items": []}
         call.entry.settle = self.stop
+        call.entry.preview = self.preview
 
     def inside(self) -> Any:
         """Return the block in which the body takes its next step."""
@@ -91,8 +93,18 @@ class _Log:
 
     def stop(self) -> None:
         """Keep what was read so far of a stream that is read no further."""
-        kept = {name: each for name, each in self._stream.items() if each or name == "items"}
-        self._call.end({"$stream": {**kept, "complete": False}})
+        self._call.end(self._so_far())
+
+    def preview(self) -> Interaction:
+        """Return the call as it would stand if its reader left now, for an assertion that asks before."""
+        call = self._call
+        return call.session.outcome(
+            call.entry, response=self._so_far(), usage=call.boundary.usage, tags=call.boundary.tags
+        )
+
+    def _so_far(self) -> JSON:
+        kept = {name: copy(each) for name, each in self._stream.items() if each or name == "items"}
+        return {"$stream": {**kept, "complete": False}}
 
     def _note(self, what: str, stored: JSON) -> None:
         self._stream.setdefault(what, {})[str(len(self._stream["items"]) - 1)] = stored

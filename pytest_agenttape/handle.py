@@ -61,7 +61,7 @@ class CassetteHandle:
 
     @property
     def interactions(self) -> list[Interaction]:
-        """All calls of this run that are over, as they would stand in a cassette."""
+        """All calls of this run, as they would stand in a cassette if it ended now."""
         return self.session.interactions
 
     @property

@@ -212,23 +212,35 @@ class Session:
         poison: Poison | None = None,
     ) -> None:
         """Keep what a live call gave."""
-        elapsed = truetime.perf_counter() - entry.started
         with self._lock:
             entry.poison = replace(poison, traceback=user_traceback()) if poison else None
-            entry.interaction = Interaction(
-                index=0,
-                kind=entry.call.kind,
-                boundary=entry.call.boundary,
-                request=dict(entry.call.request),
-                response=response,
-                error=error,
-                usage=usage,
-                latency_ms=round(elapsed * 1000, 3),
-                tags=(*self.settings.tags, *tags),
-                metadata={**entry.metadata, "start_ms": round((entry.started - self._opened) * 1000, 3)},
-            )
+            entry.interaction = self.outcome(entry, response=response, error=error, usage=usage, tags=tags)
         if self.on_live_call is not None:
             self.on_live_call(self)
+
+    def outcome(
+        self,
+        entry: Entry,
+        *,
+        response: JSON = None,
+        error: dict[str, JSON] | None = None,
+        usage: dict[str, JSON] | None = None,
+        tags: tuple[str, ...] = (),
+    ) -> Interaction:
+        """Return the interaction that a live call is now."""
+        elapsed = truetime.perf_counter() - entry.started
+        return Interaction(
+            index=0,
+            kind=entry.call.kind,
+            boundary=entry.call.boundary,
+            request=dict(entry.call.request),
+            response=response,
+            error=error,
+            usage=usage,
+            latency_ms=round(elapsed * 1000, 3),
+            tags=(*self.settings.tags, *tags),
+            metadata={**entry.metadata, "start_ms": round((entry.started - self._opened) * 1000, 3)},
+        )
 
     def watch(
         self,
@@ -324,7 +336,10 @@ class Session:
 
     @property
     def interactions(self) -> list[Interaction]:
-        """The calls of this run that are over, in order of their start, as they would stand in a cassette."""
+        """The calls of this run, in order of their start, as they would stand in a cassette if it ended now.
+
+        A stream that is still being read is among them; a function that runs for real and has not returned is not.
+        """
         return [each for each, _ in self.timeline]
 
     @property

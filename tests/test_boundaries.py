@@ -527,6 +527,24 @@ def _talk(*, sent: object = "a", thrown: Exception | None = None) -> list[Any]:
     return said
 
 
+def test_a_generator_that_is_still_read_is_a_call_that_assertions_see(path: Path) -> None:
+    @tool
+    def count() -> Iterator[int]:
+        yield from range(3)
+
+    seen: dict[str, list[tuple[int, bool]]] = {}
+    for mode in ("all", "none"):
+        with use_cassette(path, mode=mode) as session:
+            items = count()
+            next(items)
+            [made] = session.interactions
+            seen[mode] = [(len(made.response["$stream"]["items"]), "complete" in made.response["$stream"])]
+            assert list(items) == [1, 2]
+            [made] = session.interactions
+            seen[mode].append((len(made.response["$stream"]["items"]), "complete" in made.response["$stream"]))
+    assert seen == {"all": [(1, True), (3, False)], "none": [(3, False), (3, False)]}
+
+
 def test_what_is_sent_and_thrown_into_a_generator_is_part_of_its_recording(path: Path) -> None:
     done = record_and_replay(path, _talk)
     assert done.replayed == done.recorded == ["start", "a", "caught 'k'", "bye"]

@@ -11,7 +11,7 @@ from pytest_agenttape import bodies, providers
 from pytest_agenttape.canonical import is_transport_header
 from pytest_agenttape.entries import Entry, Poison, poison_of
 from pytest_agenttape.errors import AgentTapeError, StreamingReplayError
-from pytest_agenttape.model import JSON
+from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.scope import Scope
 from pytest_agenttape.session import Session
 from pytest_agenttape.transports import pace as pace_room
@@ -209,6 +209,7 @@ class Recording:
         )
         self._arrivals = Arrivals(exchange.calls_meanwhile) if is_pushed else None
         exchange.entry.settle = self.close
+        exchange.entry.preview = self.preview
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -239,6 +240,11 @@ class Recording:
         """The reader stopped, or the session is over; the recording says whether the end was reached."""
         self._finish(error=_CANCELLED if self._is_waiting else None)
 
+    def preview(self) -> Interaction:
+        """Return the call as it would stand if its reader left now, for an assertion that asks before."""
+        stored = self._answer()
+        return self._exchange.session.outcome(self._exchange.entry, response=stored, usage=self._usage(stored))
+
     def fail(self, error: BaseException) -> None:
         """The connection broke in the middle of the body, or the agent was cancelled while it waited for more."""
         if isinstance(error, Exception) or is_cancellation(error):
@@ -249,15 +255,22 @@ class Recording:
             return
         self._is_over = True
         exchange = self._exchange
+        stored = self._answer(complete=complete, error=error)
+        self._note_pace(stored)
+        exchange.session.finish(exchange.entry, response=stored, usage=self._usage(stored), poison=self._poison(error))
+
+    def _usage(self, stored: Mapping[str, JSON]) -> dict[str, JSON] | None:
+        operation = self._exchange.operation
+        answer = providers.read_answer(operation, stored) if operation else None
+        return dict(answer.usage) if answer and answer.usage else None
+
+    def _answer(self, *, complete: bool = False, error: Mapping[str, JSON] | None = None) -> dict[str, JSON]:
         stored = self._stored()
         if error is not None:
-            stored["stream_error"] = exchange.session.redactor.value(dict(error))
+            stored["stream_error"] = self._exchange.session.redactor.value(dict(error))
         if not (complete or (error is None and self._is_whole(stored))):
             stored["complete"] = False
-        self._note_pace(stored)
-        answer = providers.read_answer(exchange.operation, stored) if exchange.operation else None
-        usage = dict(answer.usage) if answer and answer.usage else None
-        exchange.session.finish(exchange.entry, response=stored, usage=usage, poison=self._poison(error))
+        return stored
 
     def _note_pace(self, stored: Mapping[str, JSON]) -> None:
         """Keep how an event stream of a GET and the calls made meanwhile follow one another."""

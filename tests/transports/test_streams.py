@@ -122,6 +122,31 @@ def test_a_stream_that_is_left_after_its_last_event_is_whole(recorder: Recorder,
     assert recorder.replay(lambda: client.chunks(url)) == EVENTS
 
 
+@pytest.mark.parametrize("take", [2, 3], ids=["in the middle", "after the last event"])
+@pytest.mark.parametrize("library", ["httpx2", "requests"])
+def test_a_stream_that_is_not_left_yet_is_a_call_that_assertions_see(
+    recorder: Recorder, library: str, take: int
+) -> None:
+    recorder.provider.reply(
+        raw([*EVENTS, b": bye\n\n"], {"content-type": "text/event-stream"}, chunk_delay=0.05), to="/done"
+    )
+    url = f"{recorder.provider.url}/done"
+    with use_cassette(recorder.path, mode="all") as session, contextlib.ExitStack() as stack:
+        if library == "httpx2":
+            chunks = stack.enter_context(httpx2.stream("GET", url)).iter_raw()
+        else:
+            chunks = stack.enter_context(requests.get(url, stream=True)).iter_content(None)
+        read = [next(chunks) for _ in range(take)]
+        [made] = session.interactions
+        assert len(made.response["events"]) == take
+        assert made.response.get("complete", True) is (take == 3)
+        read += chunks
+        [made] = session.interactions
+        assert made.response.get("complete", True)
+    assert read == [*EVENTS, b": bye\n\n"]
+    assert recorder.replay(lambda: b"".join(httpx2.get(url).iter_bytes())) == b"".join(read)
+
+
 class TestAStreamThatIsLeftEarly:
     def test_is_replayed_as_far_as_it_was_read(self, recorder: Recorder, client: Any) -> None:
         url = f"{recorder.provider.url}/events?count=5&delay=0.05"
