@@ -32,6 +32,8 @@ def announce(is_open: bool) -> None:  # what is announced
     global _ours
     if _ours is None:
         _ours = _new_page()
+    if is_open:
+        _ours[1] = False  # what a child was refused in a session before this one is not this one's
     _ours[0] = is_open
 
 

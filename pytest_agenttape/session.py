@@ -151,6 +151,7 @@ class Session:
     ) -> None:
         self.close()
         if error is None:
+            self.hear_children()
             self.refuse_poison()
             self.commit()
 

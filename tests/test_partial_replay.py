@@ -436,6 +436,32 @@ def test_a_forked_child_of_a_replay_runs_no_body(path: Path, tmp_path: Path) -> 
     assert not witness.exists()
 
 
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.parametrize("mode", ["all", "none"])
+def test_what_a_forked_child_was_refused_is_told_of_its_own_block_only(path: Path, tmp_path: Path, mode: str) -> None:
+    @tool
+    def ask(n: int) -> int:
+        return n
+
+    def child() -> None:
+        with contextlib.suppress(AgentTapeError):
+            ask(2)
+
+    with use_cassette(path, mode="all"):
+        ask(1)
+    before, told = path.read_bytes(), pytest.raises(RecordingRefusedError, match="a forked child of")
+    with told if mode == "all" else contextlib.nullcontext(), use_cassette(path, mode=mode):
+        process = multiprocessing.get_context("fork").Process(target=child)
+        process.start()
+        process.join(20)
+        ask(1)
+    assert path.read_bytes() == before
+    with use_cassette(tmp_path / "next.yaml", mode="all"):
+        ask(3)
+    assert (tmp_path / "next.yaml").exists()
+
+
 def test_at_exit_an_open_replay_runs_no_body(path: Path) -> None:
     with use_cassette(path, mode="all"):
         record_call("tool", {}, lambda: 1)
