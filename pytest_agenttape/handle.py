@@ -128,7 +128,8 @@ class CassetteHandle:
             ConfigError: The mode is unknown or an item has a shape that is no call.
         """
         __tracebackhide__ = True
-        mode, wanted = _made(trajectory.parse_mode, mode), _made(trajectory.parse_expected, expected)
+        mode = _made(trajectory.parse_mode, mode)
+        wanted = _made(trajectory.parse_expected, expected, mode=mode)
         forbidden = _made(trajectory.parse_expected, [forbid] if isinstance(forbid, str) else forbid, "forbid")
         most = _count(max_calls, "max_calls")
         self._require_sound_run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -25,6 +25,7 @@ MODES: Mapping[str, str] = {
     "in_order": "at least these calls, in this order; others may come between",
 }
 # What the modes tolerate: a call that was not expected, an expected call that was not made.
+_ORDERED = ("strict", "in_order")
 _EXTRA_IS_FINE = ("superset", "in_order")
 _MISSING_IS_FINE = ("subset",)
 
@@ -262,12 +263,15 @@ class Expected:
         return _shown_call(self.name, self.arguments)
 
 
-def parse_expected(given: object, what: str = "assert_tool_calls") -> list[Expected]:
+def parse_expected(given: object, what: str = "assert_tool_calls", *, mode: str = "unordered") -> list[Expected]:
     """Return the expected calls that a test names.
 
     Raises:
-        ConfigError: *given* is not a list, or an item has another shape than those allowed.
+        ConfigError: *given* is not a list, or has no order where *mode* compares one, or an item has another shape than
+            those allowed.
     """
+    if mode in _ORDERED and isinstance(given, Set):
+        raise ConfigError(f"{what}: mode {mode!r} compares the order, and a set has none; give a list")
     if isinstance(given, str) and not isinstance(given, ToolCall):
         raise ConfigError(f"{what} takes a list; for one call write [{given!r}]")
     if isinstance(given, Mapping | bytes | ToolCall) or not isinstance(given, Iterable):
@@ -277,9 +281,9 @@ def parse_expected(given: object, what: str = "assert_tool_calls") -> list[Expec
 
 def calls_problem(expected: Sequence[Expected], calls: Sequence[ToolCall], mode: str) -> str | None:
     """Return how *calls* differ from those expected under *mode*, for a reader; None when they do not."""
-    if mode in ("strict", "in_order") and _follows(expected, calls, mode):
+    if mode in _ORDERED and _follows(expected, calls, mode):
         return None
-    rows = _rows_in_order(expected, calls, mode) if mode in ("strict", "in_order") else _rows(expected, calls)
+    rows = _rows_in_order(expected, calls, mode) if mode in _ORDERED else _rows(expected, calls)
     wrong = [row for row in rows if row.is_wrong(mode)]
     return _rendered(rows, wrong[0], mode) if wrong else None
 

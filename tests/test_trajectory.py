@@ -374,6 +374,13 @@ def test_an_item_of_the_wrong_shape_is_told_with_the_right_ones(given: Any, text
     assert text in str(caught.value)
 
 
+@pytest.mark.parametrize("mode", ["strict", "in_order"])
+def test_a_set_is_refused_where_the_order_counts(mode: str) -> None:
+    with pytest.raises(ConfigError, match=f"mode '{mode}' compares the order, and a set has none; give a list"):
+        parse_expected({"a", "b"}, mode=mode)
+    assert len(parse_expected({"a", "b"}, mode="unordered")) == 2
+
+
 def test_an_unknown_mode_is_told_with_the_valid_ones() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_mode("stict")
