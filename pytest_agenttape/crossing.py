@@ -142,7 +142,7 @@ class Crossing:
         try:
             return self.session.redactor.value(_encode_result(value, where))
         except AgentTapeError as error:
-            self.entry.settle = None
+            self.entry.give_up()
             error.add_note(f"in the {self.boundary.kind} {self.boundary.name!r}")
             raise self.session.refuse(error) from None
 
@@ -162,7 +162,7 @@ class Crossing:
             status, name = getattr(error, "status_code", None), type(error).__name__
             self.end(error=stored, poison=poison_of(status, name) if is_model else None)
         else:
-            self.entry.settle = None
+            self.entry.give_up()
             if isinstance(error, Exception | SystemExit) and not isinstance(error, AgentTapeError):
                 # Where the agent goes on after it, the recording would lack the call.
                 problem = f"{self.boundary.name} raised {type(error).__name__}, which no recording can hold"

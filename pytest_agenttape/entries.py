@@ -72,6 +72,10 @@ class Entry:
         """What came of the call, or has come of it so far; a replayed one is known from its start."""
         return self.interaction or (self.preview() if self.preview else None)
 
+    def give_up(self) -> None:
+        """Let nothing stand for a call that no recording can hold, not even what was read of it."""
+        self.settle = self.preview = None
+
 
 class Entries:
     """The calls of one run, in order of their start; who uses it locks.

@@ -139,3 +139,31 @@ def test_an_expected_failure_says_how_its_recording_gets_in(project: Project, mo
     project.cassette().unlink()
     project.run("--snapshot-update")
     assert project.calls() == ["Oslo"]
+
+
+@pytest.mark.parametrize("broken", ["yield object()", "raise KeyboardInterrupt"], ids=["unrecordable", "interrupted"])
+def test_a_stream_that_broke_off_in_the_middle_is_not_in_it_and_runs_live(project: Project, broken: str) -> None:
+    test = """
+        import pytest
+        from agent import look_up, note
+        from pytest_agenttape import tool
+
+        @tool
+        def search():
+            note("search")
+            yield 1
+            {}
+
+        @pytest.mark.agenttape
+        def test_it():
+            look_up("Rome")
+            assert list(search()) == [1, 2]
+    """
+    project.write(test_it=test.format(broken))
+    project.run_apart("--agenttape-record")
+    assert project.live() == ["look_up Rome", "search"]
+
+    project.write(test_it=test.format("yield 2"))
+    project.run("--snapshot-update").assert_outcomes(passed=1)
+    assert project.live() == ["search"]
+    project.run().assert_outcomes(passed=1)
