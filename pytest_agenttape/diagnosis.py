@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
+from pytest_agenttape import telemetry
 from pytest_agenttape.calls import Call, asked_line, call_name, summary_line
 from pytest_agenttape.canonical import EXACT, KeyRules
 from pytest_agenttape.comparison import Comparison, bag_of_words, diff_lines, field_diffs, likeness
@@ -70,6 +71,7 @@ def explain(
     finding = _finding(case, same_key)
     message = [f"{asked_line(asked)} matches no unplayed interaction in {_shown_path(cassette_path, root)}"]
     message += [f"  {line}" for line in (*finding.lines, *_unplayable(case), *_earlier_departure(case, served))]
+    message += [f"  {line}" for line in telemetry.hint(str(asked.request.get("url", "")))]
     if command:
         message.append(f"  re-record: {visible(command)}")
     return UnmatchedInteractionError(

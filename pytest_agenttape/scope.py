@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
-from pytest_agenttape import children
+from pytest_agenttape import children, telemetry
 from pytest_agenttape.errors import AgentTapeError
 
 
@@ -55,8 +56,11 @@ _open: list[Scope] = []
 _lock = threading.Lock()
 
 
-def current() -> Scope | None:
+def current(url: Callable[[], str] | None = None) -> Scope | None:
     """Return the scope of the running code; None where no session is open.
+
+    Args:
+        url: Tells what is asked, for the message.
 
     Raises:
         AgentTapeError: The session is over, or a thread that inherited none could belong to several.
@@ -66,7 +70,7 @@ def current() -> Scope | None:
         if not scope.owner.is_closed:
             return scope
         if _propagates(scope.owner):
-            return _refuse_late(scope.owner)
+            return _refuse_late(scope.owner, url() if url is not None else "")
     if not _open:
         return _refuse_in_child() if children.is_child else None
     opened = tuple(_open)
@@ -148,15 +152,24 @@ def _only(scopes: tuple[Scope, ...]) -> Scope | None:
     return scopes[0] if len(scopes) == 1 else None
 
 
-def _refuse_late(owner: Owner) -> Scope | None:
+def _refuse_late(owner: Owner, url: str) -> Scope | None:
     error = AgentTapeError(
         f"a call was made for {owner.title} after it was over; nothing real was run. "
         "Wait for threads and tasks before the test or the block ends; start a worker that several of them share "
-        "in each, or before the first"
+        "in each, or before the first" + "".join(f"\n  {line}" for line in _origin(url))
     )
     for scope in tuple(_open):  # the call may as well be theirs, handed to a thread or task that is older
         scope.owner.refuse(error)
     raise error
+
+
+def _origin(url: str) -> tuple[str, ...]:
+    """Return the lines that say where a call over HTTP came from; a query may hold a secret, and is left out."""
+    if not url:
+        return ()
+    parts = urlsplit(url)
+    name = threading.current_thread().name
+    return (f"asked: {parts.scheme}://{parts.hostname}{parts.path} in thread {name!r}", *telemetry.hint(url))
 
 
 def _refuse_in_child() -> Scope | None:

@@ -153,6 +153,15 @@ GET https://api.example.com/v1?q=1 matches no unplayed interaction in cassettes/
   recorded: tool get_weather (2), llm openai.chat (2), tool geocode (1)
   re-record: pytest tests/test_x.py::test_weather --agenttape-record""",
     ),
+    "telemetry": (
+        (http(0, "https://traces.example.com/v1/traces/ingest"), {}),
+        """\
+GET https://traces.example.com/v1/traces/ingest matches no unplayed interaction in cassettes/test_weather.yaml
+  never recorded: the cassette has no call of http traces.example.com
+  recorded: tool get_weather (2), llm openai.chat (2), tool geocode (1)
+  this looks like telemetry of the OpenAI Agents SDK: switch it off in tests (OPENAI_AGENTS_DISABLE_TRACING=1)
+  re-record: pytest tests/test_x.py::test_weather --agenttape-record""",
+    ),
     "run-left-the-order-before": (
         (tool(0, city="Berlin"), {"played": {1}, "served": [RUN[1]]}),
         """\

@@ -16,6 +16,7 @@ LAYERS = (
     {
         "hosts", "bodies", "values", "redaction", "canonical", "matchers", "shown", "calls", "comparison", "diff",
         "providers", "serializer", "tape", "diagnosis", "naming", "foreign", "views", "trajectory", "parameters",
+        "telemetry",
     },
     {"prices", "store", "files", "assets", "config", "network", "freeze", "stack", "children"},
     {

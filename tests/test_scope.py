@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape import AgentTapeError, scope
+from pytest_agenttape import AgentTapeError, scope, telemetry
 
 
 class Owner:
@@ -108,6 +108,41 @@ def test_a_context_whose_session_is_over_raises_and_tells_the_open_one(a: Owner,
         context.run(scope.current)
     assert context.run(scope.peek) is None
     assert (a.refused, b.refused) == ([], [caught.value])
+
+
+def test_a_late_call_over_http_is_told_with_its_thread_and_how_to_stop_telemetry(a: Owner, b: Owner) -> None:
+    a.open()
+    context = contextvars.copy_context()
+    a.close()
+    b.open()
+    with pytest.raises(AgentTapeError) as caught:
+        context.run(scope.current, lambda: "https://u:p@api.smith.example/runs/multipart?key=hidden")
+    assert str(caught.value).splitlines()[1:] == [
+        f"  asked: https://api.smith.example/runs/multipart in thread {threading.current_thread().name!r}",
+        "  this looks like telemetry of LangSmith: switch it off in tests (LANGSMITH_TRACING=false)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "switch"),
+    [
+        ("https://api.openai.com/v1/traces/ingest", "OPENAI_AGENTS_DISABLE_TRACING=1"),
+        ("https://api.smith.langchain.com/info", "LANGSMITH_TRACING=false"),
+        ("https://eu.api.smith.langchain.com/api/v1/info", "LANGSMITH_TRACING=false"),
+        ("https://cloud.langfuse.com/api/public/otel/v1/traces", "LANGFUSE_TRACING_ENABLED=false"),
+        ("http://localhost:4318/v1/traces", "OTEL_SDK_DISABLED=true"),
+        ("https://us.i.posthog.com/batch/", "posthog.disabled = True"),
+        ("https://api.openai.com/v1/chat/completions", ""),
+        ("https://api.openai.com/v1/threads/t/runs", ""),
+        ("https://weather.example/info", ""),
+        ("https://example.com/blacksmith/info", ""),
+        ("not a url", ""),
+    ],
+)
+def test_telemetry_is_told_by_its_address(url: str, switch: str) -> None:
+    (line,) = telemetry.hint(url) or ("",)
+    assert switch in line
+    assert bool(line) is bool(switch)
 
 
 @pytest.mark.parametrize("order", ["inner first", "outer first"])

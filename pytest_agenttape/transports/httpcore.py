@@ -88,7 +88,7 @@ def _wrap_sync(real: Callable[..., Any], library: str) -> Callable[..., Any]:
     @functools.wraps(real)  # respx refuses to wrap a function of another name
     def handle_request(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
-        found = scope.current()
+        found = scope.current(functools.partial(_url, request))
         if found is None:
             return real(self, request)
         url = _url(request)
@@ -116,7 +116,7 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
     @functools.wraps(real)
     async def handle_async_request(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
-        found = scope.current()
+        found = scope.current(functools.partial(_url, request))
         if found is None:
             return await real(self, request)
         url = _url(request)

@@ -35,7 +35,7 @@ class _Wire(responses.RequestsMock):
 
     def _on_request(self, adapter: Any, request: Any, **kwargs: Any) -> Any:  # Any: requests' own, as in responses
         __tracebackhide__ = True
-        found = scope.current()
+        found = scope.current(lambda: request.url or "")
         if found is None or found.owner.admits(request.method or "GET", request.url or ""):
             return self._real_send(adapter, request, **kwargs)
         exchange = exchanges.begin(found, _neutral(request))
