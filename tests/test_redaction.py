@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pytest_agenttape import serializer
 from pytest_agenttape.errors import ConfigError, RecordingRefusedError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.redaction import RedactionRules, Redactor, canonical_secrets
@@ -488,6 +489,16 @@ def test_secret_split_over_the_items_of_a_generator_leaves_no_piece(stored: str)
     kept = redacted["items"] if stored == "$stream" else redacted
     assert "".join(kept) == "Your key: REDACTED0001. Bye"
     assert len(kept) == len(items)
+
+
+@pytest.mark.parametrize("size", [60, 150, 250])
+def test_key_block_split_over_a_stream_is_no_finding_in_what_is_written(size: int) -> None:
+    subject = redactor()
+    events = subject.body({"events": chat_chunks(*cut(f"Your key:\n{PEM}\nKeep it.", size))})
+    assert not any(line in str(events) for line in PEM_BODY.splitlines())
+    for written in (json.dumps(events), serializer.dump({"events": events["events"]})):
+        assert subject.scan(written) == []
+    assert subject.scan(json.dumps(events).replace("REDACTED0001", PEM_BODY))
 
 
 def test_compressed_body_is_searched() -> None:

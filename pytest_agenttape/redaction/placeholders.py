@@ -34,6 +34,8 @@ _TOKEN = re.compile(r"(eyJ[A-Za-z0-9_-]+)\.(eyJ[A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
 _PEM = re.compile(
     r"(-----BEGIN [A-Z0-9 ]{1,64}-----)(\r?\n|\\n|\\r\\n)?.*?(-----END [A-Z0-9 ]{1,64}-----)(\s*)", re.DOTALL
 )
+_PEM_START = re.compile(r"-----BEGIN [A-Z0-9 ]{1,64}-----(?:\s|\\[rn])*+")
+_PEM_BODY = re.compile(r"(?:\s|\\[rn])*+[A-Za-z0-9+/=]{16}")
 _PEM_LINES = re.compile(r"-----(?:BEGIN|END) [A-Z0-9 ]{1,64}-----|\\[rn]|\s")
 
 
@@ -126,6 +128,8 @@ class Placeholders:
 
     def is_settled(self, text: str) -> bool:
         """Say whether *text* is nothing but placeholders and what may stand around them."""
+        if (block := _PEM_START.match(text)) and (found := self.pattern.match(text, block.end())):
+            return _PEM_BODY.match(text, found.end()) is None  # its last line may be in another event of a stream
         rest = self.without(text)
         return rest is not text and not any(map(str.isalnum, _PEM_LINES.sub("", unquote(rest))))
 
