@@ -83,7 +83,9 @@ class CassetteHandle:
     @property
     def final_output(self) -> Any:
         """What the test assigned, else the text of the last LLM answer, else the last result of a tool or the like."""
-        return trajectory.last_word(self.interactions) if self._final_output is _UNSET else self._final_output
+        if self._final_output is _UNSET:
+            return trajectory.last_word(self.interactions)
+        return self._redacted(self._final_output)  # again: more may be known to be secret by now
 
     @final_output.setter
     def final_output(self, value: object) -> None:
@@ -92,7 +94,7 @@ class CassetteHandle:
 
     def view(self, *, only: Iterable[str] | None = None, exclude: Iterable[str] | None = None) -> View:
         """Return the timeline of the run; `repr` gives its text, `View.data` plain values."""
-        assigned = {} if self._final_output is _UNSET else {"final_output": values.encode(self._final_output)}
+        assigned = {} if self._final_output is _UNSET else {"final_output": values.encode(self.final_output)}
         return timeline(
             self.interactions,
             only=only,

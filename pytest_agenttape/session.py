@@ -347,7 +347,8 @@ class Session:
     def timeline(self) -> list[tuple[Interaction, bool]]:
         """The interactions, each with whether it ran for real."""
         with self._lock:
-            return self._entries.timeline()
+            timeline = self._entries.timeline()
+        return [(self._clean(each) if is_live else each, is_live) for each, is_live in timeline]
 
     @property
     def recorded(self) -> Cassette | None:
@@ -422,7 +423,7 @@ class Session:
             assert entry.interaction is not None
             error = RecordingRefusedError(
                 f"{entry.poison.text}, and the run went on as if nothing had happened; the recording is not kept\n"
-                f"  call: {summary_line(replace(entry.interaction, index=self._entries.index(entry)))}\n"
+                f"  call: {summary_line(replace(self._clean(entry.interaction), index=self._entries.index(entry)))}\n"
                 "  if the failure is what the test is about, allow it: allow_errors=True "
                 "(or the statuses, such as allow_errors=[429])"
             )
@@ -459,9 +460,14 @@ class Session:
         )
 
     def _finished(self, interaction: Interaction) -> Interaction:
-        """Take out what was learned to be a secret only after this call, and give the key."""
-        clean = self.redactor.value(interaction.to_dict())
-        return replace(Interaction.from_dict(clean), match_key=self._digest_of(clean["request"]))
+        clean = self._clean(interaction)
+        return replace(clean, match_key=self._digest_of(clean.request))
+
+    def _clean(self, interaction: Interaction) -> Interaction:
+        """Take out what was learned to be a secret only after this call, and what is split over items of a stream."""
+        stored = interaction.to_dict()
+        clean = self.redactor.value(stored)
+        return interaction if clean is stored else Interaction.from_dict(clean)
 
     def keep_order(self) -> None:
         """Let a refreshed cassette hold the calls in the order of this run, which was asserted on."""

@@ -37,10 +37,6 @@ INSIDE = """
 # Every place with two kinds, or with all of them.
 OFFSETS = range(len(KINDS)) if os.environ.get("AGENTTAPE_SLOW") else (0, 7)
 
-SHOWN_TOO_EARLY = pytest.mark.xfail(
-    strict=True, reason="reports and views show calls as they were before the last secret was known"
-)
-
 _RUN = re.compile("[A-Za-z0-9]{10,}")
 
 
@@ -146,7 +142,6 @@ def table(found: dict[str, list[str]]) -> list[str]:
     return ["| planted in | found on disk or in output |", "|---|---|", *rows]
 
 
-@SHOWN_TOO_EARLY
 def test_no_secret_is_in_a_file_or_in_the_output(run: Any, project: Project, world: World) -> None:
     recorded, printed = run("--agenttape-record", "--agenttape-report=report.html")
     recorded.assert_outcomes(passed=len(world.pairs))
@@ -157,7 +152,6 @@ def test_no_secret_is_in_a_file_or_in_the_output(run: Any, project: Project, wor
     compare_with_page("security.md", "plantings", table(leaks(world, contents)))
 
 
-@SHOWN_TOO_EARLY
 def test_what_is_redacted_is_found_again_by_the_same_and_by_another_secret(run: Any, world: World) -> None:
     world.pairs = known_in_time(world)
     run("--agenttape-record")
@@ -167,7 +161,6 @@ def test_what_is_redacted_is_found_again_by_the_same_and_by_another_secret(run: 
         assert world.provider.hits == 0
 
 
-@SHOWN_TOO_EARLY
 def test_a_failing_run_shows_and_keeps_no_secret(run: Any, project: Project, world: World) -> None:
     recorded, printed = run("--agenttape-record", "--agenttape-report=report.html", fails=True)
     recorded.assert_outcomes(failed=len(world.pairs))
