@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType, UnionType
 from typing import Any, NamedTuple
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+# What a framework hands a tool besides the model's arguments: the state of its run, new in each. (package, class)
+_CONTEXTS = frozenset(
+    {
+        ("pydantic_ai", "RunContext"),
+        ("agents", "RunContextWrapper"),
+        ("langchain_core", "RunnableConfig"),
+        ("langgraph", "ToolRuntime"),
+        ("langgraph", "InjectedState"),
+        ("langgraph", "InjectedStore"),
+        ("mcp", "Context"),
+    }
+)
 
 
 class Bound(NamedTuple):
-    """The arguments of one call by name, defaults filled in; the instance it was called on is none of them."""
+    """The arguments of one call by name, defaults filled in; its instance and a framework's context are none."""
 
     arguments: dict[str, object]
     instance: object = None
@@ -32,6 +46,7 @@ class Parameters:
         fillers: By how many arguments come by position, and none by name, what is filled in; None where that misfits.
         receiver: The name of the parameter that is the instance or class, if the call passes it.
         instance: The instance that the callable is bound to.
+        contexts: Names of the parameters that a framework fills with the context of its run.
     """
 
     function: Callable[..., Any]
@@ -42,6 +57,7 @@ class Parameters:
     fillers: tuple[Mapping[str, object] | None, ...] = ()
     receiver: str = ""
     instance: object = None
+    contexts: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, function: Callable[..., Any]) -> Parameters:
@@ -67,6 +83,7 @@ class Parameters:
             fillers=tuple(_filler(names[given:], defaults) for given in range(positional + 1)),
             receiver=_receiver(function, listed),
             instance=instance,
+            contexts=_contexts(function, signature),
         )
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
@@ -78,6 +95,8 @@ class Parameters:
         arguments = self._quickly(args, kwargs) if self.positional >= 0 else None
         if arguments is None:
             arguments = self._thoroughly(args, kwargs)
+        for name in self.contexts:
+            arguments.pop(name, None)
         if not self.receiver:
             return Bound(arguments, self.instance)
         instance = arguments.pop(self.receiver)
@@ -148,6 +167,22 @@ def _receiver(function: Callable[..., Any], listed: list[inspect.Parameter]) -> 
     """Return the name of the first parameter where *function* is a plain function that was written as a method."""
     first = listed[0].name if listed else ""
     return first if first in ("self", "cls") and "." in getattr(function, "__qualname__", "") else ""
+
+
+def _contexts(function: Callable[..., Any], signature: inspect.Signature) -> tuple[str, ...]:
+    hints = {each.name: each.annotation for each in signature.parameters.values()}
+    if any(isinstance(hint, str) for hint in hints.values()):
+        with contextlib.suppress(Exception):  # an annotation is any code; where it fails, the argument is a plain one
+            hints |= typing.get_type_hints(inspect.unwrap(function), include_extras=True)
+    return tuple(name for name in signature.parameters if _is_context(hints[name]))
+
+
+def _is_context(hint: object) -> bool:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Annotated, typing.Union, UnionType):
+        return any(map(_is_context, typing.get_args(hint)))
+    named = origin or (hint if isinstance(hint, type) else type(hint))
+    return any((each.__module__.partition(".")[0], each.__name__) in _CONTEXTS for each in named.__mro__)
 
 
 def _as_called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> TypeError | None:

@@ -7,6 +7,7 @@ import contextlib
 import copy
 import functools
 import inspect
+import itertools
 import pickle
 import threading
 import time
@@ -37,6 +38,8 @@ from pytest_agenttape import (
 from tests.rounds import Ran, around, outcome, record_and_replay
 
 ran = Ran()
+numbers = itertools.count(1)
+T = typing.TypeVar("T")
 
 
 @pytest.fixture(autouse=True)
@@ -416,6 +419,70 @@ def test_an_argument_that_cannot_be_recorded_is_refused_with_its_path_and_the_to
     assert caught.value.__notes__ == ["in a call of the tool 'add'"]
     assert not path.exists()
     assert ran.since() == []
+
+
+class RunContext(typing.Generic[T]):
+    """Stands for a framework's, which is given anew to each call."""
+
+    __module__ = "pydantic_ai._run_context"
+
+    def __init__(self) -> None:
+        self.lock, self.number = threading.Lock(), next(numbers)
+
+
+class InjectedState:
+    __module__ = "langgraph.prebuilt.tool_node"
+
+
+class OwnContext(RunContext[T]):
+    __module__ = "somewhere"
+
+
+class NoFrameworks:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+NoFrameworks.__name__ = "RunContext"
+
+
+def with_context(ctx: RunContext[str], city: str) -> None:
+    ran(f"{city} {ctx.number > 0}")
+
+
+def with_context_last(city: str, *, ctx: RunContext[str] | None = None) -> None:
+    ran(f"{city} {ctx is not None}")
+
+
+def with_context_of_a_subclass(ctx: OwnContext[str], city: str) -> None:
+    ran(f"{city} {ctx.number > 0}")
+
+
+def with_annotated_context(city: str, ctx: typing.Annotated[Any, InjectedState]) -> None:
+    ran(f"{city} {ctx.number > 0}")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [with_context, with_context_last, with_context_of_a_subclass, with_annotated_context],
+    ids=lambda function: function.__name__,
+)
+def test_what_a_framework_hands_a_tool_of_its_run_is_no_argument(function: Callable[..., Any], path: Path) -> None:
+    call = tool(function)
+    done = record_and_replay(path, lambda: call(city="Rome", ctx=RunContext()))
+    assert done.is_faithful
+    assert Cassette.load(path).interactions[0].request == {"args": {"city": "Rome"}}
+    with pytest.raises(UnmatchedInteractionError), use_cassette(path, mode="none"):
+        call(city="Oslo", ctx=RunContext())
+
+
+def test_a_context_of_the_users_own_is_an_argument(path: Path) -> None:
+    @tool
+    def greet(ctx: NoFrameworks) -> None:
+        ran(f"greet {ctx.lock.locked()}")
+
+    with pytest.raises(RecordingRefusedError, match=r"args\.ctx"), use_cassette(path, mode="all"):
+        greet(NoFrameworks())
 
 
 @pytest.mark.parametrize("what", ["argument", "result"])
