@@ -91,6 +91,7 @@ class Session:
         self.is_debugged = False
         self.on_live_call: Callable[[Session], None] | None = None
         self._lock = threading.RLock()
+        self._environment: Mapping[Any, Any] = {}  # as the redactor knows it
         self._reset()
 
     # -- life
@@ -331,7 +332,12 @@ class Session:
     @property
     def redactor(self) -> Redactor:
         """What takes the secrets out of everything that this session keys or keeps."""
-        return self._redactor or self._made_redactor()
+        redactor = self._redactor or self._made_redactor()
+        if self._environment != (environment := _raw_environment()):  # fixtures and tests set keys, too
+            changed = environment.items() - self._environment.items()
+            self._environment = dict(environment)
+            redactor.learn_environment({os.fsdecode(name): os.fsdecode(value) for name, value in changed})
+        return redactor
 
     # -- what happened
 
@@ -550,6 +556,7 @@ class Session:
         with self._lock:
             if self._redactor is None:
                 taken = map(repr, self.engine.recordings) if self._policy.records else ()
+                self._environment = dict(_raw_environment())
                 self._redactor = Redactor(self.settings.rules, os.environ, taken=taken)
             return self._redactor
 
@@ -774,6 +781,12 @@ def _is_typed() -> bool:
             return True
         frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
     return False
+
+
+def _raw_environment() -> Mapping[Any, Any]:
+    """Return the variables as CPython 3.11-3.14 keeps them: compared at each call, and decoding them costs more."""
+    environment: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
+    return environment
 
 
 def _working_directory() -> Path:

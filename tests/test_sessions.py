@@ -668,3 +668,22 @@ def test_a_secret_that_leaves_the_environment_after_the_start_is_still_known(
         key = os.environ.pop("BILLING_API_KEY")
         record_call("tool", {"args": {"note": f"pay with {key} now"}}, lambda: 1)
     assert key not in (tmp_path / "c.yaml").read_text()
+
+
+@pytest.mark.parametrize("calls_before", [0, 1])
+def test_a_secret_that_enters_the_environment_after_the_start_is_known_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls_before: int
+) -> None:
+    key = "hT4vRm8KpXz2WnQ6Yd"
+
+    def run(mode: str) -> None:
+        monkeypatch.delenv("BILLING_API_KEY", raising=False)
+        with use_cassette(tmp_path / "c.yaml", mode=mode):
+            for _ in range(calls_before):
+                record_call("tool", {"args": {"note": "hello"}}, lambda: f"the key will be {key}")
+            monkeypatch.setenv("BILLING_API_KEY", key)
+            record_call("tool", {"args": {"note": f"pay with {key} now"}}, lambda: f"paid with {key}")
+
+    run("all")
+    assert key not in (tmp_path / "c.yaml").read_text()
+    run("none")

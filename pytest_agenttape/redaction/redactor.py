@@ -76,11 +76,15 @@ class Redactor:
         self._urls_seen: dict[str, str] = {}
         self._clean_texts: set[str] = set()
         self._plain_keys: set[str] = set()
-        for secret in environment_secrets(environ) if rules.enabled else ():
-            self.learn(secret)
+        self.learn_environment(environ)
 
     def __repr__(self) -> str:
         return "<Redactor>"
+
+    def learn_environment(self, environ: Mapping[str, str]) -> None:
+        """Take the variables of *environ* that are secrets as ones that go wherever they appear."""
+        for secret in environment_secrets(environ) if self._rules.enabled else ():
+            self.learn(secret)
 
     def learn(self, secret: str) -> None:
         """Take *secret*, a credential seen, as one that goes wherever it appears."""
