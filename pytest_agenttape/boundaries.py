@@ -59,6 +59,10 @@ def _decorator(kind: str) -> Decorator:
             )
         if isinstance(fn, property | functools.cached_property):
             raise ConfigError(f"put @{kind} below @{type(fn).__name__}, directly above the function")
+        if not callable(fn) and hasattr(fn, "description"):
+            raise ConfigError(
+                f"put @{kind} below the decorator that makes the {type(fn).__name__}, directly above the function"
+            )
         return intercept(fn, name=name, kind=kind)
 
     decorate.__name__ = decorate.__qualname__ = kind

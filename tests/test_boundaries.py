@@ -438,6 +438,11 @@ class OwnContext(RunContext[T]):
     __module__ = "somewhere"
 
 
+@dataclass
+class FrameworkTool:
+    description: str
+
+
 class NoFrameworks:
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -979,14 +984,18 @@ def test_record_call_awaits_what_its_executor_gives(executor: Callable[..., Any]
         (lambda: intercept(5), "a boundary wraps a callable, not 5"),
         (lambda: tool(name=""), "the name of a boundary is a non-empty text"),
         (lambda: tool("search"), "a boundary wraps a callable, not 'search'"),
+        (
+            lambda: tool(FrameworkTool("search")),
+            "put @tool below the decorator that makes the FrameworkTool, directly above the function",
+        ),
         (lambda: tool(Shop), "above a function, not above the class Shop"),
         (lambda: tool(property(len)), "put @tool below @property"),
         (lambda: record_call("shop", {}, dict), "unknown kind 'shop'"),
         (lambda: record_call("tool", [1], dict), "record_call takes a mapping"),
         (lambda: record_call("tool", {}, 5), "record_call takes a mapping"),
     ],
-    ids=["kind", "not callable", "empty name", "name as a function", "class", "property", "record_call kind",
-         "record_call request", "record_call executor"],
+    ids=["kind", "not callable", "empty name", "name as a function", "tool object", "class", "property",
+         "record_call kind", "record_call request", "record_call executor"],
 )  # fmt: skip
 def test_what_cannot_be_a_boundary_is_refused_by_name(draw: Callable[[], Any], text: str) -> None:
     with pytest.raises(ConfigError) as caught:
