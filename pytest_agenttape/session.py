@@ -333,10 +333,11 @@ class Session:
     def redactor(self) -> Redactor:
         """What takes the secrets out of everything that this session keys or keeps."""
         redactor = self._redactor or self._made_redactor()
-        if self._environment != (environment := _raw_environment()):  # fixtures and tests set keys, too
-            changed = environment.items() - self._environment.items()
+        known, environment = self._environment, _raw_environment()
+        if known != environment:  # fixtures and tests set keys, too
             self._environment = dict(environment)
-            redactor.learn_environment({os.fsdecode(name): os.fsdecode(value) for name, value in changed})
+            changed = [each for each in self._environment.items() if known.get(each[0]) != each[1]]
+            redactor.learn_environment({os.fsdecode(name): os.fsdecode(value) for name, value in changed if value})
         return redactor
 
     # -- what happened
