@@ -57,7 +57,8 @@ class Ledger:
         if told is not None:
             self.tests[report.nodeid] = told
         if report.failed and self._config.option.agenttape_report is not None:
-            self.failures.setdefault(report.nodeid, report.longreprtext)
+            failure = getattr(report, "agenttape_failure", None) or report.longreprtext
+            self.failures.setdefault(report.nodeid, failure)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:

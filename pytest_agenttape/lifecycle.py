@@ -198,6 +198,8 @@ class Lifecycle:
             run.note(str(call.when), report.outcome)
             if report.failed:
                 run.error = _error_of_ours(call, run.session.verdict)
+                if self._config.option.agenttape_report is not None:  # which is made when nobody knows its secrets
+                    report.agenttape_failure = run.session.redactor.text(report.longreprtext)
         if call.when == "teardown" and item.nodeid in self._told:
             report.agenttape = told = self._told.pop(item.nodeid)
             told["error"] = told["error"] or _error_of_ours(call)

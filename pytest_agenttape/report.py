@@ -209,7 +209,7 @@ def _test(nodeid: str, told: Told, failure: str | None, redactor: Redactor) -> d
         "spent": told["spent"],
         "saved": told["saved"],
         "load_ms": told["load_ms"],
-        "failure": None if failure is None else redactor.text(failure[:_FAILURE_SHOWN]),
+        "failure": None if failure is None else redactor.text(failure)[:_FAILURE_SHOWN],
         "diff": told.get("diff"),
         "steps": steps,
     }

@@ -261,3 +261,28 @@ def test_a_browser_runs_our_script_and_no_other(pytester: pytest.Pytester) -> No
     ).stdout
     assert "<title>Agent tests: 2 cassettes</title>" in dom
     assert "2 of 2 tests" in dom  # our own script counted them
+
+
+@pytest.mark.parametrize("flags", [(), ("-n1",)], ids=["alone", "xdist"])
+def test_a_failure_is_reported_without_the_secret_that_only_its_test_knew(
+    pytester: pytest.Pytester, flags: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_agenttape import tool
+
+        @tool
+        def log_in():
+            return "hT4vRm8KpXz2" + "WnQ6Yd"
+
+        @pytest.mark.agenttape
+        def test_it(monkeypatch):
+            monkeypatch.setenv("BILLING_API_KEY", "hT4vRm8KpXz2" + "WnQ6Yd")
+            assert log_in() == "another"
+        """
+    )
+    pytester.runpytest_inprocess("--agenttape-record", "--agenttape-report=r.json", *flags).assert_outcomes(failed=1)
+    written = (pytester.path / "r.json").read_text()
+    assert "another" in written
+    assert "hT4vRm8KpXz2WnQ6Yd" not in written
