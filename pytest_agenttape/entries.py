@@ -160,8 +160,6 @@ class Entries:
 
 
 def _numbered(interaction: Interaction, index: int, parent: int | None) -> Interaction:
-    if interaction.index == index and interaction.metadata.get("parent") == parent:
-        return interaction
     metadata = {key: value for key, value in interaction.metadata.items() if key != "parent"}
     if parent is not None:
         metadata["parent"] = parent

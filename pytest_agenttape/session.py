@@ -87,7 +87,6 @@ class Session:
         self.mode = settings.mode
         self.title = settings.title or f"cassette {settings.path.name}"
         self.is_closed = True
-        self._was_open = False
         self.is_debugged = False
         self.on_live_call: Callable[[Session], None] | None = None
         self._lock = threading.RLock()
@@ -103,9 +102,7 @@ class Session:
             CassetteCorruptError: The file cannot be read as a cassette.
             CassetteNotFoundError: Replay needs the file and it does not exist.
         """
-        if self._was_open:
-            self._reset()
-        self._was_open = True
+        self._reset()
         self._load()
         self._made_redactor()  # now: what is a secret in the environment may be taken out before the first call
         self._refuse_mistyped_frozen()
@@ -335,9 +332,10 @@ class Session:
         redactor = self._redactor or self._made_redactor()
         known, environment = self._environment, _raw_environment()
         if known != environment:  # fixtures and tests set keys, too
-            self._environment = dict(environment)
-            changed = [each for each in self._environment.items() if known.get(each[0]) != each[1]]
+            environment = dict(environment)
+            changed = [each for each in environment.items() if known.get(each[0]) != each[1]]
             redactor.learn_environment({os.fsdecode(name): os.fsdecode(value) for name, value in changed if value})
+            self._environment = environment  # only now: another thread would take it for learned
         return redactor
 
     # -- what happened

@@ -24,8 +24,8 @@ MODES: Mapping[str, str] = {
     "superset": "at least these calls, in any order; others may be made too",
     "in_order": "at least these calls, in this order; others may come between",
 }
-# What the modes tolerate: a call that was not expected, an expected call that was not made.
 _ORDERED = ("strict", "in_order")
+# What the modes tolerate: a call that was not expected, an expected call that was not made.
 _EXTRA_IS_FINE = ("superset", "in_order")
 _MISSING_IS_FINE = ("subset",)
 

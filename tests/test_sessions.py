@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import gc
 import inspect
+import multiprocessing
 import os
 import random
 import subprocess
@@ -658,6 +659,34 @@ def test_a_swallowed_exit_of_a_tool_is_not_left_out_of_a_recording(path: Path) -
     ):
         leave()
     assert not path.exists()
+
+
+def test_a_test_that_changes_what_it_was_shown_changes_no_recording(path: Path) -> None:
+    with use_cassette(path, mode="all"):
+        record_call("tool", {"args": {"n": 1}}, lambda: 1)
+    before = path.read_bytes()
+    for mode in ("refresh", "none"):
+        with use_cassette(path, mode=mode) as session:
+            assert record_call("tool", {"args": {"n": 1}}, lambda: 1) == 1
+            [shown] = session.interactions
+            assert shown.metadata
+            shown.metadata.clear()
+            assert session.interactions[0].metadata
+        assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_session_belongs_to_the_process_that_opens_it(path: Path) -> None:
+    def record() -> None:
+        with session:
+            record_call("tool", {"args": {"n": 1}}, lambda: 1)
+
+    session = use_cassette(path, mode="all")
+    process = multiprocessing.get_context("fork").Process(target=record)
+    process.start()
+    process.join(20)
+    assert len(Cassette.load(path).interactions) == 1
 
 
 def test_a_secret_that_leaves_the_environment_after_the_start_is_still_known(
