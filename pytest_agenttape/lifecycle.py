@@ -378,7 +378,7 @@ class Lifecycle:
             session.refuse_poison()
             self._judge_unplayed(run, [each for each in self._unplayed(run) if _is_of_teardown(each)])
             return True
-        if run.outcome != "skipped" or not was_fresh or session.verdict.error is not None or not session.interactions:
+        if run.outcome != "skipped" or not was_fresh or session.verdict.error is not None or not session.timeline:
             return False
         return not session.is_poisoned
 
@@ -412,7 +412,7 @@ class Lifecycle:
     def _tell(self, run: Run, *, wrote: bool, was_fresh: bool, kept: str | None) -> dict[str, Any]:
         """Return what the ledger is told about a test, in plain types, for it may cross a process border."""
         session = run.session
-        interactions = session.interactions
+        interactions = [each for each, _ in session.timeline]
         usage = total_tokens(interactions)
         passed = run.outcome == "passed"
         return {

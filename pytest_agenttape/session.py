@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import random
 import sys
@@ -345,8 +346,9 @@ class Session:
         """The calls of this run, in order of their start, as they would stand in a cassette if it ended now.
 
         A stream that is still being read is among them; a function that runs for real and has not returned is not.
+        They are copies: a test may take out what it does not compare.
         """
-        return [each for each, _ in self.timeline]
+        return copy.deepcopy([each for each, _ in self.timeline])
 
     @property
     def timeline(self) -> list[tuple[Interaction, bool]]:

@@ -662,16 +662,23 @@ def test_a_swallowed_exit_of_a_tool_is_not_left_out_of_a_recording(path: Path) -
 
 
 def test_a_test_that_changes_what_it_was_shown_changes_no_recording(path: Path) -> None:
-    with use_cassette(path, mode="all"):
-        record_call("tool", {"args": {"n": 1}}, lambda: 1)
+    def change(session: Session) -> None:
+        [shown] = session.interactions
+        for each in (shown.metadata, shown.request["args"], shown.response):
+            assert each
+            each.clear()
+        assert session.interactions[0].metadata
+
+    with use_cassette(path, mode="all") as session:
+        record_call("tool", {"args": {"n": 1}}, lambda: {"n": 1})
+        change(session)
+    [recorded] = Cassette.load(path).interactions
+    assert (recorded.request, recorded.response) == ({"args": {"n": 1}}, {"n": 1})
     before = path.read_bytes()
     for mode in ("refresh", "none"):
         with use_cassette(path, mode=mode) as session:
-            assert record_call("tool", {"args": {"n": 1}}, lambda: 1) == 1
-            [shown] = session.interactions
-            assert shown.metadata
-            shown.metadata.clear()
-            assert session.interactions[0].metadata
+            assert record_call("tool", {"args": {"n": 1}}, lambda: 2) == {"n": 1}
+            change(session)
         assert path.read_bytes() == before
 
 
