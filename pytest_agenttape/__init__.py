@@ -6,10 +6,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_agenttape.boundaries import intercept, memory_read, memory_write, record_call, retrieval, tool
-    from pytest_agenttape.callbacks import AgentTape
-    from pytest_agenttape.config import Config
-    from pytest_agenttape.diff import CassetteDiff, diff_cassettes
+    from pytest_agenttape.boundaries.callbacks import AgentTape
+    from pytest_agenttape.boundaries.decorators import (
+        intercept,
+        memory_read,
+        memory_write,
+        record_call,
+        retrieval,
+        tool,
+    )
     from pytest_agenttape.errors import (
         AgentTapeError,
         AgentTapeWarning,
@@ -26,17 +31,19 @@ if TYPE_CHECKING:
         UnplayedInteractionsError,
         UnplayedInteractionsWarning,
     )
-    from pytest_agenttape.handle import CassetteHandle
     from pytest_agenttape.model import Cassette, Interaction, Mode
-    from pytest_agenttape.opening import record, replay, use_cassette
-    from pytest_agenttape.session import Session, active_session
+    from pytest_agenttape.plugin.handle import CassetteHandle
+    from pytest_agenttape.reading.diff import CassetteDiff, diff_cassettes
+    from pytest_agenttape.session.session import Session, active_session
+    from pytest_agenttape.session.use_cassette import record, replay, use_cassette
+    from pytest_agenttape.settings.config import Config
     from pytest_agenttape.values import register_codec
 
 _HOMES = {
-    "boundaries": ("intercept", "memory_read", "memory_write", "record_call", "retrieval", "tool"),
-    "callbacks": ("AgentTape",),
-    "config": ("Config",),
-    "diff": ("CassetteDiff", "diff_cassettes"),
+    "boundaries.decorators": ("intercept", "memory_read", "memory_write", "record_call", "retrieval", "tool"),
+    "boundaries.callbacks": ("AgentTape",),
+    "settings.config": ("Config",),
+    "reading.diff": ("CassetteDiff", "diff_cassettes"),
     "errors": (
         "AgentTapeError",
         "AgentTapeWarning",
@@ -53,10 +60,10 @@ _HOMES = {
         "UnplayedInteractionsError",
         "UnplayedInteractionsWarning",
     ),
-    "handle": ("CassetteHandle",),
+    "plugin.handle": ("CassetteHandle",),
     "model": ("Cassette", "Interaction", "Mode"),
-    "opening": ("record", "replay", "use_cassette"),
-    "session": ("Session", "active_session"),
+    "session.use_cassette": ("record", "replay", "use_cassette"),
+    "session.session": ("Session", "active_session"),
     "values": ("register_codec",),
 }
 _HOME_OF = {name: room for room, names in _HOMES.items() for name in names}

@@ -253,7 +253,7 @@ class Cassette:
 
     @property
     def total_input_tokens(self) -> int:
-        """Tokens sent to models: from usage blocks, else estimated (see `pytest_agenttape.calls.count_tokens`)."""
+        """Tokens sent to models: from usage blocks, else estimated (see `reading.summary.count_tokens`)."""
         return int(_calls().total_tokens(self.interactions).input)
 
     @property
@@ -274,15 +274,15 @@ class Cassette:
 
 def _store() -> Any:
     # Reading and writing are the store's work; the documented place for them is the data class.
-    from pytest_agenttape import store
+    from pytest_agenttape.cassettes import store
 
     return store
 
 
 def _calls() -> Any:
-    from pytest_agenttape import calls  # as above
+    from pytest_agenttape.reading import summary
 
-    return calls
+    return summary
 
 
 def _replaced(node: JSON, key: str, replacement: str) -> JSON:

@@ -54,7 +54,16 @@ NOT_RUN = "not run: "
 # Imported once, for every run to have.
 _KEPT = (
     *("openai", "anthropic", "requests"),
-    *(f"pytest_agenttape.{room}" for room in ("lifecycle", "report", "handle", "snapshot", "boundaries")),
+    *(
+        f"pytest_agenttape.{room}"
+        for room in (
+            "plugin.lifecycle",
+            "plugin.report.verdicts",
+            "plugin.handle",
+            "plugin.syrupy",
+            "boundaries.decorators",
+        )
+    ),
     *(f"pytest_agenttape.transports.{room}" for room in ("httpcore", "requests")),
 )
 

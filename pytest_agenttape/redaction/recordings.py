@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pytest_agenttape.bodies.messages import grouped, header
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.redaction.redactor import Redactor
-from pytest_agenttape.wire import grouped, header
 
 _FORMS = ("json", "json_layout", "form", "events", "events_layout", "text", "body_b64")
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TypeVar
 from urllib.parse import quote, unquote_plus
 
+from pytest_agenttape.bodies.messages import Headers
 from pytest_agenttape.errors import RecordingRefusedError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.redaction import context, names, patterns, shapes
@@ -28,7 +29,6 @@ from pytest_agenttape.redaction.placeholders import Placeholders, unnumbered
 from pytest_agenttape.redaction.rules import RedactionRules
 from pytest_agenttape.redaction.scanning import Finding
 from pytest_agenttape.redaction.streams import redact_stream
-from pytest_agenttape.wire import Headers
 
 _SCHEMES = frozenset(
     "bearer basic token apikey api-key key digest negotiate ntlm bot oauth dpop ssws genie-key genie googlelogin hmac"

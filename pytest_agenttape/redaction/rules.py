@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.redaction.bounded import BoundedPattern, bounded
 from pytest_agenttape.redaction.names import folded
 from pytest_agenttape.redaction.placeholders import PLACEHOLDER
+from pytest_agenttape.redaction.user_patterns import BoundedPattern, bounded
 
 
 class RedactSettings(Protocol):

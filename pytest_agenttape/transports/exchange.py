@@ -8,15 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pytest_agenttape import bodies, providers
-from pytest_agenttape.canonical import is_transport_header
-from pytest_agenttape.entries import Entry, Poison, poison_of
-from pytest_agenttape.errors import AgentTapeError, StreamingReplayError
-from pytest_agenttape.model import JSON, Interaction
-from pytest_agenttape.scope import Scope
-from pytest_agenttape.session import Session
-from pytest_agenttape.transports import pace as pace_room
-from pytest_agenttape.transports.pace import Arrivals, Schedule
-from pytest_agenttape.wire import (
+from pytest_agenttape.bodies.messages import (
     CONNECTION_HEADERS,
     Headers,
     HttpRequest,
@@ -25,6 +17,14 @@ from pytest_agenttape.wire import (
     header,
     standard_phrase,
 )
+from pytest_agenttape.errors import AgentTapeError, StreamingReplayError
+from pytest_agenttape.matching.canonical import is_transport_header
+from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.ownership import Scope
+from pytest_agenttape.session.run import Entry, Poison, poison_of
+from pytest_agenttape.session.session import Session
+from pytest_agenttape.transports import pacing as pace_room
+from pytest_agenttape.transports.pacing import Arrivals, Schedule
 
 _LAST_EVENTS = frozenset({"[DONE]", "message_stop", "response.completed", "response.failed", "response.incomplete"})
 # How a recording says that nothing came any more before the agent gave up: a cancelled task, a stream closed by

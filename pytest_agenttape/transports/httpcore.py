@@ -18,11 +18,11 @@ from typing import Any, ClassVar
 
 from respx.mocks import HTTPCoreMocker, Mocker
 
-from pytest_agenttape import scope, truetime
+from pytest_agenttape import clocks, ownership
+from pytest_agenttape.bodies.messages import HttpRequest, HttpResponse
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, Recording, TransportFailure
-from pytest_agenttape.transports.pace import POLL, Schedule
-from pytest_agenttape.wire import HttpRequest, HttpResponse
+from pytest_agenttape.transports.pacing import POLL, Schedule
 
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 
@@ -88,7 +88,7 @@ def _wrap_sync(real: Callable[..., Any], library: str) -> Callable[..., Any]:
     @functools.wraps(real)  # respx refuses to wrap a function of another name
     def handle_request(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
-        found = scope.current(functools.partial(_url, request))
+        found = ownership.current(functools.partial(_url, request))
         if found is None:
             return real(self, request)
         url = _url(request)
@@ -100,7 +100,7 @@ def _wrap_sync(real: Callable[..., Any], library: str) -> Callable[..., Any]:
             return _respond(exchange, library)
         _restore(request, exchange)
         try:
-            with scope.within(exchange.inside):
+            with ownership.within(exchange.inside):
                 response = real(self, request)
         except Exception as error:
             exchanges.record_failure(exchange, error)
@@ -116,7 +116,7 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
     @functools.wraps(real)
     async def handle_async_request(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
-        found = scope.current(functools.partial(_url, request))
+        found = ownership.current(functools.partial(_url, request))
         if found is None:
             return await real(self, request)
         url = _url(request)
@@ -132,7 +132,7 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
             return _respond(exchange, library)
         _restore(request, exchange)
         try:
-            with scope.within(exchange.inside):
+            with ownership.within(exchange.inside):
                 response = await real(self, request)
         except BaseException as error:  # also of a task that is cancelled
             exchanges.record_failure(exchange, error)
@@ -223,7 +223,7 @@ def _new_event(library: str) -> Any:
 async def _wait(schedule: Schedule, piece: int, closed: Any, library: str) -> None:
     """Hold the task that reads until the piece is due or the stream is closed."""
     timed_out = importlib.import_module(library).PoolTimeout  # what such an event raises
-    started = truetime.monotonic()
+    started = clocks.monotonic()
     while not schedule.is_due(piece):
         try:
             await closed.wait(timeout=POLL)

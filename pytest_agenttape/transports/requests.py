@@ -21,11 +21,11 @@ import responses
 import urllib3.exceptions
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from pytest_agenttape import scope
+from pytest_agenttape import ownership
+from pytest_agenttape.bodies.messages import HttpRequest
+from pytest_agenttape.bodies.messages import HttpResponse as Answer
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, Recording, TransportFailure
-from pytest_agenttape.wire import HttpRequest
-from pytest_agenttape.wire import HttpResponse as Answer
 
 
 class _Wire(responses.RequestsMock):
@@ -35,14 +35,14 @@ class _Wire(responses.RequestsMock):
 
     def _on_request(self, adapter: Any, request: Any, **kwargs: Any) -> Any:  # Any: requests' own, as in responses
         __tracebackhide__ = True
-        found = scope.current(lambda: request.url or "")
+        found = ownership.current(lambda: request.url or "")
         if found is None or found.owner.admits(request.method or "GET", request.url or ""):
             return self._real_send(adapter, request, **kwargs)
         exchange = exchanges.begin(found, _neutral(request))
         if not exchange.is_live:
             return _replay(adapter, request, exchange)
         try:
-            with scope.within(exchange.inside), _as_sent(request, exchange):
+            with ownership.within(exchange.inside), _as_sent(request, exchange):
                 response = self._real_send(adapter, request, **kwargs)
         except Exception as error:
             exchanges.record_failure(exchange, error)

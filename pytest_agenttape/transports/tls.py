@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pytest_agenttape import scope
+from pytest_agenttape import ownership
 
 _FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
@@ -42,5 +42,5 @@ def _shared(create: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _only_replays() -> bool:
-    sessions = scope.opened()
+    sessions = ownership.opened()
     return bool(sessions) and not any(session.can_execute for session in sessions)

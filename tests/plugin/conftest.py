@@ -14,7 +14,14 @@ import pytest
 from tests.plugin.project import AGENT, Origin, Project
 
 # What an inner run in this process would otherwise import and lose again, patches of libraries included.
-_OURS = ("lifecycle", "report", "handle", "boundaries", "transports.httpcore", "transports.requests")
+_OURS = (
+    "plugin.lifecycle",
+    "plugin.report.verdicts",
+    "plugin.handle",
+    "boundaries.decorators",
+    "transports.httpcore",
+    "transports.requests",
+)
 for _name in ("httpcore", "httpcore2", *(f"pytest_agenttape.{room}" for room in _OURS)):
     importlib.import_module(_name)
 

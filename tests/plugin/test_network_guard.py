@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_agenttape import hosts, network
+from pytest_agenttape import hosts
+from pytest_agenttape.process import network
 from tests.plugin.project import Project
 
 _escaped: list[str] = []

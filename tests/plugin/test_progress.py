@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_agenttape import progress
+from pytest_agenttape.plugin import progress
 from tests.plugin.project import Project
 
 SUITE = """

@@ -27,7 +27,7 @@ AMBER = """\
 """
 CONFIG = """
     import pytest
-    from pytest_agenttape.snapshot import accept_new, keep_views
+    from pytest_agenttape.plugin.syrupy import accept_new, keep_views
 
     def pytest_runtest_teardown(item):
         if getattr(item, "has_failed", False):
@@ -231,7 +231,7 @@ def test_a_view_can_be_a_yaml_file_of_its_own(project: Project) -> None:
     project.write(
         conftest="""
             import pytest
-            from pytest_agenttape.snapshot import AgentTapeYAMLExtension
+            from pytest_agenttape.plugin.syrupy import AgentTapeYAMLExtension
 
             @pytest.fixture
             def snapshot(snapshot):

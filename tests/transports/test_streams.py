@@ -19,7 +19,7 @@ import requests
 from aiohttp import web
 
 from pytest_agenttape import RecordingRefusedError, StreamingReplayError, use_cassette
-from pytest_agenttape.transports import pace
+from pytest_agenttape.transports import pacing
 from tests.standin import raw
 from tests.standin.server import _Running
 from tests.transports.conftest import Recorder
@@ -263,7 +263,7 @@ class TestAReaderThatIsCancelledWhileItWaits:
             return "gave up"
 
         recorder.record(lambda: asyncio.run(ask(0.2)))
-        monkeypatch.setattr(pace, "LONGEST_WAIT", 0.2)
+        monkeypatch.setattr(pacing, "LONGEST_WAIT", 0.2)
         with pytest.raises(StreamingReplayError, match="stopped waiting"):
             recorder.replay(lambda: asyncio.run(ask(30)))
 
@@ -436,7 +436,7 @@ class TestALongLivedEventStream:
 
         live = recorder.record(lambda: converse(ends_it=True))
         server.stop()
-        monkeypatch.setattr(pace, "LONGEST_WAIT", 0.2)
+        monkeypatch.setattr(pacing, "LONGEST_WAIT", 0.2)
         with use_cassette(recorder.path):
             assert converse(ends_it=False) == live
 

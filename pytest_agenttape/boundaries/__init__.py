@@ -1,0 +1,1 @@
+"""Boundaries that user code draws, and listeners."""

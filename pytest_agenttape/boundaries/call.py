@@ -1,0 +1,279 @@
+"""One call of a boundary: what is asked, what the session answers, what a live body gave."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pytest_agenttape import clocks, ownership, values
+from pytest_agenttape.boundaries import waits
+from pytest_agenttape.boundaries.arguments import Parameters
+from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError, StreamingReplayError
+from pytest_agenttape.model import JSON
+from pytest_agenttape.session.run import Entry, Poison, poison_of
+from pytest_agenttape.session.session import Session
+from pytest_agenttape.settings.selectors import register_boundary
+
+Stored: TypeAlias = dict[str, JSON]
+
+# How a recording says that a call was never answered: it was cancelled, or still running when the recording ended.
+_UNANSWERED: Stored = {
+    "type": "CancelledError",
+    "module": "asyncio.exceptions",
+    "message": "the agent stopped waiting here",
+}
+_LONGEST_WAIT = 60.0  # seconds that a replay waits for the agent to stop waiting, beyond what the recording took
+_PARTS_OF_A_STREAM = {"items": list, "sent": dict, "thrown": dict}
+_POLL = 0.02  # seconds between two looks at whether the session is over
+
+
+# -- what is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """What stays the same over all calls of one boundary."""
+
+    kind: str
+    name: str
+    asked: Named | Spelled
+    usage: Stored | None = None
+    tags: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, fn: Callable[..., Any], kind: str, name: str | None) -> Boundary:
+        chosen = name or _name_of(fn)
+        parameters = Parameters.of(fn)
+        register_boundary(chosen, parameters.defaults)
+        return cls(kind, chosen, Named(parameters))
+
+    def begin(self, found: ownership.Scope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Crossing:
+        """Capture the call before anything can change its arguments, and let the session decide."""
+        __tracebackhide__ = True
+        session: Session = found.owner
+        try:
+            request = self.asked.request(session, args, kwargs)
+        except AgentTapeError as error:
+            error.add_note(f"in a call of the {self.kind} {self.name!r}")
+            raise session.refuse(error) from None
+        entry = session.begin(self.kind, self.name, session.redactor.value(request), parent=found.crossing)
+        call = Crossing(session, entry, self)
+        if entry.is_live:
+            entry.settle = call.leave_unanswered
+        return call
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """A request that the caller spelled out."""
+
+    given: dict[str, Any]
+
+    def request(self, session: Session, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stored:  # noqa: ARG002  # as Named's
+        return dict(values.encode(self.given, "request"))
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A request made of the arguments of a call."""
+
+    parameters: Parameters
+
+    def request(self, session: Session, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stored:
+        bound = self.parameters.bind(args, kwargs)
+        request: Stored = {"args": self._encoded(bound.arguments)}
+        if bound.instance is not None:
+            number = session.instance_number(bound.instance)
+            if number:
+                request["instance"] = number
+        return request
+
+    def _encoded(self, arguments: dict[str, object]) -> Stored:
+        try:
+            return values.encode_each(arguments, "args")
+        except RecordingRefusedError:
+            # A default such as a sentinel object says that nothing was passed, and so is left out.
+            defaults = self.parameters.defaults
+            passed = {name: each for name, each in arguments.items() if each is not defaults.get(name, _NOTHING)}
+            if len(passed) == len(arguments):
+                raise
+            kept = {name: each for name, each in arguments.items() if name in passed or _is_recordable(each)}
+            return values.encode_each(kept, "args")
+
+
+_NOTHING = object()
+
+
+def _is_recordable(value: object) -> bool:
+    try:
+        values.encode(value)
+    except RecordingRefusedError:
+        return False
+    return True
+
+
+def _name_of(fn: Callable[..., Any]) -> str:
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return str(getattr(fn, "__name__", None) or type(fn).__name__)
+
+
+# -- what is answered
+
+
+@dataclass(slots=True, eq=False)  # not frozen: that would cost more than the rest of a replay's own work here
+class Crossing:
+    """One call that a session has decided about: to be served, or running for real."""
+
+    session: Session
+    entry: Entry
+    boundary: Boundary
+
+    @property
+    def inside(self) -> ownership.Scope:
+        """Where the body runs."""
+        return ownership.Scope(self.session, self.entry)
+
+    # recording
+
+    def encode(self, value: object, where: str = "result") -> JSON:
+        try:
+            return self.session.redactor.value(_encode_result(value, where))
+        except AgentTapeError as error:
+            self.entry.give_up()
+            error.add_note(f"in the {self.boundary.kind} {self.boundary.name!r}")
+            raise self.session.refuse(error) from None
+
+    def end(self, response: JSON = None, error: Stored | None = None, poison: Poison | None = None) -> None:
+        boundary = self.boundary
+        self.session.finish(
+            self.entry, response=response, error=error, usage=boundary.usage, tags=boundary.tags, poison=poison
+        )
+
+    def fail(self, error: BaseException, about: Stored | None = None) -> None:
+        """Keep what the body raised; an interrupt and our own verdicts are no outcome of the call."""
+        if is_cancellation(error):
+            self.end(error={**_UNANSWERED, **(about or {})})
+        elif values.is_recordable_error(error):
+            stored = self.session.redactor.value({**values.encode_error(error), **(about or {})})
+            is_model = self.boundary.kind == "llm"  # a tool's failures are part of what the agent deals with
+            status, name = getattr(error, "status_code", None), type(error).__name__
+            self.end(error=stored, poison=poison_of(status, name) if is_model else None)
+        else:
+            self.entry.give_up()
+            if isinstance(error, Exception | SystemExit) and not isinstance(error, AgentTapeError):
+                # Where the agent goes on after it, the recording would lack the call.
+                problem = f"{self.boundary.name} raised {type(error).__name__}, which no recording can hold"
+                self.session.refuse(RecordingRefusedError(problem))
+
+    def leave_unanswered(self) -> None:
+        """Keep that the call had no answer when the recording ended."""
+        self.end(error=_UNANSWERED)
+
+    def note_nature(self, what: str) -> None:
+        """Keep that a plain function returned something that has to be run: a generator, an awaitable."""
+        self.entry.metadata["returns"] = what
+
+    @property
+    def nature(self) -> str | None:
+        """What `note_nature` kept in the recording."""
+        found: str | None = self._recorded.metadata.get("returns")
+        return found
+
+    # replaying
+
+    def answer(self) -> Any:
+        """Return the recorded value, a fresh one, or raise the recorded exception."""
+        __tracebackhide__ = True
+        recorded = self._recorded
+        if recorded.error is None:
+            return self.decode(recorded.response)
+        if self.is_unanswered:
+            self._wait_for_the_end()
+        raise values.decode_error(recorded.error)
+
+    async def answered(self) -> Any:
+        """Return the answer; where there was none, wait until the agent gives up again."""
+        __tracebackhide__ = True
+        if self.is_unanswered:
+            await waits.until_cancelled(self.longest_wait)
+            raise self._waited_in_vain()
+        return self.answer()
+
+    def decode(self, stored: JSON) -> Any:
+        """Return the value that was stored; one that cannot be rebuilt decides the run."""
+        try:
+            return values.decode(stored)
+        except AgentTapeError as error:
+            raise self.session.refuse(error) from error.__cause__
+
+    def stream(self) -> Stored:
+        """Return the recorded stream: its items, what went into it, and how it ended."""
+        recorded = self._recorded
+        if recorded.error is not None:
+            stream: JSON = {**recorded.error, "items": recorded.error.get("after")}
+        else:
+            stream = recorded.response.get("$stream") if isinstance(recorded.response, dict) else None
+        if not isinstance(stream, dict):
+            raise self.past_the_end("holds a value, not a stream")
+        for part, shape in _PARTS_OF_A_STREAM.items():
+            if stream.get(part) is not None and not isinstance(stream[part], shape):
+                raise self.past_the_end(f"is damaged: {part} of its stream is no {shape.__name__}")
+        return stream
+
+    def past_the_end(self, problem: str) -> AgentTapeError:
+        name = self.boundary.name
+        return self.session.refuse(StreamingReplayError(f"the recording of {name} {problem}; record it again"))
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the recording ends with an exception, or without an answer."""
+        return self._recorded.error is not None
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the agent stopped waiting, or the recording ended, before there was an answer."""
+        error = self._recorded.error or {}
+        return all(error.get(key) == _UNANSWERED[key] for key in ("type", "module"))  # not a class of the user's own
+
+    @property
+    def longest_wait(self) -> float:
+        """For how long a replay waits, in seconds, until the agent gives up as it did when recording."""
+        return _LONGEST_WAIT + (self._recorded.latency_ms or 0) / 1000
+
+    @property
+    def _recorded(self) -> Any:
+        return self.entry.interaction
+
+    def _wait_for_the_end(self) -> None:
+        """Hold a thread whose call had no answer before the recording ended, until the session ends."""
+        deadline = clocks.monotonic() + self.longest_wait
+        pause = threading.Event()
+        while not self.session.is_closed:
+            if clocks.monotonic() > deadline:
+                raise self._waited_in_vain()
+            pause.wait(_POLL)
+        raise AgentTapeError(f"{self.session.title} is over; in its recording {self.boundary.name} was never answered")
+
+    def _waited_in_vain(self) -> AgentTapeError:
+        return self.session.refuse(
+            AgentTapeError(
+                f"when {self.boundary.name} was recorded, the agent stopped waiting for it, and now it does not; "
+                "record it again"
+            )
+        )
+
+
+def _encode_result(value: object, where: str) -> JSON:
+    stored = values.encode(value, where)
+    if type(value) is dict and "$stream" in stored:  # the word that tells a stream: these are the user's own
+        return {"$type": "dict", "items": [[key, each] for key, each in stored.items()]}
+    return stored
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Say whether *error* is how asyncio or trio stop a task."""
+    return not isinstance(error, Exception) and type(error).__name__ in ("CancelledError", "Cancelled")

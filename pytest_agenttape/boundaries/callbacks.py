@@ -1,0 +1,382 @@
+"""`AgentTape`: a listener for frameworks with hooks. It records what it sees; what a call gets is decided elsewhere.
+
+It is any framework's listener by having the right methods, so no framework is imported: LangChain's callback
+handler (seen with langchain-core 1.7), LlamaIndex's callback handler, CrewAI's event listener.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_agenttape import ownership, values
+from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.model import JSON
+from pytest_agenttape.session.run import Entry
+from pytest_agenttape.session.session import Session
+
+_ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
+_DEPTH = 40  # levels of nested data; nothing that a person reads has more
+_CREW_EVENTS = {
+    "LLMCallStartedEvent": ("llm", "start"),
+    "LLMCallCompletedEvent": ("llm", "end"),
+    "LLMCallFailedEvent": ("llm", "error"),
+    "ToolUsageStartedEvent": ("tool", "start"),
+    "ToolUsageFinishedEvent": ("tool", "end"),
+    "ToolUsageErrorEvent": ("tool", "error"),
+    "KnowledgeRetrievalStartedEvent": ("retrieval", "start"),
+    "KnowledgeRetrievalCompletedEvent": ("retrieval", "end"),
+    "KnowledgeQueryFailedEvent": ("retrieval", "error"),
+}
+_CREW_MODULES = ("crewai.events", "crewai.utilities.events")
+_LLAMA_KINDS = {"llm": "llm", "function_call": "tool", "retrieve": "retrieval"}
+
+
+class AgentTape:
+    """Records the model, tool and retrieval events of a framework into the active session.
+
+    Give it to LangChain as ``config={"callbacks": [AgentTape()]}``, to LlamaIndex's ``CallbackManager``, or call
+    its `setup_listeners` with CrewAI's event bus. A listener can answer nothing: in replay it records nothing, and
+    what it recorded is never asked for. What a transport or a decorator records is not recorded again.
+
+    Args:
+        tag: A word to keep with each recording.
+    """
+
+    # What LangChain's managers read of a handler. Inline, so that an event runs in the context of its call.
+    raise_error = False
+    run_inline = True
+    ignore_llm = ignore_chat_model = ignore_agent = ignore_retriever = False
+    ignore_chain = ignore_retry = ignore_custom_event = True
+    # What LlamaIndex's manager reads.
+    event_starts_to_ignore: Sequence[object] = ()
+    event_ends_to_ignore: Sequence[object] = ()
+
+    def __init__(self, *, tag: str | None = None) -> None:
+        self.tag = tag
+        self._open: dict[Hashable, list[_Watched]] = {}
+
+    # -- LangChain; every object here is the framework's, hence Any
+
+    def on_llm_start(self, serialized: Any, prompts: Any, *, run_id: Any = None, **told: Any) -> None:
+        """A completion model is asked."""
+        listed = list(prompts) if isinstance(prompts, list | tuple) else [prompts]
+        self._start(run_id, "llm", _name(serialized, told, "llm"), {"prompts": listed}, model=_model(told))
+
+    def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: Any = None, **told: Any) -> None:
+        """A chat model is asked."""
+        asked = messages[0] if isinstance(messages, list) and len(messages) == 1 else messages
+        self._start(run_id, "llm", _name(serialized, told, "llm"), {"messages": asked}, model=_model(told))
+
+    def on_llm_end(self, response: Any, *, run_id: Any = None, **_told: Any) -> None:
+        """A model has answered."""
+        self._end(run_id, _answer(response), usage=_usage(response))
+
+    def on_tool_start(self, serialized: Any, input_str: Any, *, run_id: Any = None, **told: Any) -> None:
+        """A tool is called."""
+        inputs = told.get("inputs")
+        arguments = dict(inputs) if isinstance(inputs, Mapping) else {"input": input_str}
+        self._start(run_id, "tool", _name(serialized, told, "tool"), arguments)
+
+    def on_tool_end(self, output: Any, *, run_id: Any = None, **_told: Any) -> None:
+        """A tool has returned."""
+        self._end(run_id, getattr(output, "content", output) if _is_message(output) else output)
+
+    def on_retriever_start(self, serialized: Any, query: Any, *, run_id: Any = None, **told: Any) -> None:
+        """A retriever is asked."""
+        self._start(run_id, "retrieval", _name(serialized, told, "retrieval"), {"query": query})
+
+    def on_retriever_end(self, documents: Any, *, run_id: Any = None, **_told: Any) -> None:
+        """A retriever has found documents."""
+        self._end(run_id, documents)
+
+    def on_llm_error(self, error: BaseException, *, run_id: Any = None, **_told: Any) -> None:
+        """What was started has failed."""
+        self._fail(run_id, error)
+
+    on_tool_error = on_retriever_error = on_llm_error
+
+    def _pass(self, *_args: Any, **_told: Any) -> None:
+        """Take an event that is no call of a model, a tool or a retriever."""
+
+    on_llm_new_token = on_stream_event = on_text = on_retry = on_custom_event = _pass
+    on_agent_action = on_agent_finish = on_chain_start = on_chain_end = on_chain_error = _pass
+
+    # -- LlamaIndex
+
+    def on_event_start(
+        self,
+        event_type: Any,
+        payload: Any = None,
+        event_id: str = "",
+        parent_id: str = "",  # noqa: ARG002  # the framework's signature
+        **_told: Any,
+    ) -> str:
+        """An event starts; returns its id."""
+        facts = _by_word(payload)
+        kind = _LLAMA_KINDS.get(_word(event_type))
+        if kind == "llm":
+            asked = (
+                {"messages": facts["messages"]} if "messages" in facts else {"prompts": [facts.get("formatted_prompt")]}
+            )
+            self._start(event_id, kind, "llm", asked, model=_word(_by_word(facts.get("serialized")).get("model")))
+        elif kind == "tool":
+            name = str(getattr(facts.get("tool"), "name", None) or "tool")
+            self._start(event_id, kind, name, _arguments(facts.get("function_call")))
+        elif kind == "retrieval":
+            self._start(event_id, kind, "retrieval", {"query": facts.get("query_str")})
+        return event_id
+
+    def on_event_end(self, event_type: Any, payload: Any = None, event_id: str = "", **_told: Any) -> None:  # noqa: ARG002  # as above
+        """An event ends."""
+        facts = _by_word(payload)
+        if isinstance(facts.get("exception"), BaseException):
+            self._fail(event_id, facts["exception"])
+            return
+        found = next(
+            (facts[each] for each in ("response", "completion", "function_call_response", "nodes") if each in facts),
+            None,
+        )
+        is_answer = "response" in facts or "completion" in facts
+        self._end(event_id, _answer(found) if is_answer else found, usage=_usage(found))
+
+    start_trace = end_trace = _pass
+
+    # -- CrewAI
+
+    def setup_listeners(self, crewai_event_bus: Any) -> None:
+        """Listen to CrewAI's event bus."""
+        for module in _CREW_MODULES:
+            try:
+                events = importlib.import_module(module)
+            except ImportError:
+                continue
+            for name in _CREW_EVENTS:
+                if (event := getattr(events, name, None)) is not None:
+                    crewai_event_bus.on(event)(self.on_crew_event)
+            return
+
+    def on_crew_event(self, source: Any, event: Any, *_more: Any) -> None:  # noqa: ARG002  # the framework's signature
+        """An event of CrewAI, told by the name of its class."""
+        kind, moment = _CREW_EVENTS.get(type(event).__name__, ("", ""))
+        name, arguments = _crew_call(kind, event)
+        key = (kind, name, _key(getattr(event, "call_id", None) or arguments))
+        if moment == "start":
+            # The bus runs listeners in threads of its own, so contexts tell nothing.
+            self._start(key, kind, name, arguments, model=_word(getattr(event, "model", None)), is_detached=True)
+        elif moment == "end":
+            found = next(filter(None, (getattr(event, each, None) for each in ("response", "output"))), None)
+            found = getattr(event, "retrieved_knowledge", None) if kind == "retrieval" else found
+            self._end(key, _answer(found) if kind == "llm" else found)
+        elif moment == "error":
+            error = getattr(event, "error", None)
+            self._fail(key, error if isinstance(error, BaseException) else RuntimeError(str(error)))
+
+    # -- below: how
+
+    def _start(
+        self,
+        key: Hashable,
+        kind: str,
+        boundary: str,
+        arguments: Mapping[str, Any],
+        *,
+        model: str = "",
+        is_detached: bool = False,
+    ) -> None:
+        found = _place()
+        if found is None:
+            return
+        session: Session = found.owner
+        request = session.redactor.value({"args": {name: _readable(each) for name, each in arguments.items()}})
+        entry = session.watch(kind, boundary, request, parent=found.crossing, is_detached=is_detached)
+        if model:
+            entry.metadata["model"] = model
+        self._open.setdefault(key, []).append(_Watched(session, entry))
+
+    def _end(self, key: Hashable, result: object, *, usage: dict[str, JSON] | None = None) -> None:
+        watched = self._taken(key)
+        if watched is not None:
+            stored = watched.session.redactor.value(_readable(result))
+            watched.session.conclude(watched.entry, response=stored, usage=usage, tags=self._tags)
+
+    def _fail(self, key: Hashable, error: BaseException) -> None:
+        watched = self._taken(key)
+        if watched is not None:
+            stored = {"type": type(error).__name__, "module": type(error).__module__, "message": str(error)}
+            watched.session.conclude(watched.entry, error=watched.session.redactor.value(stored), tags=self._tags)
+
+    def _taken(self, key: Hashable) -> _Watched | None:
+        waiting = self._open.get(key)
+        if not waiting:
+            return None
+        watched = waiting.pop(0)
+        if not waiting:
+            self._open.pop(key, None)
+        return watched
+
+    @property
+    def _tags(self) -> tuple[str, ...]:
+        return (self.tag,) if self.tag else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A call between its start and its end."""
+
+    session: Session
+    entry: Entry
+
+
+def _place() -> ownership.Scope | None:
+    """Return where the running code belongs; unsure is nowhere, because a listener must not disturb."""
+    found = ownership.peek()
+    return found if found is not None and isinstance(found.owner, Session) else None
+
+
+# What frameworks hand over, as data that a person can read. Nothing of it is ever served.
+
+
+def _readable(value: object, depth: int = _DEPTH) -> JSON:
+    if value is None or (isinstance(value, str | int | float | bool) and type(value).__module__ == "builtins"):
+        return value
+    if depth == 0:
+        return _unrecorded(value)
+    for applies, show in _SHAPES:
+        if applies(value):
+            return show(value, depth - 1)
+    try:
+        return values.encode(value)
+    except AgentTapeError:
+        return _unrecorded(value)
+
+
+def _unrecorded(value: object) -> JSON:
+    return {"unrecorded": f"{type(value).__module__}.{type(value).__qualname__}"}
+
+
+def _is_message(value: Any) -> bool:
+    return hasattr(value, "content") and (hasattr(value, "role") or isinstance(getattr(value, "type", None), str))
+
+
+def _message(value: Any, depth: int) -> JSON:
+    role = _word(getattr(value, "role", None)) or _word(value.type)
+    out: dict[str, JSON] = {"role": _ROLES.get(role, role), "content": _readable(value.content, depth)}
+    calls = getattr(value, "tool_calls", None)
+    if isinstance(calls, list) and calls:
+        out["tool_calls"] = [_tool_call(each, depth) for each in calls]
+    if getattr(value, "tool_call_id", None):
+        out["tool_call_id"] = str(value.tool_call_id)
+    return out
+
+
+def _tool_call(call: Any, depth: int) -> JSON:
+    if not isinstance(call, Mapping) or "name" not in call:
+        return _readable(call, depth)
+    return {"id": call.get("id"), "name": call["name"], "arguments": _readable(call.get("args"), depth)}
+
+
+def _document(value: Any, depth: int) -> JSON:
+    out = {"content": _readable(value.page_content, depth)}
+    return out | {"metadata": _readable(value.metadata, depth)} if getattr(value, "metadata", None) else out
+
+
+def _scored_node(value: Any, depth: int) -> JSON:
+    return {"content": _readable(getattr(value.node, "text", None), depth), "score": value.score}
+
+
+def _mapping(value: Any, depth: int) -> JSON:
+    return {str(name): _readable(each, depth) for name, each in value.items()}
+
+
+def _list(value: Any, depth: int) -> JSON:
+    return [_readable(each, depth) for each in value]
+
+
+_SHAPES: tuple[tuple[Callable[[Any], bool], Callable[[Any, int], JSON]], ...] = (
+    (lambda value: isinstance(value, Mapping), _mapping),
+    (lambda value: isinstance(value, list | tuple | set | frozenset), _list),
+    (_is_message, _message),
+    (lambda value: hasattr(value, "page_content"), _document),
+    (lambda value: hasattr(value, "node") and hasattr(value, "score"), _scored_node),
+)
+
+
+def _answer(response: Any) -> Any:
+    """Return the message that a framework's result of a model call holds."""
+    generations = getattr(response, "generations", None)
+    if generations:
+        answers = [_generated(each) for batch in generations for each in batch]
+        return answers[0] if len(answers) == 1 else answers
+    if _is_message(getattr(response, "message", None)):
+        return response.message
+    said = response if isinstance(response, str) else getattr(response, "text", None)
+    return {"role": "assistant", "content": said} if isinstance(said, str) else response
+
+
+def _generated(generation: Any) -> Any:
+    message = getattr(generation, "message", None)
+    if _is_message(message):
+        return message
+    return {"role": "assistant", "content": getattr(generation, "text", None)}
+
+
+def _usage(response: Any) -> dict[str, JSON] | None:
+    """Return the tokens that a LangChain result tells of: of each message, or of the whole."""
+    messages = (
+        getattr(each, "message", None) for batch in getattr(response, "generations", None) or () for each in batch
+    )
+    counted = [found for each in messages if isinstance(found := getattr(each, "usage_metadata", None), Mapping)]
+    if counted:
+        return _summed(counted, "input_tokens", "output_tokens")
+    whole = getattr(response, "llm_output", None)
+    found = whole.get("token_usage") if isinstance(whole, Mapping) else None
+    return _summed([found], "prompt_tokens", "completion_tokens") if isinstance(found, Mapping) else None
+
+
+def _summed(counted: Iterable[Mapping[str, Any]], consumed: str, produced: str) -> dict[str, JSON] | None:
+    pairs: list[tuple[Any, Any]] = [(each.get(consumed), each.get(produced)) for each in counted]
+    if not all(isinstance(number, int) for pair in pairs for number in pair):
+        return None
+    given, taken = sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
+    return {"input_tokens": given, "output_tokens": taken, "total_tokens": given + taken}
+
+
+def _name(serialized: Any, told: Mapping[str, Any], otherwise: str) -> str:
+    name = told.get("name") or (serialized.get("name") if isinstance(serialized, Mapping) else None)
+    path = serialized.get("id") if isinstance(serialized, Mapping) else None
+    return str(name or (path[-1] if isinstance(path, list) and path else None) or otherwise)
+
+
+def _model(told: Mapping[str, Any]) -> str:
+    parameters = told.get("invocation_params")
+    named = parameters if isinstance(parameters, Mapping) else {}
+    return _word(named.get("model") or named.get("model_name"))
+
+
+def _word(value: Any) -> str:
+    """Return a text, or the text of an enum member; of anything else, nothing."""
+    value = getattr(value, "value", value)
+    return value if isinstance(value, str) else ""
+
+
+def _by_word(payload: Any) -> dict[str, Any]:
+    return {_word(name): value for name, value in payload.items()} if isinstance(payload, Mapping) else {}
+
+
+def _arguments(given: Any) -> dict[str, Any]:
+    return dict(given) if isinstance(given, Mapping) else {"input": given}
+
+
+def _crew_call(kind: str, event: Any) -> tuple[str, dict[str, Any]]:
+    if kind == "tool":
+        return str(getattr(event, "tool_name", None) or "tool"), _arguments(getattr(event, "tool_args", None))
+    if kind == "retrieval":
+        return "retrieval", {"query": getattr(event, "query", None)}
+    return "llm", {"messages": getattr(event, "messages", None)}
+
+
+def _key(value: object) -> str:
+    return value if isinstance(value, str) else repr(_readable(value))

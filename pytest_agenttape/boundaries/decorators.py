@@ -1,0 +1,239 @@
+"""Boundaries that user code draws: ``@tool`` and its kin, `intercept`, `record_call`. In replay no body runs."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, TypeVar, overload
+
+from pytest_agenttape import ownership
+from pytest_agenttape.boundaries import generators, waits
+from pytest_agenttape.boundaries.call import Boundary, Crossing, Spelled
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.model import KINDS, unknown_name
+from pytest_agenttape.settings.selectors import register_boundary
+
+__all__ = ["intercept", "memory_read", "memory_write", "record_call", "retrieval", "tool"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Decorator(Protocol):
+    """A boundary decorator, bare or with a name."""
+
+    @overload
+    def __call__(self, fn: F, /) -> F: ...
+    @overload
+    def __call__(self, /, *, name: str | None = None) -> Callable[[F], F]: ...
+
+
+def intercept(fn: Callable[..., Any] | None = None, *, name: str | None = None, kind: str = "tool") -> Any:
+    """Wrap any callable as a boundary: sync, async, generator, async generator, method.
+
+    Args:
+        fn: The callable; left out, a decorator is returned.
+        name: Name of the boundary; default the callable's own.
+        kind: One of the kinds of a cassette; default ``tool``.
+
+    Raises:
+        ConfigError: *kind* is unknown or *fn* is not callable.
+    """
+    if kind not in KINDS:
+        raise unknown_name("kind", kind, KINDS)
+    if name is not None and (not isinstance(name, str) or not name):
+        raise ConfigError(f"the name of a boundary is a non-empty text, not {name!r}")
+    if fn is None:
+        return lambda function: intercept(function, name=name, kind=kind)
+    if isinstance(fn, staticmethod | classmethod):
+        return type(fn)(intercept(fn.__func__, name=name, kind=kind))
+    if not callable(fn):
+        raise ConfigError(f"a boundary wraps a callable, not {fn!r}")
+    return _wrap(fn, Boundary.of(fn, kind, name))
+
+
+def _decorator(kind: str) -> Decorator:
+    def decorate(fn: Callable[..., Any] | None = None, /, *, name: str | None = None) -> Any:
+        if isinstance(fn, type):
+            raise ConfigError(
+                f"@{kind} stands above a function, not above the class {fn.__name__}: decorate its methods"
+            )
+        if isinstance(fn, property | functools.cached_property):
+            raise ConfigError(f"put @{kind} below @{type(fn).__name__}, directly above the function")
+        if not callable(fn) and hasattr(fn, "description"):
+            raise ConfigError(
+                f"put @{kind} below the decorator that makes the {type(fn).__name__}, directly above the function"
+            )
+        return intercept(fn, name=name, kind=kind)
+
+    decorate.__name__ = decorate.__qualname__ = kind
+    decorate.__doc__ = f"Make a function a boundary of kind ``{kind}``: recorded when live, never run in replay."
+    return decorate
+
+
+tool = _decorator("tool")
+retrieval = _decorator("retrieval")
+memory_read = _decorator("memory_read")
+memory_write = _decorator("memory_write")
+
+
+def record_call(
+    kind: str,
+    request: Mapping[str, Any],
+    executor: Callable[[], Any],
+    *,
+    boundary: str | None = None,
+    usage: Mapping[str, int] | None = None,
+    tags: Iterable[str] | None = None,
+) -> Any:
+    """Send one call through the active session: replay it, or run *executor* and record its result.
+
+    Args:
+        kind: One of the kinds of a cassette.
+        request: What identifies the call.
+        executor: Runs the real call; a coroutine function makes the result awaitable.
+        boundary: Name of the boundary; default *kind*.
+        usage: Token counts to keep with the recording.
+        tags: Words to keep with the recording.
+
+    Raises:
+        ConfigError: *kind* is unknown, or an argument is not what it has to be.
+        UnmatchedInteractionError: No recording answers in replay.
+    """
+    __tracebackhide__ = True
+    if kind not in KINDS:
+        raise unknown_name("kind", kind, KINDS)
+    if not isinstance(request, Mapping) or not callable(executor):
+        raise ConfigError(
+            f"record_call takes a mapping that identifies the call and a callable that makes it, "
+            f"not {type(request).__name__} and {type(executor).__name__}"
+        )
+    for name, given, kinds in (("boundary", boundary, str), ("usage", usage, Mapping), ("tags", tags, Iterable)):
+        if not isinstance(given, kinds | None):
+            raise ConfigError(f"{name} of record_call cannot be {given!r}")
+    register_boundary(boundary or kind)
+    drawn = Boundary(
+        kind,
+        boundary or kind,
+        Spelled(dict(request)),
+        usage=dict(usage) if usage else None,
+        tags=(tags,) if isinstance(tags, str) else tuple(tags or ()),
+    )
+    return _shell(executor, drawn)()
+
+
+# -- functions and coroutines
+
+
+def _wrap(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:
+    wrapper = _shell(fn, boundary)
+    if inspect.isroutine(fn):
+        return functools.update_wrapper(wrapper, fn)
+    functools.update_wrapper(wrapper, fn, assigned=("__module__", "__doc__"), updated=())
+    wrapper.__name__ = wrapper.__qualname__ = boundary.name
+    body = fn.func if isinstance(fn, functools.partial) else _body(fn)
+    wrapper.__annotations__ = dict(getattr(body, "__annotations__", {}))
+    return wrapper
+
+
+def _shell(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:
+    """Return a function of the same nature as *fn* that asks the session first."""
+    body = _body(fn)
+    if inspect.isasyncgenfunction(body):
+        return generators.wrap_async(fn, boundary)
+    if inspect.isgeneratorfunction(body):
+        return generators.wrap(fn, boundary)
+    if inspect.iscoroutinefunction(body):
+        return _coroutine(fn, boundary)
+    return _function(fn, boundary)
+
+
+def _body(fn: Callable[..., Any]) -> Any:
+    """Return what tells the nature of *fn*: itself, or the method that makes an object callable."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return fn if inspect.isroutine(fn) or isinstance(fn, type) else getattr(fn, "__call__", fn)  # noqa: B004  # the method is wanted
+
+
+def _function(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        found = ownership.current()
+        if found is None:
+            return fn(*args, **kwargs)
+        call = boundary.begin(found, args, kwargs)
+        if not call.entry.is_live:
+            return _served(call)
+        try:
+            with ownership.within(call.inside):
+                result = fn(*args, **kwargs)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        return _concluded(call, result)
+
+    return call
+
+
+def _coroutine(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        found = ownership.current()
+        if found is None:
+            return await fn(*args, **kwargs)
+        call = boundary.begin(found, args, kwargs)
+        if not call.entry.is_live:
+            return await _served_async(call)
+        return await _awaited(call, functools.partial(fn, *args, **kwargs))
+
+    return call
+
+
+async def _awaited(call: Crossing, start: Callable[[], Any]) -> Any:
+    __tracebackhide__ = True
+    try:
+        with ownership.within(call.inside):
+            result = await start()
+    except BaseException as error:
+        call.fail(error)
+        raise
+    return _concluded(call, result, awaited=True)
+
+
+def _concluded(call: Crossing, result: object, *, awaited: bool = False) -> Any:
+    """Record what a live body gave, and return what the agent gets of it."""
+    if inspect.isgenerator(result):
+        call.note_nature("generator")
+        return generators.logged(call, result)
+    if inspect.isasyncgen(result):
+        call.note_nature("async_generator")
+        return generators.logged_async(call, result)
+    if inspect.isawaitable(result) and not awaited:
+        call.note_nature("awaitable")
+        return _awaited(call, lambda: result)
+    call.end(call.encode(result))
+    return result
+
+
+def _served(call: Crossing) -> Any:
+    """Return what a plain function gave."""
+    __tracebackhide__ = True
+    match call.nature:
+        case None:
+            return call.answer()
+        case "generator":
+            return generators.served(call)
+        case "async_generator":
+            return generators.served_async(call)
+        case "awaitable":
+            return call.answered()
+    return call.answer()
+
+
+async def _served_async(call: Crossing) -> Any:
+    """Return what a coroutine gave."""
+    __tracebackhide__ = True
+    await waits.let_others_run()
+    if call.nature in ("generator", "async_generator"):
+        return _served(call)
+    return await call.answered()

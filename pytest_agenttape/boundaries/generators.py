@@ -1,0 +1,293 @@
+"""Generators, sync and async, as boundaries: what passes through them is kept, and served again item by item."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import AsyncGenerator, Callable, Generator
+from copy import copy
+from typing import Any, TypeAlias
+
+from pytest_agenttape import ownership
+from pytest_agenttape.boundaries import waits
+from pytest_agenttape.boundaries.call import Boundary, Crossing, Stored, is_cancellation
+from pytest_agenttape.model import JSON, Interaction
+
+
+def wrap(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:
+    """Return a generator function that asks the session before *fn*."""
+
+    def start(*args: Any, **kwargs: Any) -> _Opened:
+        __tracebackhide__ = True
+        return _opened(fn, boundary, _items, args, kwargs)
+
+    return _generator(start)
+
+
+def wrap_async(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:
+    """Return an async generator function that asks the session before *fn*."""
+
+    def start(*args: Any, **kwargs: Any) -> _Opened:
+        __tracebackhide__ = True
+        return _opened(fn, boundary, _items_async, args, kwargs)
+
+    return _async_generator(start)
+
+
+def logged(call: Crossing, body: object) -> Any:
+    """Return the generator *body*, which a plain function returned, with a log of what passes through it."""
+    return _generator(lambda: (body, _Log(call)))()
+
+
+def logged_async(call: Crossing, body: object) -> Any:
+    """Return the async generator *body*, which a plain function returned, with a log of what passes through it."""
+    return _async_generator(lambda: (body, _Log(call)))()
+
+
+def served(call: Crossing) -> Any:
+    """Return a generator that serves the recorded stream."""
+    return _generator(lambda: (_items(call), None))()
+
+
+def served_async(call: Crossing) -> Any:
+    """Return an async generator that serves the recorded stream."""
+    return _async_generator(lambda: (_items_async(call), None))()
+
+
+class _Log:
+    """What passes through a generator that runs for real."""
+
+    def __init__(self, call: Crossing) -> None:
+        self._call = call
+        self._stream: Stored = {"items": []}
+        call.entry.settle = self.stop
+        call.entry.preview = self.preview
+
+    def inside(self) -> Any:
+        """Return the block in which the body takes its next step."""
+        return ownership.within(self._call.inside)
+
+    def yielded(self, item: object) -> None:
+        items = self._stream["items"]
+        items.append(self._call.encode(item, f"result.items[{len(items)}]"))
+
+    def sent(self, value: object) -> None:
+        if value is not None:
+            self._note("sent", self._call.encode(value, "result.sent"))
+
+    def thrown(self, error: BaseException) -> None:
+        self._note("thrown", type(error).__name__)
+
+    def returned(self, value: object) -> None:
+        if value is not None:
+            self._stream["return"] = self._call.encode(value, "result.return")
+        self._call.end({"$stream": self._stream})
+
+    def raised(self, error: BaseException) -> None:
+        last = str(len(self._stream["items"]) - 1)
+        if is_cancellation(error) and last in self._stream.get("thrown", {}):
+            del self._stream["thrown"][last]  # the reader was cancelled, not a wait of the body
+            self.stop()
+            return
+        about = {name: each for name, each in self._stream.items() if name != "items"}
+        self._call.fail(error, {"after": self._stream["items"], **about} if self._stream["items"] else about)
+
+    def stop(self) -> None:
+        """Keep what was read so far of a stream that is read no further."""
+        self._call.end(self._so_far())
+
+    def preview(self) -> Interaction:
+        """Return the call as it would stand if its reader left now, for an assertion that asks before."""
+        call = self._call
+        return call.session.outcome(
+            call.entry, response=self._so_far(), usage=call.boundary.usage, tags=call.boundary.tags
+        )
+
+    def _so_far(self) -> JSON:
+        kept = {name: copy(each) for name, each in self._stream.items() if each or name == "items"}
+        return {"$stream": {**kept, "complete": False}}
+
+    def _note(self, what: str, stored: JSON) -> None:
+        self._stream.setdefault(what, {})[str(len(self._stream["items"]) - 1)] = stored
+
+
+_Opened: TypeAlias = tuple[Any, _Log | None]  # a generator, and what is to keep a log of it
+
+
+def _opened(
+    fn: Callable[..., Any],
+    boundary: Boundary,
+    items: Callable[[Crossing], Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> _Opened:
+    __tracebackhide__ = True
+    found = ownership.current()
+    if found is None:
+        return fn(*args, **kwargs), None
+    call = boundary.begin(found, args, kwargs)
+    if not call.entry.is_live:
+        return items(call), None
+    with ownership.within(call.inside):
+        return fn(*args, **kwargs), _Log(call)
+
+
+def _generator(start: Callable[..., _Opened]) -> Callable[..., Any]:
+    """Return a generator function that passes on what the generator of *start* yields, and logs it."""
+
+    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        __tracebackhide__ = True
+        body, log = start(*args, **kwargs)
+        if log is None:
+            return (yield from body)
+        step: Callable[[], Any] = functools.partial(next, body)
+        while True:
+            try:
+                with log.inside():
+                    item = step()
+            except StopIteration as stop:
+                log.returned(stop.value)
+                return stop.value
+            except BaseException as error:
+                log.raised(error)
+                raise
+            log.yielded(item)
+            try:
+                sent = yield item
+            except GeneratorExit:
+                try:
+                    with log.inside():
+                        body.close()
+                except BaseException as error:
+                    log.raised(error)
+                    raise
+                log.stop()
+                raise
+            except BaseException as error:  # noqa: BLE001  # the body gets what was thrown at us
+                log.thrown(error)
+                step = functools.partial(body.throw, error)
+            else:
+                log.sent(sent)
+                step = functools.partial(body.send, sent)
+
+    return call
+
+
+def _async_generator(start: Callable[..., _Opened]) -> Callable[..., Any]:
+    """Return an async generator function that passes on what the one of *start* yields, and logs it."""
+
+    async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        __tracebackhide__ = True
+        body, kept = start(*args, **kwargs)
+        log = kept or _NO_LOG
+        step: Callable[[], Any] = functools.partial(anext, body)
+        while True:
+            try:
+                with log.inside():
+                    item = await step()
+            except StopAsyncIteration:
+                log.returned(None)
+                return
+            except BaseException as error:
+                log.raised(error)
+                raise
+            log.yielded(item)
+            try:
+                sent = yield item
+            except GeneratorExit:
+                try:
+                    with log.inside():
+                        await body.aclose()
+                except BaseException as error:
+                    log.raised(error)
+                    raise
+                log.stop()
+                raise
+            except BaseException as error:  # noqa: BLE001  # the body gets what was thrown at us
+                log.thrown(error)
+                step = functools.partial(body.athrow, error)
+            else:
+                log.sent(sent)
+                step = functools.partial(body.asend, sent)
+
+    return call
+
+
+class _NoLog(_Log):
+    """Stands in where nothing is recorded."""
+
+    def __init__(self) -> None:
+        """Nothing is kept."""
+
+    def inside(self) -> Any:
+        return contextlib.nullcontext()
+
+    def yielded(self, item: object) -> None: ...
+    def sent(self, value: object) -> None: ...
+    def thrown(self, error: BaseException) -> None: ...
+    def returned(self, value: object) -> None: ...
+    def raised(self, error: BaseException) -> None: ...
+    def stop(self) -> None: ...
+
+
+_NO_LOG = _NoLog()
+
+
+def _items(call: Crossing) -> Generator[Any, Any, Any]:
+    """Serve a recorded stream to its end."""
+    stream = call.stream()
+    yield from _served_items(call, stream)
+    return call.answer() if call.has_failed else _ending(call, stream)
+
+
+async def _items_async(call: Crossing) -> AsyncGenerator[Any, Any]:
+    stream = call.stream()
+    items = _served_items(call, stream)
+    step: Callable[[], Any] = functools.partial(next, items)
+    while True:
+        await waits.let_others_run()
+        try:
+            item = step()
+        except StopIteration:
+            break
+        try:
+            sent = yield item
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # noqa: BLE001  # judged where the items are served
+            step = functools.partial(items.throw, error)
+        else:
+            step = functools.partial(items.send, sent)
+    if call.has_failed:
+        await call.answered()
+    _ending(call, stream)
+
+
+def _served_items(call: Crossing, stream: Stored) -> Generator[Any, Any, None]:
+    for position, item in enumerate(stream.get("items") or ()):
+        try:
+            sent = yield call.decode(item)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            # The body went on after it when this was recorded; any other exception it has never seen.
+            name = type(error).__name__
+            if (stream.get("thrown") or {}).get(str(position)) != name:
+                if isinstance(error, Exception):
+                    call.past_the_end(f"was thrown no {name} after item {position}")
+                raise
+        else:
+            _check_sent(call, sent, (stream.get("sent") or {}).get(str(position)), position)
+
+
+def _check_sent(call: Crossing, sent: object, recorded: JSON, position: int) -> None:
+    if sent is None and recorded is None:
+        return
+    if call.encode(sent, "result.sent") != recorded:
+        raise call.past_the_end(f"was sent another value after item {position}")
+
+
+def _ending(call: Crossing, stream: Stored) -> Any:
+    if stream.get("complete") is False:
+        raise call.past_the_end("ends here: its reader stopped early")
+    return call.decode(stream.get("return"))

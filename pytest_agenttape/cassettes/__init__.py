@@ -1,0 +1,1 @@
+"""Cassettes on disk: paths, whole writes, large bodies, other tools' files."""

@@ -1,0 +1,208 @@
+"""Matchers: how an asked request finds its recording. A list of them is a fallback chain."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeAlias, TypeVar
+
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.matching.canonical import EXACT, KeyRules, canonical_text
+from pytest_agenttape.model import JSON, Interaction, unknown_name
+from pytest_agenttape.redaction import any_secret
+
+T = TypeVar("T")
+Request: TypeAlias = Mapping[str, JSON]
+MatcherSpec: TypeAlias = object  # a name, a callable or an object with `key` or `matches`
+
+NAMES = ("ignore_volatile", "exact", "ordered", "sequential")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMatcher:
+    """Requests are the same call when *key* gives the same text for both.
+
+    Attributes:
+        name: What messages call it.
+        key: Gives the text.
+        is_canonical: Whether only equal canonical requests have the same key.
+    """
+
+    name: str
+    key: Callable[[Request], str]
+    is_canonical: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OrderMatcher:
+    """The next unplayed recording of the same kind and boundary answers, whatever its request."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PredicateMatcher:
+    """*matches(asked, recorded)* says whether two requests are the same call."""
+
+    name: str
+    matches: Callable[[Request, Request], bool]
+
+
+Matcher: TypeAlias = KeyMatcher | OrderMatcher | PredicateMatcher
+
+
+def parse_matchers(specs: MatcherSpec, rules: KeyRules) -> tuple[Matcher, ...]:
+    """Return the chain that *specs* (one matcher or an iterable of them) describes.
+
+    Raises:
+        ConfigError: A name is unknown, an object has no usable method, or the chain is empty.
+    """
+    if isinstance(specs, Mapping | bytes):
+        raise ConfigError(f"matchers takes a matcher or a list of them, not {specs!r}")
+    listed = list(specs) if isinstance(specs, Iterable) and not isinstance(specs, str) else [specs]
+    if not listed:
+        raise ConfigError(f"matchers is empty; valid: {', '.join(NAMES)}, or a callable")
+    return tuple(_parse(spec, rules) for spec in listed)
+
+
+def with_any_secret(chain: Sequence[Matcher], recordings: Sequence[Interaction]) -> tuple[Matcher, ...]:
+    """Return *chain*, followed by its canonical matchers with any text in place of the secrets of *recordings*."""
+    return (
+        *chain,
+        *(_any_secret(each, recordings) for each in chain if isinstance(each, KeyMatcher) and each.is_canonical),
+    )
+
+
+def _any_secret(matcher: KeyMatcher, recordings: Sequence[Interaction]) -> KeyMatcher:
+    @cache  # at the first miss
+    def make() -> Callable[[str], str]:
+        stored = (json.dumps(each.request, ensure_ascii=False, separators=(",", ":")) for each in recordings)
+        return any_secret((matcher.key(each.request) for each in recordings), stored)
+
+    return KeyMatcher(matcher.name, lambda request: make()(matcher.key(request)))
+
+
+def _parse(spec: MatcherSpec, rules: KeyRules) -> Matcher:
+    if isinstance(spec, str):
+        return _named(spec, rules)
+    for method in ("key", "matches"):
+        found = getattr(spec, method, None)
+        if callable(found):
+            return _from_method(found, _name_of(spec), method, rules)
+    if callable(spec):
+        return _from_callable(spec, _name_of(spec))
+    raise ConfigError(
+        f"matcher {spec!r} is neither a name ({', '.join(NAMES)}) nor a callable of one request (a key) "
+        "or of two (asked, recorded)"
+    )
+
+
+def _named(name: str, rules: KeyRules) -> Matcher:
+    if name == "ignore_volatile":
+        return KeyMatcher(name, lambda request: canonical_text(request, rules))
+    if name == "exact":
+        return KeyMatcher(name, lambda request: canonical_text(request, EXACT))
+    if name in ("ordered", "sequential"):
+        return OrderMatcher(name)
+    raise unknown_name("matcher", name, NAMES)
+
+
+def _from_method(function: Callable[..., object], name: str, method: str, ignored: KeyRules) -> Matcher:
+    if method == "matches":
+        return _predicate(name, _checked(function, name, (2,)))
+    if _arity(_checked(function, name, (1, 2))) == 1:
+        return _key(name, function)
+    # The shape that AgentTape documents: key(request, ignore_fields).
+    fields = (*ignored.names, *(".".join(path) for path in ignored.paths))
+    return _key(name, lambda request: function(request, fields))
+
+
+def _from_callable(function: Callable[..., object], name: str) -> Matcher:
+    if _arity(_checked(function, name, (1, 2))) == 1:
+        return _key(name, function)
+    return _predicate(name, function)
+
+
+def _key(name: str, function: Callable[[Request], object]) -> Matcher:
+    def key(request: Request) -> str:
+        lent = copy.deepcopy(request)  # a matcher may take out what it ignores; a recording stays as it is
+        return _guarded(name, lambda: _text_of(function(lent)))
+
+    return KeyMatcher(name, key, is_canonical=False)
+
+
+def _predicate(name: str, function: Callable[[Request, Request], object]) -> Matcher:
+    last: list[tuple[Request, Request]] = []  # one question is compared to many recordings
+    lent: dict[int, tuple[Request, Request]] = {}
+
+    def matches(asked: Request, recorded: Request) -> bool:
+        if not last or last[0][0] is not asked:
+            last[:] = [(asked, copy.deepcopy(asked))]
+        if id(recorded) not in lent:
+            lent[id(recorded)] = (recorded, copy.deepcopy(recorded))
+        return _guarded(name, lambda: bool(function(last[0][1], lent[id(recorded)][1])))
+
+    return PredicateMatcher(name, matches)
+
+
+def _text_of(key: object) -> str:
+    """Return a text that equal keys share.
+
+    Raises:
+        TypeError: *key* is no plain data, so that equal ones could not be told.
+    """
+    return json.dumps(key, sort_keys=True, default=_as_plain)
+
+
+def _as_plain(value: object) -> JSON:
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    if isinstance(value, set | frozenset):
+        return {"set": sorted(map(_text_of, value))}
+    raise TypeError(f"a key is a text, a number or plain data, not {type(value).__name__}")
+
+
+def _guarded(name: str, ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except Exception as error:
+        raise ConfigError(f"matcher {name!r} raised {type(error).__name__}: {error}") from error
+
+
+def _checked(function: Callable[..., object], name: str, counts: tuple[int, ...]) -> Callable[..., object]:
+    """Return *function*.
+
+    Raises:
+        ConfigError: It is async, or cannot take the right number of requests.
+    """
+    body = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004  # the method is wanted
+    if inspect.iscoroutinefunction(body) or inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
+        raise ConfigError(f"matcher {name!r} is async or a generator; a matcher is a plain function")
+    if _arity(function) not in counts:
+        takes = " or ".join("one request (a key)" if count == 1 else "two (asked, recorded)" for count in counts)
+        raise ConfigError(f"matcher {name!r} has to take {takes}")
+    return function
+
+
+def _arity(function: Callable[..., object]) -> int:
+    """Return how many requests *function* takes: what it requires, else two where it can, else one."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # some builtins tell nothing
+        return 2
+    if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters):
+        return 0
+    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    required = sum(each.default is each.empty for each in positional)
+    if required or any(each.kind is each.VAR_POSITIONAL for each in parameters):
+        return required or 2
+    return min(len(positional), 2)
+
+
+def _name_of(spec: object) -> str:
+    name = getattr(spec, "name", None) or getattr(spec, "__name__", None)
+    return str(name or type(spec).__name__)

@@ -1,0 +1,239 @@
+"""The tape: recordings in order, which of them were played, and the decision what a call gets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
+
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.matching.matchers import KeyMatcher, Matcher, PredicateMatcher, Request
+from pytest_agenttape.model import Interaction, Mode
+
+# Made at every call: named tuples cost a third of what frozen dataclasses do.
+
+
+class Call(NamedTuple):
+    """A crossing as the agent asked for it, its request in stored, redacted form."""
+
+    kind: str
+    boundary: str | None
+    request: Request
+    nested: bool = False  # asked for by the body of a boundary that runs live
+    observed: bool = False  # seen by a listener, which cannot answer it
+
+
+class Replay(NamedTuple):
+    """Serve this recording; `descendants` are the recorded calls its body made."""
+
+    recorded: Interaction
+    descendants: tuple[Interaction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Run the real thing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Run nothing and raise: no recording answers."""
+
+
+Decision: TypeAlias = Replay | Execute | Refuse
+
+_Lane: TypeAlias = bool | str  # whether it was made by another call's body, or "observed"
+_BucketKey: TypeAlias = tuple[str, str | None, _Lane, str]
+
+
+# In the metadata of a recording that no call can ask for: a listener's, or one that another tool made with losses.
+_NEVER_ASKED = frozenset({"observed", "unplayable"})
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """Positions of recordings that share a key, and how far they are played."""
+
+    positions: list[int] = field(default_factory=list)
+    cursor: int = 0
+
+    def next_unplayed(self, played: Collection[int]) -> int | None:
+        while self.cursor < len(self.positions):
+            if self.positions[self.cursor] not in played:
+                return self.positions[self.cursor]
+            self.cursor += 1
+        return None
+
+
+class _Shelf:
+    """The recordings by what one matcher compares; they are laid out when it is first asked."""
+
+    def __init__(self, matcher: Matcher, recordings: Sequence[Interaction]) -> None:
+        self.matcher = matcher
+        self.key = matcher.key if isinstance(matcher, KeyMatcher) else _no_key
+        self._recordings = recordings
+
+    @cached_property
+    def buckets(self) -> dict[_BucketKey, _Bucket]:
+        found: dict[_BucketKey, _Bucket] = {}
+        for position, each in enumerate(self._recordings):
+            if "unplayable" not in each.metadata:
+                key = (each.kind, each.boundary, _lane_of(each), self.key(each.request))
+                found.setdefault(key, _Bucket()).positions.append(position)
+        return found
+
+
+class Tape:
+    """Recordings by what they answer. Each is served once, in recorded order. Not thread-safe by itself."""
+
+    def __init__(self, recordings: Sequence[Interaction], matchers: tuple[Matcher, ...]) -> None:
+        self.recordings = tuple(recordings)
+        self._shelves = [_Shelf(matcher, self.recordings) for matcher in matchers]
+        _ = self._shelves[0].buckets  # now, not in the first call
+        self._played: set[int] = set()
+        self._positions = {each.index: position for position, each in enumerate(self.recordings)}
+        self._children = _children(self.recordings)
+        self._lanes = {_lane_of(each) for each in self.recordings}
+        #: Whether only equal canonical requests match, so that what is served is what was asked for.
+        self.is_keyed = all(_is_canonical(matcher) for matcher in matchers)
+
+    def take(self, call: Call) -> Replay | None:
+        """Return the first unplayed recording that answers *call*, and mark it played."""
+        lanes: tuple[_Lane, ...] = ("observed",) if call.observed else (call.nested, not call.nested)
+        for lane in lanes:
+            if lane not in self._lanes:
+                continue
+            for shelf in self._shelves:
+                position = self._find(shelf, call, lane)
+                if position is not None:
+                    return self._play(position)
+        return None
+
+    def same_request(self, call: Call) -> list[Interaction]:
+        """Return the recordings, played or not, whose request is that of *call* by the first key that has any."""
+        for shelf in self._shelves:
+            if isinstance(shelf.matcher, KeyMatcher):
+                key = shelf.key(call.request)
+                buckets = (shelf.buckets.get((call.kind, call.boundary, nested, key)) for nested in (False, True))
+                if found := [self.recordings[each] for bucket in buckets if bucket for each in bucket.positions]:
+                    return found
+        return []
+
+    def is_played(self, recorded: Interaction) -> bool:
+        """Say whether *recorded* was served, or belongs to one that was."""
+        return self._positions[recorded.index] in self._played
+
+    @property
+    def unplayed(self) -> list[Interaction]:
+        """The recordings that were not served and could have been, in order."""
+        return [
+            each
+            for position, each in enumerate(self.recordings)
+            if position not in self._played and not each.metadata.keys() & _NEVER_ASKED
+        ]
+
+    def _find(self, shelf: _Shelf, call: Call, lane: _Lane) -> int | None:
+        bucket = shelf.buckets.get((call.kind, call.boundary, lane, shelf.key(call.request)))
+        if bucket is None:
+            return None
+        if isinstance(shelf.matcher, PredicateMatcher):
+            return self._find_by_predicate(shelf.matcher, bucket, call)
+        return bucket.next_unplayed(self._played)
+
+    def _find_by_predicate(self, matcher: PredicateMatcher, bucket: _Bucket, call: Call) -> int | None:
+        bucket.next_unplayed(self._played)  # what was played from the front is not looked at again
+        for position in bucket.positions[bucket.cursor :]:
+            if position not in self._played and matcher.matches(call.request, self.recordings[position].request):
+                return position
+        return None
+
+    def _play(self, position: int) -> Replay:
+        recorded = self.recordings[position]
+        self._played.add(position)
+        if not self._children:
+            return Replay(recorded)
+        descendants = tuple(self._descendants(recorded.index))
+        self._played.update(self._positions[each.index] for each in descendants)
+        return Replay(recorded, descendants)
+
+    def _descendants(self, index: int) -> Iterator[Interaction]:
+        waiting = [iter(self._children.get(index, ()))]
+        while waiting:  # a chain of a thousand calls is too deep to recurse
+            child = next(waiting[-1], None)
+            if child is None:
+                waiting.pop()
+                continue
+            yield child
+            waiting.append(iter(self._children.get(child.index, ())))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who may run for real: the mode, and the tokens that overrule it.
+
+    Attributes:
+        mode: The record mode.
+        fresh: True when there was no cassette to begin with.
+        live: Tokens (a kind, a boundary name, ``"*"``) that run for real.
+        frozen: Tokens that are replayed in every mode.
+    """
+
+    mode: Mode
+    fresh: bool
+    live: frozenset[str] = frozenset()
+    frozen: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.live and self.frozen:
+            raise ConfigError("live and frozen exclude each other; give one of them")
+
+    @property
+    def records(self) -> bool:
+        """Whether a call without a recording runs for real and is recorded."""
+        return self.mode in (Mode.NEW_EPISODES, Mode.REFRESH, Mode.ALL) or (self.mode is Mode.ONCE and self.fresh)
+
+    @property
+    def can_execute(self) -> bool:
+        """Whether anything at all may run for real."""
+        return self.records or bool(self.live)
+
+    def decide(self, call: Call, tape: Tape) -> Decision:
+        """Return what *call* gets; serving a recording marks it played."""
+        if self.frozen and _is_named(call, self.frozen):
+            return tape.take(call) or Refuse()
+        if self.mode is Mode.ALL or (self.live and _is_named(call, self.live)):
+            return Execute()
+        return tape.take(call) or (Execute() if self.records else Refuse())
+
+    def may_run_inside(self, call: Call) -> bool:
+        """Say whether *call* runs along with the live tool that makes it: by its own token, else by the mode."""
+        if _is_named(call, self.frozen):
+            return False
+        return self.records or _is_named(call, self.live)
+
+
+def _no_key(_request: Request) -> str:
+    return ""
+
+
+def _lane_of(recorded: Interaction) -> _Lane:
+    return "observed" if "observed" in recorded.metadata else "parent" in recorded.metadata
+
+
+def _is_canonical(matcher: Matcher) -> bool:
+    # What another tool recorded is matched by what it kept, and counts as what was asked.
+    return matcher.name == "imported" or (isinstance(matcher, KeyMatcher) and matcher.is_canonical)
+
+
+def _is_named(call: Call, tokens: frozenset[str]) -> bool:
+    return bool(tokens) and (call.kind in tokens or call.boundary in tokens or "*" in tokens)
+
+
+def _children(recordings: Sequence[Interaction]) -> dict[int, list[Interaction]]:
+    children: dict[int, list[Interaction]] = {}
+    for each in recordings:
+        parent = each.metadata.get("parent")
+        if isinstance(parent, int) and parent < each.index:
+            children.setdefault(parent, []).append(each)
+    return children

@@ -1,0 +1,280 @@
+"""Which session a call belongs to, in whatever thread or task it is made.
+
+The sessions open in this process are the one global that changes: a context variable alone is invisible in
+threads, executors and loops that others created, and there the real tool would run.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.process import child_processes
+from pytest_agenttape.reading import telemetry
+
+
+class Owner(Protocol):
+    """What a call can belong to: an open session."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether calls can no longer belong to it."""
+
+    @property
+    def title(self) -> str:
+        """How a message names it."""
+
+    def refuse(self, error: AgentTapeError) -> AgentTapeError:
+        """Keep *error* as the verdict where verdicts are kept, and return what to raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The session that the running code belongs to, and the boundary call whose body it is, if any.
+
+    Attributes:
+        owner: The session.
+        crossing: The session's own record of the running call.
+        outer: What the code belonged to before, and will again when the session is over.
+    """
+
+    owner: Any  # an Owner; the shells above know its full type
+    crossing: Any = None
+    outer: Scope | None = None
+
+
+_scope: ContextVar[Scope | None] = ContextVar("agenttape_scope", default=None)
+_starts_worker: ContextVar[bool] = ContextVar("agenttape_starts_worker", default=False)
+_open: list[Scope] = []
+_lock = threading.Lock()
+
+
+def current(url: Callable[[], str] | None = None) -> Scope | None:
+    """Return the scope of the running code; None where no session is open.
+
+    Args:
+        url: Tells what is asked, for the message.
+
+    Raises:
+        AgentTapeError: The session is over, or a thread that inherited none could belong to several.
+    """
+    scope = _scope.get()
+    if scope is not None:
+        if not scope.owner.is_closed:
+            return scope
+        if _propagates(scope.owner):
+            return _refuse_late(scope.owner, url() if url is not None else "")
+    if not _open:
+        return _refuse_in_child() if child_processes.is_child else None
+    opened = tuple(_open)
+    return _only(opened) if len(opened) < 2 else _refuse_ambiguous(opened)
+
+
+def peek() -> Scope | None:
+    """Return the scope of the running code; None also where `current` would raise."""
+    scope = _scope.get()
+    if scope is not None and (not scope.owner.is_closed or _propagates(scope.owner)):
+        return None if scope.owner.is_closed else scope
+    return _only(tuple(_open))
+
+
+def opened() -> tuple[Any, ...]:
+    """Return the open sessions, oldest first."""
+    return tuple(scope.owner for scope in _open)
+
+
+def add(owner: Owner) -> None:
+    """Make *owner* one of the open sessions."""
+    with _lock:
+        if not _open:
+            _propagate_to_threads()
+            child_processes.announce(is_open=True)
+        _open.append(Scope(owner))
+
+
+def remove(owner: Owner) -> None:
+    """Take *owner* out of the open sessions."""
+    with _lock:
+        _open[:] = [scope for scope in _open if scope.owner is not owner]
+        if not _open:
+            _stop_propagating()
+            child_processes.announce(is_open=False)
+
+
+def enter(owner: Owner) -> None:
+    """Let the running context, and what it starts from now on, belong to *owner*."""
+    _scope.set(Scope(owner, outer=_scope.get()))
+
+
+def leave(owner: Owner) -> None:
+    """Give the running context back to what it belonged to before *owner*, where that is still open.
+
+    Sessions may end in another order than they began, and in another context than they were entered in.
+    """
+    scope = _scope.get()
+    if scope is None or scope.owner is not owner:
+        return
+    while scope is not None and (scope.owner is owner or scope.owner.is_closed):
+        scope = scope.outer
+    _scope.set(scope)
+
+
+def bind(scope: Scope | None) -> Scope | None:
+    """Make *scope* the one of the running context; return the one before, for a later `bind`."""
+    before = _scope.get()
+    _scope.set(scope)
+    return before
+
+
+def bound() -> Scope | None:
+    """Return the scope set in the running context itself."""
+    return _scope.get()
+
+
+@contextmanager
+def within(scope: Scope | None) -> Iterator[None]:
+    """Run a block in *scope*."""
+    before = bind(scope)
+    try:
+        yield
+    finally:
+        _scope.set(before)
+
+
+def _only(scopes: tuple[Scope, ...]) -> Scope | None:
+    return scopes[0] if len(scopes) == 1 else None
+
+
+def _refuse_late(owner: Owner, url: str) -> Scope | None:
+    error = AgentTapeError(
+        f"a call was made for {owner.title} after it was over; nothing real was run. "
+        "Wait for threads and tasks before the test or the block ends; start a worker that several of them share "
+        "in each, or before the first" + "".join(f"\n  {line}" for line in _origin(url))
+    )
+    for scope in tuple(_open):  # the call may as well be theirs, handed to a thread or task that is older
+        scope.owner.refuse(error)
+    raise error
+
+
+def _origin(url: str) -> tuple[str, ...]:
+    """Return the lines that say where a call over HTTP came from; a query may hold a secret, and is left out."""
+    if not url:
+        return ()
+    parts = urlsplit(url)
+    name = threading.current_thread().name
+    return (f"asked: {parts.scheme}://{parts.hostname}{parts.path} in thread {name!r}", *telemetry.hint(url))
+
+
+def _refuse_in_child() -> Scope | None:
+    if not child_processes.is_open_in_parent():
+        return None
+    error = child_processes.refusal("a child process of a process in which a session is open")
+    child_processes.report(str(error))
+    raise error
+
+
+def _refuse_ambiguous(scopes: tuple[Scope, ...]) -> Scope | None:
+    titles = " and ".join(scope.owner.title for scope in scopes)
+    error = AgentTapeError(
+        f"a call in thread {threading.current_thread().name!r} could belong to {titles}; nothing real was run. "
+        "Start the thread inside the session's block, or run it in a copy of the block's context"
+    )
+    for scope in scopes:
+        scope.owner.refuse(error)
+    raise error
+
+
+def _inherited() -> Scope | None:
+    scope = _scope.get() or _only(tuple(_open))
+    return scope if scope is None or _propagates(scope.owner) else None
+
+
+def _propagates(owner: Any) -> bool:
+    """Say whether what *owner* starts belongs to it alone: a server that a wide fixture starts outlives its set-up."""
+    return bool(getattr(owner, "propagates", True))
+
+
+class _Patch:
+    """A method of the standard library that is wrapped while a session is open.
+
+    Somebody else may wrap it in turn, before or meanwhile: what is found is wrapped, and taken off again only
+    where it is still on top. Left below another's, it does nothing while no session is open.
+    """
+
+    def __init__(self, owner: type, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        self._owner, self._name, self._wrap = owner, name, wrap
+        self._found: Any = None
+        self._ours: Any = None
+
+    def install(self) -> None:
+        self._found = getattr(self._owner, self._name)
+        self._ours = functools.wraps(self._found)(self._wrap(self._found))
+        setattr(self._owner, self._name, self._ours)
+
+    def uninstall(self) -> None:
+        if getattr(self._owner, self._name) is self._ours:
+            setattr(self._owner, self._name, self._found)
+
+
+def _starting(start: Callable[..., None]) -> Callable[..., None]:
+    def start_in_scope(thread: threading.Thread) -> None:
+        scope = None if _starts_worker.get() else _inherited()
+        if scope is not None:
+            thread.run = _run_once(thread, scope)  # type: ignore[method-assign]  # this thread only
+        start(thread)
+
+    return start_in_scope
+
+
+def _submitting(submit: Callable[..., Future[object]]) -> Callable[..., Future[object]]:
+    def submit_in_scope(
+        pool: ThreadPoolExecutor, fn: Callable[..., object], /, *args: object, **kwargs: object
+    ) -> Future[object]:
+        # A job belongs to who submitted it; the worker thread, which may outlive the session, to nobody.
+        token = _starts_worker.set(True)
+        try:
+            return submit(pool, _in_scope(_inherited(), fn), *args, **kwargs)
+        finally:
+            _starts_worker.reset(token)
+
+    return submit_in_scope
+
+
+_PATCHES = (_Patch(threading.Thread, "start", _starting), _Patch(ThreadPoolExecutor, "submit", _submitting))
+
+
+def _propagate_to_threads() -> None:
+    for patch in _PATCHES:
+        patch.install()
+
+
+def _stop_propagating() -> None:
+    for patch in _PATCHES:
+        patch.uninstall()
+
+
+def _run_once(thread: threading.Thread, scope: Scope) -> Callable[[], None]:
+    real = thread.run
+
+    def run() -> None:
+        thread.__dict__.pop("run", None)  # it refers to the thread, and would keep it from being freed
+        with within(_scope.get() or scope):  # a thread may be given a context with a scope of its own
+            real()
+
+    return run
+
+
+def _in_scope(scope: Scope | None, function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*args: object, **kwargs: object) -> object:
+        with within(scope):
+            return function(*args, **kwargs)
+
+    return run

@@ -1,0 +1,196 @@
+"""``pytest --agenttape-audit``: every cassette as a test item. Can it be read, written, committed?"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_agenttape.cassettes import paths, store
+from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_key
+from pytest_agenttape.model import Cassette
+from pytest_agenttape.reading.json_diff import field_diffs
+from pytest_agenttape.redaction import RedactionRules, Redactor, redacted_recording
+from pytest_agenttape.settings.config import Config
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+_HEAD = 4096
+_FINDINGS_SHOWN = 10
+
+
+class AuditError(AgentTapeError):
+    """What is wrong with a cassette."""
+
+
+class Audit:
+    """Registered in place of the collection of tests."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._days: float | None = config.option.agenttape_max_age
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        if collection_path.is_dir():
+            return None
+        return None if _is_cassette(collection_path) else True
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collect_file(
+        self, file_path: Path, parent: pytest.Collector
+    ) -> Generator[None, object, list[pytest.Collector]]:
+        yield  # to no avail: also a test file that is named on the command line is not run
+        if _is_cassette(file_path):
+            return [_File.from_parent(parent, path=file_path, days=self._days)]
+        return [_NoCassette.from_parent(parent, path=file_path)]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
+        """Add what failed recordings left in the cache, where collection does not look."""
+        cache = getattr(session.config, "cache", None)
+        if cache is None:
+            return
+        for path in sorted(Path(cache.mkdir("agenttape")).glob("*.yaml")):
+            items += _File.from_parent(session, path=path, days=None).collect()
+
+
+class _File(pytest.File):
+    """One cassette file."""
+
+    def __init__(self, *, days: float | None, **options: Any) -> None:
+        super().__init__(**options)
+        self.days = days
+
+    def collect(self) -> Iterator[pytest.Item]:
+        yield _Item.from_parent(self, name="audit")
+
+
+class _NoCassette(pytest.File):
+    """A file that is named and holds nothing to audit."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        return iter(())
+
+
+class _Item(pytest.Item):
+    """The audit of one cassette."""
+
+    parent: _File
+
+    def runtest(self) -> None:
+        cassette, _ = store.read(self.path)
+        store.verify(cassette, self.path)
+        clean = _Cleaning(self.path, self.config)
+        if getattr(self.config.option, "update_snapshots", False):  # syrupy's flag
+            cassette = clean.write(cassette)
+        clean.refuse(cassette)
+        if self.parent.days is not None:
+            _refuse_old(cassette, self.parent.days)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, AgentTapeError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, f"cassette {self.path.name}"
+
+
+def _is_cassette(path: Path) -> bool:
+    """Say whether *path* is meant to be a cassette of ours: by its first lines, or by where it lies."""
+    if path.suffix not in _SUFFIXES or not path.is_file():
+        return False
+    head = path.read_bytes()[:_HEAD].decode("utf-8", "replace")
+    if head.lstrip("\ufeff{ \r\n").startswith(('version: "1"', "version: '1'", '"version": "1"')):
+        return True
+    return "cassettes" in path.parts and "interactions" not in head and not path.parent.name.endswith(".assets")
+
+
+class _Cleaning:
+    """The search for secrets in one cassette by today's rules and environment, and their removal."""
+
+    def __init__(self, path: Path, config: pytest.Config) -> None:
+        self._path, self._config = path, Config.load(path.parent)
+        rules = RedactionRules.of(self._config.redact)
+        for policy in config.hook.pytest_agenttape_policy(config=config):
+            more = Config.from_mapping({"redact": (policy or {}).get("redact", {})}).redact
+            rules = rules.merged(RedactionRules.of(more))
+        self._rules = rules
+
+    def write(self, cassette: Cassette) -> Cassette:
+        """Take the secrets out of the file of *cassette*, its assets included; return what is in it then."""
+        redactor = self._redactor(repr(cassette))
+        clean = self._cleaned(cassette, redactor)
+        if clean == cassette:
+            return cassette
+        key_rules = KeyRules.of(tuple(self._config.ignore_volatile_fields))
+        clean.interactions = [
+            replace(each, match_key=match_key(canonical_text(each.request, key_rules))) for each in clean.interactions
+        ]
+        store.save(clean, self._path, assets_threshold=self._config.assets_threshold_bytes, scan=redactor.scan)
+        return clean
+
+    def refuse(self, cassette: Cassette) -> None:
+        """Fail if there is a secret.
+
+        Raises:
+            AuditError: It says where, and never what.
+        """
+        problems = [*self._found_in_files(), *self._found_by_name(cassette)]
+        if not problems:
+            return
+        shown = "\n".join(problems[:_FINDINGS_SHOWN])
+        more = f"\n… and {len(problems) - _FINDINGS_SHOWN} more" if len(problems) > _FINDINGS_SHOWN else ""
+        path = Path(os.path.relpath(self._path))
+        # pytest takes no path with a bracket, which the cassettes of parametrized tests have.
+        path = next(each for each in (path, *path.parents) if "[" not in str(each))
+        raise AuditError(
+            f"{shown}{more}\n  take it out: pytest --agenttape-audit --snapshot-update {shlex.quote(str(path))}\n"
+            "  and revoke it, if it was ever committed"
+        )
+
+    def _found_in_files(self) -> Iterator[str]:
+        for each in (self._path, *_assets(self._path)):
+            content = each.read_bytes()
+            redactor = self._redactor(content.decode("utf-8", "replace"))
+            yield from (f"{each.name}:{found.line}: a secret ({found.kind})" for found in redactor.scan(content))
+
+    def _found_by_name(self, cassette: Cassette) -> Iterator[str]:
+        clean = self._cleaned(cassette, self._redactor(repr(cassette)))
+        pairs = [("meta", cassette.meta, clean.meta)]
+        pairs += [
+            (f"interaction #{old.index}", old.to_dict(), new.to_dict())
+            for old, new in zip(cassette.interactions, clean.interactions, strict=True)
+        ]
+        for root, old, new in pairs:
+            if new != old:
+                yield f"{self._path.name}: a secret at {field_diffs(old, new, limit=1, root=root)[0].path}"
+
+    def _cleaned(self, cassette: Cassette, redactor: Redactor) -> Cassette:
+        interactions = [redacted_recording(each, redactor) for each in cassette.interactions]
+        return replace(cassette, meta=redactor.value(cassette.meta), interactions=interactions)
+
+    def _redactor(self, text: str) -> Redactor:
+        return Redactor(self._rules, os.environ, taken=[text])
+
+
+def _assets(path: Path) -> list[Path]:
+    folder = paths.assets_dir(path)
+    return sorted(each for each in folder.iterdir() if each.is_file()) if folder.is_dir() else []
+
+
+def _refuse_old(cassette: Cassette, days: float) -> None:
+    try:
+        created = datetime.fromisoformat(cassette.created_at)
+    except ValueError:
+        raise AuditError(f"created_at is no time: {cassette.created_at!r}") from None
+    if created.tzinfo is None:
+        created = created.replace(tzinfo=UTC)
+    age = datetime.now(UTC) - created
+    if age > timedelta(days=days):
+        raise AuditError(f"recorded {age.days} days ago, more than {days:g}; record it again with --agenttape-record")

@@ -1,0 +1,323 @@
+"""What the markers, flags and settings say about each test: its cassette, its options, its mode."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_agenttape.cassettes import paths
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.matching.canonical import KeyRules
+from pytest_agenttape.matching.matchers import parse_matchers
+from pytest_agenttape.model import Mode, unknown_name
+from pytest_agenttape.process import freeze as freezing
+from pytest_agenttape.process.network import host_rules
+from pytest_agenttape.redaction import RedactionRules
+from pytest_agenttape.session.run import allowed_errors
+from pytest_agenttape.session.use_cassette import parse_tags
+from pytest_agenttape.settings.config import Config, effective_mode, ini_layer, resolve
+from pytest_agenttape.settings.selectors import parse_tokens
+
+MARKER = "agenttape"
+OPTIONS = (
+    "cassette", "mode", "live", "frozen", "matchers", "freeze", "format", "strict", "redact", "tags", "allow_errors",
+    "allow_hosts",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The cassette of one test, and what its markers say.
+
+    Attributes:
+        path: The cassette.
+        options: The marker options, closest first, merged key by key.
+        is_named: Whether a marker on the test names the cassette, so that other tests may use it too.
+        folder: Where the test file is.
+        address: What names the test on a command line, pasted where this run was started.
+    """
+
+    path: Path
+    options: Mapping[str, Any]
+    is_named: bool
+    folder: Path
+    address: str
+
+
+class Claims:
+    """The claims of all marked tests of a run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._pytest_config = config
+        self._configs: dict[Path, Config] = {}
+        self._claims: dict[str, Claim] = {}
+        self._users: Counter[Path] = Counter()
+        self._policy, self._policy_rules = _policy(config)
+
+    def add(self, items: Sequence[pytest.Item], siblings: Mapping[str, Sequence[str]]) -> None:
+        """Give each of *items* its cassette; *siblings* are the parameter ids of each test function, in order.
+
+        Raises:
+            UsageError: A marker cannot be used, or two tests would record one file.
+        """
+        problems: dict[str, list[str]] = {}
+        for item in items:
+            try:
+                self._claims[item.nodeid] = self._claim(item, siblings)
+            except ConfigError as error:
+                problems.setdefault(str(error), []).append(item.nodeid)
+        self._users = Counter(claim.path for claim in self._claims.values())
+        lines = [f"{_first(nodeids)}: {text}" for text, nodeids in problems.items()] + self._collisions()
+        if lines:
+            raise pytest.UsageError("agenttape: " + "\n".join(lines))
+
+    def __contains__(self, nodeid: str) -> bool:
+        return nodeid in self._claims
+
+    def of(self, nodeid: str) -> Claim | None:
+        """Return the claim of a test; None when it has no marker."""
+        return self._claims.get(nodeid)
+
+    def users(self, path: Path) -> int:
+        """Return how many tests claim the cassette at *path*."""
+        return self._users[path]
+
+    @property
+    def paths(self) -> frozenset[Path]:
+        """Return every claimed cassette."""
+        return frozenset(self._users)
+
+    def settings(
+        self, item: pytest.Item, claim: Claim, overrides: Config | Mapping[str, object] | None = None
+    ) -> tuple[Config, Mode, RedactionRules]:
+        """Return what holds for *item*; *overrides* come from its `agenttape_config` fixture.
+
+        Raises:
+            ConfigError: Something said cannot be used, or would record under CI.
+        """
+        config = self._config_of(item, {} if overrides is None else overrides, claim.options)
+        host_rules(config.allow_hosts)
+        self._refuse_late_format(config, item, claim)
+        mode = self._mode(claim.options, str(config.default_mode), claim.path)
+        return config, mode, RedactionRules.of(config.redact).merged(self._policy_rules)
+
+    def _refuse_late_format(self, config: Config, item: pytest.Item, claim: Claim) -> None:
+        known = self._config_at(item.path.parent).format
+        if claim.options.get("format") is None and config.format != known == paths.format_of(claim.path):
+            raise ConfigError(
+                f"format = {config.format!r}: the fixture agenttape_config is asked when the test runs, and its "
+                "cassette has a name before; say the format in the marker, as ini key or in the configuration file"
+            )
+
+    def _claim(self, item: pytest.Item, siblings: Mapping[str, Sequence[str]]) -> Claim:
+        options = _merged_options(item)
+        form = options.get("format") or self._config_at(item.path.parent).format
+        name, depth = _explicit_name(item)
+        classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
+        test, parameter = split_id(item)
+        same = siblings.get(without_parameter(item), ())
+        folder = item.path.parent
+        if name is None:
+            path = paths.node_path(folder, item.path.stem, classes, test, parameter, form, siblings=same)
+        elif depth is None:
+            path = paths.explicit_path(folder, name, parameter, form, siblings=same)
+        else:
+            path = paths.folder_path(folder, name, classes[depth:], test, parameter, form, siblings=same)
+        return Claim(path, options, is_named=name is not None and depth is None, folder=folder, address=_address(item))
+
+    def _mode(self, options: Mapping[str, Any], default: str, path: Path) -> Mode:
+        flags = self._pytest_config.option
+        return effective_mode(
+            flag_mode=flags.agenttape_mode,
+            flag_record=flags.agenttape_record,
+            snapshot_update=getattr(flags, "update_snapshots", False),
+            snapshot_update_new_only=getattr(flags, "update_new_snapshots_only", False),
+            marker_mode=options.get("mode"),
+            config_mode=default,
+            ci=bool(os.environ.get("CI")),
+            file_exists=path.exists(),
+        )
+
+    def _config_of(
+        self, item: pytest.Item, overrides: Config | Mapping[str, object], options: Mapping[str, Any]
+    ) -> Config:
+        if isinstance(overrides, Config):
+            base, layer = overrides, {}
+        else:
+            base, layer = self._config_at(item.path.parent), _mapping(overrides)
+        marked = {key: options[key] for key in ("allow_hosts", "strict") if options.get(key) is not None}
+        said = resolve(self._policy, marked, layer)
+        config = base.with_overrides(**said) if said else base
+        if not options.get("redact"):
+            return config
+        return config.with_overrides(redact={"denylist": [*config.redact.denylist, *options["redact"]]})
+
+    def _config_at(self, folder: Path) -> Config:
+        """Return what the ini keys and the configuration file above *folder* say."""
+        if folder not in self._configs:
+            self._configs[folder] = self._with_ini(Config.load(folder))
+        return self._configs[folder]
+
+    def _with_ini(self, found: Config) -> Config:
+        config = self._pytest_config
+        try:
+            ini = ini_layer(self._ini_value, config.inipath.parent if config.inipath else config.rootpath)
+            return found.with_overrides(**ini) if ini else found
+        except ConfigError as error:
+            key = "" if str(error).startswith("agenttape_") else "agenttape_"
+            raise ConfigError(f"{config.inipath or 'the command line'}: {key}{error}") from None
+
+    def _ini_value(self, key: str) -> object:
+        try:
+            return self._pytest_config.getini(key)
+        except (ValueError, TypeError, pytest.UsageError) as error:  # pytest does not say which key it was
+            raise ConfigError(f"{key}: {error}") from None
+
+    def _collisions(self) -> list[str]:
+        claims = [(claim.path, nodeid) for nodeid, claim in self._claims.items() if self._would_record(claim)]
+        found = paths.collisions(claims)
+        return [
+            f"{len(nodeids)} tests would record one cassette, {path}: {', '.join(nodeids)}; "
+            "give them names of their own, or mode='none' to share it\n"
+            f"  what they share, one of them records: pytest {self._claims[nodeids[0]].address} --agenttape-record"
+            for path, nodeids in found.items()
+        ]
+
+    def _would_record(self, claim: Claim) -> bool:
+        try:
+            default = str(self._config_at(claim.folder).default_mode)
+            return self._mode(claim.options, default, claim.path) is not Mode.NONE
+        except ConfigError:  # the test itself will fail with it
+            return False
+
+
+def _address(item: pytest.Item) -> str:
+    start, path = item.config.invocation_params.dir, item.path  # a node id is relative to the rootdir
+    if path.is_relative_to(start):
+        path = path.relative_to(start)
+    return shlex.quote("::".join([path.as_posix(), *item.nodeid.split("::")[1:]]))
+
+
+def _first(nodeids: Sequence[str]) -> str:
+    return nodeids[0] if len(nodeids) == 1 else f"{nodeids[0]} and {len(nodeids) - 1} more"
+
+
+def split_id(item: pytest.Item) -> tuple[str, str | None]:
+    """Return the name of a test and its parameter id, if it has one."""
+    name = getattr(item, "originalname", None)
+    if isinstance(name, str) and item.name.startswith(f"{name}[") and item.name.endswith("]"):
+        return name, item.name[len(name) + 1 : -1]
+    return item.name, None
+
+
+def without_parameter(item: pytest.Item) -> str:
+    """Return the node id of the test function that *item* is a parameter set of."""
+    _, parameter = split_id(item)
+    return item.nodeid if parameter is None else item.nodeid[: -len(parameter) - 2]
+
+
+def siblings_of(items: Iterable[pytest.Item]) -> dict[str, list[str]]:
+    """Return the parameter ids of each test function of *items*, in order, selected or not.
+
+    Third-party private used: pytest 8-9 `Session._collection_cache`. A run that names one parameter set has no other
+    way to tell which of two ids that differ only by case came first; without it, the selected ones count.
+    """
+    found: dict[str, list[str]] = {}
+    known: set[pytest.Item] = set()
+    for item in items:
+        cache = getattr(item.session, "_collection_cache", {})
+        report = cache.get(item.parent)
+        for each in (*(report.result if report else ()), item):
+            if isinstance(each, pytest.Item) and each not in known:
+                known.add(each)
+                _, parameter = split_id(each)
+                if parameter is not None:
+                    found.setdefault(without_parameter(each), []).append(parameter)
+    return found
+
+
+def _policy(config: pytest.Config) -> tuple[dict[str, object], RedactionRules]:
+    """Return what the organisation's hooks say: settings that win, and redaction rules that are added."""
+    policies = [dict(each) for each in config.hook.pytest_agenttape_policy(config=config) if each]
+    rules = RedactionRules(enabled=False)
+    for policy in policies:
+        redact = Config.from_mapping({"redact": policy.pop("redact", {})}).redact
+        rules = rules.merged(RedactionRules.of(redact))
+    return dict(resolve(*policies)), rules
+
+
+def _mapping(given: object) -> dict[str, object]:
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"the fixture agenttape_config returns a mapping of settings or a Config, not {given!r}")
+    return dict(given)
+
+
+def _merged_options(item: pytest.Item) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for mark in item.iter_markers(MARKER):  # closest first
+        given = dict(mark.kwargs)
+        if len(mark.args) > 1:
+            raise ConfigError(f"the marker takes one cassette name, found {mark.args!r}")
+        if mark.args and mark.args[0] is not None:
+            if "cassette" in given:
+                raise ConfigError(
+                    f"the marker takes one cassette name, found {mark.args[0]!r} and {given['cassette']!r}"
+                )
+            given["cassette"] = mark.args[0]
+        names = _names_to_redact(given.pop("redact", None))
+        if names:
+            merged["redact"] = [*merged.get("redact", ()), *names]
+        for key, value in given.items():
+            if key not in OPTIONS:
+                raise unknown_name("marker option", key, OPTIONS)
+            merged.setdefault(key, value)
+    _check(merged)
+    return merged
+
+
+def _names_to_redact(given: object) -> tuple[str, ...]:
+    listed = (given,) if isinstance(given, str) else () if given is None else given
+    if isinstance(listed, Mapping) or not isinstance(listed, Iterable):
+        raise ConfigError(
+            f"redact of the marker takes names, such as redact=['patient_id'], not {given!r}; "
+            "all else about redaction stands in the configuration"
+        )
+    return Config.from_mapping({"redact": {"denylist": tuple(listed)}}).redact.denylist
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    """Raise at collection for what could only be told when the test runs."""
+    if options.get("mode") is not None:
+        Mode.parse(options["mode"])
+    live, frozen = (parse_tokens(options.get(each), each) for each in ("live", "frozen"))
+    if live and frozen:
+        raise ConfigError("live and frozen exclude each other; give one of them")
+    if options.get("format") not in (None, "yaml", "json"):
+        raise unknown_name("format", options["format"], ("yaml", "json"))
+    if options.get("freeze") is not None:
+        freezing.parse_features(options["freeze"])
+    if options.get("matchers") is not None:
+        parse_matchers(options["matchers"], KeyRules.of(()))
+    allowed_errors(options.get("allow_errors"))
+    host_rules(Config().with_overrides(allow_hosts=options.get("allow_hosts")).allow_hosts)
+    Config().with_overrides(strict=options.get("strict"))
+    parse_tags(options.get("tags"))
+
+
+def _explicit_name(item: pytest.Item) -> tuple[Any, int | None]:
+    """Return the name that the closest naming marker gives, and how many classes deep it stands (None: on the test)."""
+    for node, mark in item.iter_markers_with_node(MARKER):
+        name = mark.args[0] if mark.args else mark.kwargs.get("cassette")
+        if name is None:
+            continue
+        if node is item:
+            return name, None
+        return name, sum(isinstance(each, pytest.Class) for each in node.listchain())
+    return None, None

@@ -1,0 +1,363 @@
+"""`CassetteHandle`: what a test sees of its cassette, and the assertions on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pytest_agenttape import values
+from pytest_agenttape.errors import AgentTapeError, ConfigError
+from pytest_agenttape.matching.canonical import KeyRules
+from pytest_agenttape.model import Cassette, Interaction, Mode
+from pytest_agenttape.plugin.syrupy import view_problem
+from pytest_agenttape.providers import pricing
+from pytest_agenttape.reading import calls
+from pytest_agenttape.reading.calls import LLMCall, ToolCall
+from pytest_agenttape.reading.diff import diff_cassettes
+from pytest_agenttape.reading.json_diff import diff_lines, field_diffs
+from pytest_agenttape.reading.one_line import visible
+from pytest_agenttape.reading.summary import total_tokens
+from pytest_agenttape.reading.timeline import View, timeline
+from pytest_agenttape.session.session import Session
+from pytest_agenttape.settings.selectors import registered_boundaries
+
+if TYPE_CHECKING:
+    from syrupy.assertion import SnapshotAssertion
+
+__all__ = ["CassetteHandle", "LLMCall", "ToolCall"]
+
+_UNSET: Final = object()
+_Made = TypeVar("_Made")
+
+
+class CassetteHandle:
+    """The cassette of the running test: what was called, and assertions on it.
+
+    Its `repr` is the timeline of the run, and it has no ``==`` of its own, so that ``agenttape_cassette == snapshot``
+    is a comparison by syrupy.
+
+    Attributes:
+        session: The open session.
+    """
+
+    def __init__(self, session: Session, snapshot: Callable[[], SnapshotAssertion]) -> None:
+        self.session = session
+        self._snapshot = snapshot
+        self._final_output: object = _UNSET
+
+    def __repr__(self) -> str:
+        return repr(self.view())
+
+    @property
+    def path(self) -> Path:
+        """The cassette file."""
+        return self.session.path
+
+    @property
+    def mode(self) -> Mode:
+        """The record mode; compares equal to the plain word."""
+        return self.session.mode
+
+    @property
+    def interactions(self) -> list[Interaction]:
+        """All calls of this run, as they would stand in a cassette if it ended now."""
+        return self.session.interactions
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The calls of tools and retrievals, equal to their names; a nested call follows the one that made it."""
+        return calls.tool_calls(self.interactions)
+
+    @property
+    def llm_calls(self) -> list[LLMCall]:
+        """The calls of models."""
+        return calls.llm_calls(self.interactions)
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """The tokens of all calls of this run, estimated where an answer has no usage block."""
+        total = total_tokens(self.interactions)
+        return {"input_tokens": total.input, "output_tokens": total.output, "total_tokens": total.total}
+
+    @property
+    def final_output(self) -> Any:
+        """What the test assigned, else the text of the last LLM answer, else the last result of a tool or the like."""
+        if self._final_output is _UNSET:
+            return calls.last_word(self.interactions)
+        return self._redacted(self._final_output)  # again: more may be known to be secret by now
+
+    @final_output.setter
+    def final_output(self, value: object) -> None:
+        __tracebackhide__ = True
+        self._final_output = _made(self._redacted, value)
+
+    def view(self, *, only: Iterable[str] | None = None, exclude: Iterable[str] | None = None) -> View:
+        """Return the timeline of the run; `repr` gives its text, `View.data` plain values."""
+        assigned = {} if self._final_output is _UNSET else {"final_output": values.encode(self.final_output)}
+        return timeline(
+            self.interactions,
+            only=only,
+            exclude=exclude,
+            rules=KeyRules.of(tuple(self.session.settings.config.ignore_volatile_fields)),
+            names={*registered_boundaries(), *(each.boundary or "" for each in self.session.engine.recordings)} - {""},
+            **assigned,
+        )
+
+    # -- assertions
+
+    def assert_tool_calls(
+        self,
+        expected: Sequence[object],
+        *,
+        mode: str = "strict",
+        forbid: Sequence[object] | str = (),
+        max_calls: int | None = None,
+    ) -> None:
+        """Assert which tools and retrievals this run called.
+
+        Args:
+            expected: Names, ``(name, {argument: value})``, or objects with ``.name`` and ``.arguments``. Only the
+                arguments given are compared, with ``==`` of what is given.
+            mode: ``strict`` exactly these calls in this order; ``unordered`` exactly these in any order; ``subset``
+                none beyond these, not all needed; ``superset`` at least these in any order; ``in_order`` at least
+                these in this order, others may come between.
+            forbid: Calls that must not have been made.
+            max_calls: How many calls there may be at most.
+
+        Raises:
+            AssertionError: The run called others; the message shows both side by side, first divergence named.
+            ConfigError: The mode is unknown or an item has a shape that is no call.
+        """
+        __tracebackhide__ = True
+        mode = _made(calls.parse_mode, mode)
+        wanted = _made(calls.parse_expected, expected, mode=mode)
+        forbidden = _made(calls.parse_expected, [forbid] if isinstance(forbid, str) else forbid, "forbid")
+        most = _count(max_calls, "max_calls")
+        self._require_sound_run()
+        made = self.tool_calls
+        _fail_if(
+            calls.calls_problem(wanted, made, mode),
+            calls.forbidden_problem(forbidden, made),
+            None if most is None else calls.count_problem(made, most),
+        )
+
+    def assert_llm_calls(
+        self,
+        count: int | None = None,
+        *,
+        model: object = None,
+        provider: object = None,
+        max_calls: int | None = None,
+    ) -> None:
+        """Assert how many LLM calls this run made: *count*, at most *max_calls*, else at least one.
+
+        With *model* or *provider*, names or any object whose ``==`` decides, only their calls are counted; a model is
+        known by the name that was asked for and by the one in the answer.
+        """
+        __tracebackhide__ = True
+        exactly, most = _count(count, "count"), _count(max_calls, "max_calls")
+        self._require_sound_run()
+        _fail_if(calls.llm_problem(self.llm_calls, count=exactly, most=most, model=model, provider=provider))
+
+    def assert_tools_match_requests(self, ignore: Iterable[str] = ()) -> None:
+        """Assert that every tool a model asked for was run, and that no tool ran unasked, but for those to *ignore*.
+
+        Names and numbers are compared, not arguments. Calls made by other tools, retrievals and memory need no asking.
+        """
+        __tracebackhide__ = True
+        ignored = frozenset([ignore] if isinstance(ignore, str) else ignore)
+        self._require_sound_run()
+        _fail_if(calls.requests_problem(self.interactions, ignored))
+
+    def assert_usage(
+        self,
+        *,
+        max_total_tokens: int | None = None,
+        max_input_tokens: int | None = None,
+        max_output_tokens: int | None = None,
+        max_cost: float | Decimal | None = None,
+    ) -> None:
+        """Assert that the run stays within these tokens, and within *max_cost* US dollars.
+
+        Prices are those of the optional package genai-prices.
+
+        Raises:
+            AssertionError: A limit is exceeded.
+            ConfigError: *max_cost* is given and a price is unknown, or the package is not installed.
+        """
+        __tracebackhide__ = True
+        limits = {
+            "total_tokens": max_total_tokens,
+            "input_tokens": max_input_tokens,
+            "output_tokens": max_output_tokens,
+        }
+        limits = {name: _count(limit, f"max_{name}") for name, limit in limits.items()}
+        self._require_sound_run()
+        used = self.usage
+        problems = [
+            f"{used[name]} {name.replace('_', ' ')} were used, {limit} are allowed (max_{name})"
+            for name, limit in limits.items()
+            if limit is not None and used[name] > limit
+        ]
+        if max_cost is not None:
+            problems += _made(_cost_problems, self.llm_calls, max_cost)
+        _fail_if("\n".join(problems) or None)
+
+    def assert_final_output(self, expected: object) -> None:
+        """Assert what came out in the end, with ``==`` of *expected*."""
+        __tracebackhide__ = True
+        self._require_sound_run()
+        found = self.final_output
+        if expected == found or (isinstance(expected, str) and self.session.redactor.text(expected) == found):
+            return
+        _fail_if(f"the final output is not the expected one\n{_output_difference(expected, found)}")
+
+    def assert_snapshot(
+        self,
+        name: str | None = None,
+        *,
+        only: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+    ) -> None:
+        """Assert that the timeline of the run is the one that syrupy has stored for this test.
+
+        It also fails when the calls do not come in the order of the cassette, whatever of them is shown; recordings
+        that are left unplayed when the test ends fail it then.
+
+        Args:
+            name: Names the view; several without a name are numbered.
+            only: Kinds, boundary names or dotted paths to show; nothing else is.
+            exclude: Kinds, boundary names or dotted paths that vary: ``"http"``, ``"get_weather.result.id"``,
+                ``"messages.*.content"``.
+
+        Raises:
+            AssertionError: The view or the sequence differs.
+            ConfigError: *only* or *exclude* names nothing that exists.
+        """
+        __tracebackhide__ = True
+        if name is not None and (not isinstance(name, str) or not name):
+            raise ConfigError(f"the name of a view is a non-empty text, found {name!r}")
+        self._require_sound_run()
+        self.session.refuse_poison()
+        view = _made(self.view, only=only, exclude=exclude)
+        _fail_if(self._drift())
+        self._require_all_played()
+        problem = view_problem(self._snapshot(), view, name, writes_new=self._is_recorded_now())
+        _fail_if(None if problem is None else f"{problem}\n{self._hint()}")
+
+    # -- below: how
+
+    def _require_sound_run(self) -> None:
+        """What a run did after its verdict says nothing; the verdict does."""
+        __tracebackhide__ = True
+        if self.session.verdict.error is not None:
+            raise self.session.verdict.error
+
+    def _is_recorded_now(self) -> bool:
+        session = self.session
+        return session.mode is Mode.ALL or (session.is_fresh and session.can_execute)
+
+    def _drift(self) -> str | None:
+        """Return how the order of what was played differs from the cassette's; None where it does not, or may."""
+        session = self.session
+        if session.is_fresh or session.mode in (Mode.ALL, Mode.NEW_EPISODES):
+            return None
+        recorded = list(filter(session.engine.is_played, self._replayable(session.engine.recordings)))
+        made = self._replayable(session.interactions)
+        if list(map(_identity, recorded)) == list(map(_identity, made)):
+            return None
+        if session.mode is Mode.REFRESH:
+            session.keep_order()
+            return None
+        diff = diff_cassettes(Cassette(interactions=recorded), Cassette(interactions=made))
+        return (
+            f"the calls do not come in the order of {session.path.name}\n"
+            f"{diff.render()}\nif this is right, accept it: {self._command()} --snapshot-update"
+        )
+
+    def _replayable(self, interactions: Sequence[Interaction]) -> list[Interaction]:
+        live = self.session.settings.live
+        ordered = calls.in_call_order(interactions)
+        return [each for each in ordered if not live & {each.kind, each.boundary, "*"}]
+
+    def _require_all_played(self) -> None:
+        """Make what is left unplayed when the test ends an error, unless its marker says otherwise.
+
+        A view tells of the whole run; at this point the rest may still be played.
+        """
+        settings = self.session.settings
+        if not settings.config.strict:
+            self.session.settings = replace(settings, config=settings.config.with_overrides(strict=True))
+
+    def _hint(self) -> str:
+        return f"agenttape: review the difference, then accept it: {self._command()} --snapshot-update"
+
+    def _command(self) -> str:
+        return self.session.settings.command.removesuffix(" --agenttape-record") or "pytest"
+
+    def _redacted(self, value: object) -> object:
+        """Return *value* without secrets: it is shown and stored like what was recorded."""
+        try:
+            stored = values.encode(value, "final_output")
+        except AgentTapeError as error:
+            error.add_note("assign what can be compared and stored: the text, or a plain value")
+            raise
+        redacted = self.session.redactor.value(stored)
+        return value if redacted == stored else values.decode(redacted)
+
+
+def _made(make: Callable[..., _Made], *args: Any, **options: Any) -> _Made:
+    """Return what *make* makes of what a test gave; an error in it points at the test's line, not at ours."""
+    __tracebackhide__ = True
+    try:
+        return make(*args, **options)
+    except AgentTapeError as error:
+        raise error.with_traceback(None) from None
+
+
+def _fail_if(*problems: str | None) -> None:
+    __tracebackhide__ = True
+    found = [problem for problem in problems if problem is not None]
+    if found:
+        raise AssertionError("\n\n".join(found))
+
+
+def _count(given: object, what: str) -> int | None:
+    __tracebackhide__ = True
+    if given is None or (isinstance(given, int) and not isinstance(given, bool) and given >= 0):
+        return given
+    raise ConfigError(f"{what} is a whole number from 0, found {given!r}")
+
+
+def _identity(interaction: Interaction) -> tuple[str, str | None, Mapping[str, object]]:
+    return interaction.kind, interaction.boundary, interaction.request
+
+
+def _output_difference(expected: object, found: object) -> str:
+    if isinstance(expected, str | dict | list) and type(expected) is type(found):
+        return "\n".join(diff_lines(field_diffs(expected, found), "  ", ("expected", "found")))
+    return f"  expected  {visible(repr(expected), 500)}\n  found     {visible(repr(found), 500)}"
+
+
+def _cost_problems(made: Sequence[LLMCall], limit: float | Decimal) -> list[str]:
+    if isinstance(limit, bool) or not isinstance(limit, int | float | Decimal) or not limit >= 0:
+        raise ConfigError(f"max_cost is a number of US dollars from 0, found {limit!r}")
+    costs = [_cost(call) for call in made]
+    total = sum(costs, Decimal())
+    if total <= Decimal(str(limit)):
+        return []
+    lines = [f"  ${cost:f}  {calls.shown_llm_call(call)}" for cost, call in zip(costs, made, strict=True)]
+    return [f"the LLM calls cost ${total:f}, ${limit} is allowed (max_cost)", *lines]
+
+
+def _cost(call: LLMCall) -> Decimal:
+    try:
+        cost = pricing.price(call.provider, (call.answered_by, call.model), call.usage)
+    except ImportError:
+        raise ConfigError("max_cost needs prices: pip install 'pytest-agenttape[prices]'") from None
+    if cost is None:
+        raise ConfigError(f"price unknown: {calls.shown_llm_call(call)}\n  max_cost cannot be asserted for this run")
+    return cost

@@ -1,0 +1,113 @@
+"""What stands in for a session while a fixture wider than a test is set up: what it calls belongs to no test."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from pytest_agenttape import ownership
+from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.hosts import is_local
+from pytest_agenttape.providers import is_llm_path
+from pytest_agenttape.redaction import RedactionRules, Redactor
+
+# How pytest 8-9 names the fixtures that it makes of `setup_module`, `setUpClass` and the like.
+_XUNIT = re.compile(r"_(?:xunit|unittest)_(\w+?)_fixture_")
+
+
+class WideFixture:
+    """The owner of calls that a session-, package-, module- or class-scoped fixture makes while it is set up."""
+
+    propagates = False  # to threads: a server that the fixture starts goes on when it is set up
+    can_execute = False
+    redactor = Redactor(RedactionRules(enabled=False))
+
+    def __init__(self, name: str, width: str) -> None:
+        xunit = _XUNIT.match(name)
+        self.title = xunit[1] if xunit else f"the {width}-scoped fixture {name!r}"
+        self.is_closed = False
+        self.refused: AgentTapeError | None = None  # the first, whatever the fixture did with it
+
+    def open(self) -> None:
+        """Become the owner of every call."""
+        ownership.add(self)
+        ownership.enter(self)
+
+    def close(self) -> None:
+        """Give that up again."""
+        self.is_closed = True
+        ownership.remove(self)
+        ownership.leave(self)
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def admits(self, method: str, url: str) -> bool:
+        """Plain HTTP to this machine is how fixtures wait for the servers they start."""
+        return is_local(urlsplit(url).hostname or "") and not is_llm_path(method, url)
+
+    def begin(self, kind: str, boundary: str | None, request: Mapping[str, Any], **_: object) -> Any:
+        """Refuse a call."""
+        __tracebackhide__ = True
+        raise self.refuse(self._error(f"a call of the {kind} {boundary or request.get('url')}"))
+
+    def instance_number(self, instance: object) -> int:  # noqa: ARG002  # as Session's
+        return 0
+
+    def refuse(self, error: AgentTapeError) -> AgentTapeError:
+        self.refused = self.refused or error
+        return error
+
+    def blocks(self, host: str, port: int | None, crossing: object) -> AgentTapeError | None:  # noqa: ARG002  # as Session's
+        """Refuse a connection that leaves the machine, where a test's session guards the network already."""
+        return self._error(f"a connection to {host}")
+
+    def _error(self, what: str) -> AgentTapeError:
+        return AgentTapeError(
+            f"{what} was made by {self.title}, which is set up before any test's cassette is open; "
+            "nothing real was run\n"
+            "  make the fixture function-scoped, or open a cassette in it: with use_cassette('name'): ..."
+        )
+
+
+class ConfigFixture(WideFixture):
+    """The owner of calls that are made in replay while a test is asked for its configuration, before its session."""
+
+    def __init__(self) -> None:
+        super().__init__("agenttape_config", "function")
+
+    def _error(self, what: str) -> AgentTapeError:
+        return AgentTapeError(
+            f"{what} was made by the fixture 'agenttape_config' or by one that it uses, which are set up before the "
+            "test's cassette is open; nothing real was run\n"
+            "  make no call there, or open a cassette for it: with use_cassette('name'): ..."
+        )
+
+
+class Aftermath(WideFixture):
+    """The owner of calls that are made in replay while wide fixtures are torn down, after the last test's session.
+
+    Args:
+        test: The test whose session is closed.
+        admits_http: Whether HTTP that is no LLM's passes: at the end of a run, plugins send their reports.
+    """
+
+    def __init__(self, test: str, *, admits_http: bool = False) -> None:
+        super().__init__("", "")
+        self.title = f"what is torn down after {test}"
+        self._admits_http = admits_http
+
+    def admits(self, method: str, url: str) -> bool:
+        return (self._admits_http and not is_llm_path(method, url)) or super().admits(method, url)
+
+    def _error(self, what: str) -> AgentTapeError:
+        return AgentTapeError(
+            f"{what} was made by {self.title}, when the test's cassette is closed; nothing real was run\n"
+            "  make the fixture function-scoped, or open a cassette in it: with use_cassette('name'): ..."
+        )

@@ -1,0 +1,1 @@
+"""What a run says about its cassettes at its end."""

@@ -1,0 +1,68 @@
+"""The HTML report: one page that needs no network and runs nothing that came from a cassette."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from pytest_agenttape.errors import ConfigError
+
+# Every C0 and C1 control character but tab and newline: shown as a picture, not obeyed.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_WIDTH = 1000  # of a waterfall, in units of its own
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """Return *report*, as `report.as_data` gives it, as a page.
+
+    Raises:
+        ConfigError: The template engine is not installed.
+    """
+    try:
+        import jinja2  # optional: only a run that asks for a page needs it
+    except ImportError:
+        raise ConfigError("--agenttape-report=PATH.html needs Jinja2: pip install 'pytest-agenttape[report]'") from None
+    folder = files("pytest_agenttape.plugin.report") / "templates"
+    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["visible"] = _visible
+    template = environment.from_string((folder / "report.html").read_text(encoding="utf-8"))
+    tests = [{**test, "waterfall": waterfall(test["steps"])} for test in report["tests"]]
+    return template.render(
+        report={**report, "tests": tests},
+        style=style,
+        script=script,
+        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'",
+        width=_WIDTH,
+    )
+
+
+def waterfall(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a bar for each step: where it starts and how wide it is, in `_WIDTH`ths of the run."""
+    spans = []
+    end_of_last = 0.0
+    for step in steps:
+        latency = float(step["latency_ms"] or 0)
+        # A cassette without starts shows its calls one after the other.
+        start = float(step["start_ms"]) if isinstance(step["start_ms"], int | float) else end_of_last
+        end_of_last = max(end_of_last, start + latency)
+        spans.append((start, latency))
+    first = min((start for start, _ in spans), default=0.0)
+    total = max(end_of_last - first, 0.001)
+    return [
+        {"x": round((start - first) / total * _WIDTH, 2), "width": max(2.0, round(latency / total * _WIDTH, 2))}
+        for start, latency in spans
+    ]
+
+
+def _visible(text: object) -> str:
+    return _CONTROL.sub(lambda found: chr(0x2400 + ord(found[0])) if ord(found[0]) < 0x20 else "\ufffd", str(text))
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+    return f"'sha256-{digest}'"

@@ -1,0 +1,96 @@
+"""Views in syrupy: comparing one with what is stored, and the extension that stores each as a YAML file.
+
+Works with syrupy 5, 6 and 7; of `SnapshotAssertion` only what is public in all three is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from syrupy.exceptions import SnapshotDoesNotExist, TaintedSnapshotError
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+
+from pytest_agenttape import values
+from pytest_agenttape.reading.timeline import View
+from pytest_agenttape.serializer import dump_yaml
+
+if TYPE_CHECKING:
+    import pytest
+    from syrupy.assertion import SnapshotAssertion
+
+
+@runtime_checkable
+class _Viewed(Protocol):
+    """A `CassetteHandle`, which stands above this room."""
+
+    def view(self) -> View:
+        """Return the timeline of the run."""
+
+
+class AgentTapeYAMLExtension(SingleFileSnapshotExtension):
+    """Stores each view, or other value, in a YAML file: ``snapshot.use_extension(AgentTapeYAMLExtension)``."""
+
+    file_extension = "yaml"
+    _write_mode = WriteMode.TEXT
+
+    def serialize(self, data: object, **_filters: Any) -> str:
+        """Return *data* as a YAML document."""
+        return dump_yaml(_document(data))
+
+
+def view_problem(snapshot: SnapshotAssertion, view: View, name: str | None, *, writes_new: bool) -> str | None:
+    """Compare *view* with the stored one as ``view == snapshot`` does; return the difference in syrupy's words.
+
+    With *writes_new* a view that is not stored yet is written, as ``--snapshot-update`` would.
+    """
+    named = snapshot(name=name) if name else snapshot
+    asked_to_update = named.update_snapshots
+    named.update_snapshots = asked_to_update or (writes_new and not _is_stored(named))
+    try:
+        is_same = named == view
+    finally:
+        named.update_snapshots = asked_to_update
+    return None if is_same else _difference(snapshot, view)
+
+
+def accept_new(snapshot: SnapshotAssertion) -> None:
+    """Let plain ``value == snapshot`` write what is not stored yet; without effect before syrupy 5.5."""
+    snapshot.update_new_snapshots_only = True
+
+
+def keep_views(config: pytest.Config, nodeid: str) -> None:
+    """Keep the views of a failed test, which did not get as far as using them, from being deleted as unused.
+
+    To be called when the test is torn down: syrupy takes the outcomes of the earlier phases.
+    """
+    session = getattr(config, "_syrupy", None)  # the one name under which syrupy 5, 6 and 7 keep it
+    if session is not None:
+        session.ran_item(nodeid, "skipped")
+
+
+def _is_stored(snapshot: SnapshotAssertion) -> bool:
+    try:
+        found = snapshot.session.recall_snapshot(snapshot.extension, snapshot.test_location, snapshot.index)
+    except SnapshotDoesNotExist:
+        return False
+    except TaintedSnapshotError:
+        return True
+    return found is not None
+
+
+def _difference(snapshot: SnapshotAssertion, view: View) -> str:
+    config = snapshot.session.pytest_session.config
+    said = config.hook.pytest_assertrepr_compare(config=config, op="==", left=view, right=snapshot)
+    return "\n".join(line for lines in said[:1] if lines for line in lines)
+
+
+def _document(data: object) -> Any:
+    if isinstance(data, View):
+        return data.data()
+    if isinstance(data, _Viewed):
+        return data.view().data()
+    if isinstance(data, str):
+        return str(data)
+    if isinstance(data, list):
+        return [_document(each) for each in data]
+    return values.encode(data)

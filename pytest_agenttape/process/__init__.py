@@ -1,0 +1,1 @@
+"""What belongs to the whole process: clock, chance, network, children, stack."""

@@ -1,0 +1,141 @@
+"""A session's deterministic clock, UUIDs and random numbers, and the environment it was recorded in.
+
+All three are process-wide in Python, so the open sessions are kept in one process-wide list. Clock and UUIDs
+are answered per context (each task and thread sees its own session); `random` and the local time zone cannot be,
+and sessions that would really share them are refused.
+
+The private names of other packages that are used, all of them in here: `time_machine.traveller_stack` and the
+`time_ns` of its top (3.0 to 3.6; 2.x also stops the monotonic clock, on which event loops hang); `os`,
+`_generate_time_safe`, `_node` and `_last_timestamp*` of the standard `uuid` (3.11 to 3.14).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from pytest_agenttape.process.freeze import clock, layers, randoms, sleeps, uuids, zone
+from pytest_agenttape.process.freeze.clock import real_time, real_time_ns, real_utcnow
+from pytest_agenttape.process.freeze.environment import env_drift, env_snapshot
+from pytest_agenttape.process.freeze.layers import ClockLoop, Layer
+from pytest_agenttape.process.freeze.state import FEATURES, FrozenState, Plan, parse_features, plan_of
+
+__all__ = [
+    "FEATURES",
+    "ClockLoop",
+    "Freeze",
+    "FrozenState",
+    "capture",
+    "env_drift",
+    "env_snapshot",
+    "parse_features",
+    "real_time",
+    "real_time_ns",
+    "real_utcnow",
+]
+
+
+def capture(features: frozenset[str], now: datetime, seed: int) -> FrozenState:
+    """Return the state in which a recording that starts at *now* runs, for its replays to start from."""
+    dated = bool(features & {"clock", "uuid"})  # a version 1 UUID carries a time
+    return FrozenState(
+        clock=now.astimezone().isoformat(timespec="microseconds") if dated else None,
+        zone=zone.machine_zone(zone.original_tz()) if "clock" in features else None,
+        seed=seed if features & {"uuid", "random"} else None,
+    )
+
+
+class Freeze:
+    """Pin the clock and start UUIDs and random numbers from a seed; leaving it gives back what was there.
+
+    One object can be entered again, also while it is open; each entry starts from the state anew. One that *yields*
+    leaves random numbers alone while a session runs beside it that has seeded them.
+    """
+
+    def __init__(self, features: frozenset[str], state: FrozenState, *, yields: bool = False) -> None:
+        self._plan = plan_of(features, state)
+        self._yields = yields
+        self._open: list[Layer] = []
+
+    def __enter__(self) -> Self:
+        if self._plan is not None:
+            self._open.append(_enter(self._plan, yields=self._yields))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._open:
+            try:
+                _leave(self._open[-1])
+            finally:
+                self._open.pop()
+
+    def progress(self) -> None:
+        """Note that the session got somewhere, so that reading the clock often is no endless loop."""
+        for layer in self._open:
+            layer.reads = layer.warnings = 0
+
+    def reseed(self) -> None:
+        """Start the random numbers again, for when another plugin has seeded them meanwhile."""
+        if self._open:
+            randoms.seed(self._open[-1])
+
+
+def _enter(plan: Plan, *, yields: bool) -> Layer:
+    with layers.LOCK:
+        inherited = layers.nearest_open(layers.CURRENT.get())
+        layer = Layer(plan, inherited or (layers.OPEN[-1] if layers.OPEN else None))
+        layer.tz = zone.needed_tz(plan) if plan.clock else None
+        layers.refuse_sharing(layer, inherited, yields=yields)
+        layers.OPEN.append(layer)
+        try:
+            clock.start(layer)
+            _sync_process()
+            randoms.save(layer)
+            randoms.seed(layer)
+        except BaseException:
+            _leave(layer)
+            raise
+        layers.CURRENT.set(layer)
+        return layer
+
+
+def _leave(layer: Layer) -> None:
+    with layers.LOCK:
+        try:
+            randoms.restore(layer)
+        finally:
+            try:
+                clock.stop(layer)
+            finally:
+                layer.is_open = False
+                if layer in layers.OPEN:
+                    layers.OPEN.remove(layer)
+                _sync_process()
+                _hand_over()
+    layer.saved_random = layer.saved_numpy = layer.task = None
+    if layers.CURRENT.get() is layer:
+        layers.CURRENT.set(layer.parent)
+
+
+def _hand_over() -> None:
+    """Start the random numbers of a session that did without its own, now that no other session has any."""
+    heir = next((each for each in layers.OPEN if each.own_plan is not None), None)
+    if heir is None or any(each.plan.random_seed is not None for each in layers.OPEN):
+        return
+    heir.plan, heir.own_plan = heir.own_plan or heir.plan, None
+    randoms.save(heir)
+    randoms.seed(heir)
+
+
+def _sync_process() -> None:
+    """Make the process-wide zone, UUID source and sleeps what the open sessions need."""
+    try:
+        zone.sync()
+    finally:
+        try:
+            uuids.sync()
+        finally:
+            sleeps.SITES.sync(any(layer.plan.clock for layer in layers.OPEN))

@@ -1,0 +1,78 @@
+"""The pinned clock: time-machine, read through the session of whoever asks; and the true time beside it."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from pytest_agenttape import clocks
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.process.freeze import sleeps
+from pytest_agenttape.process.freeze.layers import Layer
+from pytest_agenttape.process.freeze.state import EPOCH, SECOND
+
+
+def start(layer: Layer) -> None:
+    """Pin the clock where *layer* wants that."""
+    if not layer.plan.clock:
+        return
+    import time_machine
+
+    travel = time_machine.travel(layer.plan.start // SECOND, tick=False)
+    try:
+        traveller: Any = travel.start()
+    except RuntimeError as error:  # freezegun is active
+        raise ConfigError(
+            f"the clock cannot be frozen here: {error} Keep it real: freeze=('uuid', 'random')"
+        ) from error
+    traveller.time_ns = partial(_read, layer)
+    layer.traveller = (travel, traveller)
+
+
+def _read(layer: Layer) -> int:
+    """Return the pinned time for whoever is reading, in nanoseconds."""
+    if len(sys.modules) != sleeps.SITES.modules:
+        sleeps.SITES.adopt_new_modules()
+    return layer.read()
+
+
+def stop(layer: Layer) -> None:
+    """Let go of the clock that *layer* has pinned."""
+    if layer.traveller is None:
+        return
+    travel, traveller = layer.traveller
+    layer.traveller = None
+    stack = travellers()
+    if stack and stack[-1] is traveller:
+        travel.stop()
+    elif traveller in stack:  # a session that outlives this one, or the user's own time travel, stands above it
+        stack.remove(traveller)
+
+
+def _time_machine() -> Any:  # None, or without its names, until it is imported: in this thread or in another
+    return sys.modules.get("time_machine")
+
+
+def travellers() -> list[Any]:  # time_machine's own Traveller, ours and the user's
+    found: list[Any] = getattr(_time_machine(), "traveller_stack", [])
+    return found
+
+
+def real_time() -> float:
+    """Return the true Unix time, also while the clock is pinned."""
+    return real_time_ns() / SECOND
+
+
+def real_time_ns() -> int:
+    """Return the true Unix time in nanoseconds, also while the clock is pinned."""
+    hatch = getattr(_time_machine(), "escape_hatch", None)
+    if hatch is not None and hatch.is_travelling():
+        return int(hatch.time.time_ns())
+    return clocks.time_ns()
+
+
+def real_utcnow() -> datetime:
+    """Return the true time as an aware datetime in UTC, also while the clock is pinned."""
+    return EPOCH + timedelta(microseconds=real_time_ns() // 1_000)

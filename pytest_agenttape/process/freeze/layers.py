@@ -1,0 +1,212 @@
+"""The open sessions: what each has pinned, and which of them the running code belongs to."""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import uuid
+from contextvars import ContextVar
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any
+
+from pytest_agenttape import clocks
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.process.freeze.state import SECOND, Plan
+
+_READS_BETWEEN_CHECKS = 1024
+_READS_WITHOUT_PROGRESS = 1_000 * _READS_BETWEEN_CHECKS
+_READS_AFTER_A_WARNING = 10 * _READS_BETWEEN_CHECKS
+_SECONDS_WITHOUT_PROGRESS = 600.0
+
+
+class ClockLoop(BaseException):
+    """A loop that keeps reading a pinned clock after it was told that this cannot end; nothing may swallow it."""
+
+
+class Layer:
+    """One open session: its pinned time, its UUIDs, and what it has to give back."""
+
+    __slots__ = (
+        "is_open", "lock", "now", "own_plan", "parent", "plan", "reads", "saved_numpy", "saved_random",
+        "slow_since", "task", "thread", "tick", "traveller", "tz", "uuids", "warnings",
+    )  # fmt: skip
+
+    def __init__(self, plan: Plan, parent: Layer | None) -> None:
+        self.plan = plan
+        self.own_plan: Plan | None = None  # kept for when random numbers that another session has are free
+        self.parent = parent
+        self.is_open = True
+        self.lock = threading.Lock()
+        self.now = plan.start
+        self.reads = 0
+        self.slow_since = 0.0
+        self.warnings = 0
+        self.tick = 0
+        self.tz: str | None = None  # the TZ value it needs; None: the machine's own zone is right
+        self.uuids: random.Random | None = None
+        self.traveller: Any = None  # time_machine's travel and Traveller
+        self.saved_random: object = None
+        self.saved_numpy: object = None
+        self.thread = threading.current_thread()
+        self.task = _running_task()
+
+    def advance(self, start: int, seconds: float) -> None:
+        """Move the clock to the end of a sleep that began at *start*; overlapping sleeps count once."""
+        end = start + round(seconds * SECOND)
+        with self.lock:
+            self.now = max(self.now, end)
+        self.reads = self.warnings = 0
+
+    def read(self) -> int:
+        """Return the pinned time for whoever is reading, in nanoseconds."""
+        layer = _clock_layer(CURRENT.get()) or self
+        layer.reads += 1
+        if not layer.reads % _READS_BETWEEN_CHECKS:
+            layer.check_progress()
+        return layer.now
+
+    def check_progress(self) -> None:
+        """Cut a loop that waits for a time that never comes.
+
+        Raises:
+            ConfigError: The clock was read too often, or for too long, with no sleep and no interaction.
+            ClockLoop: It still is, after that error was swallowed.
+        """
+        if self.reads == _READS_BETWEEN_CHECKS:
+            self.slow_since = clocks.monotonic()
+        if self.reads < _READS_WITHOUT_PROGRESS and clocks.monotonic() - self.slow_since < _SECONDS_WITHOUT_PROGRESS:
+            return
+        message = _loop_message(self.reads)
+        self.reads = _READS_WITHOUT_PROGRESS - _READS_AFTER_A_WARNING
+        self.slow_since = clocks.monotonic()
+        self.warnings += 1
+        raise ConfigError(message) if self.warnings == 1 else ClockLoop(message)
+
+    def random_bytes(self, count: int) -> bytes:
+        """Return the next bytes for a UUID."""
+        with self.lock:
+            if self.uuids is None:
+                self.uuids = random.Random(f"uuid {self.plan.uuid_seed}")
+            return self.uuids.randbytes(count)
+
+    def time_uuid(self) -> bytes:
+        """Return the next version 1 UUID, as libuuid would."""
+        with self.lock:
+            self.tick = max(self.tick + 1, self.now // 100 + 0x01B21DD213814000)  # 100 ns steps since 1582
+            tick = self.tick
+        digest = _digest(self.plan.uuid_seed)
+        sequence = int.from_bytes(digest[6:8]) & 0x3FFF
+        fields = (tick & 0xFFFFFFFF, tick >> 32 & 0xFFFF, tick >> 48 & 0xFFF, sequence >> 8, sequence & 0xFF)
+        return uuid.UUID(fields=(*fields, self.node()), version=1).bytes
+
+    def node(self) -> int:
+        """Return the hardware address that UUIDs show; the multicast bit says that it is none."""
+        return int.from_bytes(_digest(self.plan.uuid_seed)[:6]) | 1 << 40
+
+
+def _digest(seed: int | None) -> bytes:
+    return blake2b(str(seed).encode(), digest_size=8).digest()
+
+
+def _loop_message(reads: int) -> str:
+    return (
+        f"the clock was read {reads:,} times with no sleep and no recorded call in between, and it stands still here\n"
+        "  a loop that waits for a time never ends under a frozen clock: sleep in it (time.sleep, asyncio.sleep,\n"
+        "  anyio.sleep and trio.sleep move the clock), or keep the real clock: freeze=('uuid', 'random')"
+    )
+
+
+# The open sessions in the order of their start. A module global, because what they change is the process's.
+OPEN: list[Layer] = []
+LOCK = threading.RLock()
+CURRENT: ContextVar[Layer | None] = ContextVar("agenttape_frozen", default=None)
+
+
+def nearest_open(layer: Layer | None) -> Layer | None:
+    while layer is not None and not layer.is_open:
+        layer = layer.parent
+    return layer
+
+
+def _clock_layer(layer: Layer | None) -> Layer | None:
+    while layer is not None and not (layer.is_open and layer.plan.clock):
+        layer = layer.parent
+    return layer
+
+
+def _uuid_layer(layer: Layer | None) -> Layer | None:
+    while layer is not None and not (layer.is_open and layer.plan.uuid_seed is not None):
+        layer = layer.parent
+    return layer
+
+
+def pinned() -> Layer | None:
+    """Return the session whose clock the running code sees."""
+    found = _clock_layer(CURRENT.get())
+    return found or next((layer for layer in reversed(OPEN) if layer.plan.clock), None)
+
+
+def uuid_source() -> Layer | None:
+    """Return the session whose UUIDs the running code gets."""
+    found = _uuid_layer(CURRENT.get())
+    return found or next((layer for layer in reversed(OPEN) if layer.plan.uuid_seed is not None), None)
+
+
+def refuse_sharing(layer: Layer, inherited: Layer | None, *, yields: bool) -> None:
+    """Refuse a session that runs beside another one, not inside it, when they cannot both get their own values.
+
+    One that *yields* does without random numbers of its own instead.
+    """
+    ancestors = set()
+    while inherited is not None:
+        ancestors.add(inherited)
+        inherited = inherited.parent
+    for other in OPEN:
+        if other in ancestors or not _runs_beside(other, layer):
+            continue
+        shared = _unshareable(layer, other)
+        if shared == "random" and yields:
+            layer.own_plan, layer.plan = layer.plan, replace(layer.plan, random_seed=None)
+            shared = _unshareable(layer, other)
+        if shared:
+            raise ConfigError(
+                f"two cassettes that freeze {shared} are open at the same time in different tasks or threads, and\n"
+                f"  {shared} belongs to the whole process: open them one after the other, or freeze less in one of\n"
+                f"  them, such as freeze={('clock', 'uuid') if shared == 'random' else ('uuid', 'random')}"
+            )
+
+
+def _unshareable(layer: Layer, other: Layer) -> str | None:
+    if layer.plan.random_seed is not None and other.plan.random_seed is not None:
+        return "random"
+    if layer.plan.clock and other.plan.clock and layer.tz != other.tz:
+        return "clock"
+    return None
+
+
+def _runs_beside(other: Layer, layer: Layer) -> bool:
+    """Tell whether *other* was opened by a task or thread that goes on running while *layer* is open.
+
+    The main thread is taken to wait for the threads it starts, as a test does; an opener without a task in the same
+    thread is a fixture or the caller.
+    """
+    if other.thread is not layer.thread:
+        return other.thread is not threading.main_thread() and other.thread.is_alive()
+    return other.task is not None and layer.task not in (None, other.task) and not _is_finished(other.task)
+
+
+def _running_task() -> Any:  # an asyncio or a trio task, or None
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        return asyncio.current_task()
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_task():
+        return trio.lowlevel.current_task()
+    return None
+
+
+def _is_finished(task: Any) -> bool:  # see above
+    coroutine = task.get_coro() if hasattr(task, "get_coro") else task.coro
+    return getattr(coroutine, "cr_frame", None) is None

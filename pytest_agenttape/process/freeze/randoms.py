@@ -1,0 +1,49 @@
+"""Random numbers from a seed: `random`, and NumPy's own where it is imported."""
+
+from __future__ import annotations
+
+import random
+import sys
+from typing import Any
+
+from pytest_agenttape.process.freeze import layers
+from pytest_agenttape.process.freeze.layers import Layer
+
+
+def _numpy_random() -> Any:  # numpy is optional and never imported by us
+    return sys.modules.get("numpy.random")
+
+
+def save(layer: Layer) -> None:
+    """Keep the state that *layer* has to give back."""
+    if layer.plan.random_seed is None:
+        return
+    layer.saved_random = random.getstate()
+    if _numpy_random() is not None:
+        layer.saved_numpy = _numpy_random().get_state(legacy=False)
+
+
+def seed(layer: Layer) -> None:
+    """Start the random numbers of *layer*."""
+    if layer.plan.random_seed is None:
+        return
+    random.seed(layer.plan.random_seed)
+    if layer.saved_numpy is not None:
+        _numpy_random().seed(layer.plan.random_seed & 0xFFFFFFFF)
+
+
+def restore(layer: Layer) -> None:
+    """Give back the state from before *layer*; to the session above it, if that one outlives it."""
+    above = layers.OPEN[layers.OPEN.index(layer) + 1 :] if layer in layers.OPEN else []
+    if layer.saved_random is not None:
+        heir = next((each for each in above if each.saved_random is not None), None)
+        if heir is None:
+            random.setstate(layer.saved_random)  # type: ignore[arg-type]  # it came from getstate
+        else:
+            heir.saved_random = layer.saved_random
+    if layer.saved_numpy is not None:
+        heir = next((each for each in above if each.saved_numpy is not None), None)
+        if heir is None:
+            _numpy_random().set_state(layer.saved_numpy)
+        else:
+            heir.saved_numpy = layer.saved_numpy

@@ -1,0 +1,53 @@
+"""UUIDs from a seed: the standard module asks us in place of the operating system."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from typing import Any
+
+from pytest_agenttape.process.freeze import clock, layers
+
+_NOT_SET = object()
+_saved_node: object = _NOT_SET
+
+
+class _UuidOs:
+    """What the uuid module sees as `os`: its random bytes are the session's, everything else is the real one."""
+
+    def urandom(self, count: int) -> bytes:
+        layer = layers.uuid_source()
+        return os.urandom(count) if layer is None else layer.random_bytes(count)
+
+    def __getattr__(self, name: str) -> Any:  # whatever the os module has
+        return getattr(os, name)
+
+
+_uuid_os = _UuidOs()
+
+
+def _generate_time_uuid() -> tuple[bytes, None]:
+    layer = layers.uuid_source()
+    return (uuid.uuid4().bytes if layer is None else layer.time_uuid()), None
+
+
+def sync() -> None:
+    """Make the UUID source what the open sessions need."""
+    global _saved_node
+    names: dict[str, Any] = vars(uuid)
+    seeded = [layer for layer in layers.OPEN if layer.plan.uuid_seed is not None]
+    if not seeded and _saved_node is _NOT_SET:
+        return
+    for name in ("_last_timestamp", "_last_timestamp_v6", "_last_timestamp_v7"):
+        if name in names:
+            names[name] = None  # else the first UUIDs of a session depend on the last ones before it
+    if seeded:
+        if _saved_node is _NOT_SET:
+            _saved_node = names["_node"]
+        names.update(os=_uuid_os, _generate_time_safe=_generate_time_uuid, _node=seeded[-1].node())
+        return
+    # time_machine keeps it None while it travels, and puts the real one back itself
+    real = None if clock.travellers() else getattr(sys.modules.get("_uuid"), "generate_time_safe", None)
+    names.update(os=os, _generate_time_safe=real, _node=_saved_node)
+    _saved_node = _NOT_SET

@@ -1,0 +1,46 @@
+"""Where in the user's code something happened: a traceback of the running stack without libraries and ourselves."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from types import FrameType, FunctionType, TracebackType
+
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_PLACES = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")]
+_LIBRARIES = tuple({path + os.sep for place in _PLACES for path in (place, os.path.realpath(place))})
+_RUNNERS = ("_pytest.python", "_pytest.fixtures", "_pytest.unittest", "_pytest.runner")
+
+
+def user_traceback(frame: FrameType | None = None) -> TracebackType | None:
+    """Return the stack that ends in *frame* (the caller's) as a traceback of the user's frames, outermost first.
+
+    None where no frame is the user's. It is there for an error that is swallowed: its own traceback ends where it was
+    caught, and in a thread it never reaches the test.
+    """
+    at: FrameType | None = frame or sys._getframe(1)
+    found: TracebackType | None = None
+    while at is not None and at.f_globals.get("__name__") not in _RUNNERS:
+        if _is_users(at.f_code.co_filename):
+            found = TracebackType(found, at, at.f_lasti, at.f_lineno)
+        at = at.f_back
+    return found
+
+
+def traceback_at(path: str, line: int, name: str) -> TracebackType | None:
+    """Return a traceback that ends at *line* of the file at *path*, for an error that no line of its own has raised."""
+    code = _fail.__code__.replace(co_filename=path, co_firstlineno=line - 1, co_name=name, co_qualname=name)
+    try:
+        FunctionType(code, {"Exception": Exception})()
+    except Exception as error:  # noqa: BLE001  # the one raised there
+        return error.__traceback__.tb_next if error.__traceback__ else None
+    return None
+
+
+def _fail() -> None:
+    raise Exception  # on the line after the first
+
+
+def _is_users(filename: str) -> bool:
+    return not filename.startswith(("<", _OURS, *_LIBRARIES))

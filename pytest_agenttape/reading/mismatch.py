@@ -1,0 +1,295 @@
+"""The prose of a mismatch: what was asked, what is recorded, where they differ, what to do."""
+
+from __future__ import annotations
+
+import difflib
+import heapq
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+from pytest_agenttape.errors import FieldDiff, UnmatchedInteractionError
+from pytest_agenttape.matching.canonical import EXACT, KeyRules
+from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.reading import telemetry
+from pytest_agenttape.reading.diff import canonical_request
+from pytest_agenttape.reading.json_diff import Comparison, bag_of_words, diff_lines, field_diffs, likeness
+from pytest_agenttape.reading.one_line import visible
+from pytest_agenttape.reading.summary import Call, asked_line, call_name, summary_line
+
+__all__ = ["Departure", "explain", "first_divergence", "nearest", "summary_line"]
+
+Played: TypeAlias = Callable[[Interaction], bool] | Collection[int]
+
+_DIFFS_SHOWN = 8
+_NAMES_SHOWN = 12
+_PLACES_SHOWN = 5
+_CANDIDATES = 50  # compared in full; the likest by a sample of their words
+
+_IN_LIST = re.compile(r"json\.(\w+)\[(\d+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Where a run first left the order of its recording; a side is None when that timeline has ended."""
+
+    position: int
+    recorded: Interaction | None
+    asked: Call | None
+
+
+def explain(
+    asked: Call,
+    recordings: Sequence[Interaction],
+    played: Played,
+    *,
+    cassette_path: Path | None = None,
+    lines: Sequence[int] = (),
+    mode: str = "none",
+    command: str = "",
+    same_key: Sequence[Interaction] = (),
+    rules: KeyRules | None = None,
+    served: Sequence[Interaction] = (),
+    root: Path | None = None,
+) -> UnmatchedInteractionError:
+    """Return the error for *asked*, which none of *recordings* answers.
+
+    Args:
+        played: Says of a recording, or lists by index, what was served already.
+        lines: The line in the file where each recording begins.
+        command: The command that records again.
+        same_key: The recordings of the very same request.
+        rules: What matching leaves out.
+        served: What this run was given so far, in order; names an earlier departure from the recorded order.
+        root: The path is shown relative to this folder.
+    """
+    case = _Case(asked, recordings, played if callable(played) else _member(played), lines, rules or KeyRules())
+    finding = _finding(case, same_key)
+    message = [f"{asked_line(asked)} matches no unplayed interaction in {_shown_path(cassette_path, root)}"]
+    message += [f"  {line}" for line in (*finding.lines, *_unplayable(case), *_earlier_departure(case, served))]
+    message += [f"  {line}" for line in telemetry.hint(str(asked.request.get("url", "")))]
+    if command:
+        message.append(f"  re-record: {visible(command)}")
+    return UnmatchedInteractionError(
+        "\n".join(message),
+        kind=asked.kind,
+        boundary=asked.boundary,
+        request=asked.request,
+        closest=finding.closest,
+        field_diffs=finding.diffs,
+        cassette_path=cassette_path,
+        mode=mode,
+    )
+
+
+def nearest(
+    asked: Call, candidates: Sequence[Interaction], is_played: Callable[[Interaction], bool]
+) -> Interaction | None:
+    """Return the candidate with the fewest differing paths, then the likest, then one that is not played yet."""
+    if len(candidates) > _CANDIDATES:
+        candidates = _likest(asked, candidates, is_played)
+    comparison = Comparison()
+    ours = _without_headers(asked)
+
+    def distance(each: Interaction) -> tuple[float, float, bool, int]:
+        theirs = _without_headers(each)
+        unlike = round(1 - comparison.similarity(theirs, ours), 2)
+        return sum(1 for _ in comparison.differences(theirs, ours)), unlike, is_played(each), each.index
+
+    return min(candidates, key=distance, default=None)
+
+
+def first_divergence(
+    served: Sequence[Call], recorded: Sequence[Interaction], *, rules: KeyRules | None = None
+) -> Departure | None:
+    """Return where *served* first leaves the order of *recorded*; None when one is the beginning of the other."""
+    rules = rules or KeyRules()
+    for position, (call, recording) in enumerate(zip(served, recorded, strict=False)):
+        if not _is_same_call(call, recording, rules):
+            return Departure(position, recording, call)
+    if len(served) > len(recorded):
+        return Departure(len(recorded), None, served[len(recorded)])
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """The call, and the tape it was looked up in."""
+
+    asked: Call
+    recordings: Sequence[Interaction]
+    is_played: Callable[[Interaction], bool]
+    lines: Sequence[int]
+    rules: KeyRules
+
+    def place(self, recording: Interaction, *, with_state: bool = True) -> str:
+        facts = []
+        line = self._line(recording)
+        if line:
+            facts.append(f"line {line}")
+        if with_state and self.is_played(recording):
+            facts.append("already played")
+        return f"#{recording.index}{' (' + ', '.join(facts) + ')' if facts else ''}"
+
+    def _line(self, recording: Interaction) -> int:
+        for position in (recording.index, *range(len(self.recordings))):  # nearly always the index is the position
+            if position < len(self.recordings) and self.recordings[position] is recording:
+                return self.lines[position] if position < len(self.lines) else 0
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    lines: tuple[str, ...]
+    closest: Interaction | None = None
+    diffs: tuple[FieldDiff, ...] = ()
+
+
+def _unplayable(case: _Case) -> list[str]:
+    """Return why recordings that could be meant are never served: another tool recorded them with losses."""
+    kept = [each for each in case.recordings if each.kind == case.asked.kind and "unplayable" in each.metadata]
+    named = [each for each in kept if each.boundary == case.asked.boundary] or kept
+    lines = [f"{case.place(each)} cannot be replayed: {each.metadata['unplayable']}" for each in named[:_PLACES_SHOWN]]
+    more = len(named) - _PLACES_SHOWN
+    return [*map(visible, lines), f"… and {more} more"] if more > 0 else list(map(visible, lines))
+
+
+def _finding(case: _Case, same_key: Sequence[Interaction]) -> _Finding:
+    if not case.recordings:
+        return _Finding(("the cassette is empty",))
+    if same_key and all(map(case.is_played, same_key)):
+        return _all_played(case, same_key)
+    family = [each for each in case.recordings if _is_family(each, case.asked)]
+    if not family:
+        return _never_recorded(case)
+    return _recorded_otherwise(case, family)
+
+
+def _all_played(case: _Case, same_key: Sequence[Interaction]) -> _Finding:
+    times = "once" if len(same_key) == 1 else f"{len(same_key)} times"
+    places = [case.place(each, with_state=False) for each in same_key[:_PLACES_SHOWN]]
+    if len(same_key) > _PLACES_SHOWN:
+        places.append(f"… and {len(same_key) - _PLACES_SHOWN} more")
+    return _Finding((f"already played {times}: this request is recorded as {', '.join(places)}",), same_key[-1])
+
+
+def _never_recorded(case: _Case) -> _Finding:
+    name = _family_name(case.asked)
+    lines = [f"never recorded: the cassette has no call of {name}"]
+    counted = Counter(_family_name(each) for each in case.recordings)
+    names = [f"{each} ({count})" for each, count in counted.most_common(_NAMES_SHOWN)]
+    if len(counted) > _NAMES_SHOWN:
+        names.append(f"… and {len(counted) - _NAMES_SHOWN} more")
+    lines.append(f"recorded: {', '.join(names)}")
+    alike = difflib.get_close_matches(name, list(counted)[:1_000], n=1, cutoff=0.8)
+    if alike:
+        lines.append(f"did the name change from {alike[0]}?")
+    same_kind = [each for each in case.recordings if each.kind == case.asked.kind]
+    return _Finding(tuple(lines), nearest(case.asked, same_kind, case.is_played))
+
+
+def _recorded_otherwise(case: _Case, family: Sequence[Interaction]) -> _Finding:
+    closest = nearest(case.asked, family, case.is_played)
+    assert closest is not None
+    diffs = _request_diffs(closest, case)
+    if not diffs:
+        return _Finding((f"nearest: {case.place(closest)} is the same request, but no matcher accepts it",), closest)
+    lines = [f"nearest: {case.place(closest)}, {_where_they_part(diffs)}", *diff_lines(diffs, "  ")]
+    if all(map(case.is_played, family)):
+        count = f"all {len(family)} recordings" if len(family) > 1 else "the only recording"
+        lines.append(f"{count} of {_family_name(case.asked)} {'are' if len(family) > 1 else 'is'} already played")
+    return _Finding(tuple(lines), closest, diffs)
+
+
+def _request_diffs(closest: Interaction, case: _Case) -> tuple[FieldDiff, ...]:
+    """Return what differs in what is matched; failing that, in what only the `exact` matcher sees, then at all."""
+    theirs, ours = closest.request, case.asked.request
+    for rules in (case.rules, EXACT):
+        diffs = field_diffs(canonical_request(theirs, rules), canonical_request(ours, rules), limit=_DIFFS_SHOWN)
+        if diffs:
+            return diffs
+    return field_diffs(theirs, dict(ours), limit=_DIFFS_SHOWN)
+
+
+def _where_they_part(diffs: Sequence[FieldDiff]) -> str:
+    """Say "differs at", or from which message on two conversations differ when more than one message does."""
+    found = [_IN_LIST.match(each.path) for each in diffs if each.recorded or each.asked]
+    places = {(each[1], int(each[2])) for each in found if each}
+    names = {name for name, _ in places}
+    if None in found or len(names) != 1 or len(places) < 2:
+        return "differs at"
+    name, first = min(places)
+    if first == 0:
+        return f"differs from {name}[0] on"
+    same = f"{name}[0] is" if first == 1 else f"{name}[0..{first - 1}] are"
+    return f"differs from {name}[{first}] on; {same} as recorded"
+
+
+def _earlier_departure(case: _Case, served: Sequence[Interaction]) -> tuple[str, ...]:
+    asked_for = [each for each in case.recordings if not each.metadata.keys() & {"observed", "unplayable"}]
+    departure = first_divergence(served, asked_for, rules=case.rules)
+    if departure is None or departure.recorded is None or departure.asked is None:
+        return ()
+    return (
+        f"the run left the recorded order before, at call {departure.position}:",
+        f"  recorded  {summary_line(departure.recorded)}",
+        f"  asked     {summary_line(departure.asked)}",
+    )
+
+
+def _likest(
+    asked: Call, candidates: Sequence[Interaction], is_played: Callable[[Interaction], bool]
+) -> list[Interaction]:
+    ours = bag_of_words(_without_headers(asked), leaves=32, sample=120)
+
+    def rank(each: Interaction) -> tuple[float, bool, int]:
+        theirs = bag_of_words(_without_headers(each), leaves=32, sample=120)
+        return likeness(ours, theirs), not is_played(each), -each.index
+
+    return heapq.nlargest(_CANDIDATES, candidates, key=rank)
+
+
+def _without_headers(call: Call) -> JSON:
+    return {key: value for key, value in call.request.items() if key != "headers"}
+
+
+def _is_family(recording: Interaction, asked: Call) -> bool:
+    if (recording.kind, recording.boundary) != (asked.kind, asked.boundary):
+        return False
+    return asked.boundary is not None or _host(recording) == _host(asked)
+
+
+def _family_name(call: Call) -> str:
+    if call.boundary:
+        return f"{call.kind} {call_name(call)}"
+    return f"{call.kind} {visible(_host(call), 80)}".rstrip()
+
+
+def _host(call: Call) -> str:
+    return urlsplit(str(call.request.get("url", ""))).hostname or ""
+
+
+def _is_same_call(call: Call, recording: Interaction, rules: KeyRules) -> bool:
+    if call is recording:
+        return True
+    if (call.kind, call.boundary) != (recording.kind, recording.boundary):
+        return False
+    comparison = Comparison()
+    theirs = canonical_request(recording.request, rules)
+    return comparison.identity(canonical_request(call.request, rules)) == comparison.identity(theirs)
+
+
+def _member(indexes: Collection[int]) -> Callable[[Interaction], bool]:
+    return lambda each: each.index in indexes
+
+
+def _shown_path(path: Path | None, root: Path | None) -> str:
+    if path is None:
+        return "the cassette"
+    if root is not None and path.is_relative_to(root):
+        path = path.relative_to(root)
+    return visible(path.as_posix())

@@ -1,0 +1,1 @@
+"""One open cassette, from opening to commit."""

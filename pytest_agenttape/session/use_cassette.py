@@ -1,0 +1,105 @@
+"""What users open a cassette with: `use_cassette`, `replay` and `record`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pytest_agenttape.cassettes import paths
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.model import Mode
+from pytest_agenttape.process import freeze as freezing
+from pytest_agenttape.process.network import host_rules
+from pytest_agenttape.redaction import RedactionRules
+from pytest_agenttape.session.run import allowed_errors
+from pytest_agenttape.session.session import Session, Settings
+from pytest_agenttape.settings.config import Config
+from pytest_agenttape.settings.selectors import Tokens, parse_tokens
+
+
+def use_cassette(
+    name: str | Path,
+    *,
+    mode: str | Mode | None = None,
+    live: Tokens = None,
+    frozen: Tokens = None,
+    matchers: object = None,
+    freeze: Tokens = None,
+    record: bool = False,
+    config: Config | None = None,
+    cassette_dir: str | Path | None = None,
+    format: str | None = None,  # noqa: A002  # the documented name
+    tags: Iterable[str] | None = None,
+    allow_errors: bool | int | str | Iterable[int | str] = False,
+) -> Session:
+    """Open the cassette *name* for a block, sync or async, or decorate a function with it.
+
+    Args:
+        name: Name below *cassette_dir*; slashes are folders. A `Path` may be absolute.
+        mode: ``none`` (default), ``once``, ``new_episodes``, ``refresh``, ``all`` or ``record``.
+        live: Kinds or boundary names that run for real, ``"*"`` for all; the rest is replayed.
+        frozen: Kinds or boundary names that are replayed in every mode.
+        matchers: A matcher or a fallback chain of them; default ``ignore_volatile``.
+        freeze: Which of ``clock``, ``uuid``, ``random`` are pinned; default all, but ``random`` only
+            where no other session that pins it is open beside this one.
+        record: Short for ``mode="all"``.
+        config: Configuration to use in place of the one found from the working directory.
+        cassette_dir: Folder of the cassettes; default from the configuration.
+        format: ``yaml`` or ``json``; default by the name's extension, else from the configuration.
+        tags: Words kept with each recorded interaction.
+        allow_errors: Failures of live calls that may be recorded although the agent went on: True, or some of the
+            statuses 400 to 599 and ``"timeout"``.
+
+    Raises:
+        ConfigError: An argument names nothing that exists, or *live* and *frozen* are both given.
+    """
+    if not isinstance(config, Config | None):
+        raise ConfigError(f"config takes a Config, not {config!r}; make one with Config.from_mapping(...)")
+    config = config or Config.load()
+    host_rules(config.allow_hosts)
+    said = config.with_overrides(cassette_dir=cassette_dir, format=format)
+    if not isinstance(record, bool):
+        raise ConfigError(f"record is True or False, not {record!r}")
+    if record and mode is not None and Mode.parse(mode) is not Mode.ALL:
+        raise ConfigError(f"record=True means mode 'all', but mode={str(mode)!r} was given too")
+    chosen = Mode.parse("all" if record else mode if mode is not None else config.default_mode)
+    settings = Settings(
+        path=paths.session_path(name, said.cassette_dir, said.format),
+        mode=chosen,
+        config=config,
+        directory=Path.cwd(),
+        live=parse_tokens(live, "live"),
+        frozen=parse_tokens(frozen, "frozen"),
+        matchers=list(matchers) if isinstance(matchers, Iterator) else matchers,  # a session can be opened again
+        freeze=freezing.parse_features(config.freeze if freeze is None else freeze),
+        yields_random=freeze is None,
+        format=format,
+        tags=parse_tags(tags),
+        title=f"the cassette block {str(name)!r}",
+        allow_errors=allowed_errors(allow_errors),
+        rules=RedactionRules.of(config.redact),
+    )
+    return Session(settings)
+
+
+def parse_tags(tags: Any) -> tuple[str, ...]:
+    """Return *tags* as texts; one text is one tag.
+
+    Raises:
+        ConfigError: One of them is no text.
+    """
+    listed = (tags,) if isinstance(tags, str) else tuple(tags or ()) if isinstance(tags, Iterable | None) else (tags,)
+    if not all(isinstance(each, str) for each in listed):
+        raise ConfigError(f"tags takes a list of texts, not {tags!r}")
+    return listed
+
+
+def replay(cassette: str | Path, **options: Any) -> Session:
+    """Replay *cassette* offline, as a decorator or a block: `use_cassette` with ``mode="none"``."""
+    return use_cassette(cassette, mode=Mode.NONE, **options)
+
+
+def record(cassette: str | Path, **options: Any) -> Session:
+    """Record *cassette* anew, as a decorator or a block: `use_cassette` with ``mode="all"``."""
+    return use_cassette(cassette, mode=Mode.ALL, **options)

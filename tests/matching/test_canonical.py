@@ -1,0 +1,288 @@
+"""The canonical form: which requests are the same call, by tables and laws."""
+
+from __future__ import annotations
+
+import random
+import string
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pytest_agenttape import ConfigError
+from pytest_agenttape.matching.canonical import (
+    EXACT,
+    VOLATILE_HEADERS,
+    VOLATILE_PARAMETERS,
+    KeyRules,
+    canonical_text,
+    match_key,
+)
+from pytest_agenttape.model import JSON
+from pytest_agenttape.redaction import RedactionRules, Redactor
+
+DEFAULT = KeyRules()
+
+
+def http(
+    url: str = "https://api.example.com/v1", headers: dict[str, JSON] | None = None, **body: JSON
+) -> dict[str, JSON]:
+    return {"method": "POST", "url": url, "headers": headers or {}, **body}
+
+
+def args(**given: JSON) -> dict[str, JSON]:
+    return {"args": given}
+
+
+def are_same(one: dict[str, JSON], other: dict[str, JSON], rules: KeyRules = DEFAULT) -> bool:
+    return canonical_text(one, rules) == canonical_text(other, rules)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@st.composite
+def value_and_shuffled(draw: st.DrawFn) -> tuple[JSON, JSON]:
+    value = draw(json_values)
+    return value, _shuffled(value, draw(st.randoms(use_true_random=False)))
+
+
+def _shuffled(value: JSON, rng: random.Random) -> JSON:
+    if isinstance(value, dict):
+        pairs = [(key, _shuffled(each, rng)) for key, each in value.items()]
+        rng.shuffle(pairs)
+        return dict(pairs)
+    return [_shuffled(each, rng) for each in value] if isinstance(value, list) else value
+
+
+@given(value_and_shuffled())
+def test_the_order_of_keys_does_not_matter_at_any_depth(pair: tuple[JSON, JSON]) -> None:
+    one, other = pair
+    assert are_same(args(x=one), args(x=other))
+    assert are_same(http(json=one), http(json=other))
+
+
+@given(json_values, json_values)
+@example(1, True)
+@example(1, 1.0)
+@example(0.0, -0.0)
+@example("1", 1)
+@example(None, "null")
+@example([1, 2], [2, 1])
+@example({"a": None}, {})
+@example("\ud800", "\udfff")
+def test_different_values_are_different_calls(one: JSON, other: JSON) -> None:
+    same = _typed(one) == _typed(other)
+    assert are_same(args(x=one), args(x=other)) == same
+
+
+def _typed(value: JSON) -> Any:
+    if isinstance(value, dict):
+        return ("dict", frozenset((key, _typed(each)) for key, each in value.items()))
+    if isinstance(value, list):
+        return ("list", tuple(map(_typed, value)))
+    return type(value).__name__, repr(value)
+
+
+@given(st.text())
+def test_a_key_is_sixteen_hex_digits_of_any_text(text: str) -> None:
+    assert len(match_key(text)) == 16
+    assert set(match_key(text)) <= set(string.hexdigits.lower())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://127.0.0.1:5000/x", "http://127.0.0.1:6000/x"),
+        ("http://localhost:5000/x", "http://localhost/x"),
+        ("http://[::1]:5000/x", "http://[::1]:6000/x"),
+        ("http://api.localhost:1/x", "http://api.localhost:2/x"),
+        ("https://api.example.com:443/x", "https://api.example.com/x"),
+        ("http://api.example.com:80/x", "http://api.example.com/x"),
+        ("HTTPS://API.example.COM/x", "https://api.example.com/x"),
+        ("https://api.example.com", "https://api.example.com/"),
+        ("https://e.com/x?b=2&a=1", "https://e.com/x?a=1&b=2"),
+        ("https://e.com/x?a=1&timestamp=1", "https://e.com/x?a=1&timestamp=2"),
+        ("https://e.com/x?a=b%20c", "https://e.com/x?a=b+c"),
+        ("https://e.com/x?a=1&Nonce=z", "https://e.com/x?a=1"),
+        ("https://e.com/x#one", "https://e.com/x#two"),
+    ],
+)
+def test_urls_that_are_the_same_call(one: str, other: str) -> None:
+    assert are_same(http(one), http(other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://a.example.com/", "https://b.example.com/"),
+        ("https://a.example.com:8443/", "https://a.example.com/"),
+        ("http://a.example.com/", "https://a.example.com/"),
+        ("http://localhost/x", "http://127.0.0.1/x"),
+        ("https://e.com/x", "https://e.com/X"),
+        ("https://e.com/x?a=1", "https://e.com/x?a=2"),
+        ("https://e.com/x?a=1", "https://e.com/x?A=1"),
+        ("https://e.com/x?a=1&a=2", "https://e.com/x?a=1"),
+        ("https://e.com/x?a=", "https://e.com/x"),
+        ("https://e.com/x?a=%FF", "https://e.com/x?a=%FE"),
+        ("https://u@e.com/x", "https://v@e.com/x"),
+    ],
+)
+def test_urls_that_are_different_calls(one: str, other: str) -> None:
+    assert not are_same(http(one), http(other))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[bad/x", "http://]/", "", "//", "http://e.com:port/", "\ud800", "mailto:x", "http://a]b@[::1/"]
+)
+def test_a_url_that_is_none_equals_itself_alone(url: str) -> None:
+    assert are_same(http(url), http(url))
+    assert not are_same(http(url), http("http://e.com/y"))
+
+
+@given(st.text(max_size=60))
+def test_any_text_can_stand_where_a_url_does(url: str) -> None:
+    assert are_same(http(url), http(url))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [{"method": 1, "url": 5}, {"method": "GET", "url": "x", "headers": ["a"]}, {"url": "x"}, {"args": {}, "url": []}],
+)
+def test_a_request_that_an_author_spelled_out_need_not_be_http(request_: dict[str, JSON]) -> None:
+    assert are_same(request_, dict(request_))
+
+
+# -- what is volatile
+
+
+@pytest.mark.parametrize("name", sorted(VOLATILE_HEADERS))
+def test_a_volatile_header_does_not_matter_but_to_exact(name: str) -> None:
+    one, other = http(headers={name.title(): "1"}), http(headers={name: "2"})
+    assert are_same(one, other)
+    assert not are_same(one, other, EXACT)
+
+
+@pytest.mark.parametrize(
+    "name", ["User-Agent", "accept", "Host", "X-Stainless-Lang", "Content-Length", "sec-fetch-mode"]
+)
+def test_a_header_of_the_client_library_never_matters(name: str) -> None:
+    assert are_same(http(headers={name: "1"}), http(), EXACT)
+
+
+@pytest.mark.parametrize("name", sorted(VOLATILE_HEADERS | VOLATILE_PARAMETERS))
+def test_no_tool_argument_and_no_body_field_is_volatile_by_its_name(name: str) -> None:
+    assert not are_same(args(**{name: 1}), args(**{name: 2}))
+    assert not are_same(http(json={name: 1}), http(json={name: 2}))
+    assert not are_same(http(form=[[name, "1"]]), http(form=[[name, "2"]]))
+
+
+def test_other_headers_matter_whatever_their_case() -> None:
+    assert are_same(http(headers={"X-Tenant": "a"}), http(headers={"x-tenant": "a"}))
+    assert not are_same(http(headers={"x-tenant": "a"}), http(headers={"x-tenant": "b"}))
+
+
+def test_configured_names_are_headers_and_parameters_alone() -> None:
+    rules = KeyRules.of(("X-Tenant", "page"))
+    assert are_same(http(headers={"x-tenant": "a"}), http(headers={"X-TENANT": "b"}), rules)
+    assert are_same(http("https://e.com/?Page=1"), http("https://e.com/?page=2"), rules)
+    assert not are_same(args(page=1), args(page=2), rules)
+    assert not are_same(http(json={"page": 1}), http(json={"page": 2}), rules)
+
+
+# -- ignored paths
+
+ONE: dict[str, JSON] = {
+    "args": {"when": "now", "query": "q", "items": [{"id": 1, "n": "a"}, {"id": 2, "n": "b"}]},
+    "json": {"metadata": {"run_id": "r1", "deep": {"run_id": "r2"}}, "run_id": "r3"},
+}
+OTHER: dict[str, JSON] = {
+    "args": {"when": "then", "query": "q", "items": [{"id": 7, "n": "a"}, {"id": 8, "n": "b"}]},
+    "json": {"metadata": {"run_id": "x1", "deep": {"run_id": "x2"}}, "run_id": "x3"},
+}
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("args.when", "args.items[0].id", "args.items[1].id", "**.run_id"),
+        ("args.when", "args.items[*].id", "json.metadata.run_id", "json.metadata.deep.run_id", "json.run_id"),
+        ("args.when", "args.items.*.id", "json.*.run_id", "json.*.*.run_id", "json.run_id"),
+        ("args.when", "args.items[-1].id", "args.items[-2].id", "json.**"),
+        ("**.when", "**.id", "**.run_id"),
+        ("args.**", "json.*"),
+        ("args.when", "args.items.**.id", "json.**"),
+    ],
+)  # fmt: skip
+def test_an_ignored_path_is_left_out_of_both_sides(paths: tuple[str, ...]) -> None:
+    assert not are_same(ONE, OTHER)
+    assert are_same(ONE, OTHER, KeyRules.of(paths))
+    assert not are_same(ONE, {**OTHER, "kept": 1}, KeyRules.of(paths))
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_value_on_an_ignored_path_may_be_missing(missing: int) -> None:
+    rules = KeyRules.of(("args.when",))
+    assert are_same(args(q=1, when=2), args(q=1), rules)
+    assert not are_same(args(q=missing, when=2), args(q=3), rules)
+
+
+def test_items_of_ignored_positions_still_count() -> None:
+    rules = KeyRules.of(("args.items[*]",))
+    assert are_same(args(items=[1, 2]), args(items=[3, 4]), rules)
+    assert not are_same(args(items=[1, 2]), args(items=[3]), rules)
+
+
+def test_a_header_on_a_path_is_found_whatever_its_case() -> None:
+    rules = KeyRules.of(("headers.X-Run",))
+    assert are_same(http(headers={"x-run": "1"}), http(headers={"X-RUN": "2"}), rules)
+
+
+@pytest.mark.parametrize("field", ["", " ", ".", "..", "[]", "[].", " . "])
+def test_an_ignored_field_that_is_empty_is_refused(field: str) -> None:
+    with pytest.raises(ConfigError, match="an entry is empty"):
+        KeyRules.of((field,))
+
+
+@given(st.lists(st.text("ab*-.[]0²٣ ", min_size=1, max_size=8), max_size=3), json_values)
+@example(["a.²"], {"a": [1]})
+@example(["a.--1"], {"a": [1]})
+@example(["**.**.a"], {"a": {"a": 1}})
+def test_no_path_breaks_on_any_request(fields: list[str], value: JSON) -> None:
+    try:
+        rules = KeyRules.of(tuple(fields))
+    except ConfigError:
+        return
+    assert are_same(args(x=value), args(x=value), rules)
+
+
+# -- secrets
+
+
+@pytest.mark.parametrize(
+    "make", [lambda key: http(headers={"Authorization": f"Bearer {key}"}), lambda key: args(note=f"key {key}")]
+)
+def test_all_secrets_of_a_kind_are_one(make: Any) -> None:
+    redactor = Redactor(RedactionRules(), {})
+    keys = ["sk-proj-" + digit * 3 + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6" for digit in "12"]
+    one, other = (redactor.value(make(key)) for key in keys)
+    assert keys[0] not in str(one)
+    assert are_same(one, other)
+
+
+@pytest.mark.parametrize("boundary", ["one", "two"])
+def test_a_multipart_boundary_does_not_matter(boundary: str) -> None:
+    def upload(mark: str) -> dict[str, JSON]:
+        text = f'--{mark}\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--{mark}--\r\n'
+        return http(headers={"Content-Type": f"multipart/form-data; boundary={mark}"}, text=text)
+
+    assert are_same(upload(boundary), upload("0123456789abcdef"))
+
+
+def test_the_layout_of_a_json_body_does_not_matter() -> None:
+    assert are_same(http(json={"a": 1}, json_layout={"indent": 2}), http(json={"a": 1}))
