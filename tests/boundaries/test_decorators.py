@@ -563,7 +563,7 @@ def test_an_exception_is_raised_again_with_its_class_and_attributes(path: Path) 
 def test_a_value_whose_class_is_gone_fails_the_run_by_name(path: Path) -> None:
     with use_cassette(path, mode="all"):
         intercept(lambda: Memory(3), name="memory")()
-    path.write_text(path.read_text().replace("test_boundaries:Memory", "test_boundaries:Forgotten"))
+    path.write_text(path.read_text().replace("test_decorators:Memory", "test_decorators:Forgotten"))
     with use_cassette(path), pytest.raises(AgentTapeError, match="Forgotten"):
         intercept(lambda: Memory(3), name="memory")()
 

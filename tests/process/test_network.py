@@ -384,7 +384,7 @@ def test_what_somebody_else_put_into_the_socket_stays(monkeypatch: pytest.Monkey
 
 def test_the_hook_is_installed_once() -> None:
     code = (
-        "import sys; from pytest_agenttape import network\n"
+        "import sys; from pytest_agenttape.process import network\n"
         "added = []; sys.addaudithook(lambda event, _: added.append(event) if event == 'sys.addaudithook' else None)\n"
         "[network.install(print) for _ in range(3)]; print(len(added))"
     )
