@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         retrieval,
         tool,
     )
+    from pytest_agenttape.cassettes.cassette import Cassette, diff_cassettes
     from pytest_agenttape.errors import (
         AgentTapeError,
         AgentTapeWarning,
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
         UnplayedInteractionsError,
         UnplayedInteractionsWarning,
     )
-    from pytest_agenttape.model import Cassette, Interaction, Mode
+    from pytest_agenttape.model import Interaction, Mode
     from pytest_agenttape.plugin.handle import CassetteHandle
-    from pytest_agenttape.reading.diff import CassetteDiff, diff_cassettes
+    from pytest_agenttape.reading.diff import CassetteDiff
     from pytest_agenttape.session.session import Session, active_session
     from pytest_agenttape.session.use_cassette import record, replay, use_cassette
     from pytest_agenttape.settings.config import Config
@@ -43,7 +44,8 @@ _HOMES = {
     "boundaries.decorators": ("intercept", "memory_read", "memory_write", "record_call", "retrieval", "tool"),
     "boundaries.callbacks": ("AgentTape",),
     "settings.config": ("Config",),
-    "reading.diff": ("CassetteDiff", "diff_cassettes"),
+    "cassettes.cassette": ("Cassette", "diff_cassettes"),
+    "reading.diff": ("CassetteDiff",),
     "errors": (
         "AgentTapeError",
         "AgentTapeWarning",
@@ -61,7 +63,7 @@ _HOMES = {
         "UnplayedInteractionsWarning",
     ),
     "plugin.handle": ("CassetteHandle",),
-    "model": ("Cassette", "Interaction", "Mode"),
+    "model": ("Interaction", "Mode"),
     "session.use_cassette": ("record", "replay", "use_cassette"),
     "session.session": ("Session", "active_session"),
     "values": ("register_codec",),

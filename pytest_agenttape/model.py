@@ -1,23 +1,25 @@
-"""The words of a cassette: `Mode`, `Interaction`, `Cassette`. Shapes only: no deciding, no formats."""
+"""The words of every room: `Mode`, `Interaction`, and the names that several rooms use. No deciding, no formats."""
 
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Self, TypeAlias
-from urllib.parse import quote, unquote_plus
+from typing import Any, Self, TypeAlias, TypeVar
 
-from pytest_agenttape.errors import CassetteCorruptError, ConfigError, SchemaVersionError
+from pytest_agenttape.errors import CassetteCorruptError, ConfigError
 
 JSON: TypeAlias = Any  # a decoded JSON value; its shape is the user's, so no checker can follow it
+_T = TypeVar("_T")
 
 SCHEMA_VERSION = "1"
 BOUNDARY_KINDS = ("tool", "retrieval", "memory_read", "memory_write")
 KINDS = ("llm", *BOUNDARY_KINDS, "http")
+FORMATS = ("yaml", "json")
+DEFAULT_FORMAT = "yaml"
+CASSETTES_FOLDER = "cassettes"
+ASSETS_THRESHOLD = 65536  # bytes; a larger body is kept beside its cassette
 REDACTION_PLACEHOLDER = "****"  # what `Cassette.redact` writes
 SECRET_PLACEHOLDER = "REDACTED"  # what a recording has in place of a secret, with a number
 
@@ -69,7 +71,7 @@ class Interaction:
         usage: ``{"input_tokens", "output_tokens", "total_tokens"}`` of an LLM call.
         tags: Free words of the session that recorded it.
         boundary: Name of the tool or provider operation, such as ``openai.chat``.
-        metadata: Further facts: ``provider``, ``operation``, ``model``, ``parent``.
+        metadata: Further facts, each of which has a property below; the files of other tools may have more.
     """
 
     index: int
@@ -91,7 +93,7 @@ class Interaction:
         Raises:
             CassetteCorruptError: A key is missing, of the wrong type, or the kind is unknown.
         """
-        _require_mapping(raw, "an interaction")
+        require_mapping(raw, "an interaction")
         index, kind = raw.get("index"), raw.get("kind")
         if not isinstance(index, int) or isinstance(index, bool):
             raise CassetteCorruptError(f"an interaction needs a whole number 'index', found {index!r}")
@@ -108,15 +110,15 @@ class Interaction:
         return cls(
             index=index,
             kind=kind,
-            request=_require_mapping(raw["request"], f"{where}: 'request'"),
+            request=require_mapping(raw["request"], f"{where}: 'request'"),
             response=None if error is not None else raw.get("response"),
-            error=None if error is None else _require_mapping(error, f"{where}: 'error'"),
+            error=None if error is None else require_mapping(error, f"{where}: 'error'"),
             match_key=str(raw.get("match_key") or ""),
             latency_ms=_optional_number(raw.get("latency_ms"), f"{where}: 'latency_ms'"),
-            usage=None if raw.get("usage") is None else _require_mapping(raw["usage"], f"{where}: 'usage'"),
-            tags=tuple(map(str, _require_list(raw.get("tags") or [], f"{where}: 'tags'"))),
+            usage=None if raw.get("usage") is None else require_mapping(raw["usage"], f"{where}: 'usage'"),
+            tags=tuple(map(str, require_list(raw.get("tags") or [], f"{where}: 'tags'"))),
             boundary=None if raw.get("boundary") is None else str(raw["boundary"]),
-            metadata=_require_mapping(raw.get("metadata") or {}, f"{where}: 'metadata'"),
+            metadata=require_mapping(raw.get("metadata") or {}, f"{where}: 'metadata'"),
         )
 
     def to_dict(self) -> dict[str, JSON]:
@@ -141,204 +143,91 @@ class Interaction:
             out["metadata"] = self.metadata
         return out
 
+    # What `metadata` says. A file edited by hand may hold anything, so a value of another type counts as absent.
 
-@dataclass(kw_only=True)
-class Cassette:
-    """One recorded run: what is in a cassette file.
+    @property
+    def parent(self) -> int | None:
+        """The index of the call whose body made this one; None for a call that the agent made itself."""
+        return _optional(self.metadata.get("parent"), int)
 
-    Attributes:
-        version: Schema version, ``"1"``.
-        created_at: ISO 8601 time of the recording's start, UTC.
-        run_id: Identifies the recording run.
-        meta: Facts about the run: ``freeze`` values, ``env`` snapshot.
-        interactions: In order of the start of each call.
+    @property
+    def start_ms(self) -> float | None:
+        """When the call began, in milliseconds after the session did."""
+        return _optional(self.metadata.get("start_ms"), int, float)
+
+    @property
+    def provider(self) -> str | None:
+        """The provider of an LLM call, such as ``openai``."""
+        return _optional(self.metadata.get("provider"), str)
+
+    @property
+    def operation(self) -> str | None:
+        """The provider's operation, such as ``chat``."""
+        return _optional(self.metadata.get("operation"), str)
+
+    @property
+    def model(self) -> str | None:
+        """The model that was asked; with `model_override`, the one that the call was sent to."""
+        return _optional(self.metadata.get("model"), str)
+
+    @property
+    def returns(self) -> str | None:
+        """The kind of thing that a plain function returned and that has to be run: a generator, an awaitable."""
+        return _optional(self.metadata.get("returns"), str)
+
+    @property
+    def pace(self) -> tuple[int, ...]:
+        """How many calls had begun before each piece of a stream, and before its end; empty when it came at once."""
+        pace = _optional(self.metadata.get("pace"), list) or []
+        return tuple(pace) if all(_optional(each, int) is not None for each in pace) else ()
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether a listener saw the call, so that nothing asks for it in replay."""
+        return bool(self.metadata.get("observed"))
+
+    @property
+    def is_of_teardown(self) -> bool:
+        """Whether the call was made after the test itself."""
+        return bool(self.metadata.get("phase") == "teardown")
+
+    @property
+    def imported_from(self) -> str | None:
+        """The tool that recorded the call, if it was another one."""
+        return _optional(self.metadata.get("imported"), str)
+
+    @property
+    def unplayable(self) -> str | None:
+        """Why the call cannot be replayed; None when it can."""
+        reason = self.metadata.get("unplayable")
+        return None if reason is None else str(reason)  # of whatever type: in doubt, nothing is served
+
+
+def require_mapping(value: JSON, what: str) -> dict[str, JSON]:
+    """Return *value* if it is a mapping.
+
+    Raises:
+        CassetteCorruptError: It is not; the message begins with *what*.
     """
-
-    version: str = SCHEMA_VERSION
-    created_at: str = ""
-    run_id: str = ""
-    meta: dict[str, JSON] = field(default_factory=dict)
-    interactions: list[Interaction] = field(default_factory=list)
-
-    @classmethod
-    def from_dict(cls, raw: Mapping[str, JSON]) -> Self:
-        """Build a cassette from its file form.
-
-        Raises:
-            SchemaVersionError: The version is not one that this release reads.
-            CassetteCorruptError: A key is missing or of the wrong type.
-        """
-        _require_mapping(raw, "a cassette")
-        if "version" not in raw:
-            raise CassetteCorruptError("'version' is missing; is this a cassette?")
-        version = str(raw["version"])
-        if version != SCHEMA_VERSION:
-            raise SchemaVersionError(
-                f"schema version {version!r} is not supported (this release reads {SCHEMA_VERSION!r}); "
-                "upgrade pytest-agenttape or record again with --agenttape-record"
-            )
-        if "interactions" not in raw:
-            raise CassetteCorruptError("'interactions' is missing; is this a cassette?")
-        listed = _require_list(raw["interactions"] or [], "'interactions'")
-        interactions = [Interaction.from_dict(each) for each in listed]
-        if len({each.index for each in interactions}) < len(interactions):
-            raise CassetteCorruptError("two interactions have the same 'index'")
-        return cls(
-            version=version,
-            created_at=str(raw.get("created_at") or ""),
-            run_id=str(raw.get("run_id") or ""),
-            meta=dict(_require_mapping(raw.get("meta") or {}, "'meta'")),
-            interactions=interactions,
-        )
-
-    def to_dict(self) -> dict[str, JSON]:
-        """Return the file form."""
-        return {
-            "version": self.version,
-            "created_at": self.created_at,
-            "run_id": self.run_id,
-            "meta": self.meta,
-            "interactions": [each.to_dict() for each in self.interactions],
-        }
-
-    @classmethod
-    def load(cls, path: str | Path) -> Cassette:
-        """Read the cassette at *path*; cassettes of other tools are translated.
-
-        Raises:
-            CassetteNotFoundError: There is no such file.
-            CassetteCorruptError: The file cannot be read as a cassette; the message says where and why.
-            ConfigError: *path* is no path.
-        """
-        if not isinstance(path, str | Path):
-            raise ConfigError(f"a cassette is read from a path, not {path!r}")
-        cassette: Cassette = _store().read(Path(path))[0]
-        return cassette
-
-    def save(self, path: str | Path, *, format: str | None = None) -> bool:  # noqa: A002  # the option's public name
-        """Write to *path* whole or not at all; return whether the file changed.
-
-        Raises:
-            ConfigError: *format* is unknown.
-            RecordingRefusedError: It does not read back equal, or the disk refuses; the old file is intact.
-        """
-        if format not in (None, "yaml", "json"):
-            raise unknown_name("format", format, ("yaml", "json"))
-        return bool(_store().save(self, Path(path), format=format))
-
-    def redact(self, key: str, replacement: str = REDACTION_PLACEHOLDER) -> Self:
-        """Replace every value stored under *key*, at any depth; return the cassette.
-
-        Also in JSON within texts, and as a parameter of a URL; the name of a header may be spelled in any case.
-        """
-        if not isinstance(key, str) or not key:
-            raise ConfigError(f"what is redacted stands under a name, a text that is not empty; found {key!r}")
-        self.meta = _replaced(self.meta, key, replacement)
-        self.interactions = [
-            replace(
-                each,
-                request=_replaced(each.request, key, replacement),
-                response=_replaced(each.response, key, replacement),
-                error=_replaced(each.error, key, replacement),
-                metadata=_replaced(each.metadata, key, replacement),
-            )
-            for each in self.interactions
-        ]
-        return self
-
-    @property
-    def num_steps(self) -> int:
-        """The number of interactions."""
-        return len(self.interactions)
-
-    @property
-    def total_input_tokens(self) -> int:
-        """Tokens sent to models: from usage blocks, else estimated (see `reading.summary.count_tokens`)."""
-        return int(_calls().total_tokens(self.interactions).input)
-
-    @property
-    def total_output_tokens(self) -> int:
-        """Tokens that models answered with, counted like the input."""
-        return int(_calls().total_tokens(self.interactions).output)
-
-    @property
-    def total_tokens(self) -> int:
-        """All tokens."""
-        return int(_calls().total_tokens(self.interactions).total)
-
-    @property
-    def duration_ms(self) -> float:
-        """The sum of the latencies of calls that no other call contains, in milliseconds."""
-        return round(sum(each.latency_ms or 0 for each in self.interactions if "parent" not in each.metadata), 3)
-
-
-def _store() -> Any:
-    # Reading and writing are the store's work; the documented place for them is the data class.
-    from pytest_agenttape.cassettes import store
-
-    return store
-
-
-def _calls() -> Any:
-    from pytest_agenttape.reading import summary
-
-    return summary
-
-
-def _replaced(node: JSON, key: str, replacement: str) -> JSON:
-    if isinstance(node, dict):
-        if node.get("$type") == "dict" and isinstance(node.get("items"), list):  # its keys are not all text
-            pairs = [[key, replacement] if each[:1] == [key] else each for each in node["items"]]
-            return {"$type": "dict", "items": [_replaced(each, key, replacement) for each in pairs]}
-        return {name: _replaced_member(name, each, key, replacement) for name, each in node.items()}
-    if isinstance(node, list):
-        return [_replaced(each, key, replacement) for each in node]
-    if isinstance(node, str) and key in node and node.lstrip()[:1] in ("{", "["):
-        return _replaced_in_text(node, key, replacement)
-    return node
-
-
-def _replaced_member(name: str, value: JSON, key: str, replacement: str) -> JSON:
-    if name == key:
-        return replacement
-    if name == "url" and isinstance(value, str):
-        return _replaced_in_url(value, key, replacement)
-    if name == "headers" and isinstance(value, dict):
-        return {
-            each: replacement if each.lower() == key.lower() else _replaced(content, key, replacement)
-            for each, content in value.items()
-        }
-    return _replaced(value, key, replacement)
-
-
-def _replaced_in_url(url: str, key: str, replacement: str) -> str:
-    address, mark, query = url.partition("?")
-    parameters = [
-        f"{name}={quote(str(replacement), safe='*')}" if sign and unquote_plus(name) == key else f"{name}{sign}{value}"
-        for name, sign, value in (each.partition("=") for each in query.split("&"))
-    ]
-    return f"{address}{mark}{'&'.join(parameters)}"
-
-
-def _replaced_in_text(text: str, key: str, replacement: str) -> str:
-    try:
-        decoded = json.loads(text)
-    except ValueError:
-        return text
-    changed = _replaced(decoded, key, replacement)
-    return text if changed == decoded else json.dumps(changed, ensure_ascii=False)
-
-
-def _require_mapping(value: JSON, what: str) -> dict[str, JSON]:
     if not isinstance(value, dict):
         raise CassetteCorruptError(f"{what} must be a mapping, found {type(value).__name__}")
     return value
 
 
-def _require_list(value: JSON, what: str) -> list[JSON]:
+def require_list(value: JSON, what: str) -> list[JSON]:
+    """Return *value* if it is a list.
+
+    Raises:
+        CassetteCorruptError: It is not; the message begins with *what*.
+    """
     if not isinstance(value, list):
         raise CassetteCorruptError(f"{what} must be a list, found {type(value).__name__}")
     return value
+
+
+def _optional(value: JSON, *types: type[_T]) -> _T | None:
+    """Return *value* if it is of one of *types*, for which a truth value never counts; else None."""
+    return value if isinstance(value, types) and not isinstance(value, bool) else None
 
 
 def _optional_number(value: JSON, what: str) -> float | None:

@@ -37,7 +37,7 @@ OWNERS = {
     "jinja2": {"plugin/report/html.py"},
 }
 # To go: see the order of the redesign.
-EXCEPTIONS = {("model", "cassettes"), ("model", "reading"), ("transports", "session")}
+EXCEPTIONS = {("transports", "session")}
 
 
 def modules() -> list[Path]:

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.model import CASSETTES_FOLDER, DEFAULT_FORMAT
 
 FORMAT_OF_EXTENSION = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
-CASSETTES = "cassettes"
+EXTENSIONS = tuple(FORMAT_OF_EXTENSION)
+ASSETS_SUFFIX = ".assets"
 
 _MAX_CHARACTERS = 100
 _MAX_BYTES = 200
@@ -42,7 +44,7 @@ def node_path(
     a file. *siblings* are the ids of all parameter sets of the test, selected or not, in their order: of those that
     differ only by case, the first keeps the clean name.
     """
-    folder = test_dir / CASSETTES / _spelled(module_stem, module_stem)
+    folder = test_dir / CASSETTES_FOLDER / _spelled(module_stem, module_stem)
     return folder / f"{_own_name(module_stem, class_names, test_name, param_id, siblings)}.{format}"
 
 
@@ -65,7 +67,7 @@ def explicit_path(
     stem, extension = split_extension(last)
     if param_id is not None:
         stem = _with_parameter(stem, param_id, f"{name}[{param_id}]", siblings)
-    return Path(test_dir, CASSETTES, *folders, stem + (extension or f".{format}"))
+    return Path(test_dir, CASSETTES_FOLDER, *folders, stem + (extension or f".{format}"))
 
 
 def folder_path(
@@ -88,7 +90,7 @@ def folder_path(
     *folders, last = check_name(name)
     stem, extension = split_extension(last)
     own = _own_name(name, class_names, test_name, param_id, siblings)
-    return Path(test_dir, CASSETTES, *folders, stem, own + (extension or f".{format}"))
+    return Path(test_dir, CASSETTES_FOLDER, *folders, stem, own + (extension or f".{format}"))
 
 
 def session_path(
@@ -114,7 +116,7 @@ def session_path(
         wanted = cassette_dir.joinpath(*check_name(path.as_posix() if path else name))
     if split_extension(wanted.name)[1]:
         return wanted
-    candidates = [wanted.with_name(f"{wanted.name}{each}") for each in (f".{format}", *FORMAT_OF_EXTENSION)]
+    candidates = [wanted.with_name(f"{wanted.name}{each}") for each in (f".{format}", *EXTENSIONS)]
     return next((each for each in candidates if exists(each)), candidates[0])
 
 
@@ -142,7 +144,7 @@ def split_extension(name: str) -> tuple[str, str]:
 
 def format_of(path: Path) -> str:
     """Return the format that the extension of *path* stands for; any unknown one is YAML."""
-    return FORMAT_OF_EXTENSION.get(path.suffix.lower(), "yaml")
+    return FORMAT_OF_EXTENSION.get(path.suffix.lower(), DEFAULT_FORMAT)
 
 
 def derived_path(path: Path) -> Path:
@@ -153,7 +155,7 @@ def derived_path(path: Path) -> Path:
 
 def assets_dir(path: Path) -> Path:
     """Return the folder of the large bodies of the cassette at *path*."""
-    return path.with_name(f"{split_extension(path.name)[0]}.assets")
+    return path.with_name(f"{split_extension(path.name)[0]}{ASSETS_SUFFIX}")
 
 
 def collisions(claims: Iterable[tuple[Path, str]]) -> dict[Path, tuple[str, ...]]:

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape.cassettes import paths, store
+from pytest_agenttape.cassettes import paths, writing
+from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_key
-from pytest_agenttape.model import Cassette
+from pytest_agenttape.model import CASSETTES_FOLDER
 from pytest_agenttape.reading.json_diff import field_diffs
 from pytest_agenttape.redaction import RedactionRules, Redactor, redacted_recording
 from pytest_agenttape.settings.config import Config
 
-_SUFFIXES = (".yaml", ".yml", ".json")
 _HEAD = 4096
 _FINDINGS_SHOWN = 10
 
@@ -83,8 +83,8 @@ class _Item(pytest.Item):
     parent: _File
 
     def runtest(self) -> None:
-        cassette, _ = store.read(self.path)
-        store.verify(cassette, self.path)
+        cassette = Cassette.load(self.path)
+        writing.prepare(cassette, self.path)
         clean = _Cleaning(self.path, self.config)
         if getattr(self.config.option, "update_snapshots", False):  # syrupy's flag
             cassette = clean.write(cassette)
@@ -103,12 +103,16 @@ class _Item(pytest.Item):
 
 def _is_cassette(path: Path) -> bool:
     """Say whether *path* is meant to be a cassette of ours: by its first lines, or by where it lies."""
-    if path.suffix not in _SUFFIXES or not path.is_file():
+    if path.suffix not in paths.EXTENSIONS or not path.is_file():
         return False
     head = path.read_bytes()[:_HEAD].decode("utf-8", "replace")
     if head.lstrip("\ufeff{ \r\n").startswith(('version: "1"', "version: '1'", '"version": "1"')):
         return True
-    return "cassettes" in path.parts and "interactions" not in head and not path.parent.name.endswith(".assets")
+    return (
+        CASSETTES_FOLDER in path.parts
+        and "interactions" not in head
+        and not path.parent.name.endswith(paths.ASSETS_SUFFIX)
+    )
 
 
 class _Cleaning:
@@ -132,7 +136,7 @@ class _Cleaning:
         clean.interactions = [
             replace(each, match_key=match_key(canonical_text(each.request, key_rules))) for each in clean.interactions
         ]
-        store.save(clean, self._path, assets_threshold=self._config.assets_threshold_bytes, scan=redactor.scan)
+        writing.save(clean, self._path, assets_threshold=self._config.assets_threshold_bytes, scan=redactor.scan)
         return clean
 
     def refuse(self, cassette: Cassette) -> None:

@@ -16,7 +16,7 @@ from pytest_agenttape.cassettes import paths
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.matching.matchers import parse_matchers
-from pytest_agenttape.model import Mode, unknown_name
+from pytest_agenttape.model import FORMATS, Mode, unknown_name
 from pytest_agenttape.process import freeze as freezing
 from pytest_agenttape.process.network import host_rules
 from pytest_agenttape.redaction import RedactionRules
@@ -299,8 +299,8 @@ def _check(options: Mapping[str, Any]) -> None:
     live, frozen = (parse_tokens(options.get(each), each) for each in ("live", "frozen"))
     if live and frozen:
         raise ConfigError("live and frozen exclude each other; give one of them")
-    if options.get("format") not in (None, "yaml", "json"):
-        raise unknown_name("format", options["format"], ("yaml", "json"))
+    if options.get("format") not in (None, *FORMATS):
+        raise unknown_name("format", options["format"], FORMATS)
     if options.get("freeze") is not None:
         freezing.parse_features(options["freeze"])
     if options.get("matchers") is not None:

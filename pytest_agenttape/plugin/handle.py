@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pytest_agenttape import values
 from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.matching.canonical import KeyRules
-from pytest_agenttape.model import Cassette, Interaction, Mode
+from pytest_agenttape.model import Interaction, Mode
 from pytest_agenttape.plugin.syrupy import view_problem
 from pytest_agenttape.providers import pricing
 from pytest_agenttape.reading import calls
 from pytest_agenttape.reading.calls import LLMCall, ToolCall
-from pytest_agenttape.reading.diff import diff_cassettes
+from pytest_agenttape.reading.diff import diff_interactions
 from pytest_agenttape.reading.json_diff import diff_lines, field_diffs
 from pytest_agenttape.reading.one_line import visible
 from pytest_agenttape.reading.summary import total_tokens
@@ -272,7 +272,7 @@ class CassetteHandle:
         if session.mode is Mode.REFRESH:
             session.keep_order()
             return None
-        diff = diff_cassettes(Cassette(interactions=recorded), Cassette(interactions=made))
+        diff = diff_interactions(recorded, made)
         return (
             f"the calls do not come in the order of {session.path.name}\n"
             f"{diff.render()}\nif this is right, accept it: {self._command()} --snapshot-update"

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pytest
 
 from pytest_agenttape import ownership, transports
-from pytest_agenttape.cassettes import store
+from pytest_agenttape.cassettes.pending import Pending
 from pytest_agenttape.errors import (
     AgentTapeError,
     ConfigError,
@@ -615,14 +615,14 @@ def _reseed_before(item: pytest.Function, session: Session) -> None:
 
 
 def _is_of_teardown(recorded: Interaction) -> bool:
-    return recorded.metadata.get("phase") == "teardown"
+    return recorded.is_of_teardown
 
 
-def _pending_store(config: pytest.Config) -> store.Pending | None:
+def _pending_store(config: pytest.Config) -> Pending | None:
     cache = getattr(config, "cache", None)  # None under -p no:cacheprovider
     if cache is None:
         return None
     try:
-        return store.Pending(Path(cache.mkdir("agenttape")))
+        return Pending(Path(cache.mkdir("agenttape")))
     except OSError:  # a read-only checkout
         return None

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 from urllib.parse import urlsplit
 
-from pytest_agenttape.errors import ConfigError, FieldDiff
+from pytest_agenttape.errors import FieldDiff
 from pytest_agenttape.matching.canonical import VOLATILE_HEADERS, KeyRules, canonical_text
-from pytest_agenttape.model import JSON, Cassette, Interaction
+from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading.json_diff import Comparison, diff_lines, field_diffs, increasing
 from pytest_agenttape.reading.one_line import ABSENT, around_difference, shorten, visible
 from pytest_agenttape.reading.summary import (
@@ -33,7 +33,7 @@ __all__ = [
     "align",
     "around_difference",
     "canonical_request",
-    "diff_cassettes",
+    "diff_interactions",
     "diff_lines",
     "field_diffs",
     "shorten",
@@ -194,28 +194,24 @@ class CassetteDiff:
         return f"{cause}; {subject} {'follows' if len(followers) == 1 else 'follow'} from it"
 
 
-def diff_cassettes(a: Cassette, b: Cassette, *, rules: KeyRules | None = None) -> CassetteDiff:
-    """Return what changed from *a* to *b*.
+def diff_interactions(
+    a: Sequence[Interaction], b: Sequence[Interaction], *, rules: KeyRules | None = None
+) -> CassetteDiff:
+    """Return what changed from the calls *a* to the calls *b*.
 
     What two recordings of one run never share is no change: run id, times, volatile headers, and the identifiers
     and timestamps that a provider puts into an LLM exchange.
-
-    Raises:
-        ConfigError: One of them is no `Cassette`.
     """
-    for each in (a, b):
-        if not isinstance(each, Cassette):
-            raise ConfigError(f"diff_cassettes compares two Cassettes, not {each!r}; read a file with Cassette.load")
     rules = rules or KeyRules()
-    old, new = _Seen.of(a.interactions, rules), _Seen.of(b.interactions, rules)
+    old, new = _Seen.of(a, rules), _Seen.of(b, rules)
     divergences = _marked(_divergences(_align(old, new, Comparison())))
     return CassetteDiff(
         new_calls=[call_name(each.call) for each in divergences if each.sign == "+"],
         dropped_calls=[call_name(each.call) for each in divergences if each.sign == "-"],
         changed_calls=[each.changed for each in divergences if each.changed],
         moved_calls=[call_name(each.call) for each in divergences if each.sign == ">"],
-        old_tokens=total_tokens(a.interactions),
-        new_tokens=total_tokens(b.interactions),
+        old_tokens=total_tokens(a),
+        new_tokens=total_tokens(b),
         step_delta=len(new) - len(old),
         divergences=divergences,
     )

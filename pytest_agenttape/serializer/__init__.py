@@ -16,15 +16,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_agenttape.errors import CassetteCorruptError
-from pytest_agenttape.model import JSON, unknown_name
+from pytest_agenttape.model import FORMATS, JSON, unknown_name
 from pytest_agenttape.serializer.document import MAX_DEPTH, Document
 from pytest_agenttape.serializer.json_text import dump_json, load_json
 from pytest_agenttape.serializer.yaml_reader import load_yaml
 from pytest_agenttape.serializer.yaml_writer import dump_yaml
 
-__all__ = ["FORMATS", "MAX_DEPTH", "Document", "dump", "dump_yaml", "load"]
+__all__ = ["MAX_DEPTH", "Document", "dump", "dump_yaml", "load"]
 
-FORMATS = ("yaml", "json")
 
 _BOM = "\ufeff"
 _CONFLICT = re.compile(rb"^(?:<{7}|>{7})(?: |\r?$)", re.MULTILINE)

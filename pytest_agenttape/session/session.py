@@ -18,7 +18,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from pytest_agenttape import clocks, ownership, transports
-from pytest_agenttape.cassettes import imported, paths, store
+from pytest_agenttape.cassettes import imported, paths, writing
+from pytest_agenttape.cassettes.cassette import Cassette, load_with_lines
+from pytest_agenttape.cassettes.pending import PendingRecording
 from pytest_agenttape.errors import (
     AgentTapeError,
     AgentTapeWarning,
@@ -32,7 +34,7 @@ from pytest_agenttape.errors import (
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_key
 from pytest_agenttape.matching.matchers import parse_matchers, with_any_secret
 from pytest_agenttape.matching.tape import Call, Policy, Refuse, Replay, Tape
-from pytest_agenttape.model import BOUNDARY_KINDS, JSON, Cassette, Interaction, Mode
+from pytest_agenttape.model import BOUNDARY_KINDS, JSON, Interaction, Mode
 from pytest_agenttape.process import child_processes, network
 from pytest_agenttape.process import freeze as freezing
 from pytest_agenttape.process.user_stack import user_traceback
@@ -69,7 +71,7 @@ class Settings:
     is_sticky: bool = False
     allow_errors: frozenset[object] | bool = False
     test: str | None = None
-    pending: store.PendingRecording | None = None
+    pending: PendingRecording | None = None
     rules: RedactionRules = field(default_factory=RedactionRules)
 
 
@@ -493,7 +495,13 @@ class Session:
         __tracebackhide__ = True
         cassette = self.result()
         if cassette is not None:
-            store.verify(cassette, self.target(), format=self.settings.format, scan=self.redactor.scan)
+            writing.prepare(
+                cassette,
+                self.target(),
+                format=self.settings.format,
+                assets_threshold=self.settings.config.assets_threshold_bytes,
+                scan=self.redactor.scan,
+            )
 
     def target(self) -> Path:
         """Return the file that `commit` writes."""
@@ -512,7 +520,7 @@ class Session:
             RecordingRefusedError: The recording cannot be written as it is; the old file is untouched.
         """
         cassette = self.result()
-        has_changed = cassette is not None and store.save(
+        has_changed = cassette is not None and writing.save(
             cassette,
             self.target(),
             format=self.settings.format,
@@ -574,7 +582,7 @@ class Session:
             return
         before = clocks.perf_counter()
         try:
-            found, self._lines = store.read(self._file)
+            found, self._lines = load_with_lines(self._file)
         except CassetteNotFoundError:
             return
         except AgentTapeError as error:

@@ -10,11 +10,18 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.model import SECRET_PLACEHOLDER, Mode, unknown_name
+from pytest_agenttape.model import (
+    ASSETS_THRESHOLD,
+    CASSETTES_FOLDER,
+    DEFAULT_FORMAT,
+    FORMATS,
+    SECRET_PLACEHOLDER,
+    Mode,
+    unknown_name,
+)
 
 OWN_FILE = "agenttape.toml"
 SHARED_FILE = "pyproject.toml"
-FORMATS = ("yaml", "json")
 FREEZE_FEATURES = ("clock", "uuid", "random")
 # The names that `matchers` answers to; repeated (a test compares) so that reading settings loads no core.
 MATCHERS = ("ignore_volatile", "exact", "ordered", "sequential")
@@ -82,14 +89,14 @@ class Config:
         source: The file that the settings were read from.
     """
 
-    cassette_dir: Path = Path("cassettes")
+    cassette_dir: Path = Path(CASSETTES_FOLDER)
     default_mode: Mode = Mode.NONE
     default_matchers: tuple[object, ...] = ("ignore_volatile",)
-    format: str = "yaml"
+    format: str = DEFAULT_FORMAT
     freeze: tuple[str, ...] = FREEZE_FEATURES
     env_snapshot: tuple[str, ...] = ()
     ignore_volatile_fields: tuple[str, ...] = ()
-    assets_threshold_bytes: int = 65536
+    assets_threshold_bytes: int = ASSETS_THRESHOLD
     model_override: str | None = None
     allow_hosts: tuple[str, ...] = ()
     strict: bool = False

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from pytest_agenttape import serializer
+from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text
-from pytest_agenttape.model import JSON, Cassette, Interaction
+from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.redaction import RedactionRules, Redactor
 from tests.benchmarks import table
 

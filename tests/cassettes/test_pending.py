@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_agenttape.cassettes import store
-from pytest_agenttape.cassettes.store import Pending
+from pytest_agenttape.cassettes import writing
+from pytest_agenttape.cassettes.cassette import Cassette
+from pytest_agenttape.cassettes.pending import Pending, PendingRecording
 from pytest_agenttape.errors import RecordingRefusedError
-from pytest_agenttape.model import Cassette, Interaction
+from pytest_agenttape.model import Interaction
 
 NODE = "tests/test_a.py::test_x[東京]"
 
@@ -21,6 +22,12 @@ def cassette(text: str) -> Cassette:
     response = {"status": 200, "text": text}
     one = Interaction(index=0, kind="http", request=request, response=response)
     return Cassette(created_at="2026-01-02T03:04:05Z", meta={"freeze": {"clock": "x"}}, interactions=[one])
+
+
+def found(pending: Pending, target: Path) -> PendingRecording:
+    kept = pending.find(target)
+    assert kept is not None
+    return kept
 
 
 @pytest.fixture
@@ -35,7 +42,6 @@ def target(tmp_path: Path) -> Path:
 
 def test_nothing_is_pending_at_first(pending: Pending, target: Path) -> None:
     assert pending.find(target) is None
-    assert pending.accept(target) is False
     assert pending.entries() == []
     assert pending.prune() == 0
     assert not target.parent.exists()
@@ -43,30 +49,30 @@ def test_nothing_is_pending_at_first(pending: Pending, target: Path) -> None:
 
 def test_a_kept_recording_is_found_as_it_was(pending: Pending, target: Path) -> None:
     path = pending.keep(cassette("new"), target, NODE)
-    found = pending.find(target)
-    assert found is not None
-    assert (found.path, found.target, found.nodeid, found.cassette) == (path, target, NODE, cassette("new"))
+    kept = found(pending, target)
+    assert (kept.path, kept.target, kept.nodeid, kept.cassette) == (path, target, NODE, cassette("new"))
     assert path.parent == pending.root
     assert not target.exists()
 
 
 @pytest.mark.parametrize("is_new", [True, False], ids=["new-target", "old-target"])
-def test_accepting_makes_it_the_cassette(pending: Pending, target: Path, is_new: bool) -> None:
+def test_what_was_kept_can_become_the_cassette_once(pending: Pending, target: Path, is_new: bool) -> None:
     if not is_new:
-        store.save(cassette("old"), target)
+        writing.save(cassette("old"), target)
     pending.keep(cassette("new"), target, NODE)
-    assert pending.accept(target) is True
-    assert store.read(target)[0] == cassette("new")
+    writing.save(found(pending, target).cassette, target)
+    assert Cassette.load(target) == cassette("new")
+    assert pending.find(target) is None
+    assert pending.prune() == 1
     assert pending.entries() == []
-    assert pending.accept(target) is False
 
 
-def test_accepting_moves_large_bodies_to_the_assets(pending: Pending, target: Path) -> None:
+def test_large_bodies_are_moved_to_the_assets_of_the_cassette_only(pending: Pending, target: Path) -> None:
     pending.keep(cassette("x" * 100_000), target, NODE)
     assert [each.name for each in pending.root.iterdir() if each.is_dir()] == []
-    pending.accept(target, assets_threshold=1000)
+    writing.save(found(pending, target).cassette, target)
     assert target.with_name("a.assets").is_dir()
-    assert store.read(target)[0] == cassette("x" * 100_000)
+    assert Cassette.load(target) == cassette("x" * 100_000)
 
 
 def test_the_latest_recording_of_a_target_is_kept(pending: Pending, target: Path) -> None:
@@ -95,25 +101,22 @@ def test_a_target_may_be_named_relative_to_the_working_directory(
 @pytest.mark.parametrize("change", ["edited", "recorded-anew", "removed", "made"])
 def test_a_recording_is_stale_once_its_target_changed(pending: Pending, target: Path, change: str) -> None:
     if change != "made":
-        store.save(cassette("old"), target)
+        writing.save(cassette("old"), target)
     pending.keep(cassette("new"), target, NODE)
     if change == "removed":
         target.unlink()
     elif change == "edited":
         target.write_text(target.read_text() + "# a remark\n")
     else:
-        store.save(cassette("other"), target)
-    content = target.read_bytes() if target.exists() else None
+        writing.save(cassette("other"), target)
     assert pending.find(target) is None
-    assert pending.accept(target) is False
-    assert (target.read_bytes() if target.exists() else None) == content
     assert pending.prune() == 1
     assert pending.entries() == []
 
 
 def test_keeping_again_for_a_changed_target_makes_it_fit(pending: Pending, target: Path) -> None:
     pending.keep(cassette("new"), target, NODE)
-    store.save(cassette("old"), target)
+    writing.save(cassette("old"), target)
     pending.keep(cassette("new"), target, NODE)
     assert pending.find(target) is not None
 
@@ -131,7 +134,6 @@ def test_what_is_no_pending_recording_is_passed_over_and_pruned(pending: Pending
     path.write_bytes(content)
     assert pending.find(target) is None
     assert pending.entries() == []
-    assert pending.accept(target) is False
     assert pending.prune() == 1
 
 
@@ -144,19 +146,17 @@ def test_a_secret_is_not_kept(pending: Pending, target: Path) -> None:
     assert pending.entries() == []
 
 
-def test_a_refused_accept_stays_pending(pending: Pending, target: Path) -> None:
+def test_what_cannot_be_written_stays_pending(pending: Pending, target: Path) -> None:
     pending.keep(cassette("new"), target, NODE)
     target.parent.write_text("a file in the place of the folder")
     with pytest.raises(RecordingRefusedError):
-        pending.accept(target)
+        writing.save(found(pending, target).cassette, target)
     assert pending.find(target) is not None
 
 
 def test_an_undecodable_node_id_is_kept_readable(pending: Pending, target: Path) -> None:
     pending.keep(cassette("new"), target, "t[\udcff]")
-    found = pending.find(target)
-    assert found is not None
-    assert found.nodeid == "t[?]"
+    assert found(pending, target).nodeid == "t[?]"
 
 
 def test_keeping_what_was_given_changes_nothing_of_it(pending: Pending, target: Path) -> None:

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pytest_agenttape.cassettes.cassette import Cassette, diff_cassettes
 from pytest_agenttape.errors import FieldDiff
 from pytest_agenttape.matching.canonical import KeyRules
-from pytest_agenttape.model import Cassette, Interaction
+from pytest_agenttape.model import Interaction
 from pytest_agenttape.reading.diff import (
     CassetteDiff,
     TokenTotals,
     align,
     around_difference,
-    diff_cassettes,
     diff_lines,
     field_diffs,
     shorten,

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import pytest
 
 LEDGER = "agenttape-ledger"
-CASSETTES = "cassettes"  # as in `naming`, which a run without a cassette does not load
+CASSETTES = "cassettes"  # as in `model`, which a run without a cassette does not load
 
 Told: TypeAlias = dict[str, Any]  # plain types: it may have crossed a process border
 

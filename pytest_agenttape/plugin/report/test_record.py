@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from pytest_agenttape import serializer
-from pytest_agenttape.model import Cassette, Interaction
+from pytest_agenttape.model import Interaction
 from pytest_agenttape.providers import pricing
 from pytest_agenttape.reading.calls import LLMCall
-from pytest_agenttape.reading.diff import diff_cassettes
+from pytest_agenttape.reading.diff import diff_interactions
 from pytest_agenttape.reading.summary import count_tokens, summary_line, total_tokens
 from pytest_agenttape.reading.timeline import timeline
 from pytest_agenttape.session.session import Session
@@ -34,8 +34,7 @@ def refreshed(session: Session) -> str | None:
     """Return what a run changed in its cassette, in words; None when there was none or nothing changed."""
     if session.recorded is None:
         return None
-    new = Cassette(interactions=session.interactions)
-    diff = diff_cassettes(session.recorded, new)
+    diff = diff_interactions(session.recorded.interactions, session.interactions)
     return None if diff.identical else diff.render()
 
 
@@ -68,9 +67,9 @@ def _step(interaction: Interaction, is_live: bool) -> dict[str, Any]:
         "kind": interaction.kind,
         "name": interaction.boundary or interaction.request.get("method") or interaction.kind,
         "summary": summary_line(interaction),
-        "parent": interaction.metadata.get("parent"),
+        "parent": interaction.parent,
         "live": is_live,
-        "start_ms": interaction.metadata.get("start_ms"),
+        "start_ms": interaction.start_ms,
         "latency_ms": interaction.latency_ms,
         "tokens": count_tokens(interaction).total or None,
         "failed": interaction.error is not None or _status(interaction) >= 400,

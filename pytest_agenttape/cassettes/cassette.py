@@ -1,0 +1,166 @@
+"""`Cassette`, one recorded run: loaded, saved, redacted by name, summed up, compared."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote, unquote_plus
+
+from pytest_agenttape.cassettes import reading, writing
+from pytest_agenttape.cassettes.contents import Contents
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.matching.canonical import KeyRules
+from pytest_agenttape.model import FORMATS, JSON, REDACTION_PLACEHOLDER, unknown_name
+from pytest_agenttape.reading.diff import CassetteDiff, diff_interactions
+from pytest_agenttape.reading.summary import total_tokens
+
+
+@dataclass(kw_only=True)
+class Cassette(Contents):
+    """One recorded run: what is in a cassette file.
+
+    Attributes:
+        version: Schema version, ``"1"``.
+        created_at: ISO 8601 time of the recording's start, UTC.
+        run_id: Identifies the recording run.
+        meta: Facts about the run: ``freeze`` values, ``env`` snapshot.
+        interactions: In order of the start of each call.
+    """
+
+    @classmethod
+    def load(cls, path: str | Path) -> Cassette:
+        """Read the cassette at *path*; cassettes of other tools are translated.
+
+        Raises:
+            CassetteNotFoundError: There is no such file.
+            CassetteCorruptError: The file cannot be read as a cassette; the message says where and why.
+            ConfigError: *path* is no path.
+        """
+        if not isinstance(path, str | Path):
+            raise ConfigError(f"a cassette is read from a path, not {path!r}")
+        return load_with_lines(Path(path))[0]
+
+    def save(self, path: str | Path, *, format: str | None = None) -> bool:  # noqa: A002  # the option's public name
+        """Write to *path* whole or not at all; return whether the file changed.
+
+        Raises:
+            ConfigError: *format* is unknown.
+            RecordingRefusedError: It does not read back equal, or the disk refuses; the old file is intact.
+        """
+        if format is not None and format not in FORMATS:
+            raise unknown_name("format", format, FORMATS)
+        return writing.save(self, Path(path), format=format)
+
+    def redact(self, key: str, replacement: str = REDACTION_PLACEHOLDER) -> Self:
+        """Replace every value stored under *key*, at any depth; return the cassette.
+
+        Also in JSON within texts, and as a parameter of a URL; the name of a header may be spelled in any case.
+        """
+        if not isinstance(key, str) or not key:
+            raise ConfigError(f"what is redacted stands under a name, a text that is not empty; found {key!r}")
+        self.meta = _replaced(self.meta, key, replacement)
+        self.interactions = [
+            replace(
+                each,
+                request=_replaced(each.request, key, replacement),
+                response=_replaced(each.response, key, replacement),
+                error=_replaced(each.error, key, replacement),
+                metadata=_replaced(each.metadata, key, replacement),
+            )
+            for each in self.interactions
+        ]
+        return self
+
+    @property
+    def num_steps(self) -> int:
+        """The number of interactions."""
+        return len(self.interactions)
+
+    @property
+    def total_input_tokens(self) -> int:
+        """Tokens sent to models: from usage blocks, else estimated (see `reading.summary.count_tokens`)."""
+        return total_tokens(self.interactions).input
+
+    @property
+    def total_output_tokens(self) -> int:
+        """Tokens that models answered with, counted like the input."""
+        return total_tokens(self.interactions).output
+
+    @property
+    def total_tokens(self) -> int:
+        """All tokens."""
+        return total_tokens(self.interactions).total
+
+    @property
+    def duration_ms(self) -> float:
+        """The sum of the latencies of calls that no other call contains, in milliseconds."""
+        return round(sum(each.latency_ms or 0 for each in self.interactions if each.parent is None), 3)
+
+
+def load_with_lines(path: Path) -> tuple[Cassette, tuple[int, ...]]:
+    """Return the cassette at *path* and the line on which each of its interactions starts.
+
+    Raises:
+        CassetteNotFoundError: There is no such file.
+        CassetteCorruptError: The file cannot be read as a cassette; the message says where and why.
+    """
+    contents, lines = reading.read(path)
+    return Cassette(**vars(contents)), lines
+
+
+def diff_cassettes(a: Cassette, b: Cassette, *, rules: KeyRules | None = None) -> CassetteDiff:
+    """Return what changed from *a* to *b*, as `diff_interactions` does for their calls.
+
+    Raises:
+        ConfigError: One of them is no `Cassette`.
+    """
+    for each in (a, b):
+        if not isinstance(each, Cassette):
+            raise ConfigError(f"diff_cassettes compares two Cassettes, not {each!r}; read a file with Cassette.load")
+    return diff_interactions(a.interactions, b.interactions, rules=rules)
+
+
+def _replaced(node: JSON, key: str, replacement: str) -> JSON:
+    if isinstance(node, dict):
+        if node.get("$type") == "dict" and isinstance(node.get("items"), list):  # its keys are not all text
+            pairs = [[key, replacement] if each[:1] == [key] else each for each in node["items"]]
+            return {"$type": "dict", "items": [_replaced(each, key, replacement) for each in pairs]}
+        return {name: _replaced_member(name, each, key, replacement) for name, each in node.items()}
+    if isinstance(node, list):
+        return [_replaced(each, key, replacement) for each in node]
+    if isinstance(node, str) and key in node and node.lstrip()[:1] in ("{", "["):
+        return _replaced_in_text(node, key, replacement)
+    return node
+
+
+def _replaced_member(name: str, value: JSON, key: str, replacement: str) -> JSON:
+    if name == key:
+        return replacement
+    if name == "url" and isinstance(value, str):
+        return _replaced_in_url(value, key, replacement)
+    if name == "headers" and isinstance(value, dict):
+        return {
+            each: replacement if each.lower() == key.lower() else _replaced(content, key, replacement)
+            for each, content in value.items()
+        }
+    return _replaced(value, key, replacement)
+
+
+def _replaced_in_url(url: str, key: str, replacement: str) -> str:
+    address, mark, query = url.partition("?")
+    parameters = [
+        f"{name}={quote(str(replacement), safe='*')}" if sign and unquote_plus(name) == key else f"{name}{sign}{value}"
+        for name, sign, value in (each.partition("=") for each in query.split("&"))
+    ]
+    return f"{address}{mark}{'&'.join(parameters)}"
+
+
+def _replaced_in_text(text: str, key: str, replacement: str) -> str:
+    try:
+        decoded = json.loads(text)
+    except ValueError:
+        return text
+    changed = _replaced(decoded, key, replacement)
+    return text if changed == decoded else json.dumps(changed, ensure_ascii=False)

@@ -1,0 +1,255 @@
+"""Cassettes written to disk, whole or not at all, after what is written has been read back and searched for secrets."""
+
+from __future__ import annotations
+
+import operator
+import os
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from pytest_agenttape import serializer
+from pytest_agenttape.cassettes import assets, atomic, paths
+from pytest_agenttape.cassettes.comparing import first_difference, without_times
+from pytest_agenttape.cassettes.contents import Contents
+from pytest_agenttape.errors import CassetteCorruptError, RecordingRefusedError
+from pytest_agenttape.model import ASSETS_THRESHOLD, DEFAULT_FORMAT, JSON, Interaction
+
+# Describes, without its value, each secret that it finds; a description may have a `line`.
+Scan: TypeAlias = Callable[[bytes], Sequence[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A recording that has been proved, and so can be written: it reads back as it was and holds no known secret.
+
+    Attributes:
+        path: Where `commit` writes it; a relative path starts from the working directory of that moment.
+        place: The file that *path* stands for, which a symbolic link may put elsewhere.
+        interactions: What was proved, by which a later recording is compared.
+        root: The file form, large bodies taken out.
+        content: The bytes of the file.
+        assets: The large bodies by the names of their files.
+    """
+
+    path: Path
+    place: Path
+    interactions: tuple[Interaction, ...]
+    root: dict[str, JSON]
+    content: bytes
+    assets: Mapping[str, bytes]
+
+    def is_of(self, recording: Contents, path: Path) -> bool:
+        """Whether *recording* for *path* is what was proved; only its run id and time may be others.
+
+        It takes the very same interactions, so that a look at each is enough.
+        """
+        return (
+            path == self.path
+            and len(recording.interactions) == len(self.interactions)
+            and all(map(operator.is_, recording.interactions, self.interactions))
+            and not first_difference(recording.meta, self.root["meta"])
+        )
+
+
+def prepare(
+    recording: Contents,
+    path: Path,
+    *,
+    format: str | None = None,  # noqa: A002  # the word of every other entry point
+    assets_threshold: int | None = ASSETS_THRESHOLD,
+    scan: Scan | None = None,
+) -> Prepared:
+    """Make sure that *recording* can be written to *path*, as far as its content goes; nothing is written yet.
+
+    An extension of a cassette decides the format; *format* counts for any other path.
+
+    Raises:
+        RecordingRefusedError: It does not read back, or holds a secret.
+    """
+    place = atomic.real(path)
+    prepared, lines = _encoded(recording, path, place, format, assets_threshold)
+    if scan is not None:
+        _refuse_secrets(prepared, lines, scan)
+    return prepared
+
+
+def commit(prepared: Prepared) -> bool:
+    """Write what was prepared whole or not at all; return whether the file changed.
+
+    A file that differs only in when it was recorded stays.
+
+    Raises:
+        RecordingRefusedError: The disk refuses; the old file is intact.
+    """
+    try:
+        old = _old(prepared.place)
+        if old is not None and _is_unchanged(old, prepared):
+            return False
+        _write(prepared, old)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        where = f" ({error.filename})" if error.filename and str(error.filename) != str(prepared.path) else ""
+        raise RecordingRefusedError(
+            f"the recording cannot be written to {prepared.path}: {reason}{where}; what was there is untouched"
+        ) from error
+    return True
+
+
+def save(
+    recording: Contents,
+    path: Path,
+    *,
+    format: str | None = None,  # noqa: A002  # the word of every other entry point
+    assets_threshold: int | None = ASSETS_THRESHOLD,
+    scan: Scan | None = None,
+) -> bool:
+    """Prepare and commit in one step; return whether the file changed.
+
+    Raises:
+        RecordingRefusedError: It does not read back, holds a secret, or the disk refuses; the old file is intact.
+    """
+    return commit(prepare(recording, path, format=format, assets_threshold=assets_threshold, scan=scan))
+
+
+def remove(path: Path) -> None:
+    """Remove the cassette at *path* and its assets; what is gone already is no error."""
+    path.unlink(missing_ok=True)
+    folder = paths.assets_dir(path)
+    if not _siblings(path):
+        for each in _assets_in(folder):
+            each.unlink(missing_ok=True)
+        _remove_empty(folder)
+
+
+def _encoded(
+    recording: Contents, path: Path, place: Path, format_: str | None, threshold: int | None
+) -> tuple[Prepared, Sequence[int]]:
+    """Return *recording* as it will be written and the line of each interaction, after reading it back."""
+    form = paths.FORMAT_OF_EXTENSION.get(place.suffix.lower()) or format_ or DEFAULT_FORMAT
+    whole = recording.to_dict()
+    root, moved = (whole, {}) if threshold is None else assets.move_out(whole, threshold)
+    try:
+        content = serializer.dump(root, form).encode("utf-8")
+        document = serializer.load(content, format=form, path=place)
+        back = document.root
+        listed = [assets.move_in(each, moved.__getitem__) for each in back["interactions"]]
+        again = Contents.from_dict({**back, "interactions": listed}).to_dict()
+    except CassetteCorruptError as error:
+        raise RecordingRefusedError(f"the recording for {place} does not read back: {error.problem}") from error
+    except TypeError as error:
+        raise RecordingRefusedError(f"the recording for {place} cannot be written: {error}") from error
+    different = first_difference(whole, again)
+    if different:
+        raise RecordingRefusedError(f"the recording for {place} does not read back as it was: {different}")
+    return Prepared(path, place, tuple(recording.interactions), root, content, moved), document.lines
+
+
+def _refuse_secrets(prepared: Prepared, lines: Sequence[int], scan: Scan) -> None:
+    for name, content in ((prepared.path.name, prepared.content), *prepared.assets.items()):
+        findings = scan(content)
+        if findings:
+            own_lines = lines if content is prepared.content else ()
+            listed = "".join(f"\n  {_located(each, prepared.root, own_lines)}" for each in findings)
+            raise RecordingRefusedError(
+                f"the recording for {prepared.path} still holds what looks like a secret, in {name}:{listed}\n"
+                "  name its field in [redact] denylist, or its pattern in [redact] regexes"
+            )
+
+
+def _located(finding: object, root: dict[str, JSON], lines: Sequence[int]) -> str:
+    """Return *finding* with the interaction that its line is in: the file with that line is never written."""
+    position = bisect_right(lines, getattr(finding, "line", 0)) - 1
+    if position < 0:
+        return str(finding)
+    found = root["interactions"][position]
+    return f"interaction #{found['index']} ({found.get('boundary') or found['kind']}), {finding}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Old:
+    """What a save finds in place; the root is None where it cannot be read."""
+
+    content: bytes
+    root: JSON
+
+
+def _old(path: Path) -> _Old | None:
+    try:
+        content = atomic.content_of(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        return _Old(content, serializer.load(content, format=paths.format_of(path), path=path).root)
+    except CassetteCorruptError:
+        return _Old(content, None)
+
+
+def _is_unchanged(old: _Old, new: Prepared) -> bool:
+    if old.content != new.content and first_difference(without_times(old.root), without_times(new.root)):
+        return False
+    folder = paths.assets_dir(new.place)
+    return all(atomic.holds(folder / name, content) for name, content in new.assets.items())
+
+
+def _write(prepared: Prepared, old: _Old | None) -> None:
+    """Write the assets, then the cassette, then remove the assets that nothing refers to any more."""
+    path, folder = prepared.place, paths.assets_dir(prepared.place)
+    parent = folder if prepared.assets else path.parent
+    new_folders = atomic.missing_folders(parent)
+    new_assets: list[Path] = []
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for name, content in prepared.assets.items():
+            asset = folder / name
+            if not atomic.holds(asset, content):
+                if not asset.exists():
+                    new_assets.append(asset)
+                atomic.write_whole(asset, content)
+        atomic.write_whole(path, prepared.content)
+    except BaseException:
+        if not atomic.holds(path, prepared.content):  # else the interrupt came when all was done
+            _undo(new_assets, new_folders)
+        raise
+    _drop_unreferenced(prepared, folder, old)
+
+
+def _undo(new_assets: Iterable[Path], new_folders: Iterable[Path]) -> None:
+    for asset in new_assets:
+        with suppress(OSError):
+            asset.unlink()
+    for folder in new_folders:
+        _remove_empty(folder)
+
+
+def _drop_unreferenced(prepared: Prepared, folder: Path, old: _Old | None) -> None:
+    """Remove what only the old cassette referred to, and strange assets once no running save can be their owner."""
+    present = {each for each in _assets_in(folder) if each.name not in prepared.assets}
+    if present and not _siblings(prepared.place):
+        before = assets.referenced(old.root) if old else frozenset()
+        for each in present:
+            if each.name in before:
+                with suppress(OSError):
+                    each.unlink()
+        atomic.remove_old(present, prepared.place.stat().st_mtime)
+    _remove_empty(folder)
+
+
+def _assets_in(folder: Path) -> Iterator[Path]:
+    with suppress(OSError):
+        yield from [folder / name for name in os.listdir(folder) if assets.is_asset_name(name)]
+
+
+def _siblings(path: Path) -> list[Path]:
+    """Return the cassettes of another extension that share the folder of assets."""
+    stem, own = paths.split_extension(path.name)
+    others = (path.with_name(f"{stem}{each}") for each in paths.FORMAT_OF_EXTENSION if each != own)
+    return [each for each in others if each.exists()]
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
