@@ -1,0 +1,61 @@
+"""HTTP exchanges of other tools in the form that this project records."""
+
+from __future__ import annotations
+
+from pytest_agenttape import bodies, providers
+from pytest_agenttape.bodies.messages import CONNECTION_HEADERS, Headers, grouped, header, standard_phrase
+from pytest_agenttape.cassettes.imported.body import Body
+from pytest_agenttape.errors import CassetteCorruptError
+from pytest_agenttape.matching.canonical import is_transport_header
+from pytest_agenttape.model import JSON
+
+
+def exchange(request: dict[str, JSON], response: dict[str, JSON]) -> dict[str, JSON]:
+    """Return an interaction for an HTTP exchange, seen through its provider's view where there is one."""
+    operation = providers.identify(request["method"], request["url"], bodies.stored_json(request))
+    if operation is None:
+        return {"kind": "http", "request": request, "response": response}
+    out: dict[str, JSON] = {"kind": "llm", "boundary": operation.boundary, "request": request, "response": response}
+    usage = providers.read_answer(operation, response).usage
+    if usage:
+        out["usage"] = dict(usage)
+    out["metadata"] = {"provider": operation.provider, "operation": operation.operation}
+    if operation.model is not None:
+        out["metadata"]["model"] = operation.model
+    return out
+
+
+def request_of(method: JSON, url: JSON, headers: Headers, body: Body) -> dict[str, JSON]:
+    """Return a request in stored form.
+
+    Raises:
+        CassetteCorruptError: It has no method or no URL.
+    """
+    if not isinstance(url, str) or not isinstance(method, str):
+        raise CassetteCorruptError("its request has no method and URL")
+    kept = tuple((name, value) for name, value in headers if not is_transport_header(name.lower()))
+    stored: dict[str, JSON] = {"method": method.upper(), "url": url, "headers": grouped(kept)}
+    return stored | body.stored(header(headers, "content-type"))
+
+
+def response_of(status: JSON, headers: Headers, body: Body, *, reason: JSON, version: JSON) -> dict[str, JSON]:
+    """Return a response in stored form, its content encoding undone.
+
+    Raises:
+        CassetteCorruptError: It has no status.
+    """
+    if not isinstance(status, int) or isinstance(status, bool):
+        raise CassetteCorruptError(f"its response has no status, found {status!r}")
+    dropped = set(CONNECTION_HEADERS)
+    encoding = header(headers, "content-encoding")
+    if encoding:
+        decoded = body.without_encoding(encoding)
+        if decoded is not None:  # else kept as it came, header and all
+            body, dropped = decoded, dropped | {"content-encoding", "content-length"}
+    kept = tuple((name, value) for name, value in headers if name.lower() not in dropped)
+    stored: dict[str, JSON] = {"status": status, "headers": grouped(kept)}
+    if isinstance(version, str) and version and version != "HTTP/1.1":
+        stored["http_version"] = version
+    if isinstance(reason, str) and reason and reason != standard_phrase(status):
+        stored["reason"] = reason
+    return stored | body.stored(header(headers, "content-type"))
