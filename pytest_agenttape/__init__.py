@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         retrieval,
         tool,
     )
-    from pytest_agenttape.cassettes.cassette import Cassette, diff_cassettes
+    from pytest_agenttape.cassettes.cassette import Cassette
     from pytest_agenttape.errors import (
         AgentTapeError,
         AgentTapeWarning,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     )
     from pytest_agenttape.model import Interaction, Mode
     from pytest_agenttape.plugin.handle import CassetteHandle
-    from pytest_agenttape.reading.diff import CassetteDiff
+    from pytest_agenttape.reading.diff import CassetteDiff, diff_cassettes
     from pytest_agenttape.session.session import Session, active_session
     from pytest_agenttape.session.use_cassette import record, replay, use_cassette
     from pytest_agenttape.settings.config import Config
@@ -44,8 +44,8 @@ _HOMES = {
     "boundaries.decorators": ("intercept", "memory_read", "memory_write", "record_call", "retrieval", "tool"),
     "boundaries.callbacks": ("AgentTape",),
     "settings.config": ("Config",),
-    "cassettes.cassette": ("Cassette", "diff_cassettes"),
-    "reading.diff": ("CassetteDiff",),
+    "cassettes.cassette": ("Cassette",),
+    "reading.diff": ("CassetteDiff", "diff_cassettes"),
     "errors": (
         "AgentTapeError",
         "AgentTapeWarning",

@@ -88,6 +88,121 @@ def test_a_redacted_cassette_still_replays(tmp_path: Path) -> None:
         assert look_up({"name": "Ada", "patient": "P-2"}) == {"name": "Ada", "patient": "****"}
 
 
+# -- what the metadata says
+
+
+METADATA = {
+    "parent": (3, None),
+    "start_ms": (12.5, None),
+    "provider": ("openai", None),
+    "operation": ("chat", None),
+    "model": ("gpt-5.5", None),
+    "returns": ("generator", None),
+}
+
+
+@pytest.mark.parametrize("name", METADATA)
+def test_metadata_is_read_by_name(name: str) -> None:
+    value, nothing = METADATA[name]
+    assert getattr(interaction(metadata={name: value}), name) == value
+    assert getattr(interaction(), name) is nothing
+
+
+@pytest.mark.parametrize("name", METADATA)
+@pytest.mark.parametrize("value", [None, True, [], {"a": 1}], ids=["null", "bool", "list", "mapping"])
+def test_metadata_of_another_type_counts_as_absent(name: str, value: object) -> None:
+    assert getattr(interaction(metadata={name: value}), name) is None
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({}, ()),
+        ({"pace": [0, 2, 2]}, (0, 2, 2)),
+        ({"pace": [0, "2"]}, ()),
+        ({"pace": [True]}, ()),
+        ({"pace": "12"}, ()),
+        ({"pace": None}, ()),
+    ],
+    ids=["none", "whole_numbers", "text_among_them", "bool", "text", "null"],
+)
+def test_the_pace_is_whole_numbers_or_nothing(metadata: dict[str, Any], expected: tuple[int, ...]) -> None:
+    assert interaction(metadata=metadata).pace == expected
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({}, (False, False, None, None)),
+        ({"observed": True, "phase": "teardown"}, (True, True, None, None)),
+        ({"observed": False, "phase": "call"}, (False, False, None, None)),
+        ({"imported": "vcrpy", "unplayable": "text of an object"}, (False, False, "vcrpy", "text of an object")),
+        ({"imported": "vcrpy", "unplayable": ""}, (False, False, "vcrpy", "")),
+        ({"imported": 1, "unplayable": True}, (False, False, None, "True")),
+        ({"phase": ["teardown"], "unplayable": None}, (False, False, None, None)),
+    ],
+    ids=["nothing", "set", "unset", "imported", "no_reason", "other_types", "other_types_too"],
+)
+def test_metadata_says_who_made_a_call_and_whether_it_replays(metadata: dict[str, Any], expected: object) -> None:
+    found = interaction(metadata=metadata)
+    assert (found.is_observed, found.is_of_teardown, found.imported_from, found.unplayable) == expected
+
+
+def test_interaction_metadata_is_kept_as_it_stands_in_the_file() -> None:
+    metadata = {"parent": "two", "of": {"the": ["user"]}, "pace": None}
+    raw = {"index": 0, "kind": "tool", "request": {}, "response": 1, "metadata": metadata}
+    assert Interaction.from_dict(raw).metadata == metadata
+    assert Interaction.from_dict(raw).to_dict() == raw
+    assert Interaction.from_dict({**raw, "metadata": None}).metadata == {}
+    assert "metadata" not in Interaction.from_dict({**raw, "metadata": {}}).to_dict()
+
+
+@pytest.mark.parametrize("metadata", [[], [1], "a", 1, True], ids=repr)
+def test_metadata_that_is_not_a_mapping_is_refused(metadata: object) -> None:
+    raw = {"index": 0, "kind": "tool", "request": {}, "response": 1, "metadata": metadata}
+    if not metadata:
+        assert Interaction.from_dict(raw).metadata == {}
+        return
+    with pytest.raises(CassetteCorruptError, match="'metadata' must be a mapping"):
+        Interaction.from_dict(raw)
+
+
+# -- totals
+
+
+def llm(given: int, taken: int, total: int | None = None) -> Interaction:
+    usage = {"input_tokens": given, "output_tokens": taken}
+    return interaction(kind="llm", usage=usage if total is None else {**usage, "total_tokens": total})
+
+
+def test_total_tokens_are_the_sums_of_what_the_providers_counted() -> None:
+    cassette = Cassette(interactions=[llm(10, 3), interaction(), llm(5, 2, total=9), http(url="http://a/")])
+    assert cassette.num_steps == 4
+    assert cassette.total_input_tokens == 15
+    assert cassette.total_output_tokens == 5
+    assert cassette.total_tokens == 22
+
+
+def test_total_tokens_are_estimated_where_the_provider_counted_none() -> None:
+    request = {"json": {"messages": [{"role": "user", "content": "x" * 40}]}}
+    cassette = Cassette(
+        interactions=[interaction(kind="llm", request=request, response={"json": {"content": "y" * 8}})]
+    )
+    assert (cassette.total_input_tokens, cassette.total_output_tokens, cassette.total_tokens) == (10, 2, 12)
+
+
+def test_an_empty_cassette_has_no_tokens_and_no_duration() -> None:
+    cassette = Cassette()
+    assert (cassette.total_input_tokens, cassette.total_output_tokens, cassette.total_tokens) == (0, 0, 0)
+    assert (cassette.duration_ms, cassette.num_steps) == (0, 0)
+
+
+def test_duration_ms_counts_a_nested_call_with_the_call_that_made_it() -> None:
+    outer, inner = interaction(latency_ms=20.25), interaction(latency_ms=15.5, metadata={"parent": 0})
+    unmeasured, later = interaction(), interaction(latency_ms=0.1254, metadata={"parent": "hand-edited"})
+    assert Cassette(interactions=[outer, inner, unmeasured, later]).duration_ms == 20.375
+
+
 # -- what cannot be used
 
 

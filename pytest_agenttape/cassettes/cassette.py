@@ -1,4 +1,4 @@
-"""`Cassette`, one recorded run: loaded, saved, redacted by name, summed up, compared."""
+"""`Cassette`, one recorded run: loaded, saved, redacted by name, summed up."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from urllib.parse import quote, unquote_plus
 from pytest_agenttape.cassettes import reading, writing
 from pytest_agenttape.cassettes.contents import Contents
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import FORMATS, JSON, REDACTION_PLACEHOLDER, unknown_name
-from pytest_agenttape.reading.diff import CassetteDiff, diff_interactions
 from pytest_agenttape.reading.summary import total_tokens
 
 
@@ -108,18 +106,6 @@ def load_with_lines(path: Path) -> tuple[Cassette, tuple[int, ...]]:
     """
     contents, lines = reading.read(path)
     return Cassette(**vars(contents)), lines
-
-
-def diff_cassettes(a: Cassette, b: Cassette, *, rules: KeyRules | None = None) -> CassetteDiff:
-    """Return what changed from *a* to *b*, as `diff_interactions` does for their calls.
-
-    Raises:
-        ConfigError: One of them is no `Cassette`.
-    """
-    for each in (a, b):
-        if not isinstance(each, Cassette):
-            raise ConfigError(f"diff_cassettes compares two Cassettes, not {each!r}; read a file with Cassette.load")
-    return diff_interactions(a.interactions, b.interactions, rules=rules)
 
 
 def _replaced(node: JSON, key: str, replacement: str) -> JSON:

@@ -30,7 +30,7 @@ class Prepared:
         path: Where `commit` writes it; a relative path starts from the working directory of that moment.
         place: The file that *path* stands for, which a symbolic link may put elsewhere.
         interactions: What was proved, by which a later recording is compared.
-        root: The file form, large bodies taken out.
+        root: The file form as it was read back, large bodies taken out.
         content: The bytes of the file.
         assets: The large bodies by the names of their files.
     """
@@ -145,7 +145,7 @@ def _encoded(
     different = first_difference(whole, again)
     if different:
         raise RecordingRefusedError(f"the recording for {place} does not read back as it was: {different}")
-    return Prepared(path, place, tuple(recording.interactions), root, content, moved), document.lines
+    return Prepared(path, place, tuple(recording.interactions), back, content, moved), document.lines
 
 
 def _refuse_secrets(prepared: Prepared, lines: Sequence[int], scan: Scan) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pytest_agenttape.cassettes import paths
-from pytest_agenttape.cassettes.cassette import Cassette, diff_cassettes
+from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import AgentTapeError, CassetteNotFoundError, ConfigError
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import CASSETTES_FOLDER
+from pytest_agenttape.reading.diff import diff_cassettes
 from pytest_agenttape.reading.timeline import timeline
 from pytest_agenttape.settings.config import Config
 

@@ -6,10 +6,10 @@ import json
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Protocol, Self, runtime_checkable
 from urllib.parse import urlsplit
 
-from pytest_agenttape.errors import FieldDiff
+from pytest_agenttape.errors import ConfigError, FieldDiff
 from pytest_agenttape.matching.canonical import VOLATILE_HEADERS, KeyRules, canonical_text
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading.json_diff import Comparison, diff_lines, field_diffs, increasing
@@ -33,6 +33,7 @@ __all__ = [
     "align",
     "around_difference",
     "canonical_request",
+    "diff_cassettes",
     "diff_interactions",
     "diff_lines",
     "field_diffs",
@@ -194,14 +195,34 @@ class CassetteDiff:
         return f"{cause}; {subject} {'follows' if len(followers) == 1 else 'follow'} from it"
 
 
+@runtime_checkable
+class Recording(Protocol):
+    """Anything that holds calls in the order of a run: a `Cassette`."""
+
+    @property
+    def interactions(self) -> Sequence[Interaction]:
+        """In order of the start of each call."""
+
+
+def diff_cassettes(a: Recording, b: Recording, *, rules: KeyRules | None = None) -> CassetteDiff:
+    """Return what changed from cassette *a* to cassette *b*.
+
+    What two recordings of one run never share does not count: run id, times, volatile headers, and the identifiers
+    and timestamps that a provider puts into an LLM exchange.
+
+    Raises:
+        ConfigError: One of them is not a `Cassette`.
+    """
+    for each in (a, b):
+        if not isinstance(each, Recording):
+            raise ConfigError(f"diff_cassettes compares two Cassettes, not {each!r}; read a file with Cassette.load")
+    return diff_interactions(a.interactions, b.interactions, rules=rules)
+
+
 def diff_interactions(
     a: Sequence[Interaction], b: Sequence[Interaction], *, rules: KeyRules | None = None
 ) -> CassetteDiff:
-    """Return what changed from the calls *a* to the calls *b*.
-
-    What two recordings of one run never share is no change: run id, times, volatile headers, and the identifiers
-    and timestamps that a provider puts into an LLM exchange.
-    """
+    """Return what changed from the calls *a* to the calls *b*."""
     rules = rules or KeyRules()
     old, new = _Seen.of(a, rules), _Seen.of(b, rules)
     divergences = _marked(_divergences(_align(old, new, Comparison())))

@@ -151,9 +151,9 @@ class _Finding:
 
 def _unplayable(case: _Case) -> list[str]:
     """Return why recordings that could be meant are never served: another tool recorded them with losses."""
-    kept = [each for each in case.recordings if each.kind == case.asked.kind and "unplayable" in each.metadata]
+    kept = [each for each in case.recordings if each.kind == case.asked.kind and each.unplayable is not None]
     named = [each for each in kept if each.boundary == case.asked.boundary] or kept
-    lines = [f"{case.place(each)} cannot be replayed: {each.metadata['unplayable']}" for each in named[:_PLACES_SHOWN]]
+    lines = [f"{case.place(each)} cannot be replayed: {each.unplayable}" for each in named[:_PLACES_SHOWN]]
     more = len(named) - _PLACES_SHOWN
     return [*map(visible, lines), f"… and {more} more"] if more > 0 else list(map(visible, lines))
 
@@ -230,7 +230,7 @@ def _where_they_part(diffs: Sequence[FieldDiff]) -> str:
 
 
 def _earlier_departure(case: _Case, served: Sequence[Interaction]) -> tuple[str, ...]:
-    asked_for = [each for each in case.recordings if not each.metadata.keys() & {"observed", "unplayable"}]
+    asked_for = [each for each in case.recordings if not each.is_observed and each.unplayable is None]
     departure = first_divergence(served, asked_for, rules=case.rules)
     if departure is None or departure.recorded is None or departure.asked is None:
         return ()

@@ -80,6 +80,67 @@ def test_a_corrupt_file_is_replaced(tmp_path: Path) -> None:
     assert Cassette.load(path) == cassette(1)
 
 
+# -- in two steps
+
+
+def test_what_was_prepared_is_written_by_the_commit_only(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.yaml"
+    prepared = writing.prepare(exchange(text=BIG), path)
+    assert names(tmp_path) == []
+    assert writing.commit(prepared) is True
+    assert Cassette.load(path) == exchange(text=BIG)
+    assert writing.commit(prepared) is False
+
+
+def test_two_steps_write_the_same_bytes_as_one(tmp_path: Path) -> None:
+    recording = cassette({"answer": "Paris"}, None, freeze={"clock": "x"})
+    writing.save(recording, tmp_path / "one.json")
+    writing.commit(writing.prepare(recording, tmp_path / "two.json"))
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+
+
+def test_what_is_added_later_is_not_written(tmp_path: Path) -> None:
+    recording = cassette([1])
+    prepared = writing.prepare(recording, tmp_path / "a.yaml")
+    recording.meta["env"] = {"LANG": "de"}
+    recording.interactions[0].response.append(2)
+    writing.commit(prepared)
+    assert Cassette.load(tmp_path / "a.yaml") == cassette([1])
+
+
+@pytest.mark.parametrize(
+    ("change", "is_same"),
+    [
+        pytest.param(lambda c: c, True, id="itself"),
+        pytest.param(lambda c: replace(c, run_id="other", created_at="later"), True, id="another-run-id"),
+        pytest.param(lambda c: replace(c, interactions=list(c.interactions)), True, id="same-calls-in-another-list"),
+        pytest.param(lambda c: replace(c, interactions=[*c.interactions, *cassette(3).interactions]), False, id="more"),
+        pytest.param(lambda c: replace(c, interactions=c.interactions[:1]), False, id="fewer"),
+        pytest.param(
+            lambda c: replace(c, interactions=cassette(1, 2).interactions), False, id="equal-calls-made-again"
+        ),
+        pytest.param(lambda c: replace(c, meta={"env": {}}), False, id="other-facts"),
+    ],
+)
+def test_a_recording_is_what_was_prepared_while_its_calls_are_the_same_objects(
+    tmp_path: Path, change: Callable[[Cassette], Cassette], is_same: bool
+) -> None:
+    recording, path = cassette(1, 2, freeze={"clock": "x"}), tmp_path / "a.yaml"
+    prepared = writing.prepare(recording, path)
+    assert prepared.is_of(change(recording), path) is is_same
+    assert not prepared.is_of(recording, tmp_path / "b.yaml")
+
+
+def test_a_call_that_is_added_in_place_is_seen(tmp_path: Path) -> None:
+    recording, path = cassette(1, 2), tmp_path / "a.yaml"
+    prepared = writing.prepare(recording, path)
+    recording.meta["env"] = {}
+    assert not prepared.is_of(recording, path)
+    del recording.meta["env"]
+    recording.interactions.append(cassette(3).interactions[0])
+    assert not prepared.is_of(recording, path)
+
+
 # -- refusals
 
 

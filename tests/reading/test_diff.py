@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pytest_agenttape.cassettes.cassette import Cassette, diff_cassettes
+from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import FieldDiff
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import Interaction
@@ -22,6 +22,7 @@ from pytest_agenttape.reading.diff import (
     TokenTotals,
     align,
     around_difference,
+    diff_cassettes,
     diff_lines,
     field_diffs,
     shorten,
