@@ -46,12 +46,12 @@ class Mode(StrEnum):
         """Return the mode named by *value*; ``record`` is another word for ``all``.
 
         Raises:
-            ConfigError: *value* names no mode.
+            ConfigError: *value* is not the name of a mode.
         """
         if value == "record":
             return cls.ALL
         try:
-            return cls(value)  # type: ignore[arg-type]  # anything that is no mode raises ValueError
+            return cls(value)  # type: ignore[arg-type]  # anything that is not a mode raises ValueError
         except ValueError:
             raise unknown_name("mode", value, [*cls, "record"]) from None
 
@@ -66,7 +66,7 @@ class Interaction:
         request: ``{"args": {...}}`` for a boundary; ``{"method", "url", "headers"}`` and one body form for HTTP.
         response: What came back, in stored form; None when `error` is set.
         error: ``{"type", "module", "message", ...}`` of a raised exception.
-        match_key: Digest of the canonical request, for the reader; matching computes it anew.
+        match_key: Digest of the canonical request, for the reader; matching computes its own.
         latency_ms: Wall time of the live call in milliseconds.
         usage: ``{"input_tokens", "output_tokens", "total_tokens"}`` of an LLM call.
         tags: Free words of the session that recorded it.

@@ -1,1 +1,1 @@
-"""Cassettes on disk: paths, whole writes, large bodies, other tools' files."""
+"""Cassettes and their files: where they are, how they are read, proved and written; other tools' files too."""

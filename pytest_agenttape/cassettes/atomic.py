@@ -23,7 +23,7 @@ _TEMP = re.compile(r"\..{1,40}\.[0-9a-f]{16}\.tmp", re.DOTALL)
 
 
 def real(path: Path) -> Path:
-    """Return the file that *path* stands for: the target of a symbolic link, else *path*."""
+    """Return the target if *path* is a symbolic link, else *path*."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 

@@ -34,7 +34,7 @@ class Cassette(Contents):
         Raises:
             CassetteNotFoundError: There is no such file.
             CassetteCorruptError: The file cannot be read as a cassette; the message says where and why.
-            ConfigError: *path* is no path.
+            ConfigError: *path* is not a path.
         """
         if not isinstance(path, str | Path):
             raise ConfigError(f"a cassette is read from a path, not {path!r}")

@@ -124,7 +124,7 @@ def check_name(name: object) -> tuple[str, ...]:
     """Return the folders and the last part of a cassette name.
 
     Raises:
-        ConfigError: It is empty, absolute, contains ``..``, or is no file name on some system.
+        ConfigError: It is empty, absolute, contains ``..``, or is not a file name on every system.
     """
     if not isinstance(name, str):
         raise ConfigError(f"a cassette name must be a string, found {name!r}")
@@ -143,7 +143,7 @@ def split_extension(name: str) -> tuple[str, str]:
 
 
 def format_of(path: Path) -> str:
-    """Return the format that the extension of *path* stands for; any unknown one is YAML."""
+    """Return the format that the extension of *path* means; an unknown extension means YAML."""
     return FORMAT_OF_EXTENSION.get(path.suffix.lower(), DEFAULT_FORMAT)
 
 
@@ -223,7 +223,7 @@ def _is_reserved(name: str) -> bool:
 
 
 def _problem(part: str) -> str | None:
-    """Return what keeps *part* from being a file or folder name on every system."""
+    """Return why *part* cannot be a file or folder name on every system; None when it can."""
     if not part:
         return "has an empty part, or starts or ends with a slash"
     if part in (".", ".."):

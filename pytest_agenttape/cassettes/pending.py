@@ -55,11 +55,11 @@ class Pending:
         }
         noted = replace(cassette, meta={**cassette.meta, "pending": about})
         writing.save(noted, place, assets_threshold=None, scan=scan)
-        os.utime(place)  # kept again is kept anew, also when nothing changed
+        os.utime(place)  # its age counts from now, also when nothing changed
         return place
 
     def find(self, target: Path) -> PendingRecording | None:
-        """Return what is kept for *target*, or None when there is nothing or the target has changed since."""
+        """Return what is kept for *target*, or None if there is nothing or the target has changed since."""
         found = _kept(self._place(target))
         return None if found is None or found.is_stale() else found
 
@@ -109,7 +109,7 @@ def _kept(path: Path) -> PendingRecording | None:
 
 
 def _digest_of(target: Path) -> str:
-    """Return the digest of the bytes of *target*, or an empty word where there are none."""
+    """Return the digest of the bytes of *target*, or an empty text if it cannot be read."""
     try:
         return hashlib.sha256(atomic.content_of(target)).hexdigest()
     except OSError:

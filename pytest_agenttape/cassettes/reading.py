@@ -20,7 +20,7 @@ def read(path: Path) -> tuple[Contents, tuple[int, ...]]:
     Raises:
         CassetteNotFoundError: There is no such file.
         SchemaVersionError: It was written for another schema version.
-        CassetteCorruptError: It cannot be read, is no cassette, or an asset is missing or altered.
+        CassetteCorruptError: It cannot be read, is not a cassette, or an asset is missing or altered.
     """
     place = atomic.real(path)
     content = _bytes_of(path, place)
@@ -94,7 +94,7 @@ def _asset(path: Path) -> bytes:
 
 
 def _line_of_offender(root: JSON, lines: Sequence[int]) -> int | None:
-    """Return the line of the first interaction that is none."""
+    """Return the line of the first item that is not an interaction."""
     listed = root.get("interactions") if isinstance(root, dict) else None
     for position, interaction in enumerate(listed if isinstance(listed, list) else ()):
         try:

@@ -28,7 +28,7 @@ class Prepared:
 
     Attributes:
         path: Where `commit` writes it; a relative path starts from the working directory of that moment.
-        place: The file that *path* stands for, which a symbolic link may put elsewhere.
+        place: The file at the end of a symbolic link, if *path* is one; else *path*.
         interactions: What was proved, by which a later recording is compared.
         root: The file form as it was read back, large bodies taken out.
         content: The bytes of the file.
@@ -116,7 +116,7 @@ def save(
 
 
 def remove(path: Path) -> None:
-    """Remove the cassette at *path* and its assets; what is gone already is no error."""
+    """Remove the cassette at *path* and its assets; it is not an error if they are gone already."""
     path.unlink(missing_ok=True)
     folder = paths.assets_dir(path)
     if not _siblings(path):

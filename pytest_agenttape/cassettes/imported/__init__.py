@@ -30,7 +30,7 @@ def _no_assets(name: str) -> bytes:
 
 
 def translate(root: JSON, read_asset: ReadAsset = _no_assets) -> dict[str, JSON] | None:
-    """Return the file form of another tool's cassette in this project's schema; None when *root* is none.
+    """Return the file form of another tool's cassette in this project's schema; None for a file of no other tool.
 
     Raises:
         CassetteCorruptError: It is another tool's and cannot be read; the message says where and why.
@@ -86,7 +86,7 @@ def _refuse_bytes(value: JSON) -> None:
 
 
 def _lossy_part(interaction: Mapping[str, JSON]) -> str | None:
-    """Return what is wrong with an interaction that holds the text of an object in place of the object."""
+    """Return why an interaction cannot be replayed: it holds the text of an object in place of the object."""
     if "url" in interaction["request"]:
         return None
     for side in ("request", "response"):

@@ -11,7 +11,7 @@ from pytest_agenttape.cassettes.imported.body import Body, header_list, unbase64
 from pytest_agenttape.cassettes.imported.exchange import exchange, request_of, response_of
 from pytest_agenttape.cassettes.imported.tool import OBSERVED, UNPLAYABLE, ReadAsset, Tool
 from pytest_agenttape.errors import CassetteCorruptError, SchemaVersionError
-from pytest_agenttape.model import JSON, KINDS, SCHEMA_VERSION, require_mapping
+from pytest_agenttape.model import JSON, KINDS, SCHEMA_VERSION, SECRET_PLACEHOLDER, require_mapping
 
 _REDACTED = "***REDACTED***"  # what AgentTape writes in place of a secret
 _ENDPOINTS = {"chat.completions": "chat/completions", "responses": "responses", "embeddings": "embeddings"}
@@ -132,14 +132,14 @@ def _arguments(request: dict[str, JSON]) -> dict[str, JSON]:
 
 
 def _is_observation(request: Mapping[str, JSON]) -> bool:
-    """Say whether the request is one that callbacks write; in replay nothing asks for it."""
+    """Whether the request was written by a callback, so that nothing asks for it in replay."""
     return request.keys() in ({"prompts"}, {"name", "input"}, {"query"}) or request.get("node") == "__graph__"
 
 
 def _settled(value: JSON) -> JSON:
     """Return *value* with the tool's placeholder as one of ours, so that it equals what is redacted here."""
     if isinstance(value, str):
-        return value.replace(_REDACTED, "REDACTED0000")
+        return value.replace(_REDACTED, f"{SECRET_PLACEHOLDER}0000")
     if isinstance(value, dict):
         return {name: _settled(each) for name, each in value.items()}
     return [_settled(each) for each in value] if isinstance(value, list) else value

@@ -76,7 +76,7 @@ def header_text(value: JSON) -> str:
 
 
 def unbase64(text: JSON) -> bytes:
-    """Return the bytes that *text* stands for.
+    """Decode base64 text, which may be broken into lines.
 
     Raises:
         CassetteCorruptError: It is not text, or not base64.

@@ -20,14 +20,14 @@ DefaultsOf: TypeAlias = Callable[[str | None], Mapping[str, object]]  # (boundar
 
 
 def is_imported(recordings: Sequence[Interaction]) -> bool:
-    """Say whether any of *recordings* was made by another tool."""
+    """Whether any of *recordings* was made by another tool."""
     return any(each.imported_from is not None for each in recordings)
 
 
 def matchers(
     recordings: Sequence[Interaction], rules: KeyRules, defaults_of: DefaultsOf = lambda _: {}
 ) -> tuple[PredicateMatcher, ...]:
-    """Return what finds the recordings of other tools among *recordings*, after every other matcher; else nothing.
+    """Return the matcher for the recordings of other tools, to be asked last; none when there are no such recordings.
 
     Those tools leave out or blank headers and query parameters that hold credentials, so no header and no such
     parameter is compared; agentcassette does not record the names of positional arguments, nor defaults.
@@ -72,9 +72,9 @@ def _loose_text(request: Request, rules: KeyRules) -> str:
 
 
 def _by_name(asked: Request, recorded: Request, defaults: Mapping[str, object]) -> Request | None:
-    """Return *recorded*, whose arguments stand by position, with their names; None where they are not those asked.
+    """Return *recorded* with the names that *asked* gives to its positional arguments; None if they do not fit.
 
-    What the recording does not have was left to its default, so that is what has to be asked.
+    An argument that was not recorded was left to its default, so it has to have that value.
     """
     given, positional, named = asked.get("args"), recorded["positional"], recorded["args"]
     if not isinstance(given, dict) or len(given) < len(positional):

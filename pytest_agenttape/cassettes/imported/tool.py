@@ -19,11 +19,11 @@ class Tool:
 
     Attributes:
         name: What it is called, with the versions whose format is known.
-        wrote: Say from a file's root whether the tool wrote it.
-        listed: Return the interactions of a root.
-        translate: Return one interaction without its index.
-        notes: Say what does not come back as it was, of the whole cassette.
-        meta: Return facts about the run, after checking the version.
+        wrote: Tells a file of the tool by its root.
+        listed: Returns the interactions of a root.
+        translate: Returns one interaction in our schema, without its index.
+        notes: Yields what does not come back as it was, for the whole cassette.
+        meta: Returns facts about the run, after checking the version.
     """
 
     name: str
