@@ -20,7 +20,7 @@ from pytest_agenttape.bodies.messages import CONNECTION_HEADERS, Headers, groupe
 from pytest_agenttape.errors import AgentTapeError, CassetteCorruptError, SchemaVersionError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text, is_transport_header
 from pytest_agenttape.matching.matchers import PredicateMatcher, Request
-from pytest_agenttape.model import BOUNDARY_KINDS, JSON, KINDS, SCHEMA_VERSION, Interaction
+from pytest_agenttape.model import BOUNDARY_KINDS, JSON, KINDS, SCHEMA_VERSION, Cassette, Interaction
 from pytest_agenttape.redaction import Redactor
 from pytest_agenttape.redaction.names import Rule, parameter_rule
 
@@ -77,9 +77,10 @@ def is_imported(recordings: Sequence[Interaction]) -> bool:
     return any(IMPORTED in each.metadata for each in recordings)
 
 
-def redacted(recordings: Sequence[Interaction], redactor: Redactor) -> list[Interaction]:
-    """Return *recordings* with those of other tools redacted as if they had been recorded here."""
-    return [_redacted(each, redactor) if IMPORTED in each.metadata else each for each in recordings]
+def redacted(cassette: Cassette, redactor: Redactor) -> Cassette:
+    """Return *cassette* with the recordings of other tools, and what is noted of them, as if redacted here."""
+    recordings = [redactor.interaction(each) if IMPORTED in each.metadata else each for each in cassette.interactions]
+    return replace(cassette, meta=redactor.value(cassette.meta), interactions=recordings)
 
 
 def matchers(
@@ -161,26 +162,6 @@ def _spread(asked: Request, recorded: Request) -> Request:
     return {**asked, "args": args}
 
 
-def _redacted(interaction: Interaction, redactor: Redactor) -> Interaction:
-    request, response = dict(interaction.request), interaction.response
-    if "url" in request:
-        request = _redacted_message({**request, "url": redactor.url(request["url"])}, redactor)
-        response = _redacted_message(response, redactor) if isinstance(response, dict) else response
-    else:
-        request, response = redactor.value(request), redactor.value(response)
-    return replace(interaction, request=request, response=response, error=redactor.value(interaction.error))
-
-
-def _redacted_message(stored: dict[str, JSON], redactor: Redactor) -> dict[str, JSON]:
-    listed = _header_list(stored.get("headers"))
-    body = {form: stored[form] for form in _FORMS if form in stored}
-    clean = redactor.body(body, header(listed, "content-type"))
-    return {**stored, "headers": grouped(redactor.headers(listed)), **clean}
-
-
-_FORMS = ("json", "json_layout", "form", "events", "events_layout", "text", "body_b64")
-
-
 # What the tools share
 
 
@@ -223,7 +204,7 @@ def _lossy_part(interaction: Mapping[str, JSON]) -> str | None:
     for side in ("request", "response"):
         for where, value in _leaves(interaction.get(side), side):
             if isinstance(value, str) and _REPR.fullmatch(value):
-                return f"{where} is only the text of an object, {value[:80]!r}; record it again"
+                return f"{where} is only the text of an object, {value!r}; record it again"
     return None
 
 
