@@ -35,7 +35,9 @@ def grouped(headers: Headers) -> dict[str, JSON]:
 def listed(headers: Mapping[str, JSON]) -> Headers:
     """Return stored *headers* one by one: what `grouped` undoes."""
     return tuple(
-        (name, str(each)) for name, value in headers.items() for each in (value if isinstance(value, list) else [value])
+        (str(name), str(each))
+        for name, value in headers.items()
+        for each in (value if isinstance(value, list) else [value])
     )
 
 
