@@ -45,7 +45,7 @@ def redact_message(stored: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
             redacted[name] = _redact_body(name, value, content_type, memory)
         elif name not in _NOT_DATA:
             redacted[name] = redact_value(value, memory)
-    return stored if all(redacted[name] is value for name, value in stored.items()) else redacted
+    return stored if redacted == stored else redacted
 
 
 # Headers and address
@@ -56,15 +56,21 @@ def _redact_headers(headers: JSON, memory: Memory) -> tuple[JSON, str]:
     if not isinstance(headers, dict):
         return redact_value(headers, memory), ""
     key = tuple(headers.items())
-    is_simple = all(type(value) is str for _, value in key)  # not a list of values, nor what someone typed in
-    seen = memory.headers.get(key) if is_simple else None
+    try:
+        seen = memory.headers.get(key)
+    except TypeError:  # a name with several values has a list
+        return _redact_new_headers(headers, memory)
     if seen is None:
-        redacted = memory.until_known(lambda each: _redact_each_header(each, memory), headers)
-        seen = dict(redacted), header(listed(headers), "content-type") or ""
-        if is_simple and len(memory.headers) < _MOST_HEADERS:
+        seen = _redact_new_headers(dict(headers), memory)
+        if len(memory.headers) < _MOST_HEADERS:
             memory.headers[key] = seen
     clean, content_type = seen
     return headers if clean == headers else dict(clean), content_type
+
+
+def _redact_new_headers(headers: dict[str, JSON], memory: Memory) -> tuple[dict[str, JSON], str]:
+    content_type = header(listed(headers), "content-type") or ""
+    return memory.until_known(lambda each: _redact_each_header(each, memory), headers), content_type
 
 
 def _redact_each_header(headers: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
@@ -103,11 +109,13 @@ def _redact_address(url: JSON, memory: Memory) -> JSON:
 
 
 def _redact_body(form: str, value: JSON, content_type: str, memory: Memory) -> JSON:
+    if form == "json" and not isinstance(value, list):  # the body of most calls, and of no stream
+        return redact_value(value, memory)
     return memory.until_known(lambda each: _BODY_FORMS[form](each, content_type, memory), value)
 
 
-def _redact_json(value: JSON, _content_type: str, memory: Memory) -> JSON:
-    return redact_items(value, memory) if isinstance(value, list) else redact_value(value, memory)
+def _redact_json(items: JSON, _content_type: str, memory: Memory) -> JSON:
+    return redact_items(items, memory)
 
 
 def _redact_form(form: JSON, _content_type: str, memory: Memory) -> JSON:
