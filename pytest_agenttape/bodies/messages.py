@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TypeAlias
@@ -29,6 +30,15 @@ def grouped(headers: Headers) -> dict[str, JSON]:
     for name, value in headers:
         values.setdefault(names.setdefault(name.lower(), name), []).append(value)
     return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
+
+
+def listed(headers: Mapping[str, JSON]) -> Headers:
+    """Return stored *headers* one by one: what `grouped` undoes."""
+    return tuple(
+        (str(name), str(each))
+        for name, value in headers.items()
+        for each in (value if isinstance(value, list) else [value])
+    )
 
 
 def standard_phrase(status: int) -> str:

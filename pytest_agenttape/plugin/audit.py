@@ -18,7 +18,7 @@ from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_key
 from pytest_agenttape.model import CASSETTES_FOLDER
 from pytest_agenttape.reading.json_diff import field_diffs
-from pytest_agenttape.redaction import RedactionRules, Redactor, redacted_recording
+from pytest_agenttape.redaction import RedactionRules, Redactor
 from pytest_agenttape.settings.config import Config
 
 _HEAD = 4096
@@ -176,7 +176,7 @@ class _Cleaning:
                 yield f"{self._path.name}: a secret at {field_diffs(old, new, limit=1, root=root)[0].path}"
 
     def _cleaned(self, cassette: Cassette, redactor: Redactor) -> Cassette:
-        interactions = [redacted_recording(each, redactor) for each in cassette.interactions]
+        interactions = [redactor.interaction(each) for each in cassette.interactions]
         return replace(cassette, meta=redactor.value(cassette.meta), interactions=interactions)
 
     def _redactor(self, text: str) -> Redactor:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pytest_agenttape.redaction.placeholders import PLACEHOLDER, any_secret, canonical_secrets
-from pytest_agenttape.redaction.recordings import redacted_recording
 from pytest_agenttape.redaction.redactor import Redactor
 from pytest_agenttape.redaction.rules import RedactionRules
-from pytest_agenttape.redaction.scanning import Finding
+from pytest_agenttape.redaction.text import Finding
 
 __all__ = [
     "PLACEHOLDER",
@@ -15,5 +14,4 @@ __all__ = [
     "Redactor",
     "any_secret",
     "canonical_secrets",
-    "redacted_recording",
 ]

@@ -3,21 +3,30 @@
 Python's matcher cannot be interrupted, so the bound is kept from outside in three ways. A pattern whose worst case
 grows too fast is refused when the rules are read. What is left runs on windows of a text, so that its cost grows with
 the text's length only. And between windows the time is looked at: a pattern that took too long ends in an error.
+
+The worst case is estimated from the parse tree of the pattern, which only the private `re._parser` and `re._constants`
+give. They were seen in Python 3.11 to 3.14; where they are missing, a pattern is refused, for nothing bounds it.
 """
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from re import _constants as sre  # type: ignore[attr-defined]  # private, the only parse tree of patterns (3.11 to 3.14)
-from re import _parser  # type: ignore[attr-defined]  # as above
 from typing import Any
 
 from pytest_agenttape import clocks
 from pytest_agenttape.errors import ConfigError
 
+try:
+    from re import _constants as sre  # type: ignore[attr-defined]  # private
+    from re import _parser as parser  # type: ignore[attr-defined]  # private
+except ImportError:
+    parser = None
+
+_SEEN_IN = "3.11 to 3.14"
 LONGEST_MATCH = 1_000
 _WINDOW = 2 * LONGEST_MATCH
 _BUDGET_SECONDS = 5.0
@@ -62,9 +71,14 @@ def bounded(source: str) -> BoundedPattern:
     """
     if not isinstance(source, str):
         raise ConfigError(f"redact.regexes: {source!r} is no text")
+    if missing := missing_names():
+        raise ConfigError(
+            f"redact.regexes: {source!r} could hang a test and cannot be checked: Python {platform.python_version()}"
+            f" does not have {', '.join(missing)}, which {_SEEN_IN} have; leave the pattern out, or use one of those"
+        )
     try:
         compiled = re.compile(source)
-        tree = _parser.parse(source)
+        tree = parser.parse(source)
     except (re.error, OverflowError, RecursionError) as error:
         raise ConfigError(f"redact.regexes: {source!r} is no valid regular expression: {error}") from error
     if compiled.search("") is not None:
@@ -77,6 +91,13 @@ def bounded(source: str) -> BoundedPattern:
             " text in many ways; bound it ([a-z]{1,64}), or make it possessive ([a-z]++) or atomic ((?>...))"
         )
     return BoundedPattern(source, compiled, _literal(tree, compiled.flags))
+
+
+def missing_names() -> list[str]:
+    """Return what this Python does not have of the private names by which patterns are checked."""
+    if parser is None:
+        return ["re._parser and re._constants"]
+    return [f"re._constants.{name}" for name in _OPERATIONS if not hasattr(sre, name)]
 
 
 def _spans(pattern: re.Pattern[str], text: str, offset: int) -> Iterator[tuple[int, int]]:
@@ -175,6 +196,10 @@ def _item_takes(kind: Any, argument: Any, character: str) -> bool:
     return expression is None or re.match(expression, character) is not None
 
 
+_OPERATIONS = (
+    "ASSERT", "ASSERT_NOT", "ATOMIC_GROUP", "BRANCH", "GROUPREF_EXISTS", "IN", "LITERAL", "MAX_REPEAT", "MIN_REPEAT",
+    "NEGATE", "NOT_LITERAL", "POSSESSIVE_REPEAT", "RANGE", "SUBPATTERN",
+)  # fmt: skip
 _CATEGORIES = {
     "CATEGORY_DIGIT": r"\d",
     "CATEGORY_NOT_DIGIT": r"\D",

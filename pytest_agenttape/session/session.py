@@ -591,7 +591,7 @@ class Session:
             self.refuse(error)
             return
         if imported.is_imported(found.interactions):
-            found.interactions = imported.redacted(found.interactions, self.redactor)
+            found = imported.redacted(found, self.redactor)
         self._found = found
         self._use(found.interactions)
         self._seconds_to_load = clocks.perf_counter() - before

@@ -15,6 +15,7 @@ from pytest_agenttape.bodies.messages import (
     HttpResponse,
     grouped,
     header,
+    listed,
     standard_phrase,
 )
 from pytest_agenttape.errors import AgentTapeError, StreamingReplayError
@@ -100,11 +101,9 @@ def stored_request(session: Session, request: HttpRequest) -> dict[str, JSON]:
     """Return *request* as a cassette holds it, redacted."""
     kept = tuple((name, value) for name, value in request.headers if not is_transport_header(name.lower()))
     content_type = header(request.headers, "content-type")
-    redactor = session.redactor
-    headers = grouped(redactor.headers(kept))
-    stored: dict[str, JSON] = {"method": request.method, "url": redactor.url(request.url), "headers": headers}
-    stored.update(redactor.body(bodies.encode_body(request.body, content_type), content_type))
-    return stored
+    stored: dict[str, JSON] = {"method": request.method, "url": request.url, "headers": grouped(kept)}
+    stored.update(bodies.encode_body(request.body, content_type))
+    return session.redactor.request(stored)
 
 
 def served(exchange: Exchange) -> HttpResponse | TransportFailure:
@@ -267,10 +266,11 @@ class Recording:
     def _answer(self, *, complete: bool = False, error: Mapping[str, JSON] | None = None) -> dict[str, JSON]:
         stored = self._stored()
         if error is not None:
-            stored["stream_error"] = self._exchange.session.redactor.value(dict(error))
+            stored["stream_error"] = dict(error)
         if not (complete or (error is None and self._is_whole(stored))):
             stored["complete"] = False
-        return stored
+        clean: dict[str, JSON] = self._exchange.session.redactor.response(stored, self._exchange.entry.call.request)
+        return clean
 
     def _note_pace(self, stored: Mapping[str, JSON]) -> None:
         """Keep how an event stream of a GET and the calls made meanwhile follow one another."""
@@ -283,15 +283,14 @@ class Recording:
 
     def _stored(self) -> dict[str, JSON]:
         raw, dropped = self._decoded()
-        redactor = self._exchange.session.redactor
         kept = tuple((name, value) for name, value in self._headers if name.lower() not in dropped)
-        stored: dict[str, JSON] = {"status": self._status, "headers": grouped(redactor.headers(kept))}
+        stored: dict[str, JSON] = {"status": self._status, "headers": grouped(kept)}
         if self._http_version != "HTTP/1.1":
             stored["http_version"] = self._http_version
         if self._reason is not None and self._reason != standard_phrase(self._status):
             stored["reason"] = self._reason
         content_type = header(self._headers, "content-type")
-        stored.update(redactor.body(bodies.encode_body(raw, content_type), content_type))
+        stored.update(bodies.encode_body(raw, content_type))
         return stored
 
     def _decoded(self) -> tuple[bytes, frozenset[str]]:
@@ -377,7 +376,7 @@ def _read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:
         raise AgentTapeError("the recording of this request holds no HTTP response with a status; record it again")
     if not isinstance(stored.get("headers") or {}, dict):
         raise AgentTapeError("the headers in the recording of this request are no mapping; record it again")
-    headers = _listed(stored.get("headers") or {})
+    headers = listed(stored.get("headers") or {})
     content_type = header(headers, "content-type")
     chunks = bodies.decode_chunks(stored, content_type)
     status = stored["status"]
@@ -392,10 +391,4 @@ def _read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:
         reason=str(stored.get("reason", standard_phrase(status))),
         http_version=str(stored.get("http_version") or "HTTP/1.1"),
         complete=complete,
-    )
-
-
-def _listed(headers: Mapping[str, JSON]) -> Headers:
-    return tuple(
-        (name, str(each)) for name, value in headers.items() for each in (value if isinstance(value, list) else [value])
     )

@@ -639,6 +639,39 @@ def test_the_text_of_an_object_is_never_served_for_the_object(tmp_path: Path, ro
     assert any(f"#0: {where} is only the text" in each for each in problems)
 
 
+SECRETS = {"KEY_OF_THE_APP": "sk-proj-" + "aB3dE5fG7hJ9kL1m", "APP_PASSWORD": "Tr0ub4dor&3-horse"}
+
+
+@pytest.fixture(params=["", "named " * 5], ids=["short", "long"])
+def object_with_secrets(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cassette whose recorded result is the text of an object that holds secrets."""
+    for name, secret in SECRETS.items():
+        monkeypatch.setenv(name, secret)
+    shown = f"<app.Client {request.param}{' '.join(SECRETS.values())} at 0x7f316ba6ea00>"
+    return saved(tmp_path, agenttape(called("t", {}, {"client": shown})))
+
+
+def leaked(text: str) -> list[str]:
+    return [secret for secret in SECRETS.values() if secret[:12] in text]
+
+
+def test_the_text_of_an_object_is_named_without_its_secrets(object_with_secrets: Path) -> None:
+    run: Any = tool(name="t")(lambda: pytest.fail("ran"))
+    with use_cassette(object_with_secrets), pytest.raises(UnmatchedInteractionError) as caught:
+        run()
+    assert "cannot be replayed: response.client is only the text of an object" in str(caught.value)
+    assert leaked(str(caught.value)) == []
+
+
+def test_the_text_of_an_object_is_written_again_without_its_secrets(object_with_secrets: Path) -> None:
+    fresh: Any = tool(name="fresh")(lambda: 1)
+    with use_cassette(object_with_secrets, mode="new_episodes"):
+        fresh()
+    written = object_with_secrets.read_text()
+    assert "#0: response.client is only the text" in written
+    assert leaked(written) == []
+
+
 # -- agentcassette
 
 

@@ -15,9 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_agenttape import serializer
+from pytest_agenttape.bodies.messages import Headers, grouped, listed
 from pytest_agenttape.errors import ConfigError, RecordingRefusedError
 from pytest_agenttape.model import JSON
-from pytest_agenttape.redaction import RedactionRules, Redactor, canonical_secrets
+from pytest_agenttape.redaction import PLACEHOLDER, RedactionRules, Redactor, canonical_secrets
+from pytest_agenttape.redaction.placeholders import Placeholders
 from pytest_agenttape.redaction.streams import spread
 
 ALNUM = string.ascii_letters + string.digits
@@ -81,34 +83,54 @@ FORMATS = {
     "pem": PEM,
 }
 
+
+def redact_url(subject: Redactor, url: str) -> str:
+    redacted: str = subject.request({"url": url})["url"]
+    return redacted
+
+
+def redact_headers(subject: Redactor, headers: Headers) -> Headers:
+    return listed(subject.request({"url": "", "headers": grouped(headers)})["headers"])
+
+
+def redact_body(subject: Redactor, stored: JSON, content_type: str | None = None) -> JSON:
+    headers = {"headers": {"content-type": content_type}} if content_type else {}
+    clean = subject.response({**headers, **stored}, {"url": ""})
+    return stored if all(clean[form] is stored[form] for form in stored) else {form: clean[form] for form in stored}
+
+
 PLACES: dict[str, Callable[[Redactor, str], object]] = {
     "prose": lambda redactor, secret: redactor.text(f"The key is {secret}, keep it."),
     "value": lambda redactor, secret: redactor.value({"a": [1, {"note": secret}]}),
     "dict key": lambda redactor, secret: redactor.value({secret: 1}),
     "json in json": lambda redactor, secret: redactor.value({"arguments": json.dumps({"q": f"use\n{secret}"})}),
     "json in json in json": lambda r, secret: r.value({"a": json.dumps({"b": json.dumps({"c": [secret]})})}),
-    "json body": lambda redactor, secret: redactor.body({"json": {"messages": [{"content": f"see {secret}"}]}}),
-    "form": lambda redactor, secret: redactor.body({"form": {"q": secret, "many": ["a", secret]}}),
-    "text body": lambda redactor, secret: redactor.body({"text": f"a: b\nc {secret}\n"}, "text/plain"),
-    "binary body": lambda redactor, secret: redactor.body(
-        {"body_b64": base64.b64encode(b"\xff\x00" + secret.encode() + b"\x00\xfe").decode()}
+    "json body": lambda redactor, secret: redact_body(redactor, {"json": {"messages": [{"content": f"see {secret}"}]}}),
+    "form": lambda redactor, secret: redact_body(redactor, {"form": {"q": secret, "many": ["a", secret]}}),
+    "text body": lambda redactor, secret: redact_body(redactor, {"text": f"a: b\nc {secret}\n"}, "text/plain"),
+    "binary body": lambda redactor, secret: redact_body(
+        redactor, {"body_b64": base64.b64encode(b"\xff\x00" + secret.encode() + b"\x00\xfe").decode()}
     ),
-    "multipart": lambda redactor, secret: redactor.body(
+    "multipart": lambda redactor, secret: redact_body(
+        redactor,
         {"text": f'--b\r\nContent-Disposition: form-data; name="f"\r\n\r\n{secret}\r\n--b--\r\n'},
         "multipart/form-data; boundary=b",
     ),
-    "event": lambda redactor, secret: redactor.body({"events": [{"data": {"t": secret}}, {"data": "[DONE]"}]}),
-    "split event": lambda redactor, secret: redactor.body({"events": chat_chunks(*cut(f"say {secret} now", 3))}),
-    "ndjson": lambda redactor, secret: redactor.body(
+    "event": lambda redactor, secret: redact_body(redactor, {"events": [{"data": {"t": secret}}, {"data": "[DONE]"}]}),
+    "split event": lambda redactor, secret: redact_body(
+        redactor, {"events": chat_chunks(*cut(f"say {secret} now", 3))}
+    ),
+    "ndjson": lambda redactor, secret: redact_body(
+        redactor,
         {"text": "".join(json.dumps({"m": piece}) + "\n" for piece in cut(f"say {secret} now", 5))},
         "application/x-ndjson",
     ),
     "bytes": lambda redactor, secret: redactor.value({"blob": b"\xff" + secret.encode() + b"\xff"}),
     "stored bytes": lambda r, secret: r.value({"base64": base64.b64encode(b"\xff " + secret.encode()).decode()}),
-    "header": lambda redactor, secret: redactor.headers((("X-Note", f"a {secret.splitlines()[0]}"),)),
-    "url path": lambda redactor, secret: redactor.url(f"https://h.example/a/{quote(secret, safe='')}/b"),
-    "url query": lambda redactor, secret: redactor.url(f"https://h.example/?q={quote(secret, safe='')}"),
-    "url userinfo": lambda redactor, secret: redactor.url(f"https://user:{quote(secret, safe='')}@h.example/"),
+    "header": lambda redactor, secret: redact_headers(redactor, (("X-Note", f"a {secret.splitlines()[0]}"),)),
+    "url path": lambda redactor, secret: redact_url(redactor, f"https://h.example/a/{quote(secret, safe='')}/b"),
+    "url query": lambda redactor, secret: redact_url(redactor, f"https://h.example/?q={quote(secret, safe='')}"),
+    "url userinfo": lambda redactor, secret: redact_url(redactor, f"https://user:{quote(secret, safe='')}@h.example/"),
     "error message": lambda r, secret: r.value(
         {"type": "ValueError", "message": f"bad key {secret}!", "args": [secret]}
     ),
@@ -264,7 +286,7 @@ def test_what_is_no_secret_stays(value: JSON) -> None:
     ],
 )
 def test_plain_url_stays(url: str) -> None:
-    assert redactor().url(url) is url
+    assert redact_url(redactor(), url) is url
 
 
 def test_auth_headers_keep_their_scheme() -> None:
@@ -277,7 +299,7 @@ def test_auth_headers_keep_their_scheme() -> None:
         ("Content-Type", "application/json"),
         ("Idempotency-Key", fake("stainless-python-retry-", 32)),
     )
-    assert redactor().headers(headers) == (
+    assert redact_headers(redactor(), headers) == (
         ("Authorization", "Bearer REDACTED0001"),
         ("X-Api-Key", "REDACTED0002"),
         ("x-goog-api-key", "REDACTED0003"),
@@ -295,14 +317,14 @@ def test_cookie_names_and_attributes_stay() -> None:
         ("Cookie", "theme=REDACTED0001; session=REDACTED0002"),
         ("Set-Cookie", "sid=REDACTED0003; Path=/; Expires=Wed, 09 Jun 2027 10:18:14 GMT"),
     )
-    assert redactor().headers(headers) == expected
+    assert redact_headers(redactor(), headers) == expected
     assert redactor().value({"set-cookie": headers[1][1]}) == {"set-cookie": expected[1][1].replace("3;", "1;")}
 
 
 def test_signed_request_keeps_what_is_no_secret() -> None:
     value = f"AWS4-HMAC-SHA256 Credential={FORMATS['aws-key-id']}/20260617/us-east-1/bedrock/aws4_request, "
     value += f"SignedHeaders=host;x-amz-date, Signature={fake('', 64, HEX)}"
-    ((_, redacted),) = redactor().headers((("Authorization", value),))
+    ((_, redacted),) = redact_headers(redactor(), (("Authorization", value),))
     assert redacted == (
         "AWS4-HMAC-SHA256 Credential=REDACTED0001/20260617/us-east-1/bedrock/aws4_request, "
         "SignedHeaders=host;x-amz-date, Signature=REDACTED0002"
@@ -312,7 +334,7 @@ def test_signed_request_keeps_what_is_no_secret() -> None:
 def test_presigned_url_keeps_what_is_no_secret() -> None:
     credential = quote(f"{FORMATS['aws-key-id']}/20260617/us-east-1/s3/aws4_request", safe="")
     url = f"https://b.s3.amazonaws.com/k?X-Amz-Credential={credential}&X-Amz-Date=1&X-Amz-Signature={fake('', 64, HEX)}"
-    assert redactor().url(url) == (
+    assert redact_url(redactor(), url) == (
         "https://b.s3.amazonaws.com/k?X-Amz-Credential=REDACTED0001%2F20260617%2Fus-east-1%2Fs3%2Faws4_request"
         "&X-Amz-Date=1&X-Amz-Signature=REDACTED0002"
     )
@@ -335,15 +357,15 @@ def test_presigned_url_keeps_what_is_no_secret() -> None:
     ],
 )
 def test_secret_in_a_url_goes(url: str, expected: str) -> None:
-    assert redactor().url(url) == expected
-    assert redactor().url(expected) is expected
+    assert redact_url(redactor(), url) == expected
+    assert redact_url(redactor(), expected) is expected
     assert urlsplit(expected).hostname
 
 
 def test_credential_of_a_header_is_redacted_everywhere_after() -> None:
     subject = redactor()
     basic = base64.b64encode(f"ada:{OPAQUE}".encode()).decode()
-    subject.headers((("Authorization", f"Basic {basic}"),))
+    redact_headers(subject, (("Authorization", f"Basic {basic}"),))
     forms = [
         OPAQUE,
         quote(OPAQUE),
@@ -433,7 +455,7 @@ def test_field_of_a_form_with_a_binary_file_goes_by_its_name() -> None:
         return b"".join(parts) + b"--b--\r\n"
 
     stored = {"body_b64": base64.b64encode(form(b"hunter2hunter2hunter2")).decode()}
-    redacted = redactor().body(stored, "multipart/form-data; boundary=b")
+    redacted = redact_body(redactor(), stored, "multipart/form-data; boundary=b")
     assert base64.b64decode(redacted["body_b64"]) == form(b"REDACTED0000")
 
 
@@ -467,7 +489,7 @@ def test_password_in_a_quoted_url_goes(safe: str) -> None:
 
 def test_quoted_key_block_goes_once() -> None:
     url = f"https://h/?api_key={quote(PEM, safe='')}&a=1"
-    redacted = redactor().url(url)
+    redacted = redact_url(redactor(), url)
     assert redacted == url.replace(quote(PEM_BODY, safe=""), "REDACTED0001")
     assert redactor().value({"url": redacted}) == {"url": redacted}
 
@@ -494,7 +516,7 @@ def test_secret_split_over_the_items_of_a_generator_leaves_no_piece(stored: str)
 @pytest.mark.parametrize("size", [60, 150, 250])
 def test_key_block_split_over_a_stream_is_no_finding_in_what_is_written(size: int) -> None:
     subject = redactor()
-    events = subject.body({"events": chat_chunks(*cut(f"Your key:\n{PEM}\nKeep it.", size))})
+    events = redact_body(subject, {"events": chat_chunks(*cut(f"Your key:\n{PEM}\nKeep it.", size))})
     assert not any(line in str(events) for line in PEM_BODY.splitlines())
     for written in (json.dumps(events), serializer.dump({"events": events["events"]})):
         assert subject.scan(written) == []
@@ -505,17 +527,17 @@ def test_compressed_body_is_searched() -> None:
     def body(key: str) -> JSON:
         return {"body_b64": base64.b64encode(gzip.compress(b"{'key': '%s'}" % key.encode())).decode()}
 
-    redacted = redactor().body(body(FORMATS["openai"]))["body_b64"]
+    redacted = redact_body(redactor(), body(FORMATS["openai"]))["body_b64"]
     assert gzip.decompress(base64.b64decode(redacted)) == b"{'key': 'REDACTED0000'}"
     assert redactor().value({"request": body(FORMATS["openai"])}) == {"request": {"body_b64": redacted}}
     for untouched in (body("none"), {"body_b64": base64.b64encode(b"\x1f\x8b\x08 no gzip").decode()}):
-        assert redactor().body(untouched) is untouched
+        assert redact_body(redactor(), untouched) is untouched
 
 
 def test_bytes_do_not_tell_secrets_apart() -> None:
     subject = redactor()
     one, two = (
-        subject.body({"body_b64": base64.b64encode(b"\xff" + FORMATS[name].encode()).decode()})["body_b64"]
+        redact_body(subject, {"body_b64": base64.b64encode(b"\xff" + FORMATS[name].encode()).decode()})["body_b64"]
         for name in ("github-classic", "github-oauth")
     )
     assert base64.b64decode(one) == base64.b64decode(two) == b"\xffREDACTED0000"
@@ -525,7 +547,7 @@ def test_bytes_do_not_tell_secrets_apart() -> None:
 def test_secret_split_over_a_stream_leaves_no_piece(size: int) -> None:
     secret = FORMATS["openai-project"]
     events = chat_chunks(*cut(f"Your key: {secret}. Bye", size))
-    redacted = redactor().body({"events": events})["events"]
+    redacted = redact_body(redactor(), {"events": events})["events"]
     pieces = [event["data"]["choices"][0]["delta"]["content"] for event in redacted]
     assert "".join(pieces) == "Your key: REDACTED0001. Bye"
     assert [len(event["data"]) for event in redacted] == [len(event["data"]) for event in events]
@@ -540,7 +562,7 @@ def test_streamed_tool_arguments_are_read_as_one_document() -> None:
         )
         for index, piece in enumerate(pieces)
     ]
-    redacted = redactor().body({"events": events})["events"]
+    redacted = redact_body(redactor(), {"events": events})["events"]
     joined = ["", ""]
     for event in redacted:
         (call,) = event["data"]["choices"][0]["delta"]["tool_calls"]
@@ -560,14 +582,14 @@ def test_logprobs_do_not_spell_the_secret() -> None:
 
 def test_multipart_field_with_a_secrets_name_goes() -> None:
     text = f'--b\r\nContent-Disposition: form-data; name="api_key"\r\n\r\n{OPAQUE}\r\n--b--\r\n'
-    assert redactor().body({"text": text}, "multipart/form-data; boundary=b") == {
+    assert redact_body(redactor(), {"text": text}, "multipart/form-data; boundary=b") == {
         "text": text.replace(OPAQUE, "REDACTED0001")
     }
 
 
 def test_grant_in_a_form_goes() -> None:
     form = {"grant_type": "password", "password": "abc", "code": "x", "scope": "a b"}
-    assert redactor().body({"form": form}) == {
+    assert redact_body(redactor(), {"form": form}) == {
         "form": {"grant_type": "password", "password": "REDACTED0001", "code": "REDACTED0002", "scope": "a b"}
     }
 
@@ -601,8 +623,8 @@ def test_denied_name_goes_whatever_its_value() -> None:
         "ssn": None,
         "nested": {"ssn": ["REDACTED0003", {"x": "REDACTED0004"}]},
     }
-    assert subject.headers((("x-tenant", "acme"),)) == (("x-tenant", "REDACTED0005"),)
-    assert subject.url("https://h/?ssn=5") == "https://h/?ssn=REDACTED0006"
+    assert redact_headers(subject, (("x-tenant", "acme"),)) == (("x-tenant", "REDACTED0005"),)
+    assert redact_url(subject, "https://h/?ssn=5") == "https://h/?ssn=REDACTED0006"
 
 
 def test_user_pattern_goes_also_in_a_long_text() -> None:
@@ -623,8 +645,8 @@ def test_email_goes_only_when_asked() -> None:
 
 
 def test_switched_off_redactor_changes_nothing() -> None:
-    headers = (("Authorization", f"Bearer {OPAQUE}"),)
-    assert redactor(enabled=False).headers(headers) is headers
+    request = {"url": f"https://u:{OPAQUE}@h/", "headers": {"Authorization": f"Bearer {OPAQUE}"}}
+    assert redactor(enabled=False).request(request) is request
     assert redactor(enabled=False).text(FORMATS["openai"]) == FORMATS["openai"]
 
 
@@ -686,8 +708,8 @@ def test_placeholder_of_the_users_choice(placeholder: str, expected: str) -> Non
     subject = redactor(placeholder=placeholder)
     assert subject.value({"api_key": OPAQUE}) == {"api_key": expected}
     assert subject.value({"api_key": expected}) == {"api_key": expected}
-    url = subject.url("https://u:p@h/?api_key=abc&x=1")
-    assert subject.url(url) is url
+    url = redact_url(subject, "https://u:p@h/?api_key=abc&x=1")
+    assert redact_url(subject, url) is url
     assert dict(parse_qsl(urlsplit(url).query))["api_key"].startswith(expected[:4])
 
 
@@ -718,7 +740,7 @@ def test_scan_names_the_line_and_never_the_secret() -> None:
 
 def test_plain_words_in_an_auth_header_are_not_redacted_elsewhere() -> None:
     subject = redactor()
-    subject.headers((("Authorization", "Bearer not-needed"), ("X-Api-Key", "anything")))
+    redact_headers(subject, (("Authorization", "Bearer not-needed"), ("X-Api-Key", "anything")))
     text = "You can do anything; a key is not-needed here, honestly."
     assert subject.text(text) is text
 
@@ -737,7 +759,7 @@ def test_deep_nesting_is_refused_in_a_value_and_searched_as_text() -> None:
 def test_event_that_kept_its_wire_form_is_searched_by_name() -> None:
     raw = 'id: 1\nid: 2\ndata: {"password": "Tr0ub4dor&3x"}\n\n'
     expected = raw.replace("Tr0ub4dor&3x", "REDACTED0001")
-    assert redactor().body({"events": [{"raw": raw}]}) == {"events": [{"raw": expected}]}
+    assert redact_body(redactor(), {"events": [{"raw": raw}]}) == {"events": [{"raw": expected}]}
 
 
 def test_value_keeps_types_order_and_untouched_parts() -> None:
@@ -783,7 +805,7 @@ def test_known_secret_survives_in_no_form(secret: str, before: str, after: str, 
     out = json.dumps({**redacted, "bytes": redacted["bytes"].decode("latin-1")}, ensure_ascii=False)
     assert subject.scan(out) == []
     assert secret not in out
-    body = subject.body({"events": chat_chunks(*cut(before + secret + after, 3))})
+    body = redact_body(subject, {"events": chat_chunks(*cut(before + secret + after, 3))})
     assert secret not in written(body)
 
 
@@ -818,6 +840,6 @@ def test_redacting_twice_is_redacting_once(tree: JSON) -> None:
 @settings(max_examples=150, deadline=None)
 def test_spread_pieces_are_the_whole_again(pieces: list[str], secret: str) -> None:
     whole = "".join(pieces).replace(secret, "REDACTED0001")
-    found = spread(pieces, whole, Redactor(RedactionRules())._placeholders.pattern)
+    found = spread(pieces, whole, Placeholders(PLACEHOLDER).pattern)
     assert len(found) == len(pieces)
     assert "".join(found) == whole

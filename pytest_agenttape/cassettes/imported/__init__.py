@@ -92,7 +92,7 @@ def _lossy_part(interaction: Mapping[str, JSON]) -> str | None:
     for side in ("request", "response"):
         for where, value in _leaves(interaction.get(side), side):
             if isinstance(value, str) and _REPR.fullmatch(value):
-                return f"{where} is only the text of an object, {value[:80]!r}; record it again"
+                return f"{where} is only the text of an object, {value!r}; record it again"
     return None
 
 

@@ -48,7 +48,7 @@ def _translated(raw: dict[str, JSON], _read_asset: ReadAsset) -> dict[str, JSON]
 def _first_repr(value: JSON, where: str) -> str | None:
     if isinstance(value, dict):
         if value.keys() == {"__repr__"}:
-            return f"{where} is only the text of an object, {str(value['__repr__'])[:80]!r}; record it again"
+            return f"{where} is only the text of an object, {str(value['__repr__'])!r}; record it again"
         found = (_first_repr(each, f"{where}.{name}") for name, each in value.items())
     elif isinstance(value, list):
         found = (_first_repr(each, f"{where}[{position}]") for position, each in enumerate(value))

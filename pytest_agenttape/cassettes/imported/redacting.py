@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
-from pytest_agenttape.bodies.messages import grouped, header
-from pytest_agenttape.cassettes.imported.body import header_list
-from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.cassettes.contents import Contents
 from pytest_agenttape.redaction import Redactor
 
-_FORMS = ("json", "json_layout", "form", "events", "events_layout", "text", "body_b64")
+_Contents = TypeVar("_Contents", bound=Contents)
 
 
-def redacted(recordings: Sequence[Interaction], redactor: Redactor) -> list[Interaction]:
-    """Return *recordings* with those of other tools redacted as if they had been recorded here."""
-    return [_redacted(each, redactor) if each.imported_from is not None else each for each in recordings]
-
-
-def _redacted(interaction: Interaction, redactor: Redactor) -> Interaction:
-    request, response = dict(interaction.request), interaction.response
-    if "url" in request:
-        request = _redacted_message({**request, "url": redactor.url(request["url"])}, redactor)
-        response = _redacted_message(response, redactor) if isinstance(response, dict) else response
-    else:
-        request, response = redactor.value(request), redactor.value(response)
-    return replace(interaction, request=request, response=response, error=redactor.value(interaction.error))
-
-
-def _redacted_message(stored: dict[str, JSON], redactor: Redactor) -> dict[str, JSON]:
-    listed = header_list(stored.get("headers"))
-    body = {form: stored[form] for form in _FORMS if form in stored}
-    clean = redactor.body(body, header(listed, "content-type"))
-    return {**stored, "headers": grouped(redactor.headers(listed)), **clean}
+def redacted(cassette: _Contents, redactor: Redactor) -> _Contents:
+    """Return *cassette* with the recordings of other tools, and what is noted of them, redacted."""
+    recordings = [each if each.imported_from is None else redactor.interaction(each) for each in cassette.interactions]
+    return replace(cassette, meta=redactor.value(cassette.meta), interactions=recordings)

@@ -1,0 +1,102 @@
+"""What the redaction of one cassette remembers: secrets known, placeholders given, and what was found clean.
+
+Nothing else in this package changes while it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from pytest_agenttape.errors import RecordingRefusedError
+from pytest_agenttape.model import JSON
+from pytest_agenttape.redaction import names, shapes
+from pytest_agenttape.redaction.known import SHORTEST, KnownSecrets, is_worth_knowing
+from pytest_agenttape.redaction.names import Rule
+from pytest_agenttape.redaction.placeholders import Placeholders
+from pytest_agenttape.redaction.rules import RedactionRules
+
+MOST_TEXTS = 4_096  # clean texts and plain keys that are remembered
+# Values found by name and then looked for elsewhere: bounded, so that a long recording does not get slower and slower.
+_MOST_FOUND_BY_NAME = 256
+_SHORTEST_TOKEN = 16
+
+_Shape = TypeVar("_Shape")
+
+
+class Memory:
+    """The state that all rules share, one for the whole of a cassette, so that there is one numbering."""
+
+    __slots__ = (
+        "_denied", "clean_texts", "headers", "known", "patterns", "placeholders", "plain_keys", "redacts_emails",
+        "urls",
+    )  # fmt: skip
+
+    def __init__(self, rules: RedactionRules, taken: Iterable[str] = ()) -> None:
+        self.placeholders = Placeholders(rules.placeholder, taken)
+        self.known = KnownSecrets()
+        self.patterns = rules.patterns
+        self.redacts_emails = rules.redact_emails
+        self._denied = frozenset(map(names.folded, rules.denylist))
+        self.headers: dict[tuple[tuple[str, str], ...], tuple[dict[str, JSON], str]] = {}
+        self.urls: dict[str, str] = {}
+        self.clean_texts: set[str] = set()
+        self.plain_keys: set[str] = set()
+
+    def is_denied(self, name: str) -> bool:
+        """Say whether the user's denylist has *name*."""
+        return bool(self._denied) and names.folded(name) in self._denied
+
+    def rule_of(self, name: str, rule: Callable[[str], Rule]) -> Rule:
+        """Return what *name* says about its value: what the denylist says, else the built-in *rule*."""
+        if self._denied and names.folded(name) in self._denied:
+            return Rule.ALWAYS
+        return rule(name)
+
+    @property
+    def shortest_key(self) -> int:
+        """The length below which a key cannot hold a secret."""
+        return SHORTEST if self.known.unrun or self.patterns or self.redacts_emails else _SHORTEST_TOKEN
+
+    def learn(self, secret: str) -> None:
+        """Take *secret*, a credential seen, as one that goes wherever it appears."""
+        if len(secret) >= SHORTEST and secret not in self.known and not self.placeholders.is_part(secret):
+            self.known.learn(secret)
+            for seen in (self.headers, self.urls, self.clean_texts, self.plain_keys):
+                seen.clear()  # what was clean may hold the new one
+
+    def replaced(self, secret: str) -> str:
+        """Return the stand-in of *secret*; what is blank or a placeholder already stays."""
+        if not secret.strip() or self.placeholders.is_settled(secret):
+            return secret
+        return self.placeholders.stand_in(secret)
+
+    def learned(self, secret: str) -> str:
+        """Return the stand-in of a credential, which is known from now on if nothing else is spelled like it."""
+        if is_worth_knowing(secret.strip()):
+            self.learn(secret.strip())
+        return self.replaced(secret)
+
+    def named(self, secret: str) -> str:
+        """Return the stand-in of a value found by its name, which is known from now on if it looks random."""
+        if self.placeholders.is_settled(secret):
+            return secret
+        if shapes.is_random(secret) and self.has_room:
+            self.learn(secret)
+        return self.replaced(secret)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a value found by its name may be learned."""
+        return len(self.known) < _MOST_FOUND_BY_NAME
+
+    def until_known(self, redact: Callable[[_Shape], _Shape], value: _Shape) -> _Shape:
+        """Redact *value* again when a secret was learned on the way: it may occur further up, too."""
+        try:
+            while True:
+                before, known = value, len(self.known)
+                value = redact(value)
+                if value is before or known == len(self.known):
+                    return value
+        except RecursionError:
+            raise RecordingRefusedError("a value is nested too deeply to be searched for secrets") from None

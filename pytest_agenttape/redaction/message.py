@@ -1,0 +1,228 @@
+"""HTTP messages as a cassette stores them: headers by name, a URL, and a body in one of its forms.
+
+This is the only place that knows what in a message holds secrets; what a message has beside that is plain data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from pytest_agenttape.bodies.messages import header, listed
+from pytest_agenttape.errors import RecordingRefusedError
+from pytest_agenttape.model import JSON
+from pytest_agenttape.redaction import names
+from pytest_agenttape.redaction.credentials import redact_cookies, redact_credential, redact_set_cookie
+from pytest_agenttape.redaction.documents import NO_DOCUMENT, parsed, rewritten
+from pytest_agenttape.redaction.memory import Memory
+from pytest_agenttape.redaction.names import HeaderRule, Rule
+from pytest_agenttape.redaction.text import redact_flat
+from pytest_agenttape.redaction.tree import (
+    redact_base64,
+    redact_by_rule,
+    redact_items,
+    redact_string,
+    redact_text,
+    redact_value,
+)
+from pytest_agenttape.redaction.urls import certain_of_names, is_url, redact_query, redact_url
+
+_MOST_HEADERS = 64  # sets of headers that are remembered
+_STREAM_LINE = re.compile(r"(?:data: ?)?([{\[].*[}\]])\s*", re.DOTALL)
+_PART_NAME = re.compile(r"name=\"([^\"\r\n]{1,256})\"")
+
+
+def redact_message(stored: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
+    """Return a stored request or response without secrets; the same object if it has none."""
+    redacted, content_type = dict(stored), ""
+    # In this order: what the headers give away is known when the rest is searched.
+    if "headers" in stored:
+        redacted["headers"], content_type = _redact_headers(stored["headers"], memory)
+    if "url" in stored:
+        redacted["url"] = _redact_address(stored["url"], memory)
+    for name, value in stored.items():
+        if name in _BODY_FORMS:
+            redacted[name] = _redact_body(name, value, content_type, memory)
+        elif name not in _NOT_DATA:
+            redacted[name] = redact_value(value, memory)
+    return stored if redacted == stored else redacted
+
+
+# Headers and address
+
+
+def _redact_headers(headers: JSON, memory: Memory) -> tuple[JSON, str]:
+    """Return headers without their credentials, which are known from now on, and the content type."""
+    if not isinstance(headers, dict):
+        return redact_value(headers, memory), ""
+    key = tuple(headers.items())
+    try:
+        seen = memory.headers.get(key)
+    except TypeError:  # a name with several values has a list
+        return _redact_new_headers(headers, memory)
+    if seen is None:
+        seen = _redact_new_headers(dict(headers), memory)
+        if len(memory.headers) < _MOST_HEADERS:
+            memory.headers[key] = seen
+    clean, content_type = seen
+    return headers if clean == headers else dict(clean), content_type
+
+
+def _redact_new_headers(headers: dict[str, JSON], memory: Memory) -> tuple[dict[str, JSON], str]:
+    content_type = header(listed(headers), "content-type") or ""
+    return memory.until_known(lambda each: _redact_each_header(each, memory), headers), content_type
+
+
+def _redact_each_header(headers: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
+    redacted = {name: _redact_header_values(name, values, memory) for name, values in headers.items()}
+    return headers if redacted == headers else redacted
+
+
+def _redact_header_values(name: str, values: JSON, memory: Memory) -> JSON:
+    if isinstance(values, list):
+        return [_redact_header_values(name, each, memory) for each in values]
+    text = str(values)  # a number, where someone edited the file
+    redacted = _redact_header(str(name), text, memory)
+    return values if redacted == text else redacted
+
+
+def _redact_header(name: str, value: str, memory: Memory) -> str:
+    rule = names.header_rule(name.lower())
+    if rule is HeaderRule.PLAIN and memory.is_denied(name):
+        rule = HeaderRule.CREDENTIAL
+    if rule is HeaderRule.CREDENTIAL:
+        return redact_credential(value, memory)
+    if rule is HeaderRule.COOKIE:
+        return redact_cookies(value, memory)
+    if rule is HeaderRule.SET_COOKIE:
+        return redact_set_cookie(value, memory)
+    if rule is HeaderRule.LINK and is_url(value):
+        return redact_url(value, memory)
+    return redact_text(value, memory)
+
+
+def _redact_address(url: JSON, memory: Memory) -> JSON:
+    return redact_url(url, memory) if isinstance(url, str) else redact_value(url, memory)
+
+
+# Body
+
+
+def _redact_body(form: str, value: JSON, content_type: str, memory: Memory) -> JSON:
+    if form == "json" and not isinstance(value, list):  # the body of most calls, and of no stream
+        return redact_value(value, memory)
+    return memory.until_known(lambda each: _BODY_FORMS[form](each, content_type, memory), value)
+
+
+def _redact_json(items: JSON, _content_type: str, memory: Memory) -> JSON:
+    return redact_items(items, memory)
+
+
+def _redact_form(form: JSON, _content_type: str, memory: Memory) -> JSON:
+    if not isinstance(form, dict):
+        return redact_value(form, memory)
+    certain = certain_of_names(set(form))
+    redacted = {name: _redact_field(name, value, certain, memory) for name, value in form.items()}
+    return form if all(redacted[name] is form[name] for name in form) else redacted
+
+
+def _redact_field(name: JSON, value: JSON, certain: frozenset[str], memory: Memory) -> JSON:
+    rule = Rule.NONE
+    if isinstance(name, str):
+        rule = Rule.ALWAYS if name in certain else memory.rule_of(name, names.parameter_rule)
+    return redact_by_rule(value, rule, memory)
+
+
+def _redact_events(events: JSON, _content_type: str, memory: Memory) -> JSON:
+    if not isinstance(events, list):
+        return redact_value(events, memory)
+    read = [_redact_raw_event(each, memory) for each in events]
+    is_same = all(new is old for new, old in zip(read, events, strict=True))
+    return redact_items(events if is_same else read, memory)
+
+
+def _redact_raw_event(event: JSON, memory: Memory) -> JSON:
+    raw = event.get("raw") if isinstance(event, dict) else None
+    redacted = _redact_text_body(raw, "", memory) if isinstance(raw, str) else raw
+    return event if redacted is raw else {**event, "raw": redacted}
+
+
+def _redact_text_body(text: JSON, content_type: str, memory: Memory) -> JSON:
+    if not isinstance(text, str):
+        return redact_value(text, memory)
+    if _is_multipart(content_type):
+        text = _redact_parts(text, memory)
+    elif content_type.lower().startswith("application/x-www-form-urlencoded"):
+        redacted = redact_query(text, memory)
+        text = text if redacted == text else redacted
+    elif (lines := _redact_lines(text, memory)) is not None:
+        return lines
+    return redact_text(text, memory)
+
+
+def _redact_binary(encoded: JSON, content_type: str, memory: Memory) -> JSON:
+    if not isinstance(encoded, str):
+        return redact_value(encoded, memory)
+    if not _is_multipart(content_type):
+        return redact_base64(encoded, memory)
+    return redact_base64(encoded, memory, lambda raw: _redact_parts_of_bytes(raw, memory))
+
+
+_BODY_FORMS: Mapping[str, Callable[[JSON, str, Memory], JSON]] = {
+    "json": _redact_json,
+    "form": _redact_form,
+    "events": _redact_events,
+    "text": _redact_text_body,
+    "body_b64": _redact_binary,
+}
+# The layouts are made of fixed words.
+_NOT_DATA = frozenset(("headers", "url", "json_layout", "events_layout"))
+
+
+def _redact_lines(text: str, memory: Memory) -> str | None:
+    """Return lines of JSON, each alone or after ``data:``, redacted as one stream; None when *text* has none."""
+    lines = text.splitlines(keepends=True)
+    matches = [(at, match) for at, line in enumerate(lines) if (match := _STREAM_LINE.fullmatch(line))]
+    if len(matches) < (1 if "data:" in text else 2) or len(matches) * 4 < len(lines):
+        return None
+    read = [(at, match[1], parsed(match[1])) for at, match in matches]
+    documents = [(at, source, value) for at, source, value in read if value is not NO_DOCUMENT]
+    values = [value for _, _, value in documents]
+    try:
+        redacted = redact_items(values, memory)
+    except (RecursionError, RecordingRefusedError):
+        return None
+    if redacted is values:
+        return redact_flat(text, memory)
+    for (at, source, value), new in zip(documents, redacted, strict=True):
+        lines[at] = lines[at].replace(source, rewritten(source, value, new))
+    return redact_flat("".join(lines), memory)
+
+
+# Multipart
+
+
+def _is_multipart(content_type: str) -> bool:
+    return content_type.lower().startswith("multipart/")
+
+
+def _redact_parts_of_bytes(raw: bytes, memory: Memory) -> bytes:
+    return _redact_parts(raw.decode("utf-8", "surrogateescape"), memory).encode("utf-8", "surrogateescape")
+
+
+def _redact_parts(text: str, memory: Memory) -> str:
+    border = text.partition("\n")[0].rstrip("\r")
+    if not border.startswith("--"):
+        return text
+    redacted = border.join([_redact_part(each, memory) for each in text.split(border)])
+    return text if redacted == text else redacted
+
+
+def _redact_part(part: str, memory: Memory) -> str:
+    head, blank, content = part.partition("\r\n\r\n" if "\r\n\r\n" in part else "\n\n")
+    name = _PART_NAME.search(head)
+    if not blank or name is None:
+        return part
+    value = content.rstrip("\r\n-")
+    rule = memory.rule_of(name[1], names.parameter_rule)
+    return head + blank + redact_string(value, rule, memory) + content[len(value) :]

@@ -1,0 +1,112 @@
+"""Text searched as it is: known values, the formats of credentials, assignments. JSON within it is the tree's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import quote, unquote_plus
+
+from pytest_agenttape.redaction import context, patterns
+from pytest_agenttape.redaction.known import has_token
+from pytest_agenttape.redaction.memory import Memory
+from pytest_agenttape.redaction.patterns import Span
+
+_QUOTED = re.compile(r"(?:[A-Za-z0-9_.~+*/-]|%[0-9A-Fa-f]{2})++")
+_QUOTED_MARKS = ("%3A%2F%2F", "%3a%2f%2f", "%3A//", "%3a//", "-----BEGIN%20", "-----BEGIN+")
+_PASSWORD_MARKS = ("assw", "ASSW", "assphrase", "ASSPHRASE", "pwd", "PWD", "ecret", "ECRET")
+_SCHEME_MARKS = ("asic ", "earer ", "ASIC ", "EARER ")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Where a scan found a secret in finished text, and what kind of thing it is; never the secret itself.
+
+    Attributes:
+        kind: ``known-value``, or the name of the format or rule that it matches.
+        offset: Position of its first character.
+        line: Its line, from 1.
+    """
+
+    kind: str
+    offset: int
+    line: int
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.kind}"
+
+
+def scan(text: str, memory: Memory) -> list[Finding]:
+    """Return where *text* still holds a known secret in any form or a known format."""
+    found = {text.find(needle.text): "known-value" for needle in memory.known.in_text(text)}
+    for kind, (start, end) in _hard_spans(text, memory):
+        if not memory.placeholders.is_settled(text[start:end]):
+            found.setdefault(start, kind)
+    return list(_with_lines(text, sorted(found.items())))
+
+
+def redact_flat(text: str, memory: Memory) -> str:
+    """Return *text* without the secrets that are plain in it or in a URL-encoded part of it."""
+    redacted = _redact_plain(text, memory)
+    if "%" not in redacted or not any(mark in redacted for mark in _QUOTED_MARKS):
+        return redacted
+    requoted = _QUOTED.sub(lambda match: _requoted(match[0], memory), redacted)
+    return redacted if requoted == redacted else requoted
+
+
+def is_unmarked(text: str, memory: Memory) -> bool:
+    """Say whether *text* has nothing that a secret which is plain in it would bring along."""
+    if has_token(text) or memory.patterns:
+        return False
+    if "://" in text and ("@" in text or "=" in text):
+        return False
+    if "%40" in text:
+        return False
+    if any(mark in text for mark in _SCHEME_MARKS) or (memory.redacts_emails and "@" in text):
+        return False
+    if (":" in text or "=" in text) and any(mark in text for mark in _PASSWORD_MARKS):
+        return False
+    return not any(form in text for form in memory.known.unrun)
+
+
+def _requoted(quoted: str, memory: Memory) -> str:
+    plain = unquote_plus(quoted)
+    redacted = _redact_plain(plain, memory)
+    return quoted if redacted is plain else quote(redacted, safe="*/" if "/" in quoted else "*")
+
+
+def _redact_plain(text: str, memory: Memory) -> str:
+    placeholders = memory.placeholders
+    redacted = memory.known.replace(text, placeholders.stand_in)
+    spans = [span for _, span in _hard_spans(redacted, memory)]
+    spans += context.find_assigned(redacted)
+    if "=" in redacted:
+        spans += context.find_parameters(redacted)
+    out, at = [], 0
+    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if start < at or placeholders.is_settled(redacted[start:end]):
+            continue
+        out += [redacted[at:start], placeholders.stand_in(redacted[start:end])]
+        at = end
+    redacted = "".join((*out, redacted[at:])) if out else redacted
+    return text if redacted == text else redacted
+
+
+def _hard_spans(text: str, memory: Memory) -> Iterator[tuple[str, Span]]:
+    """Yield what is a secret by its look alone, whatever is around it."""
+    yield from patterns.find_formats(text)
+    if "://" in text:
+        yield from (("password-in-url", span) for span in patterns.find_userinfo(text))
+    yield from (("authorization", span) for span in patterns.find_authorization(text))
+    if memory.redacts_emails:
+        yield from (("email", span) for span in patterns.find_emails(text))
+    for pattern in memory.patterns:
+        yield from ((pattern.source, span) for span in pattern.find(text))
+
+
+def _with_lines(text: str, found: Iterable[tuple[int, str]]) -> Iterator[Finding]:
+    line, counted = 1, 0
+    for at, kind in found:
+        line += text.count("\n", counted, at)
+        counted = at
+        yield Finding(kind, at, line)

@@ -1,0 +1,299 @@
+"""A tree of plain data, and the texts and bytes at its leaves, which may hold a tree again.
+
+There are two walks. `_is_plain` only looks, and stops at the first doubt; `redact_by_rule` knows the context of each
+value and builds what differs. On replay every call passes here, nearly every tree is plain, and looking takes an
+eighth of the time.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+from collections.abc import Callable
+
+from pytest_agenttape.model import JSON
+from pytest_agenttape.redaction import names, shapes
+from pytest_agenttape.redaction.credentials import redact_any_cookies, redact_credential, split_scheme
+from pytest_agenttape.redaction.documents import GZIP, NO_DOCUMENT, inflated, parsed, rewritten
+from pytest_agenttape.redaction.known import SHORTEST
+from pytest_agenttape.redaction.memory import MOST_TEXTS, Memory
+from pytest_agenttape.redaction.names import Rule
+from pytest_agenttape.redaction.placeholders import unnumbered
+from pytest_agenttape.redaction.streams import redact_stream
+from pytest_agenttape.redaction.text import is_unmarked, redact_flat
+
+_LONGEST_REMEMBERED = 16_384  # characters of a clean text
+_LONGEST_NAME = 64  # of a pair
+_STREAM_KEYS = frozenset(("events", "$stream", "after"))  # what is under them came in pieces
+_BINARY_KEYS = frozenset(("base64", "body_b64"))
+_LOGPROB_KEYS = frozenset(("logprob", "top_logprobs"))
+_UNPLAIN_KEYS = _STREAM_KEYS | _BINARY_KEYS | _LOGPROB_KEYS | {"value"}  # their neighbours have a say
+_SCALARS = frozenset((int, float, bool, type(None)))
+_NAME_KEYS = ("name", "key", "header", "Name", "Key")
+
+
+def redact_value(value: JSON, memory: Memory) -> JSON:
+    """Return a tree of plain data without secrets; the same object if it has none.
+
+    Raises:
+        RecordingRefusedError: It is nested too deeply.
+    """
+    try:
+        if _is_plain(value, memory):
+            return value
+    except RecursionError:
+        pass  # the other walk refuses it
+    return memory.until_known(lambda each: redact_by_rule(each, Rule.NONE, memory), value)
+
+
+def redact_items(items: JSON, memory: Memory) -> JSON:
+    """Return the items of a stream without secrets, also those that are split over several."""
+    return redact_value(_joined(items, memory), memory)
+
+
+def redact_text(text: str, memory: Memory) -> str:
+    """Return *text*, JSON in it decoded, without secrets; the same object if it has none."""
+    if text in memory.clean_texts:
+        return text
+    redacted = text if _is_clean(text, memory) else _searched(text, memory)
+    if redacted is text and len(text) <= _LONGEST_REMEMBERED and len(memory.clean_texts) < MOST_TEXTS:
+        memory.clean_texts.add(text)
+    return redacted
+
+
+def redact_bytes(raw: bytes, memory: Memory) -> bytes:
+    """Return *raw* without the secrets that are text in it."""
+    try:
+        return _redact_bytes_as(raw, "utf-8", "strict", memory)
+    except UnicodeDecodeError:  # both ways keep every byte, and a secret may be in either encoding
+        once = _redact_bytes_as(raw, "utf-8", "surrogateescape", memory)
+        return _redact_bytes_as(once, "latin-1", "strict", memory)
+
+
+def redact_base64(encoded: str, memory: Memory, further: Callable[[bytes], bytes] = bytes) -> str:
+    """Return base64 text without the secrets in its bytes, which may be compressed; *further* looks for more."""
+    try:
+        raw = base64.b64decode("".join(encoded.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return redact_text(encoded, memory)
+    redacted = further(_redact_compressed(raw, memory) if raw.startswith(GZIP) else redact_bytes(raw, memory))
+    if redacted == raw:
+        return encoded
+    return base64.b64encode(unnumbered(redacted)).decode("ascii")
+
+
+# The walk that only looks
+
+
+def _is_plain(node: JSON, memory: Memory) -> bool:
+    """Say whether *node* is as most are: names that mean nothing, texts that are clean. False leaves it open."""
+    kind = type(node)
+    if kind is str:
+        return redact_text(node, memory) is node
+    if kind is dict:
+        return _is_plain_mapping(node, memory)
+    if kind is list:
+        if len(node) == 2 and type(node[0]) is str and _pair_rule(node[0], memory):
+            return False
+        return _is_plain_list(node, memory)
+    return kind in _SCALARS
+
+
+def _is_plain_list(node: list[JSON], memory: Memory) -> bool:
+    for each in node:  # noqa: SIM110  # a generator costs more
+        if not _is_plain(each, memory):
+            return False
+    return True
+
+
+def _is_plain_mapping(node: dict[JSON, JSON], memory: Memory) -> bool:
+    keys, clean = memory.plain_keys, memory.clean_texts
+    for key, value in node.items():
+        if key not in keys and not _is_plain_key(key, memory):
+            return False
+        kind = type(value)
+        if kind is str:
+            if value not in clean and redact_text(value, memory) is not value:
+                return False
+        elif kind not in _SCALARS and not _is_plain(value, memory):
+            return False
+    return True
+
+
+def _is_plain_key(key: JSON, memory: Memory) -> bool:
+    if not isinstance(key, str) or key in _UNPLAIN_KEYS or memory.rule_of(key, names.body_rule):
+        return False
+    if len(key) >= memory.shortest_key and redact_text(key, memory) is not key:
+        return False
+    if len(memory.plain_keys) < MOST_TEXTS:
+        memory.plain_keys.add(key)
+    return True
+
+
+# The walk that redacts
+
+
+def redact_by_rule(node: JSON, rule: Rule, memory: Memory) -> JSON:
+    """Return *node*, of which its name says *rule*, without secrets; the same object if it has none."""
+    if isinstance(node, str):
+        return redact_string(node, rule, memory)
+    if isinstance(node, dict):
+        return _redact_mapping(node, rule, memory)
+    if isinstance(node, list | tuple):
+        return _redact_sequence(node, rule, memory)
+    if isinstance(node, bytes | bytearray):
+        clean = redact_bytes(bytes(node), memory)
+        return node if clean == node else type(node)(clean)
+    if rule is Rule.ALWAYS and isinstance(node, int | float) and not isinstance(node, bool):
+        return memory.placeholders.text_for(str(node))
+    return node
+
+
+def _redact_mapping(node: dict[JSON, JSON], rule: Rule, memory: Memory) -> JSON:
+    # A mapping under a secret's name is judged by its own names, unless the name stands for several secrets.
+    inherited = rule if rule in (Rule.ALWAYS, Rule.SEVERAL) else Rule.NONE
+    is_logprob = not _LOGPROB_KEYS.isdisjoint(node)
+    named = _rule_of_named(node, memory) if "value" in node else Rule.NONE
+    out: dict[JSON, JSON] = {}
+    is_changed = False
+    new: JSON
+    for key, value in node.items():
+        own, new_key = Rule.NONE, key
+        if isinstance(key, str):
+            own = memory.rule_of(key, names.body_rule)
+            new_key = key if len(key) < memory.shortest_key else redact_text(key, memory)
+        if key in _BINARY_KEYS and isinstance(value, str):
+            out[new_key] = new = redact_base64(value, memory)
+            is_changed = is_changed or new is not value
+            continue
+        if key in _STREAM_KEYS:
+            value = _joined(value, memory)
+            is_changed = is_changed or value is not node[key]
+        if is_logprob and key == "token":
+            own = Rule.NONE
+        elif named and key == "value":
+            own = named
+        elif not own and inherited:
+            own = Rule.RANDOM if inherited is Rule.SEVERAL else inherited
+        new = value if value is None or value is True or value is False else redact_by_rule(value, own, memory)
+        is_changed = is_changed or new is not value or new_key is not key
+        out[new_key] = new
+    return out if is_changed else node
+
+
+def _rule_of_named(node: dict[JSON, JSON], memory: Memory) -> Rule:
+    """Return the rule for ``value`` in ``{"name": "API_KEY", "value": ...}``."""
+    for mark in _NAME_KEYS:
+        if isinstance(node.get(mark), str):
+            return memory.rule_of(node[mark], names.body_rule)
+    return Rule.NONE
+
+
+def _redact_sequence(node: JSON, rule: Rule, memory: Memory) -> JSON:
+    items = node
+    if rule is Rule.NONE and _is_logprobs(node):
+        items = redact_stream(node, lambda text: redact_text(text, memory), memory.placeholders.pattern)
+    if rule is Rule.NONE and len(node) == 2 and isinstance(node[0], str) and isinstance(node[1], str):
+        out = [redact_text(node[0], memory), redact_by_rule(node[1], _pair_rule(node[0], memory), memory)]
+    else:
+        out = [redact_by_rule(each, rule, memory) for each in items]
+    if items is node and all(new is old for new, old in zip(out, node, strict=True)):
+        return node
+    return tuple(out) if isinstance(node, tuple) else out
+
+
+def _is_logprobs(node: JSON) -> bool:
+    return len(node) > 1 and isinstance(node[0], dict) and "logprob" in node[0]
+
+
+def _pair_rule(name: str, memory: Memory) -> Rule:
+    """Return the rule for the second text of a pair such as ``["Authorization", "Bearer ..."]``."""
+    if len(name) > _LONGEST_NAME or " " in name:
+        return Rule.NONE
+    return memory.rule_of(name, names.body_rule)
+
+
+def _joined(pieces: JSON, memory: Memory) -> JSON:
+    """Return the pieces of a stream without the secrets that are split over several."""
+    if isinstance(pieces, dict) and isinstance(pieces.get("items"), list):
+        items = _joined(pieces["items"], memory)
+        return pieces if items is pieces["items"] else {**pieces, "items": items}
+    if not isinstance(pieces, list) or len(pieces) < 2:
+        return pieces
+    boxed = [[each] for each in pieces]  # a piece may be a bare text
+    redacted = redact_stream(boxed, lambda text: redact_text(text, memory), memory.placeholders.pattern)
+    return pieces if redacted is boxed else [box[0] for box in redacted]
+
+
+# Leaves
+
+
+def redact_string(text: str, rule: Rule, memory: Memory) -> str:
+    """Return *text*, of which its name says *rule*, without secrets; the same object if it has none."""
+    if rule is Rule.COOKIES and "=" in text:
+        redacted = redact_any_cookies(text, memory)
+        return text if redacted == text else redacted
+    if rule and text:
+        scheme, credential = split_scheme(text)
+        if scheme and is_secret(credential, rule, memory):
+            return redact_credential(text, memory)
+        if is_secret(text, rule, memory):
+            if text[:1] in "{[" and (document := _document(text, memory)) is not None:
+                return document
+            return memory.named(text)
+    return redact_text(text, memory)
+
+
+def is_secret(text: str, rule: Rule, memory: Memory) -> bool:
+    """Say whether *text*, of which its name says *rule*, is a secret."""
+    text = memory.placeholders.without(text)
+    if rule is Rule.ALWAYS:
+        return bool(text.strip())
+    return shapes.is_random(text) if rule is Rule.RANDOM else shapes.is_secret_shaped(text)
+
+
+def _is_clean(text: str, memory: Memory) -> bool:
+    """Say, at the price of a few searches, that *text* cannot hold a secret."""
+    if len(text) < SHORTEST and not memory.patterns:
+        return True
+    return text.lstrip()[:1] not in ("{", "[") and is_unmarked(text, memory)
+
+
+def _searched(text: str, memory: Memory) -> str:
+    document = _document(text, memory)
+    return redact_flat(text, memory) if document is None else document
+
+
+def _document(text: str, memory: Memory) -> str | None:
+    """Return JSON text redacted by its names and still valid; None when *text* is no JSON document."""
+    stripped = text.strip()
+    if stripped[:1] + stripped[-1:] not in ("{}", "[]"):
+        return None
+    value = parsed(stripped)
+    if value is NO_DOCUMENT:
+        return None
+    try:
+        if is_unmarked(text, memory) and _is_plain(value, memory):
+            return text
+        redacted = redact_by_rule(value, Rule.NONE, memory)
+    except RecursionError:
+        return None
+    if redacted is not value:
+        text = text.replace(stripped, rewritten(stripped, value, redacted))
+    return redact_flat(text, memory)
+
+
+def _redact_compressed(raw: bytes, memory: Memory) -> bytes:
+    plain = inflated(raw)
+    redacted = plain if plain is None else redact_bytes(plain, memory)
+    return raw if redacted is None or redacted == plain else gzip.compress(unnumbered(redacted), mtime=0)
+
+
+def _redact_bytes_as(raw: bytes, encoding: str, errors: str, memory: Memory) -> bytes:
+    text = raw.decode(encoding, errors)
+    redacted = redact_text(text, memory)
+    try:
+        return raw if redacted is text else redacted.encode(encoding, errors)
+    except UnicodeEncodeError:  # the user's own placeholder is not Latin-1; the scan refuses what stays
+        return raw
