@@ -74,10 +74,12 @@ def install(library: str) -> None:
         for other in others:
             other.stop(force=True)
         chosen._patches.clear()  # older pools stay as they are: clients made of them may be around
-        chosen.start()
-        for other in others:
-            other.start()
-        _check(sys.modules[library], _LIBRARIES[library])
+        try:
+            chosen.start()
+            _check(sys.modules[library], _LIBRARIES[library])
+        finally:
+            for other in others:
+                other.start()
         _placed[library] = pool
 
 
@@ -94,10 +96,10 @@ def _wrap_sync(real: Callable[..., Any], library: str) -> Callable[..., Any]:
     @functools.wraps(real)  # respx refuses to wrap a function of another name
     def handle_request(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
-        found = _owner_of(request)
+        found, url = _owner_of(request)
         if found is None:
             return real(self, request)
-        exchange = exchanges.begin(found, _neutral(request, b"".join(request.stream)))
+        exchange = exchanges.begin(found, _neutral(request, url, b"".join(request.stream)))
         if not exchange.is_live:
             return _respond(exchange, library)
         _restore(request, exchange)
@@ -118,10 +120,10 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
     @functools.wraps(real)
     async def handle_async_request(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
-        found = _owner_of(request)
+        found, url = _owner_of(request)
         if found is None:
             return await real(self, request)
-        exchange = exchanges.begin(found, _neutral(request, b"".join([part async for part in request.stream])))
+        exchange = exchanges.begin(found, _neutral(request, url, b"".join([part async for part in request.stream])))
         if not exchange.is_live:
             await _let_others_run()
             unanswered = exchanges.schedule_without_answer(exchange)
@@ -142,16 +144,19 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
     return handle_async_request
 
 
-def _owner_of(request: Any) -> ownership.Scope | None:
-    """Return whom *request* belongs to; None where it is passed on."""
+def _owner_of(request: Any) -> tuple[ownership.Scope | None, str]:
+    """Return whom *request* belongs to, None where it is passed on; and its URL."""
     found = ownership.current(functools.partial(_url, request))
-    return None if found is None or found.owner.admits(_method(request), _url(request)) else found
+    if found is None:
+        return None, ""
+    url = _url(request)
+    return (None if found.owner.admits(_method(request), url) else found), url
 
 
-def _neutral(request: Any, body: bytes) -> HttpRequest:
+def _neutral(request: Any, url: str, body: bytes) -> HttpRequest:
     return HttpRequest(
         method=_method(request),
-        url=_url(request),
+        url=url,
         headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers),
         body=body,
     )
