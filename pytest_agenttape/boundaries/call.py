@@ -13,18 +13,13 @@ from pytest_agenttape.boundaries import waits
 from pytest_agenttape.boundaries.arguments import Parameters
 from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError, StreamingReplayError
 from pytest_agenttape.model import JSON
+from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered, unanswered
 from pytest_agenttape.session.run import Entry, Poison, poison_of
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.settings.selectors import register_boundary
 
 Stored: TypeAlias = dict[str, JSON]
 
-# How a recording says that a call was never answered: it was cancelled, or still running when the recording ended.
-_UNANSWERED: Stored = {
-    "type": "CancelledError",
-    "module": "asyncio.exceptions",
-    "message": "the agent stopped waiting here",
-}
 _LONGEST_WAIT = 60.0  # seconds that a replay waits for the agent to stop waiting, beyond what the recording took
 _PARTS_OF_A_STREAM = {"items": list, "sent": dict, "thrown": dict}
 _POLL = 0.02  # seconds between two looks at whether the session is over
@@ -156,7 +151,7 @@ class Crossing:
     def fail(self, error: BaseException, about: Stored | None = None) -> None:
         """Keep what the body raised; an interrupt and our own verdicts are no outcome of the call."""
         if is_cancellation(error):
-            self.end(error={**_UNANSWERED, **(about or {})})
+            self.end(error={**unanswered(), **(about or {})})
         elif values.is_recordable_error(error):
             stored = self.session.redactor.value({**values.encode_error(error), **(about or {})})
             is_model = self.boundary.kind == "llm"  # a tool's failures are part of what the agent deals with
@@ -171,7 +166,7 @@ class Crossing:
 
     def leave_unanswered(self) -> None:
         """Keep that the call had no answer when the recording ended."""
-        self.end(error=_UNANSWERED)
+        self.end(error=unanswered())
 
     def note_nature(self, what: str) -> None:
         """Keep that a plain function returned something that has to be run: a generator, an awaitable."""
@@ -236,8 +231,7 @@ class Crossing:
     @property
     def is_unanswered(self) -> bool:
         """Whether the agent stopped waiting, or the recording ended, before there was an answer."""
-        error = self._recorded.error or {}
-        return all(error.get(key) == _UNANSWERED[key] for key in ("type", "module"))  # not a class of the user's own
+        return is_unanswered(self._recorded.error or {})
 
     @property
     def longest_wait(self) -> float:
@@ -272,8 +266,3 @@ def _encode_result(value: object, where: str) -> JSON:
     if type(value) is dict and "$stream" in stored:  # the word that tells a stream: these are the user's own
         return {"$type": "dict", "items": [[key, each] for key, each in stored.items()]}
     return stored
-
-
-def is_cancellation(error: BaseException) -> bool:
-    """Say whether *error* is how asyncio or trio stop a task."""
-    return not isinstance(error, Exception) and type(error).__name__ in ("CancelledError", "Cancelled")

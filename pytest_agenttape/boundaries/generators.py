@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 
 from pytest_agenttape import ownership
 from pytest_agenttape.boundaries import waits
-from pytest_agenttape.boundaries.call import Boundary, Crossing, Stored, is_cancellation
+from pytest_agenttape.boundaries.call import Boundary, Crossing, Stored
 from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.process.cancellation import is_cancellation
 
 
 def wrap(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:

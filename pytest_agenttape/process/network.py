@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 
 from pytest_agenttape.errors import ConfigError, NetworkBlockedError
 from pytest_agenttape.hosts import address_of, is_local, plain_name
+from pytest_agenttape.process.patching import Patch
 
 Decide: TypeAlias = Callable[[str, int | None], None]
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -44,8 +45,6 @@ _REPLAYED = frozenset({"requests", "httpx2", "httpx", "httpcore2", "httpcore"})
 _decide: Decide | None = None
 _armed = 0
 _lock = threading.Lock()
-_swaps: list[_Swap] = []
-_prepared: dict[tuple[Any, str], _Swap] = {}  # as tests come by the thousand
 _names: dict[tuple[str, int | None], str] = {}  # the allowed name that an address was looked up for
 
 
@@ -63,7 +62,8 @@ def arm() -> None:
     global _armed
     with _lock:
         if _armed == 0:
-            _swap_in()
+            for patch in _patches():
+                patch.install()
         _armed += 1
 
 
@@ -73,7 +73,8 @@ def disarm() -> None:
     with _lock:
         _armed = max(0, _armed - 1)
         if _armed == 0:
-            _swap_out()
+            for patch in _patches():
+                patch.uninstall()
             _names.clear()
 
 
@@ -251,51 +252,9 @@ _CHECKS: dict[str, Callable[..., None]] = {
 # Where the hook alone is not enough -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Swap:
-    owner: Any  # a class or a module
-    name: str
-    original: Any
-    replacement: Any
-    was_own: bool
-
-    def undo(self) -> None:
-        if vars(self.owner).get(self.name) is not self.replacement:
-            return  # somebody has put their own on top, and calls ours, which calls the original
-        if self.was_own:
-            setattr(self.owner, self.name, self.original)
-        else:
-            delattr(self.owner, self.name)
-
-
-def _swap_in() -> None:
-    for name, wrap in _SENDING.items():
-        if hasattr(socket.socket, name):  # no sendmsg on Windows
-            _swap(socket.socket, name, wrap)
-    _swap(_socket, "getaddrinfo", _remembering)
-    loops: Any = sys.modules.get("asyncio.base_events")
-    if loops is not None:
-        _swap(loops.BaseEventLoop, "getaddrinfo", _asking_in_the_task)
-
-
-def _swap_out() -> None:
-    while _swaps:
-        _swaps.pop().undo()
-
-
-def _swap(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
-    original = getattr(owner, name)
-    swap = _prepared.get((owner, name))
-    if swap is None or swap.original is not original:  # somebody has put their own in since
-        swap = _prepared[owner, name] = _Swap(owner, name, original, wrap(original), name in vars(owner))
-    setattr(owner, name, swap.replacement)
-    _swaps.append(swap)
-
-
 def _asking_first(count: int, original: Any) -> Any:
     """Ask before the C function does: it looks a host name up before it raises its audit event."""
 
-    @functools.wraps(original)
     def guarded(self: socket.socket, *args: Any) -> Any:
         if _armed and len(args) >= count:
             _check_target(self, args[-1])
@@ -304,17 +263,9 @@ def _asking_first(count: int, original: Any) -> Any:
     return guarded
 
 
-# The methods that take a target as their last argument, once they have that many arguments.
-_SENDING = {
-    name: functools.partial(_asking_first, count)
-    for name, count in {"connect": 1, "connect_ex": 1, "sendto": 2, "sendmsg": 4}.items()
-}
-
-
 def _remembering(original: Any) -> Any:
     """Remember which name an address stands for, as the connection that follows shows the address alone."""
 
-    @functools.wraps(original)
     def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
         answers = original(host, *args, **kwargs)
         name = "" if host is None else _text(host)
@@ -330,10 +281,31 @@ def _remembering(original: Any) -> Any:
 def _asking_in_the_task(original: Any) -> Any:
     """Ask in the task that wants a name: in the executor's thread neither it nor its library is on the stack."""
 
-    @functools.wraps(original)
     async def getaddrinfo(self: Any, host: Any, port: Any, **kwargs: Any) -> Any:
         if _armed:
             _check_lookup(host, port)
         return await original(self, host, port, **kwargs)
 
     return getaddrinfo
+
+
+# The methods that take a target as their last argument, once they have that many arguments.
+_SENDING = {"connect": 1, "connect_ex": 1, "sendto": 2, "sendmsg": 4}
+_PATCHES = (
+    *(
+        Patch(socket.socket, name, functools.partial(_asking_first, count))
+        for name, count in _SENDING.items()
+        if hasattr(socket.socket, name)  # no sendmsg on Windows
+    ),
+    Patch(_socket, "getaddrinfo", _remembering),
+)
+
+
+def _patches() -> tuple[Patch, ...]:
+    loops: Any = sys.modules.get("asyncio.base_events")
+    return _PATCHES if loops is None else (*_PATCHES, _patch_of(loops.BaseEventLoop))
+
+
+@functools.cache
+def _patch_of(loop: type) -> Patch:
+    return Patch(loop, "getaddrinfo", _asking_in_the_task)

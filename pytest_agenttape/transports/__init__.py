@@ -1,121 +1,95 @@
-"""HTTP seen on the wire. Each library is patched when a session first needs it and it is imported."""
+"""HTTP seen on the wire: one module a library, and the table that says which patches which, and when.
+
+A transport has one function, `install(library)`. It patches the innermost method that sends a request, once, below any
+mock of the user's own, and raises an AgentTapeError where that method is not what it knows. The method in its place
+    1  asks `ownership.current` whom the call belongs to; passes it on where nobody does, or the owner admits it
+    2  makes an `HttpRequest` of the library's request, its body read once and whole, for `exchange.begin`
+    3  replaying: turns `exchange.served` into the library's response, whose body is a `RecordedBody`, or raises a
+       `TransportFailure` as the library's own class, else as the stand-in for its failures of the network
+    4  live: sends `Exchange.request` within `Exchange.inside`; hands what is raised to `exchange.record_failure`, and
+       what the agent reads of the body, as it reads it, to a `Recording`
+Where a library is sync and async, the two differ by an `await`. Nothing else imports the library.
+"""
 
 from __future__ import annotations
 
 import importlib
-import importlib.abc
-import importlib.util
 import sys
 import threading
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
+from dataclasses import dataclass
 from types import ModuleType
 
-_HTTPCORE = "pytest_agenttape.transports.httpcore"
-_REQUESTS = "pytest_agenttape.transports.requests"
-_TLS = "pytest_agenttape.transports.tls"
+from pytest_agenttape.transports.import_hook import ImportHook
 
-# A module of a library that has to be patched once it is imported, and the room of ours that does it.
-_ROOMS = {
+
+@dataclass(frozen=True, slots=True)
+class _Transport:
+    """A module of ours, and the libraries it imports: in the middle of the import of one it cannot be loaded."""
+
+    module: str
+    imports: frozenset[str] = frozenset()
+
+
+_HTTPCORE = _Transport("pytest_agenttape.transports.httpcore", frozenset({"httpcore", "httpx", "respx"}))
+_REQUESTS = _Transport("pytest_agenttape.transports.requests", frozenset({"requests", "responses"}))
+_TLS = _Transport("pytest_agenttape.transports.tls")
+
+# A module that has to be patched once it is imported, and by what.
+_TABLE = {
     "httpcore": _HTTPCORE,
     "httpcore2": _HTTPCORE,
     "httpx._transports.default": _TLS,
     "httpx2._transports.default": _TLS,
     "requests.adapters": _REQUESTS,
 }
-# What a room stands on: it cannot be loaded in the middle of the import of one of these.
-_NEEDS = {
-    _HTTPCORE: frozenset({"httpcore", "httpx", "respx"}),
-    _REQUESTS: frozenset({"requests", "responses"}),
-    _TLS: frozenset[str](),
-}
-_WATCHED = frozenset({*_ROOMS, *_NEEDS[_HTTPCORE], *_NEEDS[_REQUESTS]})
 
 
 def install() -> None:
     """Patch the HTTP libraries that are imported, and arrange for the others to be patched on import.
 
     Each session asks again: the user may have reloaded a library, or had a mock of their own in its place.
+
+    Raises:
+        AgentTapeError: What is to be patched is not there in the installed version of a library.
     """
-    if _finder not in sys.meta_path:
-        sys.meta_path.insert(0, _finder)
+    _hook.install()
     _patch_imported()
 
 
 def _patch_imported() -> None:
-    for library, room in _ROOMS.items():
+    for library in _TABLE:
         if _is_due(library):
-            _load(room)
-    # Only now: the room of one library may have imported another of its own, as respx does with httpcore.
-    for library, room in _ROOMS.items():
+            _load(_TABLE[library])
+    # Only now: one transport may have imported the library of another, as respx does with httpcore.
+    for library in _TABLE:
         if _is_due(library):
-            _load(room).install(library)
+            importlib.import_module(library)  # waits for a thread that is in the middle of it
+            _load(_TABLE[library]).install(library)
 
 
 def _is_due(library: str) -> bool:
-    room = _ROOMS[library]
-    return library in sys.modules and room not in _here.importing and not _NEEDS[room] & _here.executing
+    transport = _TABLE[library]
+    return (
+        sys.modules.get(library) is not None
+        and transport.module not in _loading.modules
+        and not _hook.is_executing(library, *transport.imports)
+    )
 
 
-def _load(room: str) -> ModuleType:
-    _here.importing.add(room)
+def _load(transport: _Transport) -> ModuleType:
+    _loading.modules.add(transport.module)
     try:
-        return importlib.import_module(room)
+        return importlib.import_module(transport.module)
     finally:
-        _here.importing.discard(room)
+        _loading.modules.discard(transport.module)
 
 
-class _Here(threading.local):
-    """What the running thread is in the middle of importing; other threads wait at the import system's own locks."""
+class _Loading(threading.local):
+    """The transports that the running thread is in the middle of importing."""
 
     def __init__(self) -> None:
-        self.importing: set[str] = set()  # rooms of ours
-        self.executing: set[str] = set()  # libraries
-        self.searching: set[str] = set()
+        self.modules: set[str] = set()
 
 
-_here = _Here()
-
-
-class _Loader(importlib.abc.Loader):
-    """Loads a library as its own loader does, then patches it."""
-
-    def __init__(self, loader: importlib.abc.Loader) -> None:
-        self._loader = loader
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        assert module.__spec__ is not None
-        module.__spec__.loader = module.__loader__ = self._loader
-        _here.executing.add(module.__name__)
-        try:
-            self._loader.exec_module(module)
-        finally:
-            _here.executing.discard(module.__name__)
-        _patch_imported()
-
-
-class _Finder(importlib.abc.MetaPathFinder):
-    """Finds the libraries we patch through the other finders, and wraps their loaders."""
-
-    def find_spec(
-        self,
-        fullname: str,
-        path: Sequence[str] | None,  # noqa: ARG002  # the protocol's
-        target: ModuleType | None = None,  # noqa: ARG002  # the protocol's
-    ) -> ModuleSpec | None:
-        if fullname not in _WATCHED or fullname in _here.searching:
-            return None
-        _here.searching.add(fullname)
-        try:
-            spec = importlib.util.find_spec(fullname)
-        finally:
-            _here.searching.discard(fullname)
-        if spec is not None and isinstance(spec.loader, importlib.abc.Loader):
-            spec.loader = _Loader(spec.loader)
-        return spec
-
-
-_finder = _Finder()
+_loading = _Loading()
+_hook = ImportHook(frozenset(_TABLE).union(*(each.imports for each in _TABLE.values())), _patch_imported)

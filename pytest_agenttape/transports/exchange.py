@@ -22,19 +22,13 @@ from pytest_agenttape.errors import AgentTapeError, StreamingReplayError
 from pytest_agenttape.matching.canonical import is_transport_header
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership import Scope
+from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered, unanswered
 from pytest_agenttape.session.run import Entry, Poison, poison_of
 from pytest_agenttape.session.session import Session
-from pytest_agenttape.transports import pacing as pace_room
+from pytest_agenttape.transports import pacing
 from pytest_agenttape.transports.pacing import Arrivals, Schedule
 
 _LAST_EVENTS = frozenset({"[DONE]", "message_stop", "response.completed", "response.failed", "response.incomplete"})
-# How a recording says that nothing came any more before the agent gave up: a cancelled task, a stream closed by
-# another thread. In replay nothing comes either.
-_CANCELLED: dict[str, JSON] = {
-    "type": "CancelledError",
-    "module": "asyncio.exceptions",
-    "message": "the agent stopped waiting here",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +42,7 @@ class TransportFailure:
     @property
     def is_cancellation(self) -> bool:
         """Whether nothing failed: the agent stopped waiting, and in replay it waits until it does so again."""
-        return self.type == "CancelledError"
+        return is_unanswered({"type": self.type, "module": self.module})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +154,7 @@ def schedule(exchange: Exchange, pieces: int) -> Schedule | None:
         is_over=lambda: exchange.session.is_closed,
         never=never,
         give_up=give_up,
-        longest=pace_room.LONGEST_WAIT + (recorded.latency_ms or 0) / 1000,
+        longest=pacing.LONGEST_WAIT + (recorded.latency_ms or 0) / 1000,
     )
 
 
@@ -237,7 +231,7 @@ class Recording:
 
     def close(self) -> None:
         """The reader stopped, or the session is over; the recording says whether the end was reached."""
-        self._finish(error=_CANCELLED if self._is_waiting else None)
+        self._finish(error=unanswered() if self._is_waiting else None)
 
     def preview(self) -> Interaction:
         """Return the call as it would stand if its reader left now, for an assertion that asks before."""
@@ -329,14 +323,9 @@ def record_failure(exchange: Exchange, error: BaseException) -> None:
     )
 
 
-def is_cancellation(error: BaseException) -> bool:
-    """Say whether *error* is how asyncio or trio stop a task."""
-    return type(error).__name__ in ("CancelledError", "Cancelled")
-
-
 def _stored_failure(error: BaseException) -> dict[str, JSON]:
     if is_cancellation(error):
-        return dict(_CANCELLED)
+        return unanswered()
     return {"type": type(error).__name__, "module": type(error).__module__, "message": str(error)}
 
 

@@ -1,7 +1,8 @@
 """httpcore and httpcore2, on which httpx and httpx2 stand: their connection pools, through respx's mocker.
 
-Third-party parts used here: respx 0.22-0.23 `Mocker.start`, `.stop`, `.registry`, `._patches`; httpcore 1.x and
-httpcore2 2.x `_synchronization.AsyncEvent`, which waits under asyncio and trio alike.
+Third-party privates used here: respx 0.22-0.23 `Mocker._patches`, and `.registry`, `.start`, `.stop`, `.targets`,
+`.target_methods`, which it does not document; httpcore 1.x and httpcore2 2.x `_synchronization.AsyncEvent`, which waits
+under asyncio and trio alike.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import builtins
 import functools
-import importlib
 import inspect
 import sys
 import threading
@@ -20,10 +20,15 @@ from respx.mocks import HTTPCoreMocker, Mocker
 
 from pytest_agenttape import clocks, ownership
 from pytest_agenttape.bodies.messages import HttpRequest, HttpResponse
+from pytest_agenttape.libraries import Library
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, Recording, TransportFailure
 from pytest_agenttape.transports.pacing import POLL, Schedule
+from pytest_agenttape.transports.recorded_body import RecordedBody
 
+_RESPX = Library("respx", seen="0.22-0.23")
+_LIBRARIES = {"httpcore": Library("httpcore", seen="1.x"), "httpcore2": Library("httpcore2", seen="2.x")}
+_POOLS = {"ConnectionPool": "handle_request", "AsyncConnectionPool": "handle_async_request"}
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 
 
@@ -35,7 +40,7 @@ class _PoolMocker(HTTPCoreMocker):
 
     @classmethod
     def mock(cls, spec: Callable[..., Any]) -> Callable[..., Any]:
-        if _is_ours(spec):  # httpcore can be another name of httpcore2
+        if hasattr(spec, "__agenttape__"):  # httpcore can be another name of httpcore2
             return spec
         wrap = _wrap_async if inspect.iscoroutinefunction(spec) else _wrap_sync
         return wrap(spec, cls.library)
@@ -44,19 +49,13 @@ class _PoolMocker(HTTPCoreMocker):
 class _HttpcoreMocker(_PoolMocker):
     name = "agenttape.httpcore"
     library = "httpcore"
-    targets: ClassVar[list[str]] = [
-        "httpcore._sync.connection_pool.ConnectionPool",
-        "httpcore._async.connection_pool.AsyncConnectionPool",
-    ]
+    targets: ClassVar[list[str]] = [f"httpcore.{pool}" for pool in _POOLS]
 
 
 class _Httpcore2Mocker(_PoolMocker):
     name = "agenttape.httpcore2"
     library = "httpcore2"
-    targets: ClassVar[list[str]] = [
-        "httpcore2._sync.connection_pool.ConnectionPool",
-        "httpcore2._async.connection_pool.AsyncConnectionPool",
-    ]
+    targets: ClassVar[list[str]] = [f"httpcore2.{pool}" for pool in _POOLS]
 
 
 _lock = threading.Lock()
@@ -67,35 +66,40 @@ def install(library: str) -> None:
     """Patch the pools of *library*, below any mock of the user's own that is active already."""
     pool = getattr(sys.modules[library], "ConnectionPool", None)
     with _lock:
-        if pool is None or _placed.get(library) is pool:
-            return
-        _placed[library] = pool
+        if pool is not None and (_placed.get(library) is pool or pool.__module__.partition(".")[0] not in _LIBRARIES):
+            return  # in place, or a stand-in of the user's that answers everything while it is there
+        _RESPX.require(HTTPCoreMocker, "_patches", "registry", "start", "stop")
         chosen = _HttpcoreMocker if library == "httpcore" else _Httpcore2Mocker
         others = [each for each in Mocker.registry.values() if each._patches and not issubclass(each, _PoolMocker)]
         for other in others:
             other.stop(force=True)
         chosen._patches.clear()  # older pools stay as they are: clients made of them may be around
-        chosen.start()
-        for other in others:
-            other.start()
+        try:
+            chosen.start()
+            _check(sys.modules[library], _LIBRARIES[library])
+        finally:
+            for other in others:
+                other.start()
+        _placed[library] = pool
 
 
-def _is_ours(function: Callable[..., Any]) -> bool:
-    return bool(getattr(function, "__agenttape__", False))
+def _check(module: Any, library: Library) -> None:
+    """Make sure that the pools are patched, as respx passes over those it does not find; and that they can wait."""
+    for pool, method in _POOLS.items():
+        if not hasattr(getattr(getattr(module, pool, None), method, None), "__agenttape__"):
+            raise library.lacks(f"{pool}.{method}")
+    library.require(module, "_synchronization")
+    library.require(module._synchronization, "AsyncEvent")
 
 
 def _wrap_sync(real: Callable[..., Any], library: str) -> Callable[..., Any]:
     @functools.wraps(real)  # respx refuses to wrap a function of another name
     def handle_request(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
-        found = ownership.current(functools.partial(_url, request))
+        found, url = _owner_of(request)
         if found is None:
             return real(self, request)
-        url = _url(request)
-        if found.owner.admits(_method(request), url):
-            return real(self, request)
-        body = b"".join(request.stream)
-        exchange = exchanges.begin(found, _neutral(request, url, body))
+        exchange = exchanges.begin(found, _neutral(request, url, b"".join(request.stream)))
         if not exchange.is_live:
             return _respond(exchange, library)
         _restore(request, exchange)
@@ -116,14 +120,10 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
     @functools.wraps(real)
     async def handle_async_request(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
-        found = ownership.current(functools.partial(_url, request))
+        found, url = _owner_of(request)
         if found is None:
             return await real(self, request)
-        url = _url(request)
-        if found.owner.admits(_method(request), url):
-            return await real(self, request)
-        body = b"".join([part async for part in request.stream])
-        exchange = exchanges.begin(found, _neutral(request, url, body))
+        exchange = exchanges.begin(found, _neutral(request, url, b"".join([part async for part in request.stream])))
         if not exchange.is_live:
             await _let_others_run()
             unanswered = exchanges.schedule_without_answer(exchange)
@@ -142,6 +142,15 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
 
     handle_async_request.__agenttape__ = True  # type: ignore[attr-defined]  # a mark of our own
     return handle_async_request
+
+
+def _owner_of(request: Any) -> tuple[ownership.Scope | None, str]:
+    """Return whom *request* belongs to, None where it is passed on; and its URL."""
+    found = ownership.current(functools.partial(_url, request))
+    if found is None:
+        return None, ""
+    url = _url(request)
+    return (None if found.owner.admits(_method(request), url) else found), url
 
 
 def _neutral(request: Any, url: str, body: bytes) -> HttpRequest:
@@ -217,12 +226,12 @@ async def _let_others_run() -> None:
 
 
 def _new_event(library: str) -> Any:
-    return importlib.import_module(f"{library}._synchronization").AsyncEvent()
+    return sys.modules[library]._synchronization.AsyncEvent()  # the private named above
 
 
 async def _wait(schedule: Schedule, piece: int, closed: Any, library: str) -> None:
     """Hold the task that reads until the piece is due or the stream is closed."""
-    timed_out = importlib.import_module(library).PoolTimeout  # what such an event raises
+    timed_out = sys.modules[library].PoolTimeout  # what such an event raises
     started = clocks.monotonic()
     while not schedule.is_due(piece):
         try:
@@ -236,9 +245,9 @@ async def _wait(schedule: Schedule, piece: int, closed: Any, library: str) -> No
 def _respond(exchange: Exchange, library: str) -> Any:
     __tracebackhide__ = True
     answer = exchanges.served(exchange)
-    core = importlib.import_module(library)
+    core = sys.modules[library]
     if isinstance(answer, TransportFailure):
-        raise _failure(core, answer, exchange)
+        raise _failure(answer, core, exchange)
     return core.Response(
         status=answer.status,
         headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers],
@@ -250,7 +259,7 @@ def _respond(exchange: Exchange, library: str) -> Any:
     )
 
 
-def _failure(core: Any, failure: TransportFailure, exchange: Exchange) -> Exception:
+def _failure(failure: TransportFailure, core: Any, exchange: Exchange) -> Exception:
     if failure.is_cancellation:
         return exchanges.waited_in_vain(exchange)
     found = getattr(builtins if failure.module == "builtins" else core, failure.type, None)
@@ -260,26 +269,14 @@ def _failure(core: Any, failure: TransportFailure, exchange: Exchange) -> Except
     return stand_in
 
 
-class _Served:
-    """A recorded body, chunk by chunk as it came."""
+class _Served(RecordedBody):
+    """A recorded body for either kind of reader."""
 
     def __init__(self, answer: HttpResponse, exchange: Exchange, library: str) -> None:
-        self._answer = answer
-        self._exchange = exchange
+        super().__init__(answer, exchange, lambda failure: _failure(failure, sys.modules[library], exchange))
         self._library = library
         self._next = 0
-        self._schedule = exchanges.schedule(exchange, len(answer.chunks))
-        self._closed: Any = None  # an event for the kind of reader that waits
-
-    def __iter__(self) -> Iterator[bytes]:
-        self._closed = threading.Event() if self._schedule else None
-        for piece, chunk in enumerate(self._answer.chunks):
-            if self._schedule is not None:
-                self._schedule.wait(piece, self._closed)
-            yield chunk
-        if self._schedule is not None:
-            self._schedule.wait(len(self._answer.chunks), self._closed)
-        self._raise_at_end()
+        self._aclosed: Any = None  # httpcore's event, where an async reader waits
 
     # No async generator: one that is left early waits for the garbage collector.
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -289,26 +286,16 @@ class _Served:
     async def __anext__(self) -> bytes:
         piece, self._next = self._next, self._next + 1
         if self._schedule is not None:
-            self._closed = self._closed or _new_event(self._library)
-            await _wait(self._schedule, piece, self._closed, self._library)
-        if piece < len(self._answer.chunks):
-            return self._answer.chunks[piece]
+            self._aclosed = self._aclosed or _new_event(self._library)
+            await _wait(self._schedule, piece, self._aclosed, self._library)
+        if piece < len(self._chunks):
+            return self._chunks[piece]
         self._raise_at_end()
         raise StopAsyncIteration
 
-    def _raise_at_end(self) -> None:
-        failure = exchanges.failure_after(self._exchange)
-        if failure is not None and not failure.is_cancellation:
-            raise _failure(importlib.import_module(self._library), failure, self._exchange)
-        if failure is None and not self._answer.complete:
-            raise exchanges.past_the_end(self._exchange)
-
-    def close(self) -> None:
-        if self._closed is not None:
-            self._closed.set()
-
     async def aclose(self) -> None:
-        self.close()
+        if self._aclosed is not None:
+            self._aclosed.set()
 
 
 class _Tee:

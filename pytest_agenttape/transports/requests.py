@@ -1,18 +1,19 @@
 """requests: its adapter's `send`, through responses.
 
-Third-party parts used here: responses 0.25-0.26 `RequestsMock._on_request`, `._real_send`, `._patcher` (recording
-needs the real adapter and the unread body, which no public hook gives); urllib3 1.26-2.x `HTTPResponse`, which reads a
-chunked body through `fp.fp` and `fp._safe_read`; `temp_original` of `unittest.mock.patch`.
+Third-party privates used here: responses 0.25-0.26 `RequestsMock._on_request`, `._real_send`, `._patcher` (recording
+needs the real adapter and the unread body, which no public hook gives) and `.unbound_on_send`; urllib3 1.26-2.x
+`HTTPResponse`, which reads a chunked body through `fp.fp` and `fp._safe_read`; Python 3.11-3.14 `temp_original` of what
+`unittest.mock.patch` returns.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import requests
@@ -24,8 +25,13 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 from pytest_agenttape import ownership
 from pytest_agenttape.bodies.messages import HttpRequest
 from pytest_agenttape.bodies.messages import HttpResponse as Answer
+from pytest_agenttape.libraries import Library
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, Recording, TransportFailure
+from pytest_agenttape.transports.recorded_body import RecordedBody
+
+_RESPONSES = Library("responses", seen="0.25-0.26")
+_URLLIB3 = Library("urllib3", seen="1.26-2.x")
 
 
 class _Wire(responses.RequestsMock):
@@ -40,7 +46,7 @@ class _Wire(responses.RequestsMock):
             return self._real_send(adapter, request, **kwargs)
         exchange = exchanges.begin(found, _neutral(request))
         if not exchange.is_live:
-            return _replay(adapter, request, exchange)
+            return _respond(adapter, request, exchange)
         try:
             with ownership.within(exchange.inside), _as_sent(request, exchange):
                 response = self._real_send(adapter, request, **kwargs)
@@ -54,7 +60,7 @@ class _Wire(responses.RequestsMock):
 # Replay -----------------------------------------------------------------------------------------------------------
 
 
-def _replay(adapter: Any, request: Any, exchange: Exchange) -> Any:
+def _respond(adapter: Any, request: Any, exchange: Exchange) -> Any:
     __tracebackhide__ = True
     answer = exchanges.served(exchange)
     if isinstance(answer, TransportFailure):
@@ -72,11 +78,12 @@ class _Recorded(responses.BaseResponse):
 
     def get_response(self, request: Any) -> HTTPResponse:
         answer, headers = self._answer, HTTPHeaderDict()
+        body = RecordedBody(answer, self._exchange, _failure_while_reading)
         for name, value in answer.headers:
             headers.add(name, value)
         is_streamed = len(answer.chunks) > 1 or not answer.complete
         response = HTTPResponse(
-            body=_Body(answer, self._exchange),  # type: ignore[arg-type]  # what it needs of a file
+            body=_Wired(body, body.close),  # type: ignore[arg-type]  # what it needs of a file
             headers=headers,
             status=answer.status,
             version=10 if answer.http_version == "HTTP/1.0" else 11,
@@ -110,22 +117,23 @@ class _Original:
         """Nothing is held."""
 
 
-class _Body:
+class _Wired:
     """A body on a make-believe wire; read as a chunked one, it gives each recorded event as it came."""
 
-    def __init__(self, answer: Answer, exchange: Exchange) -> None:
-        self._closing = threading.Event()
-        self._chunks = self._read_on(answer, exchange)
+    def __init__(self, chunks: Iterable[bytes], close: Callable[[], None]) -> None:
+        self._chunks = iter(chunks)
+        self._close = close
+        self._is_closed = False
         self._framed = self._frame()
         self._pending = b""
         self._is_exhausted = False
 
     @property
     def closed(self) -> bool:
-        return self._closing.is_set() or (self._is_exhausted and not self._pending)
+        return self._is_closed or (self._is_exhausted and not self._pending)
 
     @property
-    def fp(self) -> _Body | None:
+    def fp(self) -> _Wired | None:
         return None if self.closed else self
 
     def read(self, size: int | None = None) -> bytes:
@@ -160,22 +168,9 @@ class _Body:
         yield b"0\r\n\r\n"
         self._is_exhausted = True
 
-    def _read_on(self, answer: Answer, exchange: Exchange) -> Iterator[bytes]:
-        schedule = exchanges.schedule(exchange, len(answer.chunks))
-        for piece, chunk in enumerate(answer.chunks):
-            if schedule is not None:
-                schedule.wait(piece, self._closing)
-            yield chunk
-        if schedule is not None:
-            schedule.wait(len(answer.chunks), self._closing)
-        failure = exchanges.failure_after(exchange)
-        if failure is not None and not failure.is_cancellation:
-            raise _failure_while_reading(failure)
-        if failure is None and not answer.complete:
-            raise exchanges.past_the_end(exchange)
-
     def close(self) -> None:
-        self._closing.set()
+        self._is_closed = True
+        self._close()
 
     def flush(self) -> None:
         """Nothing is held."""
@@ -206,7 +201,7 @@ def _failure_while_reading(failure: TransportFailure) -> Exception:
 # Recording --------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
+@contextlib.contextmanager
 def _as_sent(request: Any, exchange: Exchange) -> Iterator[None]:
     """Put what is to be sent into the request; a file or generator cannot be read twice, a model may be another."""
     url, body, length = request.url, request.body, request.headers.get("Content-Length")
@@ -244,7 +239,7 @@ class _Listener:
         self._reader: int | None = None  # the thread that waits for more
         exchange.entry.settle = self.stop
 
-    @contextmanager
+    @contextlib.contextmanager
     def reading(self, decode_content: bool | None) -> Iterator[Recording]:
         recording = self.start(decode_content)
         self._reader = threading.get_ident()
@@ -370,17 +365,40 @@ _ours: dict[Any, Any] = {}  # requests' own `send`, and what stands in its place
 def install(library: str) -> None:
     """Patch `HTTPAdapter.send`, below any mock of the user's own that is active already."""
     with _lock:
+        _check_privates()
         adapter = sys.modules[library].HTTPAdapter
         innermost = _innermost_patch(adapter.send)
         send = adapter.send if innermost is None else innermost.temp_original
-        if send in _ours.values() or send.__module__ != library:
-            return  # in place, or under somebody's that we do not know and that answers everything while it is there
+        if send in _ours.values():
+            return
+        top = send.__module__.partition(".")[0]
+        if top == "responses":  # a mock that looks unlike those we know: what it passes through would go past us
+            raise _RESPONSES.lacks("RequestsMock.unbound_on_send.<locals>.send")
+        if top != "requests":
+            return  # somebody's that answers everything while it is there
         ours = _ours[send] = _Wire(real_adapter_send=send, assert_all_requests_are_fired=False).unbound_on_send()
         if innermost is None:
             adapter.send = ours
         else:
             innermost.temp_original = ours
         responses.RequestsMock._real_send = _PassThrough()  # type: ignore[assignment]  # read by each of them
+
+
+@functools.cache
+def _check_privates() -> None:
+    """Make sure, once, that responses and urllib3 have what is used of them."""
+    _RESPONSES.require(responses.RequestsMock, "_on_request", "unbound_on_send")
+    made = vars(responses.RequestsMock())
+    for name in ("_real_send", "_patcher"):
+        if name not in made:
+            raise _RESPONSES.lacks(f"RequestsMock.{name}")
+    chunks = [b"one", b"two"]
+    response = HTTPResponse(body=_Wired(chunks, lambda: None), preload_content=False)  # type: ignore[arg-type]  # as above
+    response.chunked = True
+    with contextlib.suppress(AttributeError):
+        if list(response.read_chunked()) == chunks:
+            return
+    raise _URLLIB3.lacks("HTTPResponse that reads chunks by fp.fp and fp._safe_read")
 
 
 class _PassThrough:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import socket
 import struct
@@ -9,6 +10,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpcore
+import httpcore2
 import httpx
 import httpx2
 import pytest
@@ -219,3 +222,46 @@ def test_a_retry_after_a_dropped_connection_is_a_good_recording(recorder: Record
 
     recorder.provider.script(raw(b"{}"), to="/weather")
     assert recorder.both(persist)[1:] == [503, 200]
+
+
+class TestACancelledFutureBelowHttp:
+    """concurrent.futures.CancelledError is a failure like any other: nobody has cancelled the agent."""
+
+    @pytest.mark.parametrize("library", [httpcore, httpcore2], ids=["httpcore", "httpcore2"])
+    def test_comes_back_as_the_stand_in_of_httpcore(self, recorder: Recorder, library: Any) -> None:
+        class Backend(library.NetworkBackend):  # type: ignore[misc]  # either library's
+            def connect_tcp(self, *_: object, **__: object) -> Any:
+                raise concurrent.futures.CancelledError("the executor is gone")
+
+        def ask() -> object:
+            with library.ConnectionPool(network_backend=Backend()) as pool:
+                return pool.request("GET", "http://localhost/")
+
+        assert isinstance(recorder.record(lambda: raised_by(ask)), concurrent.futures.CancelledError)
+        self.assert_recorded(recorder)
+        replayed = recorder.replay(lambda: raised_by(ask))
+        assert type(replayed) is library.NetworkError
+        assert str(replayed) == "CancelledError: the executor is gone"
+
+    def test_comes_back_as_the_stand_in_of_requests(self, recorder: Recorder) -> None:
+        class Adapter(requests.adapters.HTTPAdapter):
+            def get_connection_with_tls_context(self, *_: object, **__: object) -> Any:
+                raise concurrent.futures.CancelledError("the executor is gone")
+
+        def ask() -> object:
+            with requests.Session() as session:
+                session.mount("http://", Adapter())
+                return session.get("http://localhost/")
+
+        assert isinstance(recorder.record(lambda: raised_by(ask)), concurrent.futures.CancelledError)
+        self.assert_recorded(recorder)
+        replayed = recorder.replay(lambda: raised_by(ask))
+        assert type(replayed) is requests.ConnectionError
+        assert str(replayed) == "CancelledError: the executor is gone"
+
+    def assert_recorded(self, recorder: Recorder) -> None:
+        assert recorder.interactions[0].error == {
+            "type": "CancelledError",
+            "module": concurrent.futures.CancelledError.__module__,
+            "message": "the executor is gone",
+        }

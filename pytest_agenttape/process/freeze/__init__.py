@@ -3,10 +3,6 @@
 All three are process-wide in Python, so the open sessions are kept in one process-wide list. Clock and UUIDs
 are answered per context (each task and thread sees its own session); `random` and the local time zone cannot be,
 and sessions that would really share them are refused.
-
-The private names of other packages that are used, all of them in here: `time_machine.traveller_stack` and the
-`time_ns` of its top (3.0 to 3.6; 2.x also stops the monotonic clock, on which event loops hang); `os`,
-`_generate_time_safe`, `_node` and `_last_timestamp*` of the standard `uuid` (3.11 to 3.14).
 """
 
 from __future__ import annotations
@@ -16,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from pytest_agenttape.process.freeze import clock, layers, randoms, sleeps, uuids, zone
-from pytest_agenttape.process.freeze.clock import real_time, real_time_ns, real_utcnow
+from pytest_agenttape.process.freeze.clock import real_time_ns, real_utcnow
 from pytest_agenttape.process.freeze.environment import env_drift, env_snapshot
 from pytest_agenttape.process.freeze.layers import ClockLoop, Layer
 from pytest_agenttape.process.freeze.state import FEATURES, FrozenState, Plan, parse_features, plan_of
@@ -30,7 +26,6 @@ __all__ = [
     "env_drift",
     "env_snapshot",
     "parse_features",
-    "real_time",
     "real_time_ns",
     "real_utcnow",
 ]

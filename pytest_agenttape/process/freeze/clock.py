@@ -1,4 +1,8 @@
-"""The pinned clock: time-machine, read through the session of whoever asks; and the true time beside it."""
+"""The pinned clock: time-machine, read through the session of whoever asks; and the true time beside it.
+
+Third-party privates used here: time-machine 3.0-3.6 `traveller_stack`, and `time_ns` of the Traveller on its top, which
+is where the time is read. (2.x also stops the monotonic clock, on which event loops hang.)
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,12 @@ from typing import Any
 
 from pytest_agenttape import clocks
 from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.libraries import Library
 from pytest_agenttape.process.freeze import sleeps
 from pytest_agenttape.process.freeze.layers import Layer
 from pytest_agenttape.process.freeze.state import EPOCH, SECOND
+
+_TIME_MACHINE = Library("time-machine", seen="3.0-3.6")
 
 
 def start(layer: Layer) -> None:
@@ -20,6 +27,7 @@ def start(layer: Layer) -> None:
         return
     import time_machine
 
+    _TIME_MACHINE.require(time_machine, "traveller_stack")
     travel = time_machine.travel(layer.plan.start // SECOND, tick=False)
     try:
         traveller: Any = travel.start()
@@ -27,8 +35,9 @@ def start(layer: Layer) -> None:
         raise ConfigError(
             f"the clock cannot be frozen here: {error} Keep it real: freeze=('uuid', 'random')"
         ) from error
-    traveller.time_ns = partial(_read, layer)
     layer.traveller = (travel, traveller)
+    _TIME_MACHINE.require(traveller, "time_ns")
+    traveller.time_ns = partial(_read, layer)
 
 
 def _read(layer: Layer) -> int:
@@ -58,11 +67,6 @@ def _time_machine() -> Any:  # None, or without its names, until it is imported:
 def travellers() -> list[Any]:  # time_machine's own Traveller, ours and the user's
     found: list[Any] = getattr(_time_machine(), "traveller_stack", [])
     return found
-
-
-def real_time() -> float:
-    """Return the true Unix time, also while the clock is pinned."""
-    return real_time_ns() / SECOND
 
 
 def real_time_ns() -> int:

@@ -1,4 +1,8 @@
-"""UUIDs from a seed: the standard module asks us in place of the operating system."""
+"""UUIDs from a seed: the standard module asks us in place of the operating system.
+
+Privates used here: `os`, `_generate_time_safe`, `_node` and `_last_timestamp*` of `uuid` in CPython 3.11-3.14, and
+`generate_time_safe` of its `_uuid`.
+"""
 
 from __future__ import annotations
 

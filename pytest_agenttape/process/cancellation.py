@@ -1,0 +1,32 @@
+"""Cancellation: how the stopping of a task is recognised, and how a recording says that the agent stopped waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pytest_agenttape.model import JSON
+
+_NAMES = frozenset({"CancelledError", "Cancelled"})  # asyncio's and curio's; trio's
+_UNANSWERED = {"type": "CancelledError", "module": "asyncio.exceptions", "message": "the agent stopped waiting here"}
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Say whether *error* is how asyncio, trio or the like stop a task.
+
+    concurrent.futures has an Exception of that name, and so may the user: those are failures.
+    """
+    return not isinstance(error, Exception) and any(each.__name__ in _NAMES for each in type(error).__mro__)
+
+
+def unanswered() -> dict[str, JSON]:
+    """Return the error that is recorded for a call whose answer the agent did not wait for.
+
+    The call was cancelled, its stream closed by another thread, or it was still running when the recording ended.
+    In replay there is no answer either.
+    """
+    return {**_UNANSWERED}
+
+
+def is_unanswered(error: Mapping[str, object]) -> bool:
+    """Say whether the recorded *error* is `unanswered`, with or without what belongs to the call itself."""
+    return all(error.get(key) == _UNANSWERED[key] for key in ("type", "module"))  # not a class of the user's own

@@ -1,0 +1,77 @@
+"""Hears of libraries that are imported later, in whatever thread."""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.util
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+
+class ImportHook(importlib.abc.MetaPathFinder):
+    """Calls *then* each time one of the modules *watched* has been imported."""
+
+    def __init__(self, watched: frozenset[str], then: Callable[[], None]) -> None:
+        self._watched = watched
+        self._then = then
+        self._here = _Here()
+
+    def install(self) -> None:
+        """Listen from now on."""
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
+
+    def is_executing(self, *names: str) -> bool:
+        """Say whether the running thread is in the middle of importing one of *names*, all of them watched."""
+        return not self._here.executing.isdisjoint(names)
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002  # the protocol's
+        target: ModuleType | None = None,  # noqa: ARG002  # the protocol's
+    ) -> ModuleSpec | None:
+        """Find a watched module through the other finders, and wrap its loader."""
+        if fullname not in self._watched or fullname in self._here.searching:
+            return None
+        self._here.searching.add(fullname)
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._here.searching.discard(fullname)
+        if spec is not None and isinstance(spec.loader, importlib.abc.Loader):
+            spec.loader = _Loader(spec.loader, self._here.executing, self._then)
+        return spec
+
+
+class _Here(threading.local):
+    """The running thread's imports; other threads wait at the import system's own locks."""
+
+    def __init__(self) -> None:
+        self.executing: set[str] = set()
+        self.searching: set[str] = set()
+
+
+class _Loader(importlib.abc.Loader):
+    """Loads a module as its own loader does, then calls *then*; meanwhile its name is in *executing*."""
+
+    def __init__(self, loader: importlib.abc.Loader, executing: set[str], then: Callable[[], None]) -> None:
+        self._loader = loader
+        self._executing = executing
+        self._then = then
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self._loader
+        self._executing.add(module.__name__)
+        try:
+            self._loader.exec_module(module)
+        finally:
+            self._executing.discard(module.__name__)
+        self._then()

@@ -1,0 +1,222 @@
+"""The names of other libraries that the transports use: they are there, and a release without one is named at once."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from unittest import mock
+
+import pytest
+import responses
+import urllib3
+from respx.mocks import HTTPCoreMocker
+
+LIBRARIES = ("httpcore", "httpcore2")
+
+
+class TestAreThere:
+    """Canaries: where one fails, a library has changed, and the file that uses the name has to follow."""
+
+    @pytest.mark.parametrize("name", ["_patches", "registry", "start", "stop", "targets", "target_methods"])
+    def test_in_respx(self, name: str) -> None:
+        assert hasattr(HTTPCoreMocker, name)
+
+    @pytest.mark.parametrize("library", LIBRARIES)
+    def test_in_httpcore(self, library: str) -> None:
+        module = importlib.import_module(library)
+        assert module.ConnectionPool.handle_request.__name__ == "handle_request"
+        assert module.AsyncConnectionPool.handle_async_request.__name__ == "handle_async_request"
+        assert {"wait", "set"} <= vars(module._synchronization.AsyncEvent).keys()
+
+    @pytest.mark.parametrize("library", ["httpx", "httpx2"])
+    def test_in_httpx(self, library: str) -> None:
+        assert callable(importlib.import_module(f"{library}._transports.default").create_ssl_context)
+
+    def test_in_responses(self) -> None:
+        assert {"_on_request", "unbound_on_send"} <= vars(responses.RequestsMock).keys()
+        made = responses.RequestsMock()
+        assert {"_real_send", "_patcher"} <= vars(made).keys()
+        send = made.unbound_on_send()
+        assert send.__qualname__ == "RequestsMock.unbound_on_send.<locals>.send"
+        assert send.__module__ == "responses"
+
+    def test_in_urllib3(self) -> None:
+        assert {"_fp", "fp", "readline"} <= set(urllib3.HTTPResponse._update_chunk_length.__code__.co_names)
+        assert {"_fp", "_safe_read"} <= set(urllib3.HTTPResponse._handle_chunk.__code__.co_names)
+
+    def test_in_the_standard_library(self) -> None:
+        before, patch = os.curdir, mock.patch("os.curdir", new="here")
+        patch.start()
+        try:
+            assert patch.temp_original == before
+        finally:
+            patch.stop()
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from pytest_agenttape import AgentTapeError, use_cassette
+
+{before}
+try:
+    with use_cassette(Path(sys.argv[1]), mode=sys.argv[2]) as session:
+{inside}
+        print("the session went on")
+except AgentTapeError as error:
+    print(error)
+"""
+
+
+def said(tmp_path: Path, before: str = "", inside: str = "pass", mode: str = "all", path: str = "") -> str:
+    """Return what a process prints that does *before*, and *inside* of a session."""
+    source = SCRIPT.format(before=textwrap.dedent(before), inside=textwrap.indent(textwrap.dedent(inside), " " * 8))
+    done = subprocess.run(
+        [sys.executable, "-c", source, str(tmp_path / "c.yaml"), mode],
+        capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [path, os.getcwd()]))},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# What a future release may have renamed, and how the error names it.
+RENAMED = {
+    "httpcore's pool": (
+        "httpcore",
+        "del httpcore.ConnectionPool, httpcore._sync.connection_pool.ConnectionPool",
+        "ConnectionPool.handle_request",
+    ),
+    "httpcore2's pool": (
+        "httpcore2",
+        "del httpcore2.ConnectionPool, httpcore2._sync.connection_pool.ConnectionPool",
+        "ConnectionPool.handle_request",
+    ),
+    "httpcore2's async pool": (
+        "httpcore2",
+        "del httpcore2.AsyncConnectionPool, httpcore2._async.connection_pool.AsyncConnectionPool",
+        "AsyncConnectionPool.handle_async_request",
+    ),
+    "the method of httpcore2's pool": (
+        "httpcore2",
+        "from httpcore2._sync.interfaces import RequestInterface\n"
+        "del httpcore2.ConnectionPool.handle_request, RequestInterface.handle_request",
+        "ConnectionPool.handle_request",
+    ),
+    "httpcore2's event": ("httpcore2", "del httpcore2._synchronization.AsyncEvent", "AsyncEvent"),
+    "respx's patches": ("respx", "import respx.mocks; del respx.mocks.HTTPCoreMocker._patches", "_patches"),
+    "the hook of responses": (
+        "responses",
+        "import requests; del responses.RequestsMock._on_request",
+        "RequestsMock._on_request",
+    ),
+    "the function in the place of the adapter's": (
+        "responses",
+        "import requests\n"
+        "mock = responses.RequestsMock()\n"
+        "mock.unbound_on_send = lambda: responses._renamed\n"
+        "def _renamed(*_, **__): raise SystemExit('answered')\n"
+        "_renamed.__module__ = 'responses'\n"
+        "responses._renamed = _renamed\n"
+        "mock.start()",
+        "RequestsMock.unbound_on_send",
+    ),
+    "how urllib3 reads chunks": (
+        "urllib3",
+        "import requests\n"
+        "def read(self, amt): return self._fp._renamed(amt)\n"
+        "urllib3.HTTPResponse._handle_chunk = read",
+        "HTTPResponse",
+    ),
+}
+
+
+@pytest.mark.parametrize("renamed", list(RENAMED))
+def test_a_recording_does_not_begin_without_it(tmp_path: Path, renamed: str) -> None:
+    library, before, name = RENAMED[renamed]
+    answer = said(tmp_path, f"import {library}\n{before}")
+    assert answer.startswith(f"{library} {importlib.metadata.version(library)} has no ")
+    assert name in answer.partition(",")[0]
+    assert not (tmp_path / "c.yaml").exists()
+
+
+def test_a_replay_does_not_begin_without_it(tmp_path: Path) -> None:
+    assert "httpcore2" in said(tmp_path, "import httpcore2; del httpcore2.ConnectionPool", mode="none")
+
+
+def test_the_next_session_does_not_begin_either(tmp_path: Path) -> None:
+    before = """
+        import httpcore2
+        del httpcore2.ConnectionPool
+        try:
+            use_cassette(Path(sys.argv[1])).open()
+        except AgentTapeError:
+            pass
+    """
+    assert "httpcore2" in said(tmp_path, before)
+
+
+def test_a_library_that_is_imported_in_the_session_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lib" / "httpcore2").mkdir(parents=True)
+    (tmp_path / "lib" / "httpcore2" / "__init__.py").write_text("class Pool: ...\n")
+    answer = said(tmp_path, inside="import httpcore2", path=str(tmp_path / "lib"))
+    version = importlib.metadata.version("httpcore2")
+    assert answer.startswith(f"httpcore2 {version} has no ConnectionPool.handle_request")
+
+
+MOVED = {
+    "httpcore2's pool": (
+        "import httpcore2\ndel httpcore2._sync.connection_pool.ConnectionPool",
+        "httpcore2.request('GET', 'http://127.0.0.1:9/')",
+    ),
+    "the adapter of requests": (
+        "import requests\nrequests.adapters.HTTPAdapter.send.__module__ = 'requests.sending'",
+        "requests.get('http://127.0.0.1:9/')",
+    ),
+}
+
+
+@pytest.mark.parametrize("moved", list(MOVED))
+def test_what_has_only_moved_inside_its_library_is_recorded(tmp_path: Path, moved: str) -> None:
+    before, ask = MOVED[moved]
+    inside = f"""
+        try:
+            {ask}
+        except Exception:
+            print(len(session.interactions), "recorded")
+    """
+    assert said(tmp_path, before, inside).startswith("1 recorded")
+
+
+def test_a_stand_in_of_the_users_for_the_pool_answers_while_it_is_there(tmp_path: Path) -> None:
+    stand_in = "import httpcore2\nfrom unittest import mock\nhttpcore2.ConnectionPool = mock.MagicMock()"
+    assert said(tmp_path, stand_in) == "the session went on"
+
+
+def test_a_library_that_is_kept_from_being_imported_is_none(tmp_path: Path) -> None:
+    assert said(tmp_path, "sys.modules['httpcore2'] = None") == "the session went on"
+
+
+def test_under_pytest_the_marked_tests_say_so_and_the_others_run(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("import httpcore2\ndel httpcore2.ConnectionPool")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.agenttape
+        def test_marked():
+            pass
+
+        def test_unmarked():
+            pass
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*AgentTapeError: httpcore2 * has no ConnectionPool.handle_request*"])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
