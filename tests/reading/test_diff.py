@@ -13,22 +13,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pytest_agenttape.errors import FieldDiff
+from pytest_agenttape.errors import ConfigError, FieldDiff
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import Cassette, Interaction
-from pytest_agenttape.reading.diff import (
-    CassetteDiff,
-    TokenTotals,
-    align,
-    around_difference,
-    diff_cassettes,
-    diff_lines,
-    field_diffs,
-    shorten,
-    tokens,
-    total_tokens,
-)
-from pytest_agenttape.reading.summary import call_name, calls_in_words, count_tokens, summary_line
+from pytest_agenttape.reading.alignment import align
+from pytest_agenttape.reading.diff import CassetteDiff, diff_cassettes
+from pytest_agenttape.reading.json_diff import diff_lines, field_diffs
+from pytest_agenttape.reading.one_line import around_difference, shorten
+from pytest_agenttape.reading.summary import call_name, calls_in_words, summary_line
+from pytest_agenttape.reading.usage import TokenTotals, count_tokens, total_tokens
 
 LAW = settings(deadline=None, max_examples=60)  # a busy machine is no finding
 
@@ -393,7 +386,6 @@ def test_call_numbers_read_as_a_phrase(numbers: list[int], expected: str) -> Non
 def test_reported_tokens_are_exact(usage: dict[str, int], expected: tuple[int, int, int]) -> None:
     call = replace(chat(0, "S"), usage=usage)
     assert count_tokens(call) == TokenTotals(*expected, estimated=False)
-    assert tokens(call) == expected[:2]
 
 
 def test_tokens_without_usage_are_a_quarter_of_the_characters_and_say_so() -> None:
@@ -460,10 +452,15 @@ def test_binary_content_is_not_estimated_as_text() -> None:
 def test_timelines_are_aligned_by_content(
     old: list[Interaction], new: list[Interaction], expected: list[tuple[int | None, int | None, bool, bool]]
 ) -> None:
-    pairs = align(cassette(*old).interactions, cassette(*new).interactions)
+    matches = align(cassette(*old).interactions, cassette(*new).interactions, KeyRules())
     found = [
-        (p.recorded.index if p.recorded else None, p.asked.index if p.asked else None, p.is_same, p.is_moved)
-        for p in pairs
+        (
+            each.old.interaction.index if each.old else None,
+            each.new.interaction.index if each.new else None,
+            bool(each.old and each.new and each.old.request == each.new.request),
+            each.is_moved,
+        )
+        for each in matches
     ]
     assert sorted(found, key=str) == sorted(expected, key=str)
 
@@ -475,10 +472,16 @@ def test_timelines_are_aligned_by_content(
 )
 def test_every_call_of_both_sides_is_paired_once(old: list[str], new: list[str]) -> None:
     a, b = cassette(*(tool(city=each) for each in old)), cassette(*(tool(city=each) for each in new))
-    pairs = align(a.interactions, b.interactions)
-    assert sorted(p.recorded.index for p in pairs if p.recorded) == list(range(len(old)))
-    assert [p.asked.index for p in pairs if p.asked] == list(range(len(new)))
+    matches = align(a.interactions, b.interactions, KeyRules())
+    assert sorted(each.old.interaction.index for each in matches if each.old) == list(range(len(old)))
+    assert [each.new.interaction.index for each in matches if each.new] == list(range(len(new)))
     assert diff_cassettes(a, b).identical == (old == new)
+
+
+@pytest.mark.parametrize("given", ["a.yaml", None, []], ids=repr)
+def test_only_cassettes_are_compared(given: Any) -> None:
+    with pytest.raises(ConfigError, match=r"compares two Cassettes, not .*; read a file with Cassette\.load"):
+        diff_cassettes(Cassette(), given)
 
 
 def test_two_recordings_of_one_run_are_identical() -> None:
