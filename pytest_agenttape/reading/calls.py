@@ -16,7 +16,7 @@ TOOL_KINDS = ("tool", "retrieval")
 
 
 class ToolCall(str):
-    """A call of a tool or retrieval: equal to its name, and rich.
+    """A call of a tool or retrieval: a text equal to its name that knows its arguments and its outcome.
 
     Attributes:
         kind: ``tool`` or ``retrieval``.
@@ -135,17 +135,17 @@ class LLMCall:
 
     @classmethod
     def _plain(cls, recorded: Interaction) -> Self:
-        """Return a call that failed without an answer, or that user code drew as kind ``llm``."""
+        """Return a call that failed without an answer, or that the user's own boundary of kind ``llm`` recorded."""
         operation = operation_of(recorded)
         arguments = recorded.request.get("args", recorded.request)
-        told: Mapping[str, JSON] = {**(arguments if isinstance(arguments, dict) else {}), **recorded.metadata}
-        messages = read_messages(operation, recorded.request) if operation else told.get("messages")
+        facts: Mapping[str, JSON] = {**(arguments if isinstance(arguments, dict) else {}), **recorded.metadata}
+        messages = read_messages(operation, recorded.request) if operation else facts.get("messages")
         error = recorded.error
         return cls(
             index=recorded.index,
-            provider=_text_or_none(told.get("provider")),
-            operation=_text_or_none(told.get("operation")),
-            model=_text_or_none(told.get("model")),
+            provider=_text_or_none(facts.get("provider")),
+            operation=_text_or_none(facts.get("operation")),
+            model=_text_or_none(facts.get("model")),
             answered_by=None,
             messages=[each for each in messages if isinstance(each, dict)] if isinstance(messages, list) else [],
             text=recorded.response if isinstance(recorded.response, str) else "",

@@ -45,21 +45,25 @@ class CassetteDiff:
     @property
     def token_delta(self) -> int:
         """How many tokens the new cassette has more."""
-        return self.new_tokens.total - self.old_tokens.total
+        return self._more_tokens.total
 
     @property
     def input_token_delta(self) -> int:
         """How many input tokens the new cassette has more."""
-        return self.new_tokens.input - self.old_tokens.input
+        return self._more_tokens.input
 
     @property
     def output_token_delta(self) -> int:
         """How many output tokens the new cassette has more."""
-        return self.new_tokens.output - self.old_tokens.output
+        return self._more_tokens.output
 
     def render(self, limit: int = 30) -> str:
         """Return the difference for a reader, cause first; at most *limit* calls are listed."""
-        return rendered(self.divergences, self.old_tokens, self.new_tokens, limit)
+        return rendered(self.divergences, self._more_tokens, limit)
+
+    @property
+    def _more_tokens(self) -> TokenTotals:
+        return self.new_tokens - self.old_tokens
 
 
 @runtime_checkable

@@ -15,9 +15,9 @@ _COUNTED = {"~": "changed", "+": "new", "-": "dropped", ">": "moved"}
 _DIFFS_PER_CALL = 6
 
 
-def rendered(divergences: Sequence[Divergence], old_tokens: TokenTotals, new_tokens: TokenTotals, limit: int) -> str:
+def rendered(divergences: Sequence[Divergence], more_tokens: TokenTotals, limit: int) -> str:
     """Return *divergences* for a reader, cause first; at most *limit* calls are listed."""
-    tokens = _tokens_in_words(old_tokens, new_tokens)
+    tokens = _tokens_in_words(more_tokens)
     if not divergences:
         return f"identical: the same calls, arguments and results{tokens}"
     lines = [f"{_counts_in_words(divergences)}{tokens}", _cause_in_words(divergences), ""]
@@ -35,12 +35,11 @@ def _counts_in_words(divergences: Sequence[Divergence]) -> str:
     return f"calls: {calls}{f'; {more:+d} in all' if more else ''}"
 
 
-def _tokens_in_words(old: TokenTotals, new: TokenTotals) -> str:
-    total, given, taken = new.total - old.total, new.input - old.input, new.output - old.output
-    if not (total or given or taken):
+def _tokens_in_words(more: TokenTotals) -> str:
+    if not (more.total or more.input or more.output):
         return ""
-    mark = ", estimated" if old.estimated or new.estimated else ""
-    return f"; tokens {total:+d} (input {given:+d}, output {taken:+d}{mark})"
+    mark = ", estimated" if more.estimated else ""
+    return f"; tokens {more.total:+d} (input {more.input:+d}, output {more.output:+d}{mark})"
 
 
 def _cause_in_words(divergences: Sequence[Divergence]) -> str:

@@ -22,7 +22,7 @@ PARTS = (
     *("method", "url", "body", "status"),
 )
 
-MAX_NESTING = 150  # of what is looked into at all: the depth is the input's choice, the stack is not
+MAX_NESTING = 150  # of values that are looked into at all: the depth is the input's choice, the stack is not
 
 _BODIES = ("json", "form", "events", "text", "body_b64")
 _NUMBERED = re.compile(rf"({SECRET_PLACEHOLDER}|{re.escape(REDACTION_PLACEHOLDER)})[0-9]{{4}}")
@@ -152,7 +152,7 @@ def _incomplete(stored: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 def unnumbered(node: JSON, depth: int = 0) -> JSON:
-    """Return *node* with placeholders less their numbers, which are those of one recording."""
+    """Return *node* without the numbers of placeholders, which differ between recordings."""
     if isinstance(node, str):
         return _NUMBERED.sub(r"\1", node)
     if depth > MAX_NESTING:

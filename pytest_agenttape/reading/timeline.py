@@ -16,7 +16,7 @@ from pytest_agenttape.reading.timeline_text import final_output_lines, step_line
 
 FINAL_OUTPUT = "final_output"
 
-PartsOf: TypeAlias = Callable[[Step], Mapping[str, JSON] | None]
+_PartsOf: TypeAlias = Callable[[Step], Mapping[str, JSON] | None]
 
 _NO_VALUE: Final = object()
 
@@ -24,7 +24,7 @@ _NO_VALUE: Final = object()
 class View:
     """A timeline as text or as plain data.
 
-    No dataclass: snapshot tools show an object by its `repr`, which is the text, but list the fields of a dataclass.
+    Not a dataclass: snapshot tools show an object by its `repr`, which is the text, but list the fields of a dataclass.
     """
 
     def __init__(self, steps: Sequence[Step], final_output: object = _NO_VALUE) -> None:
@@ -63,7 +63,7 @@ def timeline(
         names: Boundary names that may be named although the run has no call of them.
 
     Raises:
-        ConfigError: A token is no kind, part or known boundary.
+        ConfigError: A token names neither a kind nor a part nor a known boundary.
     """
     tree = steps_of(interactions, rules or KeyRules())
     known = frozenset((*names, *_names(tree)))
@@ -125,7 +125,7 @@ def _path(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"[^.\[\]]+", text))
 
 
-def _pruned(steps: Iterable[Step], parts_of: PartsOf) -> Iterator[Step]:
+def _pruned(steps: Iterable[Step], parts_of: _PartsOf) -> Iterator[Step]:
     """Yield the steps of which something is left; the nested calls of one that goes take its place."""
     for step in steps:
         nested = tuple(_pruned(step.calls, parts_of))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_agenttape.model import JSON, Interaction
 
-# The texts of a request or an answer of the known providers are found under these names.
+# In the words of providers: the texts of a request or an answer are found under these names.
 _SAID_UNDER = frozenset(
     (
         *("content", "text", "thinking", "reasoning_content", "refusal", "instructions", "system", "prompt"),
@@ -24,6 +24,15 @@ class TokenTotals:
     output: int = 0
     total: int = 0
     estimated: bool = False
+
+    def __sub__(self, other: TokenTotals) -> TokenTotals:
+        """Return how many tokens more these are than *other*."""
+        return TokenTotals(
+            self.input - other.input,
+            self.output - other.output,
+            self.total - other.total,
+            estimated=self.estimated or other.estimated,
+        )
 
 
 def total_tokens(interactions: Iterable[Interaction]) -> TokenTotals:
