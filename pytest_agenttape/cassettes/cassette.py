@@ -12,7 +12,7 @@ from pytest_agenttape.cassettes import reading, writing
 from pytest_agenttape.cassettes.contents import Contents
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.model import FORMATS, JSON, REDACTION_PLACEHOLDER, unknown_name
-from pytest_agenttape.reading.summary import total_tokens
+from pytest_agenttape.reading.usage import total_tokens
 
 
 @dataclass(kw_only=True)
@@ -78,7 +78,7 @@ class Cassette(Contents):
 
     @property
     def total_input_tokens(self) -> int:
-        """Tokens sent to models: from usage blocks, else estimated (see `reading.summary.count_tokens`)."""
+        """Tokens sent to models: from usage blocks, else estimated (see `reading.usage.count_tokens`)."""
         return total_tokens(self.interactions).input
 
     @property

@@ -30,7 +30,8 @@ from pytest_agenttape.plugin.progress import Progress
 from pytest_agenttape.plugin.report.ledger import Ledger
 from pytest_agenttape.process import freeze as freezing
 from pytest_agenttape.process.user_stack import traceback_at
-from pytest_agenttape.reading.summary import summary_line, total_tokens
+from pytest_agenttape.reading.summary import summary_line
+from pytest_agenttape.reading.usage import total_tokens
 from pytest_agenttape.session.run import allowed_errors
 from pytest_agenttape.session.session import Session, Settings
 from pytest_agenttape.session.use_cassette import parse_tags
