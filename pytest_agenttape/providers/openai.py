@@ -7,7 +7,8 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.shapes import Operation, text_or_none
+from pytest_agenttape.providers.tolerant import text_or_none
+from pytest_agenttape.providers.view import Operation
 
 # The many servers that speak this protocol; any other host is told as "openai".
 _HOSTS = (
@@ -27,6 +28,12 @@ _HOSTS = (
     ("aiplatform.googleapis.com", "gcp.vertex_ai"),
     ("amazonaws.com", "aws.bedrock"),
 )
+# Of OpenAI, and of Azure in front of it.
+SERVING_HEADERS = (
+    *("openai-organization", "openai-processing-ms", "openai-project", "openai-version"),
+    *("apim-request-id", "x-ms-"),
+)
+SDK_HEADERS = ("x-stainless-",)
 _DEPLOYMENTS = "/openai/deployments/"
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.openai import openai_operation
-from pytest_agenttape.providers.shapes import Answer, Operation, View, at, message, text_or_none, usage
+from pytest_agenttape.providers.openai import SDK_HEADERS, SERVING_HEADERS, openai_operation
+from pytest_agenttape.providers.tolerant import at, message, text_or_none, usage
+from pytest_agenttape.providers.view import Answer, Operation, View, Words
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
@@ -38,4 +39,5 @@ VIEW = View(
     identify=identify,
     read_messages=read_messages,
     read_answer=read_answer,
+    words=Words(serving_headers=SERVING_HEADERS, sdk_headers=SDK_HEADERS),
 )

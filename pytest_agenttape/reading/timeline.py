@@ -13,7 +13,7 @@ from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import JSON, KINDS, Interaction
 from pytest_agenttape.providers import VIEWS, operation_of
-from pytest_agenttape.providers.shapes import payloads
+from pytest_agenttape.providers.tolerant import payloads
 from pytest_agenttape.reading.calls import LLMCall, error_text, in_call_order
 from pytest_agenttape.reading.diff import canonical_request
 from pytest_agenttape.reading.one_line import visible
