@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_agenttape.providers import (
     anthropic,
     bedrock,
+    cohere,
     gemini,
     openai_chat,
     openai_embeddings,
@@ -19,6 +20,7 @@ VIEWS: tuple[View, ...] = (
     anthropic.VIEW,
     gemini.VIEW,
     bedrock.VIEW,
+    cohere.VIEW,
 )
 
 # The words that several protocols have in common.
