@@ -18,6 +18,9 @@ JSON: TypeAlias = Any  # a decoded JSON value; its shape is the user's, so no ch
 SCHEMA_VERSION = "1"
 BOUNDARY_KINDS = ("tool", "retrieval", "memory_read", "memory_write")
 KINDS = ("llm", *BOUNDARY_KINDS, "http")
+FORMATS = ("yaml", "json")
+MATCHERS = ("ignore_volatile", "exact", "ordered", "sequential")
+FREEZE_FEATURES = ("clock", "uuid", "random")
 REDACTION_PLACEHOLDER = "****"  # what `Cassette.redact` writes
 SECRET_PLACEHOLDER = "REDACTED"  # what a recording has in place of a secret, with a number
 
@@ -222,8 +225,8 @@ class Cassette:
             ConfigError: *format* is unknown.
             RecordingRefusedError: It does not read back equal, or the disk refuses; the old file is intact.
         """
-        if format not in (None, "yaml", "json"):
-            raise unknown_name("format", format, ("yaml", "json"))
+        if format not in (None, *FORMATS):
+            raise unknown_name("format", format, FORMATS)
         return bool(_store().save(self, Path(path), format=format))
 
     def redact(self, key: str, replacement: str = REDACTION_PLACEHOLDER) -> Self:
