@@ -15,7 +15,7 @@ from pytest_agenttape.bodies import encode_body
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.providers import Answer, Operation, RequestedTool, identify, read_answer, read_messages
 from pytest_agenttape.providers.streams import is_last_event
-from pytest_agenttape.providers.wording import thing_said
+from pytest_agenttape.providers.wording import message_at
 from tests.standin import StandInProvider, raw
 
 URL = "https://api.cohere.com/v2/chat"
@@ -122,8 +122,9 @@ def test_the_messages_are_read() -> None:
     ]
 
 
-def test_a_tools_result_is_called_one() -> None:
-    assert [thing_said(each) for each in REQUEST["messages"]] == [  # type: ignore[attr-defined]  # the list above
+def test_its_messages_are_called_by_who_says_them() -> None:
+    found = [message_at(f"json.messages[{place}].content", {"json": REQUEST}) for place in range(4)]
+    assert [each[0] for each in found if each] == [
         *("the system prompt", "the user's message", "the model's message", "a tool result")
     ]
 

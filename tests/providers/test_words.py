@@ -12,7 +12,7 @@ from pytest_agenttape.providers.made_up import is_about_serving, without_made_up
 from pytest_agenttape.providers.registry import SHARED, WORDS
 from pytest_agenttape.providers.streams import is_last_event, with_whole_texts
 from pytest_agenttape.providers.view import Words
-from pytest_agenttape.providers.wording import is_result, last_said, model_in_path, part_named, thing_said
+from pytest_agenttape.providers.wording import last_words, message_at, model_in_path, part_at
 
 
 @pytest.mark.parametrize("name", [each.name for each in fields(Words)])
@@ -87,18 +87,19 @@ def test_headers_about_serving_are_known(name: str, is_about: bool) -> None:
 @pytest.mark.parametrize(
     ("path", "thing"),
     [
-        ("system", "the system prompt"),
-        ("system[0].text", "the system prompt"),
-        ("systemInstruction.parts", "the system prompt"),
-        ("instructions", "the system prompt"),
-        ("tools[1].name", "the list of tools"),
-        ("model", "the model"),
-        ("model_kwargs", None),
-        ("temperature", None),
+        ("json.system", "the system prompt"),
+        ("json.system[0].text", "the system prompt"),
+        ("json.systemInstruction.parts", "the system prompt"),
+        ("json.instructions", "the system prompt"),
+        ("json.tools[1].name", "the list of tools"),
+        ("json.model", "the model"),
+        ("json.model_kwargs", None),
+        ("json.temperature", None),
+        ("url", None),
     ],
 )
 def test_parts_of_a_request_have_names(path: str, thing: str | None) -> None:
-    assert part_named(path) == thing
+    assert part_at(path) == thing
 
 
 @pytest.mark.parametrize(
@@ -117,8 +118,14 @@ def test_parts_of_a_request_have_names(path: str, thing: str | None) -> None:
     ],
 )
 def test_who_says_a_message_is_known_in_every_protocol(message: JSON, thing: str) -> None:
-    assert thing_said(message) == thing
-    assert isinstance(message, str) or is_result(message) is (thing == "a tool result")
+    assert message_at("json.messages[1].content", {"json": {"messages": ["x", message]}}) == (thing, "messages[1]")
+    assert last_words({"messages": [message]})[1] is (thing == "a tool result")
+
+
+def test_a_path_beside_the_conversation_leads_to_no_message() -> None:
+    assert message_at("json.temperature", {}) is None
+    assert message_at("json.input", {"json": {"input": "hi"}}) == ("the prompt", "input")
+    assert message_at("json.contents[3]", {"json": {"contents": []}}) == ("the prompt", "contents[3]")
 
 
 @pytest.mark.parametrize(
@@ -134,10 +141,12 @@ def test_who_says_a_message_is_known_in_every_protocol(message: JSON, thing: str
     ],
 )
 def test_what_was_said_last_is_found(message: JSON, said: JSON) -> None:
-    assert last_said(message) == said
+    assert last_words({"contents": ["before", message]})[0] == said
+    assert last_words({"prompt": "hi"}) == ("hi", False)
+    assert last_words({"prompt": [3], "model": "x"}) == ("", False)
 
 
 def test_a_model_in_the_path_is_found() -> None:
     assert model_in_path("https://h/v1beta/models/gemini-x:generateContent") == "gemini-x"
     assert model_in_path("https://h/model/meta.llama%3A0/converse") == "meta.llama:0"
-    assert model_in_path("https://h/v2/chat") is None
+    assert model_in_path("https://h/v2/chat") == ""
