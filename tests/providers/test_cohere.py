@@ -12,6 +12,7 @@ import pytest
 
 from pytest_agenttape import Cassette, diff_cassettes, use_cassette
 from pytest_agenttape.bodies import encode_body
+from pytest_agenttape.matching.canonical import is_transport_header
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.providers import Answer, Operation, RequestedTool, identify, read_answer, read_messages
 from pytest_agenttape.providers.streams import is_last_event
@@ -253,3 +254,9 @@ def test_another_answer_is_a_change(api: Api, tmp_path: Path) -> None:
     second = Cassette(interactions=[replace(other, index=0)])
     [changed] = diff_cassettes(first, second).changed_calls
     assert changed.name == "cohere.chat"
+
+
+def test_headers_of_its_client_library_are_not_compared() -> None:
+    assert is_transport_header("x-fern-sdk-version")
+    assert is_transport_header("x-stainless-lang")
+    assert not is_transport_header("x-client-name")
