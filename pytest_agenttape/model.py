@@ -256,7 +256,7 @@ class Cassette:
 
     @property
     def total_input_tokens(self) -> int:
-        """Tokens sent to models: from usage blocks, else estimated (see `reading.summary.count_tokens`)."""
+        """Tokens sent to models: from usage blocks, else estimated (see `reading.usage.count_tokens`)."""
         return int(_calls().total_tokens(self.interactions).input)
 
     @property
@@ -283,9 +283,9 @@ def _store() -> Any:
 
 
 def _calls() -> Any:
-    from pytest_agenttape.reading import summary
+    from pytest_agenttape.reading import usage
 
-    return summary
+    return usage
 
 
 def _replaced(node: JSON, key: str, replacement: str) -> JSON:

@@ -38,6 +38,7 @@ VOLATILE_PARAMETERS = frozenset(
     "x-amz-date x-amz-expires".split()
 )
 
+_MAX_ORDERED_DEPTH = 50  # no provider nests its own fields deeper; below, keys are in the order of the alphabet
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _encoder = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
@@ -95,6 +96,14 @@ def canonical_text(request: Mapping[str, JSON], rules: KeyRules) -> str:
     for path in rules.paths:
         request = _without(request, path)
     return canonical_secrets(_dumps(request))
+
+
+def canonical_request(request: Mapping[str, JSON], rules: KeyRules) -> JSON:
+    """Return what of *request* is compared, as a tree whose keys keep their order; headers come last."""
+    tree = _in_order_of(request, json.loads(canonical_text(request, rules)))
+    if isinstance(tree, dict) and "headers" in tree and "url" in tree:
+        tree["headers"] = tree.pop("headers")
+    return tree
 
 
 def match_key(text: str) -> str:
@@ -163,6 +172,18 @@ def _explicit_port(scheme: str, host: str, netloc: str) -> str:
         return ""
     tail = netloc.rpartition("@")[2].rpartition("]")[2].partition(":")[2]
     return "" if not tail or tail == str(_DEFAULT_PORTS.get(scheme)) else f":{tail}"
+
+
+def _in_order_of(original: JSON, tree: JSON, depth: int = 0) -> JSON:
+    """Return *tree* with its keys in the order that *original* has them in."""
+    if depth > _MAX_ORDERED_DEPTH:
+        return tree
+    if isinstance(original, Mapping) and isinstance(tree, dict):
+        names = [key for key in original if key in tree]
+        return {key: _in_order_of(original.get(key), tree[key], depth + 1) for key in dict.fromkeys([*names, *tree])}
+    if isinstance(original, list) and isinstance(tree, list) and len(original) == len(tree):
+        return [_in_order_of(before, after, depth + 1) for before, after in zip(original, tree, strict=True)]
+    return tree
 
 
 def _split_path(field: str) -> tuple[str, ...]:

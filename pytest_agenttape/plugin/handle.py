@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pytest_agenttape import values
 from pytest_agenttape.errors import AgentTapeError, ConfigError
+from pytest_agenttape.matching.call_tree import in_call_order
 from pytest_agenttape.matching.canonical import KeyRules
-from pytest_agenttape.model import Cassette, Interaction, Mode
+from pytest_agenttape.model import Interaction, Mode
 from pytest_agenttape.plugin.syrupy import view_problem
 from pytest_agenttape.providers import pricing
-from pytest_agenttape.reading import calls
+from pytest_agenttape.reading import calls, expectations, expectations_text
 from pytest_agenttape.reading.calls import LLMCall, ToolCall
-from pytest_agenttape.reading.diff import diff_cassettes
+from pytest_agenttape.reading.diff import diff_interactions
 from pytest_agenttape.reading.json_diff import diff_lines, field_diffs
 from pytest_agenttape.reading.one_line import visible
-from pytest_agenttape.reading.summary import total_tokens
 from pytest_agenttape.reading.timeline import View, timeline
+from pytest_agenttape.reading.usage import total_tokens
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.settings.selectors import registered_boundaries
 
@@ -132,16 +133,16 @@ class CassetteHandle:
             ConfigError: The mode is unknown or an item has a shape that is no call.
         """
         __tracebackhide__ = True
-        mode = _made(calls.parse_mode, mode)
-        wanted = _made(calls.parse_expected, expected, mode=mode)
-        forbidden = _made(calls.parse_expected, [forbid] if isinstance(forbid, str) else forbid, "forbid")
+        mode = _made(expectations.parse_mode, mode)
+        wanted = _made(expectations.parse_expected, expected, mode=mode)
+        forbidden = _made(expectations.parse_expected, [forbid] if isinstance(forbid, str) else forbid, "forbid")
         most = _count(max_calls, "max_calls")
         self._require_sound_run()
         made = self.tool_calls
         _fail_if(
-            calls.calls_problem(wanted, made, mode),
-            calls.forbidden_problem(forbidden, made),
-            None if most is None else calls.count_problem(made, most),
+            expectations_text.calls_problem(wanted, made, mode),
+            expectations_text.forbidden_problem(forbidden, made),
+            None if most is None else expectations_text.count_problem(made, most),
         )
 
     def assert_llm_calls(
@@ -160,7 +161,9 @@ class CassetteHandle:
         __tracebackhide__ = True
         exactly, most = _count(count, "count"), _count(max_calls, "max_calls")
         self._require_sound_run()
-        _fail_if(calls.llm_problem(self.llm_calls, count=exactly, most=most, model=model, provider=provider))
+        _fail_if(
+            expectations_text.llm_problem(self.llm_calls, count=exactly, most=most, model=model, provider=provider)
+        )
 
     def assert_tools_match_requests(self, ignore: Iterable[str] = ()) -> None:
         """Assert that every tool a model asked for was run, and that no tool ran unasked, but for those to *ignore*.
@@ -170,7 +173,7 @@ class CassetteHandle:
         __tracebackhide__ = True
         ignored = frozenset([ignore] if isinstance(ignore, str) else ignore)
         self._require_sound_run()
-        _fail_if(calls.requests_problem(self.interactions, ignored))
+        _fail_if(expectations_text.requests_problem(self.interactions, ignored))
 
     def assert_usage(
         self,
@@ -272,7 +275,7 @@ class CassetteHandle:
         if session.mode is Mode.REFRESH:
             session.keep_order()
             return None
-        diff = diff_cassettes(Cassette(interactions=recorded), Cassette(interactions=made))
+        diff = diff_interactions(recorded, made)
         return (
             f"the calls do not come in the order of {session.path.name}\n"
             f"{diff.render()}\nif this is right, accept it: {self._command()} --snapshot-update"
@@ -280,7 +283,7 @@ class CassetteHandle:
 
     def _replayable(self, interactions: Sequence[Interaction]) -> list[Interaction]:
         live = self.session.settings.live
-        ordered = calls.in_call_order(interactions)
+        ordered = in_call_order(interactions)
         return [each for each in ordered if not live & {each.kind, each.boundary, "*"}]
 
     def _require_all_played(self) -> None:
@@ -349,7 +352,7 @@ def _cost_problems(made: Sequence[LLMCall], limit: float | Decimal) -> list[str]
     total = sum(costs, Decimal())
     if total <= Decimal(str(limit)):
         return []
-    lines = [f"  ${cost:f}  {calls.shown_llm_call(call)}" for cost, call in zip(costs, made, strict=True)]
+    lines = [f"  ${cost:f}  {expectations_text.shown_llm_call(call)}" for cost, call in zip(costs, made, strict=True)]
     return [f"the LLM calls cost ${total:f}, ${limit} is allowed (max_cost)", *lines]
 
 
@@ -359,5 +362,7 @@ def _cost(call: LLMCall) -> Decimal:
     except ImportError:
         raise ConfigError("max_cost needs prices: pip install 'pytest-agenttape[prices]'") from None
     if cost is None:
-        raise ConfigError(f"price unknown: {calls.shown_llm_call(call)}\n  max_cost cannot be asserted for this run")
+        raise ConfigError(
+            f"price unknown: {expectations_text.shown_llm_call(call)}\n  max_cost cannot be asserted for this run"
+        )
     return cost

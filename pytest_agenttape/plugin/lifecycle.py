@@ -28,7 +28,8 @@ from pytest_agenttape.plugin.outsiders import Aftermath, ConfigFixture, WideFixt
 from pytest_agenttape.plugin.progress import Progress
 from pytest_agenttape.plugin.report.ledger import Ledger
 from pytest_agenttape.process.user_stack import traceback_at
-from pytest_agenttape.reading.summary import summary_line, total_tokens
+from pytest_agenttape.reading.summary import summary_line
+from pytest_agenttape.reading.usage import total_tokens
 from pytest_agenttape.session.session import Session, Settings
 from pytest_agenttape.session.verdict import RunCut, Verdict
 

@@ -61,7 +61,7 @@ def diff_lines(
 
 
 def bag_of_words(value: JSON, leaves: int = 40, sample: int = 200) -> frozenset[object]:
-    """Return words of *value*, each with the name it stands under: of *leaves* texts, *sample* characters each.
+    """Return words of *value*, each with the name it is found under: of *leaves* texts, *sample* characters each.
 
     Breadth first and from the end of lists, so that the last messages of a conversation are in it.
     """

@@ -6,24 +6,21 @@ import difflib
 import heapq
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from pytest_agenttape.errors import FieldDiff, UnmatchedInteractionError
-from pytest_agenttape.matching.canonical import EXACT, KeyRules
+from pytest_agenttape.matching.canonical import EXACT, KeyRules, canonical_request
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading import telemetry
-from pytest_agenttape.reading.diff import canonical_request
 from pytest_agenttape.reading.json_diff import Comparison, bag_of_words, diff_lines, field_diffs, likeness
 from pytest_agenttape.reading.one_line import visible
-from pytest_agenttape.reading.summary import Call, asked_line, call_name, summary_line
+from pytest_agenttape.reading.summary import asked_line, call_name, summary_line
 
-__all__ = ["Departure", "explain", "first_divergence", "nearest", "summary_line"]
-
-Played: TypeAlias = Callable[[Interaction], bool] | Collection[int]
+IsPlayed: TypeAlias = Callable[[Interaction], bool]
 
 _DIFFS_SHOWN = 8
 _NAMES_SHOWN = 12
@@ -39,13 +36,13 @@ class Departure:
 
     position: int
     recorded: Interaction | None
-    asked: Call | None
+    asked: Interaction | None
 
 
 def explain(
-    asked: Call,
+    asked: Interaction,
     recordings: Sequence[Interaction],
-    played: Played,
+    played: IsPlayed,
     *,
     cassette_path: Path | None = None,
     lines: Sequence[int] = (),
@@ -59,7 +56,7 @@ def explain(
     """Return the error for *asked*, which none of *recordings* answers.
 
     Args:
-        played: Says of a recording, or lists by index, what was served already.
+        played: Says of a recording whether it was served already.
         lines: The line in the file where each recording begins.
         command: The command that records again.
         same_key: The recordings of the very same request.
@@ -67,7 +64,7 @@ def explain(
         served: What this run was given so far, in order; names an earlier departure from the recorded order.
         root: The path is shown relative to this folder.
     """
-    case = _Case(asked, recordings, played if callable(played) else _member(played), lines, rules or KeyRules())
+    case = _Case(asked, recordings, played, lines, rules or KeyRules())
     finding = _finding(case, same_key)
     message = [f"{asked_line(asked)} matches no unplayed interaction in {_shown_path(cassette_path, root)}"]
     message += [f"  {line}" for line in (*finding.lines, *_unplayable(case), *_earlier_departure(case, served))]
@@ -86,9 +83,7 @@ def explain(
     )
 
 
-def nearest(
-    asked: Call, candidates: Sequence[Interaction], is_played: Callable[[Interaction], bool]
-) -> Interaction | None:
+def nearest(asked: Interaction, candidates: Sequence[Interaction], is_played: IsPlayed) -> Interaction | None:
     """Return the candidate with the fewest differing paths, then the likest, then one that is not played yet."""
     if len(candidates) > _CANDIDATES:
         candidates = _likest(asked, candidates, is_played)
@@ -104,7 +99,7 @@ def nearest(
 
 
 def first_divergence(
-    served: Sequence[Call], recorded: Sequence[Interaction], *, rules: KeyRules | None = None
+    served: Sequence[Interaction], recorded: Sequence[Interaction], *, rules: KeyRules | None = None
 ) -> Departure | None:
     """Return where *served* first leaves the order of *recorded*; None when one is the beginning of the other."""
     rules = rules or KeyRules()
@@ -120,9 +115,9 @@ def first_divergence(
 class _Case:
     """The call, and the tape it was looked up in."""
 
-    asked: Call
+    asked: Interaction
     recordings: Sequence[Interaction]
-    is_played: Callable[[Interaction], bool]
+    is_played: IsPlayed
     lines: Sequence[int]
     rules: KeyRules
 
@@ -241,9 +236,7 @@ def _earlier_departure(case: _Case, served: Sequence[Interaction]) -> tuple[str,
     )
 
 
-def _likest(
-    asked: Call, candidates: Sequence[Interaction], is_played: Callable[[Interaction], bool]
-) -> list[Interaction]:
+def _likest(asked: Interaction, candidates: Sequence[Interaction], is_played: IsPlayed) -> list[Interaction]:
     ours = bag_of_words(_without_headers(asked), leaves=32, sample=120)
 
     def rank(each: Interaction) -> tuple[float, bool, int]:
@@ -253,27 +246,27 @@ def _likest(
     return heapq.nlargest(_CANDIDATES, candidates, key=rank)
 
 
-def _without_headers(call: Call) -> JSON:
+def _without_headers(call: Interaction) -> JSON:
     return {key: value for key, value in call.request.items() if key != "headers"}
 
 
-def _is_family(recording: Interaction, asked: Call) -> bool:
+def _is_family(recording: Interaction, asked: Interaction) -> bool:
     if (recording.kind, recording.boundary) != (asked.kind, asked.boundary):
         return False
     return asked.boundary is not None or _host(recording) == _host(asked)
 
 
-def _family_name(call: Call) -> str:
+def _family_name(call: Interaction) -> str:
     if call.boundary:
         return f"{call.kind} {call_name(call)}"
     return f"{call.kind} {visible(_host(call), 80)}".rstrip()
 
 
-def _host(call: Call) -> str:
+def _host(call: Interaction) -> str:
     return urlsplit(str(call.request.get("url", ""))).hostname or ""
 
 
-def _is_same_call(call: Call, recording: Interaction, rules: KeyRules) -> bool:
+def _is_same_call(call: Interaction, recording: Interaction, rules: KeyRules) -> bool:
     if call is recording:
         return True
     if (call.kind, call.boundary) != (recording.kind, recording.boundary):
@@ -281,10 +274,6 @@ def _is_same_call(call: Call, recording: Interaction, rules: KeyRules) -> bool:
     comparison = Comparison()
     theirs = canonical_request(recording.request, rules)
     return comparison.identity(canonical_request(call.request, rules)) == comparison.identity(theirs)
-
-
-def _member(indexes: Collection[int]) -> Callable[[Interaction], bool]:
-    return lambda each: each.index in indexes
 
 
 def _shown_path(path: Path | None, root: Path | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Iterable
 
@@ -34,6 +35,11 @@ def double_quoted(text: str, width: int = 60) -> str:
     if len(line) > width or len(start) < len(text):
         line = f"{line[: width - 1].rstrip()}…"
     return f'"{visible(line)}"'
+
+
+def digest(text: str) -> str:
+    """Return a short text that changes with *text*, however long that is."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def shown_pair(a: object, b: object, width: int = WIDTH) -> tuple[str, str]:

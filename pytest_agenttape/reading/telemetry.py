@@ -1,4 +1,4 @@
-"""Telemetry that a framework sends in the background, and how it is switched off: a hint for messages, no rule."""
+"""Telemetry that a framework sends in the background, and how it is switched off: a hint for messages, not a rule."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SWITCHES: tuple[tuple[str, re.Pattern[str], str], ...] = (
 
 
 def hint(url: str) -> tuple[str, ...]:
-    """Return the line that says how to stop the telemetry that *url* is asked by; nothing where it looks like none."""
+    """Return the line that says how to switch off the telemetry that asks *url*; nothing if it is not known as such."""
     parts = urlsplit(url)
     place = f"{parts.hostname or ''}{parts.path}"
     for sender, pattern, switch in _SWITCHES:

@@ -38,7 +38,8 @@ from pytest_agenttape.process import child_processes, network
 from pytest_agenttape.process import freeze as freezing
 from pytest_agenttape.process.user_stack import user_traceback
 from pytest_agenttape.reading.mismatch import explain
-from pytest_agenttape.reading.summary import TokenTotals, summary_line, total_tokens
+from pytest_agenttape.reading.summary import summary_line
+from pytest_agenttape.reading.usage import TokenTotals, total_tokens
 from pytest_agenttape.redaction import RedactionRules, Redactor
 from pytest_agenttape.session import observing
 from pytest_agenttape.session.decorator import decorated

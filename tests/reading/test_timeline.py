@@ -194,6 +194,12 @@ tool search()
     assert repr(timeline(recorded)) == repr(timeline(replayed)) == text
 
 
+def test_no_call_is_lost_whatever_its_parent_is() -> None:
+    parents = {0: 1, 1: 1, 2: [0], 3: "x", 4: 99}
+    run = [tool(index, f"t{index}", metadata={"parent": parent}) for index, parent in parents.items()]
+    assert repr(timeline(run)) == "\n".join(f"tool t{index}()\n  -> None" for index in parents)
+
+
 def test_two_conversations_side_by_side_are_each_shown_as_far_as_they_are_new() -> None:
     answer = {"role": "assistant", "content": "ok"}
     other = {"role": "user", "content": "Other?"}

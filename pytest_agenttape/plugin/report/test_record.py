@@ -11,8 +11,9 @@ from pytest_agenttape.model import Cassette, Interaction
 from pytest_agenttape.providers import pricing
 from pytest_agenttape.reading.calls import LLMCall
 from pytest_agenttape.reading.diff import diff_cassettes
-from pytest_agenttape.reading.summary import count_tokens, summary_line, total_tokens
+from pytest_agenttape.reading.summary import summary_line
 from pytest_agenttape.reading.timeline import timeline
+from pytest_agenttape.reading.usage import count_tokens, total_tokens
 from pytest_agenttape.session.session import Session
 
 _SHOWN = 20_000  # characters of one call in a report

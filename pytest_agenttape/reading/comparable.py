@@ -1,0 +1,49 @@
+"""What of a recorded call is compared: all but what two recordings of one run never share."""
+
+from __future__ import annotations
+
+from pytest_agenttape.matching.canonical import VOLATILE_HEADERS, KeyRules, canonical_request
+from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.providers.made_up import is_about_serving, without_made_up
+from pytest_agenttape.providers.streams import with_whole_texts
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Headers of a response that say when and by whom it was served, not what it says; further ones are the providers'.
+_SERVING_HEADERS = VOLATILE_HEADERS | _names(
+    "expires etag last-modified server via alt-svc set-cookie content-length connection keep-alive transfer-encoding "
+    "strict-transport-security report-to nel server-timing x-trace-id x-served-by x-timer x-runtime x-cache "
+    "x-cache-hits"
+)
+_SERVING_PREFIXES = ("cf-", "x-envoy-")
+_LAYOUT = frozenset(("json_layout", "events_layout", "http_version", "reason"))
+
+
+def compared_request(interaction: Interaction, rules: KeyRules) -> JSON:
+    """Return what of the request of *interaction* is compared."""
+    request = canonical_request(interaction.request, rules)
+    return without_made_up(request) if interaction.kind == "llm" else request
+
+
+def compared_response(interaction: Interaction) -> JSON:
+    """Return what of the response of *interaction* is compared."""
+    response = interaction.response
+    if isinstance(response, dict) and "status" in response and "url" in interaction.request:
+        response = {key: value for key, value in response.items() if key not in _LAYOUT}
+        headers = response.get("headers") or {}
+        if isinstance(headers, dict):
+            shown = {name: value for name, value in headers.items() if not _is_about_serving(name.lower())}
+            response["headers"] = shown
+    if interaction.kind != "llm":
+        return response
+    response = without_made_up(response)
+    if isinstance(response, dict) and isinstance(response.get("events"), list):
+        response["events"] = with_whole_texts(response["events"])
+    return response
+
+
+def _is_about_serving(name: str) -> bool:
+    return name in _SERVING_HEADERS or name.startswith(_SERVING_PREFIXES) or is_about_serving(name)

@@ -1,0 +1,85 @@
+"""The words of a `CassetteDiff`: what changed, cause first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pytest_agenttape.reading.divergences import Divergence
+from pytest_agenttape.reading.json_diff import diff_lines
+from pytest_agenttape.reading.summary import call_name, calls_in_words, summary_line, what_changed
+from pytest_agenttape.reading.usage import TokenTotals
+
+_COUNTED = {"~": "changed", "+": "new", "-": "dropped", ">": "moved"}
+_DIFFS_PER_CALL = 6
+
+
+def rendered(divergences: Sequence[Divergence], more_tokens: TokenTotals, limit: int) -> str:
+    """Return *divergences* for a reader, cause first; at most *limit* calls are listed."""
+    tokens = _tokens_in_words(more_tokens)
+    if not divergences:
+        return f"identical: the same calls, arguments and results{tokens}"
+    lines = [f"{_counts_in_words(divergences)}{tokens}", _cause_in_words(divergences), ""]
+    for each in divergences[:limit]:
+        lines += _divergence_lines(each)
+    if len(divergences) > limit:
+        lines.append(f"… and {len(divergences) - limit} more")
+    return "\n".join(lines)
+
+
+def _counts_in_words(divergences: Sequence[Divergence]) -> str:
+    counts = Counter(each.sign for each in divergences)
+    calls = ", ".join(f"{counts[sign]} {name}" for sign, name in _COUNTED.items() if counts[sign])
+    more = counts["+"] - counts["-"]
+    return f"calls: {calls}{f'; {more:+d} in all' if more else ''}"
+
+
+def _tokens_in_words(more: TokenTotals) -> str:
+    if not (more.total or more.input or more.output):
+        return ""
+    mark = ", estimated" if more.estimated else ""
+    return f"; tokens {more.total:+d} (input {more.input:+d}, output {more.output:+d}{mark})"
+
+
+def _cause_in_words(divergences: Sequence[Divergence]) -> str:
+    cause = f"first divergence: {_what_happened(divergences[0])}"
+    followers = [each for each in divergences if each.follows]
+    if not followers:
+        return cause
+    numbers = [each.call.index for each in followers if each.sign != "-"]
+    subject = calls_in_words(numbers) if numbers else f"{len(followers)} dropped"
+    return f"{cause}; {subject} {'follows' if len(followers) == 1 else 'follow'} from it"
+
+
+def _what_happened(divergence: Divergence) -> str:
+    call, changed = divergence.call, divergence.changed
+    if divergence.sign == "+":
+        return f"{summary_line(call)} is new"
+    if divergence.sign == "-":
+        return f"{summary_line(call)} is gone"
+    where = f"call {call.index} ({call_name(call)})"
+    if changed is None or divergence.before is None:
+        return f"{where} comes in another place"
+    if changed.request:
+        first = changed.request[0]
+        first = replace(first, path=first.path.removeprefix("request."))
+        return f"{what_changed(first, divergence.before.request, call.request)} in {where}"
+    if changed.error:
+        return f"the error of {where} changed"
+    return f"the result of {where} changed"
+
+
+def _divergence_lines(divergence: Divergence) -> list[str]:
+    changed, moved = divergence.changed, divergence.before
+    line = f"{divergence.sign} {summary_line(divergence.call)}"
+    if moved is not None and moved.index != divergence.call.index:
+        line += f"  (was #{moved.index})"
+    if divergence.follows:
+        line += "  (follows)"
+    if changed is None:
+        return [line]
+    shown = changed.field_diffs[: 1 if divergence.follows else _DIFFS_PER_CALL]
+    hidden = len(changed.field_diffs) - len(shown)
+    more = [f"    … and {hidden} more"] if hidden else []
+    return [line, *diff_lines(shown, "    ", ("old", "new")), *more]

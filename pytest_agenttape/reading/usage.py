@@ -1,0 +1,96 @@
+"""The tokens of calls: as their answers report them, else estimated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.providers.wording import TEXTS
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTotals:
+    """The tokens of some calls; `estimated` when a call among them had no usage block."""
+
+    input: int = 0
+    output: int = 0
+    total: int = 0
+    estimated: bool = False
+
+    def __sub__(self, other: TokenTotals) -> TokenTotals:
+        """Return how many tokens more these are than *other*."""
+        return TokenTotals(
+            self.input - other.input,
+            self.output - other.output,
+            self.total - other.total,
+            estimated=self.estimated or other.estimated,
+        )
+
+
+def total_tokens(interactions: Iterable[Interaction]) -> TokenTotals:
+    """Return the sum of the tokens of *interactions*."""
+    counted = [count_tokens(each) for each in interactions]
+    return TokenTotals(
+        input=sum(each.input for each in counted),
+        output=sum(each.output for each in counted),
+        total=sum(each.total for each in counted),
+        estimated=any(each.estimated for each in counted),
+    )
+
+
+def count_tokens(interaction: Interaction) -> TokenTotals:
+    """Return the tokens of one call.
+
+    An answered LLM call without a usage block is estimated: a quarter of the characters of its texts (prompts,
+    messages, tool arguments), rounded up, for each side. Failed calls and other kinds count only what they report.
+    """
+    reported = _reported_tokens(interaction.usage or {})
+    if reported is not None:
+        return reported
+    if interaction.kind != "llm" or _has_failed(interaction):
+        return TokenTotals()
+    given, taken = _estimate(interaction.request), _estimate(interaction.response)
+    return TokenTotals(given, taken, given + taken, estimated=True)
+
+
+def _reported_tokens(usage: Mapping[str, JSON]) -> TokenTotals | None:
+    given = _whole(usage, "input_tokens", "prompt_tokens")
+    taken = _whole(usage, "output_tokens", "completion_tokens")
+    total = _whole(usage, "total_tokens")
+    if given is None and taken is None:
+        return None if total is None else TokenTotals(input=total, total=total)
+    both = (given or 0) + (taken or 0)
+    return TokenTotals(given or 0, taken or 0, both if total is None else total)
+
+
+def _whole(usage: Mapping[str, JSON], *names: str) -> int | None:
+    for name in names:
+        value = usage.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None
+
+
+def _has_failed(interaction: Interaction) -> bool:
+    response = interaction.response
+    status = response.get("status") if isinstance(response, dict) else None
+    return interaction.error is not None or (isinstance(status, int) and status >= 400)
+
+
+def _estimate(body: JSON) -> int:
+    characters = 0
+    waiting: list[tuple[JSON, bool]] = [(body, not isinstance(body, dict | list))]
+    while waiting:
+        node, is_said = waiting.pop()
+        if isinstance(node, dict):
+            waiting += [(child, is_said or key in TEXTS) for key, child in node.items()]
+        elif isinstance(node, list):
+            waiting += [(child, is_said) for child in node]
+        elif is_said and isinstance(node, str) and not _is_binary(node):
+            characters += len(node)
+    return -(-characters // 4)
+
+
+def _is_binary(text: str) -> bool:
+    return len(text) > 1_000 and not any(map(text[:1_000].__contains__, " \n"))
