@@ -34,7 +34,7 @@ BOUNDARIES = frozenset(BY_BOUNDARY)
 
 
 def is_llm_path(method: str, url: str) -> bool:
-    """Tell from the URL alone whether a request can be an LLM call."""
+    """Say from the URL alone whether a request can be an LLM call."""
     return method.upper() == "POST" and _without_query(url).endswith(_SUFFIXES)
 
 

@@ -21,7 +21,7 @@ from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, Vi
 
 
 def identify(_url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Tell a messages request by its model and its list of messages."""
+    """Recognise a messages request by its model and its list of messages."""
     model = text_or_none(body.get("model"))
     if model is None or not isinstance(at(body, "messages", 0, "role"), str):
         return None

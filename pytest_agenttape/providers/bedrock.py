@@ -25,7 +25,7 @@ _PROMPTS = ("prompt", "inputText")
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Tell a request by its path, and by its messages or prompt."""
+    """Recognise a request by its path, and by its messages or prompt."""
     found = _PATH.search(url)
     if found is None or not (mappings(body.get("messages")) or any(text(body.get(key)) for key in _PROMPTS)):
         return None

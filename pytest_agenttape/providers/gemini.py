@@ -22,7 +22,7 @@ from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, Vi
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Tell a request by its contents; the model is named in the path."""
+    """Recognise a request by its contents; the model is named in the path."""
     if not body.get("contents"):
         return None
     model = unquote(url.rpartition(":")[0].rpartition("/")[2])

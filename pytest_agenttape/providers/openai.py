@@ -10,7 +10,7 @@ from pytest_agenttape.model import JSON
 from pytest_agenttape.providers.tolerant import text_or_none
 from pytest_agenttape.providers.view import Operation
 
-# The many servers that speak this protocol; any other host is told as "openai".
+# The many servers that speak this protocol; any other host counts as "openai".
 _HOSTS = (
     ("openai.azure.com", "azure.ai.openai"),
     ("cognitiveservices.azure.com", "azure.ai.openai"),

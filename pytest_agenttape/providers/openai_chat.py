@@ -23,7 +23,7 @@ from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, Vi
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Tell a chat completion by its list of messages."""
+    """Recognise a chat completion by its list of messages."""
     if not isinstance(at(body, "messages", 0, "role"), str):
         return None
     return openai_operation(url, body, "chat", "openai.chat")

@@ -11,7 +11,7 @@ from pytest_agenttape.providers.view import Answer, Operation, View, Words
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Tell an embeddings request by its input."""
+    """Recognise an embeddings request by its input."""
     if not isinstance(body.get("input"), str | list):
         return None
     return openai_operation(url, body, "embeddings", "openai.embeddings")
@@ -23,7 +23,7 @@ def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
 
 
 def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
-    """Read the model and the usage; vectors are no text."""
+    """Read the model and the usage; vectors have no text."""
     body = objects[0] if objects else {}
     counts = body.get("usage")
     return Answer(

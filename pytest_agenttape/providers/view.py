@@ -100,7 +100,7 @@ class View:
     """One protocol: the URLs it lives under, how its bodies are read, and its words.
 
     Attributes:
-        provider: The provider when nothing in the URL tells another.
+        provider: The provider, unless the URL names another.
         operations: Each boundary with its operation.
         suffixes: Ends of the URL paths that can be this protocol.
         identify: Return the operation from the URL without its query, and the decoded body; None when it is another's.

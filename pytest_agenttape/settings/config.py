@@ -27,7 +27,7 @@ class RedactConfig:
         denylist: Further names of headers, query parameters and body keys whose values are secrets.
         regexes: Further patterns of secrets.
         redact_emails: Whether an e-mail address counts as a secret.
-        placeholder: What stands in the place of a secret.
+        placeholder: What replaces a secret.
         enabled: False switches redaction off.
     """
 
@@ -50,7 +50,7 @@ class Config:
         default_mode: The mode where nothing else names one.
         default_matchers: The fallback chain where nothing else names one.
         format: ``yaml`` or ``json``, for new cassettes.
-        freeze: What stands still while a session is open.
+        freeze: What is pinned while a session is open.
         env_snapshot: Environment variables whose values are kept with the recording, to warn about drift.
         ignore_volatile_fields: Names of headers and query parameters, and paths of body fields, that never matter.
         assets_threshold_bytes: Bodies larger than this are kept beside the cassette.
@@ -117,7 +117,7 @@ class Config:
     def with_overrides(self, **options: object) -> Self:
         """Return the settings with those that *options* names replaced; None means not said.
 
-        A `redact` mapping changes only the keys that it names. One matcher or freeze feature stands for a list of it.
+        A `redact` mapping changes only the keys that it names. One matcher or freeze feature counts as a list of one.
 
         Raises:
             ConfigError: An option is unknown or its value cannot be used.

@@ -32,7 +32,7 @@ def ini_layer(read: Callable[[str], object], base: Path) -> dict[str, object]:
     """Return what the `agenttape_*` ini keys say; *read* gives a key's value, a relative path starts at *base*.
 
     Raises:
-        ConfigError: A number is none.
+        ConfigError: A value that must be a number is not one.
     """
     layer: dict[str, object] = {}
     for name in INI_KEYS:

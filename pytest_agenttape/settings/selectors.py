@@ -12,10 +12,10 @@ from pytest_agenttape.providers import BOUNDARIES
 
 Tokens: TypeAlias = Iterable[str] | str | None
 
-# Grows as modules are imported, so that a mistyped token can be told: name -> the defaults of its arguments.
+# Grows as modules are imported, so that a mistyped token is recognised: name -> the defaults of its arguments.
 _boundaries: dict[str, Mapping[str, object]] = {}
 
-_NEARLY = 0.8  # how alike a mistyped token and the name that was meant are
+_NEARLY = 0.8  # how alike a mistyped token and the meant name are
 
 
 def parse_tokens(given: Tokens, what: str) -> frozenset[str]:
