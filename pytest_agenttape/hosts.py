@@ -1,4 +1,4 @@
-"""What the name of a host says: which address it spells, and whether it is this machine."""
+"""What the name of a host says: which address it spells, whether it is this machine, whether it is allowed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import functools
 import ipaddress
 import re
 import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypeAlias
 
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+from pytest_agenttape.errors import ConfigError
 
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_HOST_AND_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*):(?P<port>\d{1,5})")
+_HOST_NAME = re.compile(r"\*|(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 
 
@@ -49,3 +56,62 @@ def address_of(name: str) -> Address | None:
         return ipaddress.IPv4Address(socket.inet_aton(name))
     except (OSError, ValueError):
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class HostRule:
+    """One entry of `allow_hosts`: a name, ``*.`` and a name, an address or a network; perhaps with a port."""
+
+    name: str = ""
+    network: Network | None = None
+    port: int | None = None
+
+    def allows(self, host: str, port: int | None) -> bool:
+        """Tell whether a connection to *host* is meant; a look-up of its name asks without a port."""
+        if self.port is not None and port is not None and port != self.port:
+            return False
+        if self.network is not None:
+            address = address_of(plain_name(host))
+            return address is not None and address in self.network
+        name = plain_name(host)
+        if self.name.startswith("*"):
+            return name.endswith(self.name[1:])
+        return name == self.name
+
+
+def host_rules(entries: Iterable[str] | str) -> tuple[HostRule, ...]:
+    """Return the rules that *entries* of `allow_hosts` stand for.
+
+    Raises:
+        ConfigError: An entry names no host.
+    """
+    return tuple(_rule(entry) for entry in ([entries] if isinstance(entries, str) else entries))
+
+
+def is_allowed(host: str, port: int | None, rules: Iterable[HostRule]) -> bool:
+    """Tell whether one of *rules* allows a connection to *host*."""
+    return any(rule.allows(host, port) for rule in rules)
+
+
+def _rule(entry: object) -> HostRule:
+    text = entry.strip() if isinstance(entry, str) else ""
+    found = _HOST_AND_PORT.fullmatch(text)
+    port = int(found["port"]) if found else None
+    if port is not None and not 0 < port < 65536:
+        raise ConfigError(f"allow_hosts: {entry!r} has no valid port")
+    name = plain_name(found["host"] if found else text)
+    if "/" in name or address_of(name) is not None:
+        try:
+            return HostRule(network=ipaddress.ip_network(address_of(name) or name), port=port)
+        except ValueError:
+            raise _bad_entry(entry) from None
+    if not _HOST_NAME.fullmatch(name) or ".." in name:
+        raise _bad_entry(entry)
+    return HostRule(name=name, port=port)
+
+
+def _bad_entry(entry: object) -> ConfigError:
+    return ConfigError(
+        f"allow_hosts: {entry!r} names no host. Valid: a name (api.example.com), *.example.com, an address, "
+        "a network (10.0.0.0/8), each also with a port (api.example.com:443); no scheme and no path"
+    )

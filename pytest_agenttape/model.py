@@ -20,6 +20,8 @@ FORMATS = ("yaml", "json")
 DEFAULT_FORMAT = "yaml"
 CASSETTES_FOLDER = "cassettes"
 ASSETS_THRESHOLD = 65536  # bytes; a larger body is kept beside its cassette
+MATCHERS = ("ignore_volatile", "exact", "ordered", "sequential")
+FREEZE_FEATURES = ("clock", "uuid", "random")
 REDACTION_PLACEHOLDER = "****"  # what `Cassette.redact` writes
 SECRET_PLACEHOLDER = "REDACTED"  # what a recording has in place of a secret, with a number
 

@@ -15,6 +15,7 @@ from pytest_agenttape.bodies.forms import encode_binary
 from pytest_agenttape.errors import CassetteCorruptError, ConfigError
 from pytest_agenttape.hosts import is_local
 from pytest_agenttape.model import JSON
+from pytest_agenttape.providers.registry import WORDS
 from pytest_agenttape.redaction import canonical_secrets
 
 # Set by the client library or by the connection, never by the agent: neither stored nor compared.
@@ -22,7 +23,7 @@ TRANSPORT_HEADERS = frozenset(
     "host connection keep-alive proxy-connection te trailer transfer-encoding upgrade content-length "
     "accept accept-encoding accept-language user-agent expect priority".split()
 )
-TRANSPORT_HEADER_PREFIXES = ("x-stainless-", "sec-")
+TRANSPORT_HEADER_PREFIXES = (*WORDS.sdk_headers, "sec-")
 
 # Differ from run to run by their nature: stored, compared only by the `exact` matcher.
 VOLATILE_HEADERS = frozenset(

@@ -12,14 +12,12 @@ from typing import TypeAlias, TypeVar
 
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.canonical import EXACT, KeyRules, canonical_text
-from pytest_agenttape.model import JSON, Interaction, unknown_name
+from pytest_agenttape.model import JSON, MATCHERS, Interaction, unknown_name
 from pytest_agenttape.redaction import any_secret
 
 T = TypeVar("T")
 Request: TypeAlias = Mapping[str, JSON]
 MatcherSpec: TypeAlias = object  # a name, a callable or an object with `key` or `matches`
-
-NAMES = ("ignore_volatile", "exact", "ordered", "sequential")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ def parse_matchers(specs: MatcherSpec, rules: KeyRules) -> tuple[Matcher, ...]:
         raise ConfigError(f"matchers takes a matcher or a list of them, not {specs!r}")
     listed = list(specs) if isinstance(specs, Iterable) and not isinstance(specs, str) else [specs]
     if not listed:
-        raise ConfigError(f"matchers is empty; valid: {', '.join(NAMES)}, or a callable")
+        raise ConfigError(f"matchers is empty; valid: {', '.join(MATCHERS)}, or a callable")
     return tuple(_parse(spec, rules) for spec in listed)
 
 
@@ -96,7 +94,7 @@ def _parse(spec: MatcherSpec, rules: KeyRules) -> Matcher:
     if callable(spec):
         return _from_callable(spec, _name_of(spec))
     raise ConfigError(
-        f"matcher {spec!r} is neither a name ({', '.join(NAMES)}) nor a callable of one request (a key) "
+        f"matcher {spec!r} is neither a name ({', '.join(MATCHERS)}) nor a callable of one request (a key) "
         "or of two (asked, recorded)"
     )
 
@@ -108,7 +106,7 @@ def _named(name: str, rules: KeyRules) -> Matcher:
         return KeyMatcher(name, lambda request: canonical_text(request, EXACT))
     if name in ("ordered", "sequential"):
         return OrderMatcher(name)
-    raise unknown_name("matcher", name, NAMES)
+    raise unknown_name("matcher", name, MATCHERS)
 
 
 def _from_method(function: Callable[..., object], name: str, method: str, ignored: KeyRules) -> Matcher:

@@ -14,22 +14,14 @@ import pytest
 
 from pytest_agenttape.cassettes import paths
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.matching.canonical import KeyRules
-from pytest_agenttape.matching.matchers import parse_matchers
-from pytest_agenttape.model import FORMATS, Mode, unknown_name
-from pytest_agenttape.process import freeze as freezing
-from pytest_agenttape.process.network import host_rules
+from pytest_agenttape.hosts import host_rules
+from pytest_agenttape.model import Mode
 from pytest_agenttape.redaction import RedactionRules
-from pytest_agenttape.session.run import allowed_errors
-from pytest_agenttape.session.use_cassette import parse_tags
-from pytest_agenttape.settings.config import Config, effective_mode, ini_layer, resolve
-from pytest_agenttape.settings.selectors import parse_tokens
+from pytest_agenttape.settings.config import Config
+from pytest_agenttape.settings.options import Options, of_markers
+from pytest_agenttape.settings.precedence import effective_mode, ini_layer, resolve
 
 MARKER = "agenttape"
-OPTIONS = (
-    "cassette", "mode", "live", "frozen", "matchers", "freeze", "format", "strict", "redact", "tags", "allow_errors",
-    "allow_hosts",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +30,14 @@ class Claim:
 
     Attributes:
         path: The cassette.
-        options: The marker options, closest first, merged key by key.
+        options: What its markers mean together.
         is_named: Whether a marker on the test names the cassette, so that other tests may use it too.
         folder: Where the test file is.
         address: What names the test on a command line, pasted where this run was started.
     """
 
     path: Path
-    options: Mapping[str, Any]
+    options: Options
     is_named: bool
     folder: Path
     address: str
@@ -110,15 +102,15 @@ class Claims:
 
     def _refuse_late_format(self, config: Config, item: pytest.Item, claim: Claim) -> None:
         known = self._config_at(item.path.parent).format
-        if claim.options.get("format") is None and config.format != known == paths.format_of(claim.path):
+        if claim.options.format is None and config.format != known == paths.format_of(claim.path):
             raise ConfigError(
                 f"format = {config.format!r}: the fixture agenttape_config is asked when the test runs, and its "
                 "cassette has a name before; say the format in the marker, as ini key or in the configuration file"
             )
 
     def _claim(self, item: pytest.Item, siblings: Mapping[str, Sequence[str]]) -> Claim:
-        options = _merged_options(item)
-        form = options.get("format") or self._config_at(item.path.parent).format
+        options = of_markers((mark.args, mark.kwargs) for mark in item.iter_markers(MARKER))
+        form = options.format or self._config_at(item.path.parent).format
         name, depth = _explicit_name(item)
         classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
         test, parameter = split_id(item)
@@ -132,32 +124,30 @@ class Claims:
             path = paths.folder_path(folder, name, classes[depth:], test, parameter, form, siblings=same)
         return Claim(path, options, is_named=name is not None and depth is None, folder=folder, address=_address(item))
 
-    def _mode(self, options: Mapping[str, Any], default: str, path: Path) -> Mode:
+    def _mode(self, options: Options, default: str, path: Path) -> Mode:
         flags = self._pytest_config.option
         return effective_mode(
             flag_mode=flags.agenttape_mode,
             flag_record=flags.agenttape_record,
             snapshot_update=getattr(flags, "update_snapshots", False),
             snapshot_update_new_only=getattr(flags, "update_new_snapshots_only", False),
-            marker_mode=options.get("mode"),
+            marker_mode=options.mode,
             config_mode=default,
             ci=bool(os.environ.get("CI")),
             file_exists=path.exists(),
         )
 
-    def _config_of(
-        self, item: pytest.Item, overrides: Config | Mapping[str, object], options: Mapping[str, Any]
-    ) -> Config:
+    def _config_of(self, item: pytest.Item, overrides: Config | Mapping[str, object], options: Options) -> Config:
         if isinstance(overrides, Config):
             base, layer = overrides, {}
         else:
             base, layer = self._config_at(item.path.parent), _mapping(overrides)
-        marked = {key: options[key] for key in ("allow_hosts", "strict") if options.get(key) is not None}
+        marked = {"allow_hosts": options.allow_hosts, "strict": options.strict}
         said = resolve(self._policy, marked, layer)
         config = base.with_overrides(**said) if said else base
-        if not options.get("redact"):
+        if not options.redact:
             return config
-        return config.with_overrides(redact={"denylist": [*config.redact.denylist, *options["redact"]]})
+        return config.with_overrides(redact={"denylist": [*config.redact.denylist, *options.redact]})
 
     def _config_at(self, folder: Path) -> Config:
         """Return what the ini keys and the configuration file above *folder* say."""
@@ -257,58 +247,6 @@ def _mapping(given: object) -> dict[str, object]:
     if not isinstance(given, Mapping):
         raise ConfigError(f"the fixture agenttape_config returns a mapping of settings or a Config, not {given!r}")
     return dict(given)
-
-
-def _merged_options(item: pytest.Item) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for mark in item.iter_markers(MARKER):  # closest first
-        given = dict(mark.kwargs)
-        if len(mark.args) > 1:
-            raise ConfigError(f"the marker takes one cassette name, found {mark.args!r}")
-        if mark.args and mark.args[0] is not None:
-            if "cassette" in given:
-                raise ConfigError(
-                    f"the marker takes one cassette name, found {mark.args[0]!r} and {given['cassette']!r}"
-                )
-            given["cassette"] = mark.args[0]
-        names = _names_to_redact(given.pop("redact", None))
-        if names:
-            merged["redact"] = [*merged.get("redact", ()), *names]
-        for key, value in given.items():
-            if key not in OPTIONS:
-                raise unknown_name("marker option", key, OPTIONS)
-            merged.setdefault(key, value)
-    _check(merged)
-    return merged
-
-
-def _names_to_redact(given: object) -> tuple[str, ...]:
-    listed = (given,) if isinstance(given, str) else () if given is None else given
-    if isinstance(listed, Mapping) or not isinstance(listed, Iterable):
-        raise ConfigError(
-            f"redact of the marker takes names, such as redact=['patient_id'], not {given!r}; "
-            "all else about redaction stands in the configuration"
-        )
-    return Config.from_mapping({"redact": {"denylist": tuple(listed)}}).redact.denylist
-
-
-def _check(options: Mapping[str, Any]) -> None:
-    """Raise at collection for what could only be told when the test runs."""
-    if options.get("mode") is not None:
-        Mode.parse(options["mode"])
-    live, frozen = (parse_tokens(options.get(each), each) for each in ("live", "frozen"))
-    if live and frozen:
-        raise ConfigError("live and frozen exclude each other; give one of them")
-    if options.get("format") not in (None, *FORMATS):
-        raise unknown_name("format", options["format"], FORMATS)
-    if options.get("freeze") is not None:
-        freezing.parse_features(options["freeze"])
-    if options.get("matchers") is not None:
-        parse_matchers(options["matchers"], KeyRules.of(()))
-    allowed_errors(options.get("allow_errors"))
-    host_rules(Config().with_overrides(allow_hosts=options.get("allow_hosts")).allow_hosts)
-    Config().with_overrides(strict=options.get("strict"))
-    parse_tags(options.get("tags"))
 
 
 def _explicit_name(item: pytest.Item) -> tuple[Any, int | None]:

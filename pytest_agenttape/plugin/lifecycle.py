@@ -28,15 +28,11 @@ from pytest_agenttape.plugin.claims import MARKER, Claim, Claims, siblings_of
 from pytest_agenttape.plugin.outsiders import Aftermath, ConfigFixture, WideFixture
 from pytest_agenttape.plugin.progress import Progress
 from pytest_agenttape.plugin.report.ledger import Ledger
-from pytest_agenttape.process import freeze as freezing
 from pytest_agenttape.process.user_stack import traceback_at
 from pytest_agenttape.reading.summary import summary_line
 from pytest_agenttape.reading.usage import total_tokens
-from pytest_agenttape.session.run import allowed_errors
 from pytest_agenttape.session.session import Session, Settings
-from pytest_agenttape.session.use_cassette import parse_tags
 from pytest_agenttape.session.verdict import RunCut, Verdict
-from pytest_agenttape.settings.selectors import parse_tokens
 
 
 @dataclass(slots=True)
@@ -462,18 +458,18 @@ class Lifecycle:
             path=claim.path,
             mode=mode,
             config=config,
-            live=parse_tokens(options.get("live"), "live"),
-            frozen=parse_tokens(options.get("frozen"), "frozen"),
-            matchers=options.get("matchers"),
-            freeze=freezing.parse_features(options.get("freeze", config.freeze)),
-            format=options.get("format"),
-            tags=parse_tags(options.get("tags")),
+            live=options.live,
+            frozen=options.frozen,
+            matchers=options.matchers,
+            freeze=options.frozen_features(config),
+            format=options.format,
+            tags=options.tags,
             title=item.nodeid,
             command=f"pytest {claim.address} --agenttape-record",
             is_sticky=True,
             test=item.nodeid if self._claims.users(claim.path) == 1 else None,
             pending=self._pending.find(claim.path) if self._pending and mode is Mode.REFRESH else None,
-            allow_errors=allowed_errors(options.get("allow_errors")),
+            allow_errors=options.allow_errors,
             rules=rules,
         )
 

@@ -1,4 +1,4 @@
-"""LLM views: what an HTTP exchange with a known provider means. Adding a provider is adding a module to `VIEWS`."""
+"""LLM views: what an HTTP exchange with a known provider means. Adding one is a module and its line in `registry`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,12 @@ from urllib.parse import quote
 
 from pytest_agenttape.bodies import stored_json
 from pytest_agenttape.model import JSON, Interaction
-from pytest_agenttape.providers import (
-    anthropic,
-    bedrock,
-    gemini,
-    openai_chat,
-    openai_embeddings,
-    openai_responses,
-)
-from pytest_agenttape.providers.shapes import Answer, Operation, RequestedTool, View, error_of, payloads
+from pytest_agenttape.providers.registry import BY_BOUNDARY, VIEWS
+from pytest_agenttape.providers.tolerant import error_of, payloads
+from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, View
 
 __all__ = [
+    "BOUNDARIES",
     "VIEWS",
     "Answer",
     "Operation",
@@ -33,21 +28,13 @@ __all__ = [
     "with_model",
 ]
 
-VIEWS: tuple[View, ...] = (
-    openai_chat.VIEW,
-    openai_responses.VIEW,
-    openai_embeddings.VIEW,
-    anthropic.VIEW,
-    gemini.VIEW,
-    bedrock.VIEW,
-)
 _SUFFIXES = tuple(suffix for view in VIEWS for suffix in view.suffixes)
 _MODEL_IN_PATH = re.compile(r"(/models/)[^/:?]+(:[a-zA-Z]+)")  # as Gemini's
-_BY_BOUNDARY = {boundary: view for view in VIEWS for boundary in view.operations}
+BOUNDARIES = frozenset(BY_BOUNDARY)
 
 
 def is_llm_path(method: str, url: str) -> bool:
-    """Tell from the URL alone whether a request can be an LLM call."""
+    """Say from the URL alone whether a request can be an LLM call."""
     return method.upper() == "POST" and _without_query(url).endswith(_SUFFIXES)
 
 
@@ -70,21 +57,21 @@ def with_model(url: str, body: Mapping[str, JSON], model: str) -> tuple[str, Map
 
 def read_messages(operation: Operation, request: Mapping[str, JSON]) -> list[dict[str, JSON]]:
     """Return the messages of a stored request as ``{"role", "content", "tool_calls"?, "tool_call_id"?}``."""
-    view, body = _BY_BOUNDARY.get(operation.boundary), stored_json(request)
+    view, body = BY_BOUNDARY.get(operation.boundary), stored_json(request)
     return view.read_messages(body) if view and isinstance(body, Mapping) else []
 
 
 def read_answer(operation: Operation, response: Mapping[str, JSON]) -> Answer:
     """Return what a stored response says; of an odd or truncated one, what is there."""
-    view = _BY_BOUNDARY.get(operation.boundary)
+    view = BY_BOUNDARY.get(operation.boundary)
     objects = payloads(response)
     answer = view.read_answer(objects) if view else Answer()
     return replace(answer, error=error_of(response, objects))
 
 
 def operation_of(interaction: Interaction) -> Operation | None:
-    """Return the operation that a recording was made of; None when it is no LLM call that this release knows."""
-    view = _BY_BOUNDARY.get(interaction.boundary or "")
+    """Return the operation that a recording was made of; None when it is not an LLM call that this release knows."""
+    view = BY_BOUNDARY.get(interaction.boundary or "")
     if interaction.kind != "llm" or view is None or interaction.boundary is None:
         return None
     told = interaction.metadata

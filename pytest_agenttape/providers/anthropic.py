@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.shapes import (
-    Answer,
-    Operation,
-    RequestedTool,
-    View,
+from pytest_agenttape.providers.tolerant import (
     arguments,
     at,
     joined_text,
@@ -21,10 +17,11 @@ from pytest_agenttape.providers.shapes import (
     tool_message,
     usage,
 )
+from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, View, Words
 
 
 def identify(_url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Tell a messages request by its model and its list of messages."""
+    """Recognise a messages request by its model and its list of messages."""
     model = text_or_none(body.get("model"))
     if model is None or not isinstance(at(body, "messages", 0, "role"), str):
         return None
@@ -118,4 +115,16 @@ VIEW = View(
     identify=identify,
     read_messages=read_messages,
     read_answer=read_answer,
+    words=Words(
+        last_events=("message_stop",),
+        keep_alives=("ping",),
+        pieces=("partial_json", "thinking"),
+        made_up=("tool_use_id", "signature"),
+        users_own=("input_schema",),
+        serving_headers=("anthropic-organization-id", "anthropic-ratelimit-"),
+        sdk_headers=("x-stainless-",),
+        system_prompts=("system",),
+        result_parts=("tool_result",),
+        texts=("system", "thinking", "partial_json"),
+    ),
 )

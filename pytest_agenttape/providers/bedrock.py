@@ -8,11 +8,7 @@ from urllib.parse import unquote
 
 from pytest_agenttape.model import JSON
 from pytest_agenttape.providers import anthropic
-from pytest_agenttape.providers.shapes import (
-    Answer,
-    Operation,
-    RequestedTool,
-    View,
+from pytest_agenttape.providers.tolerant import (
     at,
     joined_text,
     mappings,
@@ -22,13 +18,14 @@ from pytest_agenttape.providers.shapes import (
     tool_message,
     usage,
 )
+from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, View, Words
 
 _PATH = re.compile(r"/model/([^/]+)/(converse|invoke)(?:-stream|-with-response-stream)?$")
 _PROMPTS = ("prompt", "inputText")
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Tell a request by its path, and by its messages or prompt."""
+    """Recognise a request by its path, and by its messages or prompt."""
     found = _PATH.search(url)
     if found is None or not (mappings(body.get("messages")) or any(text(body.get(key)) for key in _PROMPTS)):
         return None
@@ -105,4 +102,12 @@ VIEW = View(
     identify=identify,
     read_messages=read_messages,
     read_answer=read_answer,
+    words=Words(
+        made_up=("toolUseId", "signature"),
+        serving_headers=("x-amzn-",),
+        conversations=("prompt",),
+        system_prompts=("system",),
+        result_parts=("toolResult",),
+        texts=("system",),
+    ),
 )

@@ -7,11 +7,7 @@ from urllib.parse import unquote
 
 from pytest_agenttape.model import JSON
 from pytest_agenttape.providers.openai import host_of
-from pytest_agenttape.providers.shapes import (
-    Answer,
-    Operation,
-    RequestedTool,
-    View,
+from pytest_agenttape.providers.tolerant import (
     at,
     mappings,
     message,
@@ -22,10 +18,11 @@ from pytest_agenttape.providers.shapes import (
     tool_message,
     usage,
 )
+from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, View, Words
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Tell a request by its contents; the model is named in the path."""
+    """Recognise a request by its contents; the model is named in the path."""
     if not body.get("contents"):
         return None
     model = unquote(url.rpartition(":")[0].rpartition("/")[2])
@@ -104,4 +101,12 @@ VIEW = View(
     identify=identify,
     read_messages=read_messages,
     read_answer=read_answer,
+    words=Words(
+        made_up=("createTime", "responseId", "thoughtSignature"),
+        users_own=("args", "functionResponse"),
+        conversations=("contents",),
+        system_prompts=("systemInstruction", "system_instruction"),
+        roles={"model": "model"},
+        result_parts=("functionResponse",),
+    ),
 )

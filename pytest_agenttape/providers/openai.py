@@ -7,9 +7,10 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.shapes import Operation, text_or_none
+from pytest_agenttape.providers.tolerant import text_or_none
+from pytest_agenttape.providers.view import Operation
 
-# The many servers that speak this protocol; any other host is told as "openai".
+# The many servers that speak this protocol; any other host counts as "openai".
 _HOSTS = (
     ("openai.azure.com", "azure.ai.openai"),
     ("cognitiveservices.azure.com", "azure.ai.openai"),
@@ -27,6 +28,12 @@ _HOSTS = (
     ("aiplatform.googleapis.com", "gcp.vertex_ai"),
     ("amazonaws.com", "aws.bedrock"),
 )
+# Of OpenAI, and of Azure in front of it.
+SERVING_HEADERS = (
+    *("openai-organization", "openai-processing-ms", "openai-project", "openai-version"),
+    *("apim-request-id", "x-ms-"),
+)
+SDK_HEADERS = ("x-stainless-",)
 _DEPLOYMENTS = "/openai/deployments/"
 
 

@@ -6,12 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.openai import openai_operation
-from pytest_agenttape.providers.shapes import (
-    Answer,
-    Operation,
-    RequestedTool,
-    View,
+from pytest_agenttape.providers.openai import SDK_HEADERS, SERVING_HEADERS, openai_operation
+from pytest_agenttape.providers.tolerant import (
     arguments,
     at,
     joined_text,
@@ -23,10 +19,11 @@ from pytest_agenttape.providers.shapes import (
     tool_message,
     usage,
 )
+from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, View, Words
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Tell a chat completion by its list of messages."""
+    """Recognise a chat completion by its list of messages."""
     if not isinstance(at(body, "messages", 0, "role"), str):
         return None
     return openai_operation(url, body, "chat", "openai.chat")
@@ -130,4 +127,13 @@ VIEW = View(
     identify=identify,
     read_messages=read_messages,
     read_answer=read_answer,
+    words=Words(
+        labels=("object", "created", "system_fingerprint"),
+        pieces=("arguments", "refusal", "reasoning", "reasoning_content"),
+        made_up=("created", "system_fingerprint", "tool_call_id", "obfuscation"),
+        users_own=("json_schema",),
+        serving_headers=SERVING_HEADERS,
+        sdk_headers=SDK_HEADERS,
+        texts=("reasoning_content", "refusal"),
+    ),
 )

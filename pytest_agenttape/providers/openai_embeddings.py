@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.openai import openai_operation
-from pytest_agenttape.providers.shapes import Answer, Operation, View, at, message, text_or_none, usage
+from pytest_agenttape.providers.openai import SDK_HEADERS, SERVING_HEADERS, openai_operation
+from pytest_agenttape.providers.tolerant import at, message, text_or_none, usage
+from pytest_agenttape.providers.view import Answer, Operation, View, Words
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Tell an embeddings request by its input."""
+    """Recognise an embeddings request by its input."""
     if not isinstance(body.get("input"), str | list):
         return None
     return openai_operation(url, body, "embeddings", "openai.embeddings")
@@ -22,7 +23,7 @@ def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
 
 
 def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
-    """Read the model and the usage; vectors are no text."""
+    """Read the model and the usage; vectors have no text."""
     body = objects[0] if objects else {}
     counts = body.get("usage")
     return Answer(
@@ -38,4 +39,5 @@ VIEW = View(
     identify=identify,
     read_messages=read_messages,
     read_answer=read_answer,
+    words=Words(serving_headers=SERVING_HEADERS, sdk_headers=SDK_HEADERS),
 )

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.openai import openai_operation
-from pytest_agenttape.providers.shapes import (
-    Answer,
-    Operation,
-    RequestedTool,
-    View,
+from pytest_agenttape.providers.openai import SDK_HEADERS, SERVING_HEADERS, openai_operation
+from pytest_agenttape.providers.tolerant import (
     arguments,
     at,
     joined_text,
@@ -22,6 +18,7 @@ from pytest_agenttape.providers.shapes import (
     tool_message,
     usage,
 )
+from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, View, Words
 
 _ASKING = ("input", "prompt", "instructions", "previous_response_id", "conversation")
 _LAST_EVENTS = ("response.completed", "response.incomplete", "response.failed")
@@ -30,7 +27,7 @@ _RESULT_ITEMS = ("function_call_output", "custom_tool_call_output")
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Tell a response request by what it asks with."""
+    """Recognise a response request by what it asks with."""
     if not any(body.get(key) for key in _ASKING):
         return None
     return openai_operation(url, body, "chat", "openai.responses")
@@ -122,4 +119,20 @@ VIEW = View(
     identify=identify,
     read_messages=read_messages,
     read_answer=read_answer,
+    words=Words(
+        last_events=_LAST_EVENTS,
+        pieces=("delta",),
+        places=("output_index", "content_index", "summary_index", "item_id"),
+        labels=("item_id", "status"),
+        made_up=(
+            *("created_at", "completed_at", "call_id", "item_id", "response_id", "previous_response_id"),
+            *("obfuscation", "sequence_number", "encrypted_content"),
+        ),
+        serving_headers=SERVING_HEADERS,
+        sdk_headers=SDK_HEADERS,
+        conversations=("input",),
+        system_prompts=("instructions",),
+        roles={"developer": "system", "function_call": "model", "function_call_output": "tool"},
+        texts=("instructions",),
+    ),
 )

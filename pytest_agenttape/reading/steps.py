@@ -11,7 +11,7 @@ from pytest_agenttape.matching.call_tree import CallTree
 from pytest_agenttape.matching.canonical import KeyRules, canonical_request
 from pytest_agenttape.model import JSON, REDACTION_PLACEHOLDER, SECRET_PLACEHOLDER, Interaction
 from pytest_agenttape.providers import operation_of
-from pytest_agenttape.providers.shapes import payloads
+from pytest_agenttape.providers.tolerant import payloads
 from pytest_agenttape.reading.calls import LLMCall, error_text
 from pytest_agenttape.reading.one_line import digest
 

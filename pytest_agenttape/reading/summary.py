@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from pytest_agenttape.errors import FieldDiff
 from pytest_agenttape.model import JSON, Interaction
-from pytest_agenttape.reading import conversation
+from pytest_agenttape.providers import wording
 from pytest_agenttape.reading.one_line import ABSENT, WIDTH, double_quoted, shorten, visible
 
 _PARTS = (
-    *conversation.PARTS,
     (r"args\.(\w+)", r"the argument \1"),
     (r"url$", "the URL"),
     (r"headers\.([\w-]+)", r"the header \1"),
@@ -56,10 +55,13 @@ def calls_in_words(numbers: Sequence[int]) -> str:
 def what_changed(diff: FieldDiff, recorded: Mapping[str, JSON], asked: Mapping[str, JSON]) -> str:
     """Return where two requests differ in words: ``the system prompt changed at messages[0]``."""
     verb = {diff.recorded: "is new", diff.asked: "is gone"}.get(ABSENT, "changed")
-    message = conversation.message_at(diff.path, recorded if verb == "is gone" else asked)
+    message = wording.message_at(diff.path, recorded if verb == "is gone" else asked)
     if message:
         speaker, place = message
         return f"{speaker} {verb} at {place}"
+    named = wording.part_at(diff.path)
+    if named:
+        return f"{named} {verb}"
     for pattern, thing in _PARTS:
         part = re.match(pattern, diff.path)
         if part:
@@ -85,12 +87,13 @@ def _llm_summary(call: Interaction) -> str:
     body = call.request.get("json", call.request.get("args", call.request))
     body = body if isinstance(body, dict) else {}
     named = f"{call_name(call)} {visible(_model_of(call, body), WIDTH)}".rstrip()
-    text, is_result = conversation.last_words(body)
-    if not text:
+    said, is_result = wording.last_words(body)
+    if not said:
         return named
+    text = said if isinstance(said, str) else shorten(said)
     return f"{named}: {'tool result ' if is_result else ''}{double_quoted(text)}"
 
 
 def _model_of(call: Interaction, body: Mapping[str, JSON]) -> str:
     model = call.metadata.get("model") or body.get("model")
-    return str(model or conversation.model_in_path(str(call.request.get("url", ""))))
+    return str(model or wording.model_in_path(str(call.request.get("url", ""))))

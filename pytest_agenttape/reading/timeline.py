@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import JSON, KINDS, Interaction
-from pytest_agenttape.providers import VIEWS
+from pytest_agenttape.providers import BOUNDARIES
 from pytest_agenttape.reading.steps import HIDDEN, MAX_NESTING, PARTS, Step, steps_of, unnumbered
 from pytest_agenttape.reading.timeline_text import final_output_lines, step_lines
 
@@ -101,7 +101,7 @@ def _tokens(given: Iterable[str] | str | None, what: str, known: frozenset[str])
 def _token(given: object, what: str, known: frozenset[str]) -> _Token:
     if not isinstance(given, str) or not given:
         raise ConfigError(f"{what} takes kinds, boundary names or dotted paths, found {given!r}")
-    boundaries = {*known, *(boundary for view in VIEWS for boundary in view.operations)}
+    boundaries = {*known, *BOUNDARIES}
     for name in sorted((*KINDS, *boundaries), key=len, reverse=True):
         if given == name:
             return _Token(name)

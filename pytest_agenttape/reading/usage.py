@@ -6,14 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pytest_agenttape.model import JSON, Interaction
-
-# In the words of providers: the texts of a request or an answer are found under these names.
-_SAID_UNDER = frozenset(
-    (
-        *("content", "text", "thinking", "reasoning_content", "refusal", "instructions", "system", "prompt"),
-        *("input", "output", "arguments", "partial_json"),
-    )
-)
+from pytest_agenttape.providers.wording import TEXTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +84,7 @@ def _estimate(body: JSON) -> int:
     while waiting:
         node, is_said = waiting.pop()
         if isinstance(node, dict):
-            waiting += [(child, is_said or key in _SAID_UNDER) for key, child in node.items()]
+            waiting += [(child, is_said or key in TEXTS) for key, child in node.items()]
         elif isinstance(node, list):
             waiting += [(child, is_said) for child in node]
         elif is_said and isinstance(node, str) and not _is_binary(node):

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pytest_agenttape.model import JSON
+from pytest_agenttape.providers.streams import LABELS, PLACES
 
-_DISCRIMINATORS = ("index", "output_index", "content_index", "summary_index", "item_id", "type")
-_CONSTANTS = frozenset("id object type event role model created system_fingerprint item_id status".split())
 _Path = tuple[object, ...]
 _Edits = dict[tuple[int, object], str]
 
@@ -52,7 +51,7 @@ def spread(pieces: Sequence[str], whole: str, placeholder: re.Pattern[str]) -> l
 
 def _texts(node: JSON, path: _Path) -> Iterator[tuple[_Path, JSON, object, str]]:
     if isinstance(node, dict):
-        marks = tuple(node[name] for name in _DISCRIMINATORS if isinstance(node.get(name), int | str))
+        marks = tuple(node[name] for name in PLACES if isinstance(node.get(name), int | str))
         entries, path = node.items(), (*path, marks)
     elif isinstance(node, list):
         entries = enumerate(node)  # type: ignore[assignment]  # keys of a list are its positions
@@ -60,7 +59,7 @@ def _texts(node: JSON, path: _Path) -> Iterator[tuple[_Path, JSON, object, str]]
         return
     for key, value in entries:
         if isinstance(value, str):
-            if value and key not in _CONSTANTS:
+            if value and key not in LABELS:
                 yield (*path, key), node, key, value
         elif isinstance(value, dict | list):
             step = "*" if isinstance(node, list) and isinstance(value, dict) and "index" in value else key

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any
 
-from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.tape import Call
 from pytest_agenttape.model import JSON, Interaction
 
@@ -164,18 +162,3 @@ def _numbered(interaction: Interaction, index: int, parent: int | None) -> Inter
     if parent is not None:
         metadata["parent"] = parent
     return replace(interaction, index=index, metadata=metadata)
-
-
-def allowed_errors(given: Any) -> frozenset[object] | bool:
-    """Return which failures of live calls may stand in a recording.
-
-    Raises:
-        ConfigError: *given* names none.
-    """
-    if given is None or isinstance(given, bool):
-        return bool(given)
-    listed = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
-    for each in listed:
-        if not (isinstance(each, int) and 400 <= each <= 599) and each != "timeout":
-            raise ConfigError(f"allow_errors takes True, statuses from 400 to 599 and 'timeout'; found {each!r}")
-    return frozenset(listed)

@@ -31,10 +31,11 @@ from pytest_agenttape.errors import (
     NetworkBlockedError,
     RecordingRefusedError,
 )
+from pytest_agenttape.hosts import host_rules, is_allowed
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_key
 from pytest_agenttape.matching.matchers import parse_matchers, with_any_secret
 from pytest_agenttape.matching.tape import Call, Policy, Refuse, Replay, Tape
-from pytest_agenttape.model import BOUNDARY_KINDS, JSON, Interaction, Mode
+from pytest_agenttape.model import BOUNDARY_KINDS, FREEZE_FEATURES, JSON, Interaction, Mode
 from pytest_agenttape.process import child_processes, network
 from pytest_agenttape.process import freeze as freezing
 from pytest_agenttape.process.user_stack import user_traceback
@@ -63,7 +64,7 @@ class Settings:
     live: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
     matchers: object = None
-    freeze: frozenset[str] = frozenset(freezing.FEATURES)
+    freeze: frozenset[str] = frozenset(FREEZE_FEATURES)
     yields_random: bool = False
     format: str | None = None
     tags: tuple[str, ...] = ()
@@ -321,7 +322,7 @@ class Session:
         config = self.settings.config
         if (crossing is not None and crossing.is_live) or not config.block_network:
             return None
-        if network.is_allowed(host, port, network.host_rules(config.allow_hosts)):
+        if is_allowed(host, port, host_rules(config.allow_hosts)):
             return None
         if self._policy.records:
             self._unrecorded.setdefault(host, network.calling_library())

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pytest_agenttape.cassettes import paths
 from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.hosts import host_rules
 from pytest_agenttape.model import Mode
-from pytest_agenttape.process import freeze as freezing
-from pytest_agenttape.process.network import host_rules
 from pytest_agenttape.redaction import RedactionRules
-from pytest_agenttape.session.run import allowed_errors
 from pytest_agenttape.session.session import Session, Settings
 from pytest_agenttape.settings.config import Config
-from pytest_agenttape.settings.selectors import Tokens, parse_tokens
+from pytest_agenttape.settings.options import asked_mode, parse
+from pytest_agenttape.settings.selectors import Tokens
 
 
 def use_cassette(
@@ -59,40 +58,35 @@ def use_cassette(
     config = config or Config.load()
     host_rules(config.allow_hosts)
     said = config.with_overrides(cassette_dir=cassette_dir, format=format)
-    if not isinstance(record, bool):
-        raise ConfigError(f"record is True or False, not {record!r}")
-    if record and mode is not None and Mode.parse(mode) is not Mode.ALL:
-        raise ConfigError(f"record=True means mode 'all', but mode={str(mode)!r} was given too")
-    chosen = Mode.parse("all" if record else mode if mode is not None else config.default_mode)
+    options = parse(
+        {
+            "mode": asked_mode(mode, record=record),
+            "live": live,
+            "frozen": frozen,
+            "matchers": matchers,
+            "freeze": freeze,
+            "format": format,
+            "tags": tags,
+            "allow_errors": allow_errors,
+        }
+    )
     settings = Settings(
         path=paths.session_path(name, said.cassette_dir, said.format),
-        mode=chosen,
+        mode=options.mode or config.default_mode,
         config=config,
         directory=Path.cwd(),
-        live=parse_tokens(live, "live"),
-        frozen=parse_tokens(frozen, "frozen"),
-        matchers=list(matchers) if isinstance(matchers, Iterator) else matchers,  # a session can be opened again
-        freeze=freezing.parse_features(config.freeze if freeze is None else freeze),
-        yields_random=freeze is None,
-        format=format,
-        tags=parse_tags(tags),
+        live=options.live,
+        frozen=options.frozen,
+        matchers=options.matchers,
+        freeze=options.frozen_features(config),
+        yields_random=options.freeze is None,
+        format=options.format,
+        tags=options.tags,
         title=f"the cassette block {str(name)!r}",
-        allow_errors=allowed_errors(allow_errors),
+        allow_errors=options.allow_errors,
         rules=RedactionRules.of(config.redact),
     )
     return Session(settings)
-
-
-def parse_tags(tags: Any) -> tuple[str, ...]:
-    """Return *tags* as texts; one text is one tag.
-
-    Raises:
-        ConfigError: One of them is no text.
-    """
-    listed = (tags,) if isinstance(tags, str) else tuple(tags or ()) if isinstance(tags, Iterable | None) else (tags,)
-    if not all(isinstance(each, str) for each in listed):
-        raise ConfigError(f"tags takes a list of texts, not {tags!r}")
-    return listed
 
 
 def replay(cassette: str | Path, **options: Any) -> Session:

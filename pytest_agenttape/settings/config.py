@@ -1,4 +1,4 @@
-"""Settings: what a configuration file may say, how it is found, and which of several sources wins."""
+"""What a configuration file may say, and how it is found."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from pytest_agenttape.model import (
     CASSETTES_FOLDER,
     DEFAULT_FORMAT,
     FORMATS,
+    FREEZE_FEATURES,
+    MATCHERS,
     SECRET_PLACEHOLDER,
     Mode,
     unknown_name,
@@ -22,25 +24,6 @@ from pytest_agenttape.model import (
 
 OWN_FILE = "agenttape.toml"
 SHARED_FILE = "pyproject.toml"
-FREEZE_FEATURES = ("clock", "uuid", "random")
-# The names that `matchers` answers to; repeated (a test compares) so that reading settings loads no core.
-MATCHERS = ("ignore_volatile", "exact", "ordered", "sequential")
-
-# The settings that an ini file may hold as `agenttape_<name>`, with the type that pytest reads them as.
-INI_KEYS: Mapping[str, str] = {
-    "cassette_dir": "string",
-    "default_mode": "string",
-    "default_matchers": "args",
-    "format": "string",
-    "freeze": "args",
-    "env_snapshot": "args",
-    "ignore_volatile_fields": "args",
-    "assets_threshold_bytes": "int",
-    "model_override": "string",
-    "allow_hosts": "args",
-    "strict": "bool",
-    "block_network": "bool",
-}
 
 _Owner = TypeVar("_Owner", bound="Config | RedactConfig")
 _Parser = Callable[[object], object]
@@ -54,7 +37,7 @@ class RedactConfig:
         denylist: Further names of headers, query parameters and body keys whose values are secrets.
         regexes: Further patterns of secrets.
         redact_emails: Whether an e-mail address counts as a secret.
-        placeholder: What stands in the place of a secret.
+        placeholder: What replaces a secret.
         enabled: False switches redaction off.
     """
 
@@ -77,7 +60,7 @@ class Config:
         default_mode: The mode where nothing else names one.
         default_matchers: The fallback chain where nothing else names one.
         format: ``yaml`` or ``json``, for new cassettes.
-        freeze: What stands still while a session is open.
+        freeze: What is pinned while a session is open.
         env_snapshot: Environment variables whose values are kept with the recording, to warn about drift.
         ignore_volatile_fields: Names of headers and query parameters, and paths of body fields, that never matter.
         assets_threshold_bytes: Bodies larger than this are kept beside the cassette.
@@ -144,7 +127,7 @@ class Config:
     def with_overrides(self, **options: object) -> Self:
         """Return the settings with those that *options* names replaced; None means not said.
 
-        A `redact` mapping changes only the keys that it names. One matcher or freeze feature stands for a list of it.
+        A `redact` mapping changes only the keys that it names. One matcher or freeze feature counts as a list of one.
 
         Raises:
             ConfigError: An option is unknown or its value cannot be used.
@@ -156,95 +139,6 @@ class Config:
             _check_keys(redact, _REDACT_PARSERS, "redact.")
             said["redact"] = replace(self.redact, **redact)
         return replace(self, **said)  # type: ignore[arg-type]  # checked field by field in __post_init__
-
-
-def resolve(*layers: Mapping[str, object] | None) -> dict[str, object]:
-    """Return what the strongest layer that says something says, key by key; None means not said.
-
-    This is the one place with the precedence. The caller hands the layers in its order: call, marker,
-    `agenttape_config` fixture, ini; the file and the defaults are the `Config` that the result is put on.
-    Mappings, such as `redact`, are resolved key by key.
-    """
-    said: dict[str, object] = {}
-    for layer in layers:
-        for key, value in (layer or {}).items():
-            stronger = said.get(key)
-            if stronger is None:
-                said[key] = value
-            elif isinstance(stronger, Mapping) and isinstance(value, Mapping):
-                said[key] = resolve(stronger, value)
-    return {key: value for key, value in said.items() if value is not None}
-
-
-def ini_layer(read: Callable[[str], object], base: Path) -> dict[str, object]:
-    """Return what the `agenttape_*` ini keys say; *read* gives a key's value, a relative path starts at *base*.
-
-    Raises:
-        ConfigError: A number is none.
-    """
-    layer: dict[str, object] = {}
-    for name in INI_KEYS:
-        value = read(f"agenttape_{name}")
-        if value is None or value == "":
-            continue
-        layer[name] = value
-    if "cassette_dir" in layer:
-        layer["cassette_dir"] = base / str(layer["cassette_dir"])
-    if "assets_threshold_bytes" in layer:
-        layer["assets_threshold_bytes"] = _ini_number("assets_threshold_bytes", str(layer["assets_threshold_bytes"]))
-    return layer
-
-
-def effective_mode(
-    *,
-    flag_mode: str | None = None,
-    flag_record: bool = False,
-    snapshot_update: bool = False,
-    snapshot_update_new_only: bool = False,
-    marker_mode: str | None = None,
-    config_mode: str | None = None,
-    ci: bool = False,
-    file_exists: bool = False,
-) -> Mode:
-    """Return the mode of a test from everything that may name one.
-
-    Under CI only a flag of ours records: the snapshot flags count as not given, and a marker or configuration
-    that would record is an error. ``once`` with the file present is a replay, so it passes there.
-
-    Raises:
-        ConfigError: A mode is unknown, or would record under CI.
-    """
-    if flag_mode is not None:
-        return _named_mode(flag_mode, "--agenttape-mode")
-    if flag_record:
-        return Mode.ALL
-    if snapshot_update and not ci:
-        return Mode.REFRESH
-    if snapshot_update_new_only and not ci:
-        return Mode.ONCE
-    if marker_mode is not None:
-        return _allowed(_named_mode(marker_mode, "the marker's mode"), "the marker's mode", ci, file_exists)
-    if config_mode is not None:
-        return _allowed(_named_mode(config_mode, "default_mode"), "default_mode", ci, file_exists)
-    return Mode.NONE
-
-
-def _named_mode(value: str, where: str) -> Mode:
-    try:
-        return Mode.parse(value)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
-
-
-def _allowed(mode: Mode, where: str, ci: bool, file_exists: bool) -> Mode:
-    if not ci or mode is Mode.NONE:
-        return mode
-    if mode is Mode.ONCE and file_exists:
-        return Mode.NONE
-    raise ConfigError(
-        f"{where} = {str(mode)!r} would record, and CI is set: nothing records in CI unless asked on the command line. "
-        f"Record on your machine and commit the cassette, or run pytest with --agenttape-mode={mode}"
-    )
 
 
 def _read_table(path: Path) -> Mapping[str, object] | None:
@@ -317,13 +211,6 @@ def _short(value: object) -> str:
 def _in_list(key: str, value: object) -> object:
     one = key in ("default_matchers", "freeze") and (isinstance(value, str) or not isinstance(value, Iterable))
     return (value,) if one else value
-
-
-def _ini_number(name: str, value: str) -> int:
-    try:
-        return int(value)
-    except ValueError:
-        raise ConfigError(f"agenttape_{name} = {value!r}: must be a whole number") from None
 
 
 def _path(value: object) -> Path:

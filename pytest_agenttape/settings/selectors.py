@@ -6,16 +6,16 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-from pytest_agenttape import providers
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.model import KINDS, unknown_name
+from pytest_agenttape.providers import BOUNDARIES
 
 Tokens: TypeAlias = Iterable[str] | str | None
 
-# Grows as modules are imported, so that a mistyped token can be told: name -> the defaults of its arguments.
+# Grows as modules are imported, so that a mistyped token is recognised: name -> the defaults of its arguments.
 _boundaries: dict[str, Mapping[str, object]] = {}
 
-_NEARLY = 0.8  # how alike a mistyped token and the name that was meant are
+_NEARLY = 0.8  # how alike a mistyped token and the meant name are
 
 
 def parse_tokens(given: Tokens, what: str) -> frozenset[str]:
@@ -53,8 +53,7 @@ def registered_boundaries() -> frozenset[str]:
 
 def known_tokens(named: Iterable[str | None]) -> frozenset[str]:
     """Return all that a token can name; *named* are the boundaries of recordings and calls."""
-    served = (name for view in providers.VIEWS for name in view.operations)
-    return frozenset({*KINDS, "*", *served, *_boundaries, *(name for name in named if name)})
+    return frozenset({*KINDS, "*", *BOUNDARIES, *_boundaries, *(name for name in named if name)})
 
 
 def problems(given: frozenset[str], known: frozenset[str], what: str) -> list[ConfigError]:

@@ -23,12 +23,11 @@ from pytest_agenttape.matching.canonical import is_transport_header
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership import Scope
 from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered, unanswered
+from pytest_agenttape.providers.streams import is_last_event
 from pytest_agenttape.session.run import Entry, Poison, poison_of
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.transports import pacing
 from pytest_agenttape.transports.pacing import Arrivals, Schedule
-
-_LAST_EVENTS = frozenset({"[DONE]", "message_stop", "response.completed", "response.failed", "response.incomplete"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +306,7 @@ class Recording:
         if length is not None and length.isdigit() and not self._is_decoded:
             return sum(map(len, self._chunks)) >= int(length)
         events = stored.get("events")
-        return isinstance(events, list) and any(map(_is_last_event, events[-3:]))
+        return isinstance(events, list) and any(map(is_last_event, events[-3:]))
 
     def _poison(self, error: Mapping[str, JSON] | None) -> Poison | None:
         return poison_of(self._status, str(error["type"]) if error else "")
@@ -333,12 +332,6 @@ def _read_failure(stored: Mapping[str, JSON]) -> TransportFailure:
     return TransportFailure(
         type=str(stored.get("type")), message=str(stored.get("message") or ""), module=str(stored.get("module") or "")
     )
-
-
-def _is_last_event(entry: JSON) -> bool:
-    name, content = bodies.read_event(entry)
-    kind = content.get("type") if isinstance(content, dict) else content
-    return name in _LAST_EVENTS or (isinstance(kind, str) and kind in _LAST_EVENTS)
 
 
 def _overridden(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_agenttape import plugin
-from pytest_agenttape.settings.config import INI_KEYS
+from pytest_agenttape.settings.words import INI_KEYS
 from tests.plugin.project import Project
 
 INI = """

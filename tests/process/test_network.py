@@ -314,7 +314,7 @@ def test_an_event_loop_and_a_subprocess_work_under_the_guard(guard: list[tuple[s
 
 
 def test_an_allowed_name_allows_the_address_it_stands_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    rules = network.host_rules([f"{FOREIGN}:443"])
+    rules = hosts.host_rules([f"{FOREIGN}:443"])
     connected: list[object] = []
     asked: list[tuple[str, int | None]] = []
 
@@ -323,7 +323,7 @@ def test_an_allowed_name_allows_the_address_it_stands_for(monkeypatch: pytest.Mo
 
     def decide(host: str, port: int | None) -> None:
         asked.append((host, port))
-        if not network.is_allowed(host, port, rules):
+        if not hosts.is_allowed(host, port, rules):
             raise network.blocked(host, port, "t")
 
     monkeypatch.setattr(_socket, "getaddrinfo", lookup)
@@ -442,12 +442,12 @@ ALLOWED = [
 
 @pytest.mark.parametrize(("entry", "host", "port", "expected"), ALLOWED)
 def test_allow_hosts(entry: str, host: str, port: int | None, expected: bool) -> None:
-    assert network.is_allowed(host, port, network.host_rules([entry])) is expected
+    assert hosts.is_allowed(host, port, hosts.host_rules([entry])) is expected
 
 
 def test_a_lone_entry_needs_no_list() -> None:
-    assert network.host_rules("a.example") == network.host_rules(["a.example"])
-    assert not network.is_allowed("a.example", 1, network.host_rules([]))
+    assert hosts.host_rules("a.example") == hosts.host_rules(["a.example"])
+    assert not hosts.is_allowed("a.example", 1, hosts.host_rules([]))
 
 
 BAD = ["", " ", "https://api.example.com", "api.example.com/v1", "a b", "10.0.0.0/99", "10.0.0.1/8", "a.*.com", "*com",
@@ -457,4 +457,4 @@ BAD = ["", " ", "https://api.example.com", "api.example.com/v1", "a b", "10.0.0.
 @pytest.mark.parametrize("entry", BAD, ids=repr)
 def test_a_bad_entry_is_named(entry: object) -> None:
     with pytest.raises(ConfigError, match="allow_hosts"):
-        network.host_rules([entry])  # type: ignore[list-item]  # what a configuration file may hold
+        hosts.host_rules([entry])  # type: ignore[list-item]  # what a configuration file may hold

@@ -15,17 +15,15 @@ from pytest_agenttape.process.freeze import clock, layers, randoms, sleeps, uuid
 from pytest_agenttape.process.freeze.clock import real_time_ns, real_utcnow
 from pytest_agenttape.process.freeze.environment import env_drift, env_snapshot
 from pytest_agenttape.process.freeze.layers import ClockLoop, Layer
-from pytest_agenttape.process.freeze.state import FEATURES, FrozenState, Plan, parse_features, plan_of
+from pytest_agenttape.process.freeze.state import FrozenState, Plan, plan_of
 
 __all__ = [
-    "FEATURES",
     "ClockLoop",
     "Freeze",
     "FrozenState",
     "capture",
     "env_drift",
     "env_snapshot",
-    "parse_features",
     "real_time_ns",
     "real_utcnow",
 ]

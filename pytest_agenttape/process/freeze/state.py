@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Self
 
 from pytest_agenttape.errors import CassetteCorruptError
-from pytest_agenttape.model import JSON, unknown_name
+from pytest_agenttape.model import JSON
 
-FEATURES = ("clock", "uuid", "random")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000_000  # nanoseconds
 PLAIN_ZONE = re.compile(r"[A-Za-z0-9_+\-<>,.:][A-Za-z0-9_+\-<>,.:/]*")  # a name or a POSIX rule, never a file
-
-
-def parse_features(value: Iterable[str] | str | None) -> frozenset[str]:
-    """Return the features named by *value*; None and an empty value freeze nothing.
-
-    Raises:
-        ConfigError: A name is no feature.
-    """
-    if value is None:
-        return frozenset()
-    names = [each.strip() for each in value.split(",")] if isinstance(value, str) else value
-    if not isinstance(names, Iterable):
-        raise unknown_name("freeze feature", value, FEATURES)
-    found = [name for name in names if name != ""]
-    for name in found:
-        if name not in FEATURES:
-            raise unknown_name("freeze feature", name, FEATURES)
-    return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True)

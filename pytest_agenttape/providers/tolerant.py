@@ -1,72 +1,15 @@
-"""What every provider view speaks: its shapes, and tolerant ways into a body of unknown form."""
+"""Ways into a body of unknown form: what is not there, or is something else, reads as nothing."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 
 from pytest_agenttape.bodies import read_event, stored_json
 from pytest_agenttape.model import JSON
+from pytest_agenttape.providers.view import RequestedTool
 
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What an LLM request does, in the words of the OpenTelemetry GenAI conventions.
-
-    Attributes:
-        provider: Who is asked, such as ``openai`` or ``gcp.gemini``.
-        operation: ``chat``, ``embeddings`` or ``generate_content``.
-        boundary: The protocol that is spoken, such as ``openai.chat``; it decides how bodies are read.
-        model: The model that is asked for.
-    """
-
-    provider: str
-    operation: str
-    boundary: str
-    model: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RequestedTool:
-    """One tool call that a model asked for; `arguments` stay text when they are no JSON."""
-
-    id: str | None
-    name: str
-    arguments: JSON
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model answered; of an odd or truncated body, what could be read."""
-
-    text: str = ""
-    tool_calls: tuple[RequestedTool, ...] = ()
-    usage: dict[str, int] | None = None
-    model: str | None = None
-    finish_reason: str | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One protocol: the URLs it lives under, and how its bodies are read.
-
-    Attributes:
-        provider: The provider when nothing in the URL tells another.
-        operations: Each boundary with its operation.
-        suffixes: Ends of the URL paths that can be this protocol.
-        identify: Tell the operation from the URL without its query, and the decoded body; None when it is another's.
-        read_messages: Normalise the messages of a request body.
-        read_answer: Read the JSON objects of a response, one or a stream of them.
-    """
-
-    provider: str
-    operations: Mapping[str, str]
-    suffixes: tuple[str, ...]
-    identify: Callable[[str, Mapping[str, JSON]], Operation | None]
-    read_messages: Callable[[Mapping[str, JSON]], list[dict[str, JSON]]]
-    read_answer: Callable[[list[Mapping[str, JSON]]], Answer]
+MAX_DEPTH = 50  # no provider nests its own fields deeper; what is below is taken as it is
 
 
 def payloads(response: Mapping[str, JSON]) -> list[Mapping[str, JSON]]:

@@ -1,0 +1,43 @@
+"""Every protocol that is known, and all their words. A new one is its own module and its line in `VIEWS`."""
+
+from __future__ import annotations
+
+from pytest_agenttape.providers import (
+    anthropic,
+    bedrock,
+    cohere,
+    gemini,
+    openai_chat,
+    openai_embeddings,
+    openai_responses,
+)
+from pytest_agenttape.providers.view import View, Words
+
+VIEWS: tuple[View, ...] = (
+    openai_chat.VIEW,
+    openai_responses.VIEW,
+    openai_embeddings.VIEW,
+    anthropic.VIEW,
+    gemini.VIEW,
+    bedrock.VIEW,
+    cohere.VIEW,
+)
+
+# The words that several protocols have in common.
+SHARED = Words(
+    last_events=("[DONE]",),
+    pieces=("content", "text"),
+    places=("index", "type"),
+    labels=("id", "type", "event", "role", "model"),
+    made_up=("id", "request_id"),
+    users_own=("arguments", "parameters", "schema", "tools", "metadata"),
+    serving_headers=("x-ratelimit-", "ratelimit-"),
+    conversations=("messages",),
+    roles={"system": "system", "user": "user", "assistant": "model", "tool": "tool"},
+    texts=("content", "text", "prompt", "input", "output", "arguments"),
+)
+
+# Of all protocols together, for gateways speak one protocol with fields of another.
+WORDS = Words.union((SHARED, *(view.words for view in VIEWS)))
+
+BY_BOUNDARY = {boundary: view for view in VIEWS for boundary in view.operations}

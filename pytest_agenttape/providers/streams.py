@@ -1,0 +1,60 @@
+"""Event streams of providers: how the end of one is known, and the texts that come in pieces."""
+
+from __future__ import annotations
+
+from pytest_agenttape.bodies import read_event
+from pytest_agenttape.model import JSON
+from pytest_agenttape.providers.registry import WORDS
+from pytest_agenttape.providers.tolerant import MAX_DEPTH
+
+PLACES = WORDS.places
+LABELS = frozenset(WORDS.labels)
+_LAST_EVENTS = frozenset(WORDS.last_events)
+_PIECES = frozenset(WORDS.pieces)
+
+
+def is_last_event(entry: JSON) -> bool:
+    """Say whether a stored event is one after which its provider sends nothing more."""
+    name, content = read_event(entry)
+    kind = content.get("type") if isinstance(content, dict) else content
+    return name in _LAST_EVENTS or (isinstance(kind, str) and kind in _LAST_EVENTS)
+
+
+def with_whole_texts(events: list[JSON]) -> list[JSON]:
+    """Return *events* without keep-alives, and each run that carries one text in pieces as one event.
+
+    Where a text was cut is chance. The whole text is added to the first event of its run under ``text``.
+    """
+    runs: list[tuple[JSON, list[str]]] = []
+    for event in events:
+        if _is_keep_alive(event):
+            continue
+        pieces: list[str] = []
+        frame = _without_pieces(event, pieces)
+        if len(pieces) != 1 or not isinstance(event, dict):
+            runs.append((event, []))
+        elif runs and runs[-1][1] and runs[-1][0] == frame:
+            runs[-1][1].extend(pieces)
+        else:
+            runs.append((frame, pieces))
+    return [{**event, "text": "".join(pieces)} if pieces else event for event, pieces in runs]
+
+
+def _is_keep_alive(event: JSON) -> bool:
+    return isinstance(event, dict) and (event.keys() <= {"comment"} or event.get("event") in WORDS.keep_alives)
+
+
+def _without_pieces(node: JSON, pieces: list[str], depth: int = 0) -> JSON:
+    if depth > MAX_DEPTH:
+        return node
+    if isinstance(node, list):
+        return [_without_pieces(each, pieces, depth + 1) for each in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {}
+    for key, value in node.items():
+        if key in _PIECES and isinstance(value, str):
+            pieces.append(value)
+        else:
+            kept[key] = _without_pieces(value, pieces, depth + 1)
+    return kept

@@ -1,0 +1,118 @@
+"""What a provider's view is made of: the protocol's operations, how its bodies are read, and its words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+
+from pytest_agenttape.model import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What an LLM request does, in the words of the OpenTelemetry GenAI conventions.
+
+    Attributes:
+        provider: Who is asked, such as ``openai`` or ``gcp.gemini``.
+        operation: ``chat``, ``embeddings`` or ``generate_content``.
+        boundary: The protocol that is spoken, such as ``openai.chat``; it decides how bodies are read.
+        model: The model that is asked for.
+    """
+
+    provider: str
+    operation: str
+    boundary: str
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedTool:
+    """One tool call that a model asked for; `arguments` stay text when they are not JSON."""
+
+    id: str | None
+    name: str
+    arguments: JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model answered; of an odd or truncated body, what could be read."""
+
+    text: str = ""
+    tool_calls: tuple[RequestedTool, ...] = ()
+    usage: dict[str, int] | None = None
+    model: str | None = None
+    finish_reason: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """The words of a protocol that code outside of its view has to know.
+
+    Attributes:
+        last_events: Event names, types or data that end a stream.
+        keep_alives: Event names that carry nothing.
+        pieces: Keys of event fields that carry a piece of a text that is streamed.
+        places: Keys that say to which of several texts a piece belongs.
+        labels: Keys of texts that are repeated from event to event and are not pieces.
+        made_up: Keys of ids, times and fingerprints that the provider generates for each exchange.
+        users_own: Keys below which everything is the user's, whatever its keys are called.
+        serving_headers: Response headers that say when and by whom it was served; a final ``-`` makes a prefix.
+        sdk_headers: Request headers of the provider's client library; a final ``-`` makes a prefix.
+        conversations: Keys of a request body under which the conversation is.
+        system_prompts: Keys of a request body under which the system prompt is.
+        roles: Who speaks in a message of this role or type: ``system``, ``user``, ``model`` or ``tool``.
+        result_parts: Types or keys of the parts of a message that are a tool's result.
+        texts: Keys under which a request or an answer has the texts that tokens are estimated from.
+    """
+
+    last_events: tuple[str, ...] = ()
+    keep_alives: tuple[str, ...] = ()
+    pieces: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    made_up: tuple[str, ...] = ()
+    users_own: tuple[str, ...] = ()
+    serving_headers: tuple[str, ...] = ()
+    sdk_headers: tuple[str, ...] = ()
+    conversations: tuple[str, ...] = ()
+    system_prompts: tuple[str, ...] = ()
+    roles: Mapping[str, str] = field(default_factory=dict)
+    result_parts: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+
+    @classmethod
+    def union(cls, all_words: Iterable[Words]) -> Words:
+        """Return the words of all, each once, in the order of their first mention."""
+        listed = list(all_words)
+        roles = {role: who for words in listed for role, who in words.roles.items()}
+        names = {
+            each.name: tuple(dict.fromkeys(name for words in listed for name in getattr(words, each.name)))
+            for each in fields(cls)
+            if each.name != "roles"
+        }
+        return cls(roles=roles, **names)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One protocol: the URLs it lives under, how its bodies are read, and its words.
+
+    Attributes:
+        provider: The provider, unless the URL names another.
+        operations: Each boundary with its operation.
+        suffixes: Ends of the URL paths that can be this protocol.
+        identify: Return the operation from the URL without its query, and the decoded body; None when it is another's.
+        read_messages: Normalise the messages of a request body.
+        read_answer: Read the JSON objects of a response, one or a stream of them.
+        words: What this protocol has beyond the words that all share (`registry.SHARED`).
+    """
+
+    provider: str
+    operations: Mapping[str, str]
+    suffixes: tuple[str, ...]
+    identify: Callable[[str, Mapping[str, JSON]], Operation | None]
+    read_messages: Callable[[Mapping[str, JSON]], list[dict[str, JSON]]]
+    read_answer: Callable[[list[Mapping[str, JSON]]], Answer]
+    words: Words

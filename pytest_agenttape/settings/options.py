@@ -1,0 +1,181 @@
+"""The options of one recording, as the marker and `use_cassette` take them; parsed here for both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.hosts import host_rules
+from pytest_agenttape.matching.canonical import KeyRules
+from pytest_agenttape.matching.matchers import parse_matchers
+from pytest_agenttape.model import FORMATS, FREEZE_FEATURES, Mode, unknown_name
+from pytest_agenttape.settings.config import Config
+from pytest_agenttape.settings.selectors import parse_tokens
+from pytest_agenttape.settings.words import MARKER_OPTIONS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What was said about one recording; None where nothing was.
+
+    Attributes:
+        mode: The record mode.
+        live: Tokens of calls that run for real.
+        frozen: Tokens of calls that are replayed in every mode.
+        matchers: A matcher or a fallback chain.
+        freeze: Which of clock, uuid and random are pinned.
+        format: ``yaml`` or ``json``.
+        strict: Whether an unplayed recording is an error.
+        redact: Further names of headers, query parameters and body keys whose values are secrets.
+        tags: Words kept with each recorded interaction.
+        allow_errors: Failures of live calls that may be recorded: all, none or these.
+        allow_hosts: Hosts that may be reached during replay.
+    """
+
+    mode: Mode | None = None
+    live: frozenset[str] = frozenset()
+    frozen: frozenset[str] = frozenset()
+    matchers: object = None
+    freeze: frozenset[str] | None = None
+    format: str | None = None
+    strict: bool | None = None
+    redact: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    allow_errors: frozenset[object] | bool = False
+    allow_hosts: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.live and self.frozen:
+            raise ConfigError("live and frozen exclude each other; give one of them")
+
+    def frozen_features(self, config: Config) -> frozenset[str]:
+        """Return which of clock, uuid and random are pinned: as said, else as configured."""
+        return frozenset(config.freeze) if self.freeze is None else self.freeze
+
+
+def parse(said: Mapping[str, object]) -> Options:
+    """Return what the options *said* mean; one that is None was not said.
+
+    Raises:
+        ConfigError: A name is not that of an option, or a value cannot be used.
+    """
+    for name in said:
+        if name not in MARKER_OPTIONS:
+            raise unknown_name("marker option", name, MARKER_OPTIONS)
+    values = {name: parse_value(said[name]) for name, parse_value in _PARSERS.items() if said.get(name) is not None}
+    return Options(**values)  # type: ignore[arg-type]  # each parser returns the type of its field
+
+
+def of_markers(markers: Iterable[tuple[Sequence[object], Mapping[str, object]]]) -> Options:
+    """Return what the markers of one test mean together, each as (args, kwargs), the closest first.
+
+    The closest that says something wins, option by option; the names to redact add up.
+
+    Raises:
+        ConfigError: A marker names two cassettes or an unknown option, or a value cannot be used.
+    """
+    said: dict[str, object] = {}
+    redacted: list[str] = []
+    for args, options in markers:
+        _check_name(args, options)
+        redacted += _names_to_redact(options.get("redact"))
+        for name, value in options.items():
+            said.setdefault(name, value)
+    return parse({**said, "redact": redacted})
+
+
+def asked_mode(mode: object, *, record: object = False) -> Mode | None:
+    """Return the mode that `use_cassette` is called with; *record* is short for ``all``. None when neither is given.
+
+    Raises:
+        ConfigError: *mode* is unknown, or says something else than *record*.
+    """
+    if not isinstance(record, bool):
+        raise ConfigError(f"record is True or False, not {record!r}")
+    named = None if mode is None else Mode.parse(mode)
+    if record and named not in (None, Mode.ALL):
+        raise ConfigError(f"record=True means mode 'all', but mode={str(mode)!r} was given too")
+    return Mode.ALL if record else named
+
+
+def _check_name(args: Sequence[object], options: Mapping[str, object]) -> None:
+    if len(args) > 1:
+        raise ConfigError(f"the marker takes one cassette name, found {args!r}")
+    if args and args[0] is not None and "cassette" in options:
+        raise ConfigError(f"the marker takes one cassette name, found {args[0]!r} and {options['cassette']!r}")
+
+
+def _names_to_redact(given: object) -> tuple[str, ...]:
+    listed = (given,) if isinstance(given, str) else () if given is None else given
+    if isinstance(listed, Mapping) or not isinstance(listed, Iterable):
+        raise ConfigError(
+            f"redact of the marker takes names, such as redact=['patient_id'], not {given!r}; "
+            "all else about redaction stands in the configuration"
+        )
+    return Config.from_mapping({"redact": {"denylist": tuple(listed)}}).redact.denylist
+
+
+def _matchers(given: object) -> object:
+    kept = list(given) if isinstance(given, Iterator) else given  # a session can be opened again
+    parse_matchers(kept, KeyRules.of(()))
+    return kept
+
+
+def _features(given: object) -> frozenset[str]:
+    names = [each.strip() for each in given.split(",")] if isinstance(given, str) else given
+    if not isinstance(names, Iterable):
+        raise unknown_name("freeze feature", given, FREEZE_FEATURES)
+    found = [name for name in names if name != ""]
+    for name in found:
+        if name not in FREEZE_FEATURES:
+            raise unknown_name("freeze feature", name, FREEZE_FEATURES)
+    return frozenset(found)
+
+
+def _format(given: object) -> object:
+    if given not in FORMATS:
+        raise unknown_name("format", given, FORMATS)
+    return given
+
+
+def _tags(given: object) -> tuple[str, ...]:
+    listed = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    if not all(isinstance(each, str) for each in listed):
+        raise ConfigError(f"tags takes a list of texts, not {given!r}")
+    return listed
+
+
+def _allowed_errors(given: object) -> frozenset[object] | bool:
+    if isinstance(given, bool):
+        return given
+    listed = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    for each in listed:
+        if not (isinstance(each, int) and 400 <= each <= 599) and each != "timeout":
+            raise ConfigError(f"allow_errors takes True, statuses from 400 to 599 and 'timeout'; found {each!r}")
+    return frozenset(listed)
+
+
+def _allowed_hosts(given: object) -> tuple[str, ...]:
+    hosts = Config().with_overrides(allow_hosts=given).allow_hosts
+    host_rules(hosts)
+    return hosts
+
+
+def _strict(given: object) -> bool:
+    return Config().with_overrides(strict=given).strict
+
+
+_PARSERS: Mapping[str, Callable[[object], object]] = {
+    "mode": Mode.parse,
+    "live": lambda given: parse_tokens(given, "live"),  # type: ignore[arg-type]  # it checks
+    "frozen": lambda given: parse_tokens(given, "frozen"),  # type: ignore[arg-type]  # it checks
+    "format": _format,
+    "freeze": _features,
+    "matchers": _matchers,
+    "allow_errors": _allowed_errors,
+    "allow_hosts": _allowed_hosts,
+    "strict": _strict,
+    "tags": _tags,
+    "redact": _names_to_redact,
+}

@@ -1,0 +1,106 @@
+"""Which of several sources wins: call, marker, fixture, ini keys, configuration file; and which mode comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.model import Mode
+from pytest_agenttape.settings.words import INI_KEYS
+
+
+def resolve(*layers: Mapping[str, object] | None) -> dict[str, object]:
+    """Return what the strongest layer that says something says, key by key; None means not said.
+
+    This is the one place with the precedence. The caller hands the layers in its order: call, marker,
+    `agenttape_config` fixture, ini; the file and the defaults are the `Config` that the result is put on.
+    Mappings, such as `redact`, are resolved key by key.
+    """
+    said: dict[str, object] = {}
+    for layer in layers:
+        for key, value in (layer or {}).items():
+            stronger = said.get(key)
+            if stronger is None:
+                said[key] = value
+            elif isinstance(stronger, Mapping) and isinstance(value, Mapping):
+                said[key] = resolve(stronger, value)
+    return {key: value for key, value in said.items() if value is not None}
+
+
+def ini_layer(read: Callable[[str], object], base: Path) -> dict[str, object]:
+    """Return what the `agenttape_*` ini keys say; *read* gives a key's value, a relative path starts at *base*.
+
+    Raises:
+        ConfigError: A value that must be a number is not one.
+    """
+    layer: dict[str, object] = {}
+    for name in INI_KEYS:
+        value = read(f"agenttape_{name}")
+        if value is None or value == "":
+            continue
+        layer[name] = value
+    if "cassette_dir" in layer:
+        layer["cassette_dir"] = base / str(layer["cassette_dir"])
+    if "assets_threshold_bytes" in layer:
+        layer["assets_threshold_bytes"] = _ini_number("assets_threshold_bytes", str(layer["assets_threshold_bytes"]))
+    return layer
+
+
+def effective_mode(
+    *,
+    flag_mode: str | None = None,
+    flag_record: bool = False,
+    snapshot_update: bool = False,
+    snapshot_update_new_only: bool = False,
+    marker_mode: str | None = None,
+    config_mode: str | None = None,
+    ci: bool = False,
+    file_exists: bool = False,
+) -> Mode:
+    """Return the mode of a test from everything that may name one.
+
+    Under CI only a flag of ours records: the snapshot flags count as not given, and a marker or configuration
+    that would record is an error. ``once`` with the file present is a replay, so it passes there.
+
+    Raises:
+        ConfigError: A mode is unknown, or would record under CI.
+    """
+    if flag_mode is not None:
+        return _named_mode(flag_mode, "--agenttape-mode")
+    if flag_record:
+        return Mode.ALL
+    if snapshot_update and not ci:
+        return Mode.REFRESH
+    if snapshot_update_new_only and not ci:
+        return Mode.ONCE
+    if marker_mode is not None:
+        return _allowed(_named_mode(marker_mode, "the marker's mode"), "the marker's mode", ci, file_exists)
+    if config_mode is not None:
+        return _allowed(_named_mode(config_mode, "default_mode"), "default_mode", ci, file_exists)
+    return Mode.NONE
+
+
+def _named_mode(value: str, where: str) -> Mode:
+    try:
+        return Mode.parse(value)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _allowed(mode: Mode, where: str, ci: bool, file_exists: bool) -> Mode:
+    if not ci or mode is Mode.NONE:
+        return mode
+    if mode is Mode.ONCE and file_exists:
+        return Mode.NONE
+    raise ConfigError(
+        f"{where} = {str(mode)!r} would record, and CI is set: nothing records in CI unless asked on the command line. "
+        f"Record on your machine and commit the cassette, or run pytest with --agenttape-mode={mode}"
+    )
+
+
+def _ini_number(name: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise ConfigError(f"agenttape_{name} = {value!r}: must be a whole number") from None
