@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
 
 from pytest_agenttape.errors import CassetteCorruptError, ConfigError
 
@@ -56,6 +56,16 @@ class Mode(StrEnum):
             return cls(value)  # type: ignore[arg-type]  # anything that is not a mode raises ValueError
         except ValueError:
             raise unknown_name("mode", value, [*cls, "record"]) from None
+
+
+class Call(NamedTuple):  # made at every call: a named tuple costs a third of what a frozen dataclass does
+    """A crossing as the agent asked for it, its request in stored, redacted form."""
+
+    kind: str
+    boundary: str | None
+    request: Mapping[str, JSON]
+    nested: bool = False  # asked for by the body of a boundary that runs live
+    observed: bool = False  # seen by a listener, which cannot answer it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,11 @@ from typing import Any, TypeAlias
 from pytest_agenttape import clocks, ownership, values
 from pytest_agenttape.boundaries import waits
 from pytest_agenttape.boundaries.arguments import Parameters
+from pytest_agenttape.boundaries.registry import register_boundary
 from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError, StreamingReplayError
-from pytest_agenttape.model import JSON
+from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.ownership.calls import Live, Served
 from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered, unanswered
-from pytest_agenttape.session.run import Entry, Poison, poison_of
-from pytest_agenttape.session.session import Session
-from pytest_agenttape.settings.selectors import register_boundary
 
 Stored: TypeAlias = dict[str, JSON]
 
@@ -45,19 +44,20 @@ class Boundary:
         register_boundary(chosen, parameters.defaults)
         return cls(kind, chosen, Named(parameters))
 
-    def begin(self, found: ownership.Scope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Crossing:
+    def begin(self, found: ownership.Scope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LiveCall | ServedCall:
         """Capture the call before anything can change its arguments, and let the session decide."""
         __tracebackhide__ = True
-        session: Session = found.owner
+        owner = found.owner
         try:
-            request = self.asked.request(session, args, kwargs)
+            request = self.asked.request(owner, args, kwargs)
         except AgentTapeError as error:
             error.add_note(f"in a call of the {self.kind} {self.name!r}")
-            raise session.refuse(error) from None
-        entry = session.begin(self.kind, self.name, session.redactor.value(request), parent=found.crossing)
-        call = Crossing(session, entry, self)
-        if entry.is_live:
-            entry.settle = call.leave_unanswered
+            raise owner.refuse(error) from None
+        begun = owner.begin(self.kind, self.name, request, parent=found.running)
+        if isinstance(begun, Served):
+            return ServedCall(begun, self)
+        call = LiveCall(owner, begun, self)
+        begun.source = call
         return call
 
 
@@ -67,7 +67,7 @@ class Spelled:
 
     given: dict[str, Any]
 
-    def request(self, session: Session, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stored:  # noqa: ARG002  # as Named's
+    def request(self, owner: ownership.Owner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stored:  # noqa: ARG002  # as Named's
         return dict(values.encode(self.given, "request"))
 
 
@@ -77,11 +77,11 @@ class Named:
 
     parameters: Parameters
 
-    def request(self, session: Session, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stored:
+    def request(self, owner: ownership.Owner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stored:
         bound = self.parameters.bind(args, kwargs)
         request: Stored = {"args": self._encoded(bound.arguments)}
         if bound.instance is not None:
-            number = session.instance_number(bound.instance)
+            number = owner.instance_number(bound.instance)
             if number:
                 request["instance"] = number
         return request
@@ -119,33 +119,41 @@ def _name_of(fn: Callable[..., Any]) -> str:
 # -- what is answered
 
 
-@dataclass(slots=True, eq=False)  # not frozen: that would cost more than the rest of a replay's own work here
-class Crossing:
-    """One call that a session has decided about: to be served, or running for real."""
+# Not frozen: that would cost more than the rest of a replay's own work here.
 
-    session: Session
-    entry: Entry
+
+@dataclass(slots=True, eq=False)
+class LiveCall:
+    """A call whose body runs for real."""
+
+    owner: ownership.Owner
+    live: Live
     boundary: Boundary
 
     @property
     def inside(self) -> ownership.Scope:
         """Where the body runs."""
-        return ownership.Scope(self.session, self.entry)
-
-    # recording
+        return ownership.Scope(self.owner, self.live)
 
     def encode(self, value: object, where: str = "result") -> JSON:
+        """Return *value* in stored form."""
         try:
-            return self.session.redactor.value(_encode_result(value, where))
+            return _encode_result(value, where)
         except AgentTapeError as error:
-            self.entry.give_up()
+            self.live.drop()
             error.add_note(f"in the {self.boundary.kind} {self.boundary.name!r}")
-            raise self.session.refuse(error) from None
+            raise self.owner.refuse(error) from None
 
-    def end(self, response: JSON = None, error: Stored | None = None, poison: Poison | None = None) -> None:
-        boundary = self.boundary
-        self.session.finish(
-            self.entry, response=response, error=error, usage=boundary.usage, tags=boundary.tags, poison=poison
+    def end(self, response: JSON = None, error: Stored | None = None, status: object = None, failure: str = "") -> None:
+        """Keep what the body gave."""
+        self.live.recorder.finish(
+            self.live,
+            response=response,
+            error=error,
+            usage=self.boundary.usage,
+            tags=self.boundary.tags,
+            status=status,
+            failure=failure,
         )
 
     def fail(self, error: BaseException, about: Stored | None = None) -> None:
@@ -153,37 +161,49 @@ class Crossing:
         if is_cancellation(error):
             self.end(error={**unanswered(), **(about or {})})
         elif values.is_recordable_error(error):
-            stored = self.session.redactor.value({**values.encode_error(error), **(about or {})})
-            is_model = self.boundary.kind == "llm"  # a tool's failures are part of what the agent deals with
-            status, name = getattr(error, "status_code", None), type(error).__name__
-            self.end(error=stored, poison=poison_of(status, name) if is_model else None)
+            stored = {**values.encode_error(error), **(about or {})}
+            self.end(error=stored, status=getattr(error, "status_code", None), failure=type(error).__name__)
         else:
-            self.entry.give_up()
+            self.live.drop()
             if isinstance(error, Exception | SystemExit) and not isinstance(error, AgentTapeError):
                 # Where the agent goes on after it, the recording would lack the call.
                 problem = f"{self.boundary.name} raised {type(error).__name__}, which no recording can hold"
-                self.session.refuse(RecordingRefusedError(problem))
+                self.owner.refuse(RecordingRefusedError(problem))
 
-    def leave_unanswered(self) -> None:
+    def settle(self) -> None:
         """Keep that the call had no answer when the recording ended."""
         self.end(error=unanswered())
 
+    def preview(self) -> None:
+        """Show nothing of a call that has no answer yet."""
+
     def note_nature(self, what: str) -> None:
         """Keep that a plain function returned something that has to be run: a generator, an awaitable."""
-        self.entry.metadata["returns"] = what
+        self.live.metadata["returns"] = what
+
+
+@dataclass(slots=True, eq=False)
+class ServedCall:
+    """A call that its recording answers."""
+
+    served: Served
+    boundary: Boundary
+
+    @property
+    def recorded(self) -> Interaction:
+        """The recording."""
+        return self.served.recorded
 
     @property
     def nature(self) -> str | None:
-        """What `note_nature` kept in the recording."""
-        found: str | None = self._recorded.metadata.get("returns")
+        """What `LiveCall.note_nature` kept."""
+        found: str | None = self.recorded.metadata.get("returns")
         return found
-
-    # replaying
 
     def answer(self) -> Any:
         """Return the recorded value, a fresh one, or raise the recorded exception."""
         __tracebackhide__ = True
-        recorded = self._recorded
+        recorded = self.recorded
         if recorded.error is None:
             return self.decode(recorded.response)
         if self.is_unanswered:
@@ -203,11 +223,21 @@ class Crossing:
         try:
             return values.decode(stored)
         except AgentTapeError as error:
-            raise self.session.refuse(error) from error.__cause__
+            raise self.served.recorder.refuse(error) from error.__cause__
+
+    def is_same(self, value: object, recorded: JSON) -> bool:
+        """Return whether *value*, which the agent passes in, is the *recorded* one."""
+        recorder = self.served.recorder
+        try:
+            stored = recorder.redacted(_encode_result(value, "result.sent"))
+        except AgentTapeError as error:
+            error.add_note(f"in the {self.boundary.kind} {self.boundary.name!r}")
+            raise recorder.refuse(error) from None
+        return bool(stored == recorded)
 
     def stream(self) -> Stored:
         """Return the recorded stream: its items, what went into it, and how it ended."""
-        recorded = self._recorded
+        recorded = self.recorded
         if recorded.error is not None:
             stream: JSON = {**recorded.error, "items": recorded.error.get("after")}
         else:
@@ -220,40 +250,38 @@ class Crossing:
         return stream
 
     def past_the_end(self, problem: str) -> AgentTapeError:
+        """Return the error for a call that goes on where its recording stops."""
         name = self.boundary.name
-        return self.session.refuse(StreamingReplayError(f"the recording of {name} {problem}; record it again"))
+        return self.served.recorder.refuse(StreamingReplayError(f"the recording of {name} {problem}; record it again"))
 
     @property
     def has_failed(self) -> bool:
         """Whether the recording ends with an exception, or without an answer."""
-        return self._recorded.error is not None
+        return self.recorded.error is not None
 
     @property
     def is_unanswered(self) -> bool:
         """Whether the agent stopped waiting, or the recording ended, before there was an answer."""
-        return is_unanswered(self._recorded.error or {})
+        return is_unanswered(self.recorded.error or {})
 
     @property
     def longest_wait(self) -> float:
         """For how long a replay waits, in seconds, until the agent gives up as it did when recording."""
-        return _LONGEST_WAIT + (self._recorded.latency_ms or 0) / 1000
-
-    @property
-    def _recorded(self) -> Any:
-        return self.entry.interaction
+        return _LONGEST_WAIT + (self.recorded.latency_ms or 0) / 1000
 
     def _wait_for_the_end(self) -> None:
         """Hold a thread whose call had no answer before the recording ended, until the session ends."""
+        recorder = self.served.recorder
         deadline = clocks.monotonic() + self.longest_wait
         pause = threading.Event()
-        while not self.session.is_closed:
+        while not recorder.is_closed:
             if clocks.monotonic() > deadline:
                 raise self._waited_in_vain()
             pause.wait(_POLL)
-        raise AgentTapeError(f"{self.session.title} is over; in its recording {self.boundary.name} was never answered")
+        raise AgentTapeError(f"{recorder.title} is over; in its recording {self.boundary.name} was never answered")
 
     def _waited_in_vain(self) -> AgentTapeError:
-        return self.session.refuse(
+        return self.served.recorder.refuse(
             AgentTapeError(
                 f"when {self.boundary.name} was recorded, the agent stopped waiting for it, and now it does not; "
                 "record it again"

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pytest_agenttape import ownership, values
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON
-from pytest_agenttape.session.run import Entry
-from pytest_agenttape.session.session import Session
+from pytest_agenttape.ownership.calls import Observed
 
 _ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
 _DEPTH = 40  # levels of nested data; nothing that a person reads has more
@@ -56,7 +54,7 @@ class AgentTape:
 
     def __init__(self, *, tag: str | None = None) -> None:
         self.tag = tag
-        self._open: dict[Hashable, list[_Watched]] = {}
+        self._open: dict[Hashable, list[Observed]] = {}
 
     # -- LangChain; every object here is the framework's, hence Any
 
@@ -186,54 +184,40 @@ class AgentTape:
         model: str = "",
         is_detached: bool = False,
     ) -> None:
-        found = _place()
+        found = ownership.peek()  # unsure is nowhere: a listener must not disturb
         if found is None:
             return
-        session: Session = found.owner
-        request = session.redactor.value({"args": {name: _readable(each) for name, each in arguments.items()}})
-        entry = session.watch(kind, boundary, request, parent=found.crossing, is_detached=is_detached)
+        request = {"args": {name: _readable(each) for name, each in arguments.items()}}
+        observed = found.owner.observe(kind, boundary, request, parent=found.running, is_detached=is_detached)
+        if observed is None:
+            return
         if model:
-            entry.metadata["model"] = model
-        self._open.setdefault(key, []).append(_Watched(session, entry))
+            observed.metadata["model"] = model
+        self._open.setdefault(key, []).append(observed)
 
     def _end(self, key: Hashable, result: object, *, usage: dict[str, JSON] | None = None) -> None:
-        watched = self._taken(key)
-        if watched is not None:
-            stored = watched.session.redactor.value(_readable(result))
-            watched.session.conclude(watched.entry, response=stored, usage=usage, tags=self._tags)
+        observed = self._taken(key)
+        if observed is not None:
+            observed.recorder.conclude(observed, response=_readable(result), usage=usage, tags=self._tags)
 
     def _fail(self, key: Hashable, error: BaseException) -> None:
-        watched = self._taken(key)
-        if watched is not None:
+        observed = self._taken(key)
+        if observed is not None:
             stored = {"type": type(error).__name__, "module": type(error).__module__, "message": str(error)}
-            watched.session.conclude(watched.entry, error=watched.session.redactor.value(stored), tags=self._tags)
+            observed.recorder.conclude(observed, error=stored, tags=self._tags)
 
-    def _taken(self, key: Hashable) -> _Watched | None:
+    def _taken(self, key: Hashable) -> Observed | None:
         waiting = self._open.get(key)
         if not waiting:
             return None
-        watched = waiting.pop(0)
+        observed = waiting.pop(0)
         if not waiting:
             self._open.pop(key, None)
-        return watched
+        return observed
 
     @property
     def _tags(self) -> tuple[str, ...]:
         return (self.tag,) if self.tag else ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Watched:
-    """A call between its start and its end."""
-
-    session: Session
-    entry: Entry
-
-
-def _place() -> ownership.Scope | None:
-    """Return where the running code belongs; unsure is nowhere, because a listener must not disturb."""
-    found = ownership.peek()
-    return found if found is not None and isinstance(found.owner, Session) else None
 
 
 # What frameworks hand over, as data that a person can read. Nothing of it is ever served.

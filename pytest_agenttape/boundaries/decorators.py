@@ -9,10 +9,10 @@ from typing import Any, Protocol, TypeVar, overload
 
 from pytest_agenttape import ownership
 from pytest_agenttape.boundaries import generators, waits
-from pytest_agenttape.boundaries.call import Boundary, Crossing, Spelled
+from pytest_agenttape.boundaries.call import Boundary, LiveCall, ServedCall, Spelled
+from pytest_agenttape.boundaries.registry import register_boundary
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.model import KINDS, unknown_name
-from pytest_agenttape.settings.selectors import register_boundary
 
 __all__ = ["intercept", "memory_read", "memory_write", "record_call", "retrieval", "tool"]
 
@@ -162,7 +162,7 @@ def _function(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:
         if found is None:
             return fn(*args, **kwargs)
         call = boundary.begin(found, args, kwargs)
-        if not call.entry.is_live:
+        if isinstance(call, ServedCall):
             return _served(call)
         try:
             with ownership.within(call.inside):
@@ -182,14 +182,14 @@ def _coroutine(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]
         if found is None:
             return await fn(*args, **kwargs)
         call = boundary.begin(found, args, kwargs)
-        if not call.entry.is_live:
+        if isinstance(call, ServedCall):
             return await _served_async(call)
         return await _awaited(call, functools.partial(fn, *args, **kwargs))
 
     return call
 
 
-async def _awaited(call: Crossing, start: Callable[[], Any]) -> Any:
+async def _awaited(call: LiveCall, start: Callable[[], Any]) -> Any:
     __tracebackhide__ = True
     try:
         with ownership.within(call.inside):
@@ -200,7 +200,7 @@ async def _awaited(call: Crossing, start: Callable[[], Any]) -> Any:
     return _concluded(call, result, awaited=True)
 
 
-def _concluded(call: Crossing, result: object, *, awaited: bool = False) -> Any:
+def _concluded(call: LiveCall, result: object, *, awaited: bool = False) -> Any:
     """Record what a live body gave, and return what the agent gets of it."""
     if inspect.isgenerator(result):
         call.note_nature("generator")
@@ -215,7 +215,7 @@ def _concluded(call: Crossing, result: object, *, awaited: bool = False) -> Any:
     return result
 
 
-def _served(call: Crossing) -> Any:
+def _served(call: ServedCall) -> Any:
     """Return what a plain function gave."""
     __tracebackhide__ = True
     match call.nature:
@@ -230,7 +230,7 @@ def _served(call: Crossing) -> Any:
     return call.answer()
 
 
-async def _served_async(call: Crossing) -> Any:
+async def _served_async(call: ServedCall) -> Any:
     """Return what a coroutine gave."""
     __tracebackhide__ = True
     await waits.let_others_run()

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from pytest_agenttape import ownership
 from pytest_agenttape.boundaries import waits
-from pytest_agenttape.boundaries.call import Boundary, Crossing, Stored
+from pytest_agenttape.boundaries.call import Boundary, LiveCall, ServedCall, Stored
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.process.cancellation import is_cancellation
 
@@ -35,22 +35,22 @@ def wrap_async(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]
     return _async_generator(start)
 
 
-def logged(call: Crossing, body: object) -> Any:
+def logged(call: LiveCall, body: object) -> Any:
     """Return the generator *body*, which a plain function returned, with a log of what passes through it."""
     return _generator(lambda: (body, _Log(call)))()
 
 
-def logged_async(call: Crossing, body: object) -> Any:
+def logged_async(call: LiveCall, body: object) -> Any:
     """Return the async generator *body*, which a plain function returned, with a log of what passes through it."""
     return _async_generator(lambda: (body, _Log(call)))()
 
 
-def served(call: Crossing) -> Any:
+def served(call: ServedCall) -> Any:
     """Return a generator that serves the recorded stream."""
     return _generator(lambda: (_items(call), None))()
 
 
-def served_async(call: Crossing) -> Any:
+def served_async(call: ServedCall) -> Any:
     """Return an async generator that serves the recorded stream."""
     return _async_generator(lambda: (_items_async(call), None))()
 
@@ -58,11 +58,10 @@ def served_async(call: Crossing) -> Any:
 class _Log:
     """What passes through a generator that runs for real."""
 
-    def __init__(self, call: Crossing) -> None:
+    def __init__(self, call: LiveCall) -> None:
         self._call = call
         self._stream: Stored = {"items": []}
-        call.entry.settle = self.stop
-        call.entry.preview = self.preview
+        call.live.source = self
 
     def inside(self) -> Any:
         """Return the block in which the body takes its next step."""
@@ -88,20 +87,20 @@ class _Log:
         last = str(len(self._stream["items"]) - 1)
         if is_cancellation(error) and last in self._stream.get("thrown", {}):
             del self._stream["thrown"][last]  # the reader was cancelled, not a wait of the body
-            self.stop()
+            self.settle()
             return
         about = {name: each for name, each in self._stream.items() if name != "items"}
         self._call.fail(error, {"after": self._stream["items"], **about} if self._stream["items"] else about)
 
-    def stop(self) -> None:
+    def settle(self) -> None:
         """Keep what was read so far of a stream that is read no further."""
         self._call.end(self._so_far())
 
     def preview(self) -> Interaction:
         """Return the call as it would stand if its reader left now, for an assertion that asks before."""
         call = self._call
-        return call.session.outcome(
-            call.entry, response=self._so_far(), usage=call.boundary.usage, tags=call.boundary.tags
+        return call.live.recorder.outcome(
+            call.live, response=self._so_far(), usage=call.boundary.usage, tags=call.boundary.tags
         )
 
     def _so_far(self) -> JSON:
@@ -118,7 +117,7 @@ _Opened: TypeAlias = tuple[Any, _Log | None]  # a generator, and what is to keep
 def _opened(
     fn: Callable[..., Any],
     boundary: Boundary,
-    items: Callable[[Crossing], Any],
+    items: Callable[[ServedCall], Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> _Opened:
@@ -127,7 +126,7 @@ def _opened(
     if found is None:
         return fn(*args, **kwargs), None
     call = boundary.begin(found, args, kwargs)
-    if not call.entry.is_live:
+    if isinstance(call, ServedCall):
         return items(call), None
     with ownership.within(call.inside):
         return fn(*args, **kwargs), _Log(call)
@@ -162,7 +161,7 @@ def _generator(start: Callable[..., _Opened]) -> Callable[..., Any]:
                 except BaseException as error:
                     log.raised(error)
                     raise
-                log.stop()
+                log.settle()
                 raise
             except BaseException as error:  # noqa: BLE001  # the body gets what was thrown at us
                 log.thrown(error)
@@ -202,7 +201,7 @@ def _async_generator(start: Callable[..., _Opened]) -> Callable[..., Any]:
                 except BaseException as error:
                     log.raised(error)
                     raise
-                log.stop()
+                log.settle()
                 raise
             except BaseException as error:  # noqa: BLE001  # the body gets what was thrown at us
                 log.thrown(error)
@@ -228,20 +227,20 @@ class _NoLog(_Log):
     def thrown(self, error: BaseException) -> None: ...
     def returned(self, value: object) -> None: ...
     def raised(self, error: BaseException) -> None: ...
-    def stop(self) -> None: ...
+    def settle(self) -> None: ...
 
 
 _NO_LOG = _NoLog()
 
 
-def _items(call: Crossing) -> Generator[Any, Any, Any]:
+def _items(call: ServedCall) -> Generator[Any, Any, Any]:
     """Serve a recorded stream to its end."""
     stream = call.stream()
     yield from _served_items(call, stream)
     return call.answer() if call.has_failed else _ending(call, stream)
 
 
-async def _items_async(call: Crossing) -> AsyncGenerator[Any, Any]:
+async def _items_async(call: ServedCall) -> AsyncGenerator[Any, Any]:
     stream = call.stream()
     items = _served_items(call, stream)
     step: Callable[[], Any] = functools.partial(next, items)
@@ -264,7 +263,7 @@ async def _items_async(call: Crossing) -> AsyncGenerator[Any, Any]:
     _ending(call, stream)
 
 
-def _served_items(call: Crossing, stream: Stored) -> Generator[Any, Any, None]:
+def _served_items(call: ServedCall, stream: Stored) -> Generator[Any, Any, None]:
     for position, item in enumerate(stream.get("items") or ()):
         try:
             sent = yield call.decode(item)
@@ -281,14 +280,14 @@ def _served_items(call: Crossing, stream: Stored) -> Generator[Any, Any, None]:
             _check_sent(call, sent, (stream.get("sent") or {}).get(str(position)), position)
 
 
-def _check_sent(call: Crossing, sent: object, recorded: JSON, position: int) -> None:
+def _check_sent(call: ServedCall, sent: object, recorded: JSON, position: int) -> None:
     if sent is None and recorded is None:
         return
-    if call.encode(sent, "result.sent") != recorded:
+    if not call.is_same(sent, recorded):
         raise call.past_the_end(f"was sent another value after item {position}")
 
 
-def _ending(call: Crossing, stream: Stored) -> Any:
+def _ending(call: ServedCall, stream: Stored) -> Any:
     if stream.get("complete") is False:
         raise call.past_the_end("ends here: its reader stopped early")
     return call.decode(stream.get("return"))

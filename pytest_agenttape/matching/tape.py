@@ -1,4 +1,4 @@
-"""The tape: recordings in order, which of them were played, and the decision what a call gets."""
+"""The tape: recordings in order, and which of them were played."""
 
 from __future__ import annotations
 
@@ -7,21 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
-from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.matchers import KeyMatcher, Matcher, PredicateMatcher, Request
-from pytest_agenttape.model import Interaction, Mode
+from pytest_agenttape.model import Call, Interaction
 
-# Made at every call: named tuples cost a third of what frozen dataclasses do.
-
-
-class Call(NamedTuple):
-    """A crossing as the agent asked for it, its request in stored, redacted form."""
-
-    kind: str
-    boundary: str | None
-    request: Request
-    nested: bool = False  # asked for by the body of a boundary that runs live
-    observed: bool = False  # seen by a listener, which cannot answer it
+# Made at every call: a named tuple costs a third of what a frozen dataclass does.
 
 
 class Replay(NamedTuple):
@@ -29,19 +18,8 @@ class Replay(NamedTuple):
 
     recorded: Interaction
     descendants: tuple[Interaction, ...] = ()
+    is_kept: bool = True  # not what the body of a live tool asked for
 
-
-@dataclass(frozen=True, slots=True)
-class Execute:
-    """Run the real thing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """Run nothing and raise: no recording answers."""
-
-
-Decision: TypeAlias = Replay | Execute | Refuse
 
 _Lane: TypeAlias = bool | str  # whether it was made by another call's body, or "observed"
 _BucketKey: TypeAlias = tuple[str, str | None, _Lane, str]
@@ -168,51 +146,6 @@ class Tape:
             waiting.append(iter(self._children.get(child.index, ())))
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Who may run for real: the mode, and the tokens that overrule it.
-
-    Attributes:
-        mode: The record mode.
-        fresh: True when there was no cassette to begin with.
-        live: Tokens (a kind, a boundary name, ``"*"``) that run for real.
-        frozen: Tokens that are replayed in every mode.
-    """
-
-    mode: Mode
-    fresh: bool
-    live: frozenset[str] = frozenset()
-    frozen: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        if self.live and self.frozen:
-            raise ConfigError("live and frozen exclude each other; give one of them")
-
-    @property
-    def records(self) -> bool:
-        """Whether a call without a recording runs for real and is recorded."""
-        return self.mode in (Mode.NEW_EPISODES, Mode.REFRESH, Mode.ALL) or (self.mode is Mode.ONCE and self.fresh)
-
-    @property
-    def can_execute(self) -> bool:
-        """Whether anything at all may run for real."""
-        return self.records or bool(self.live)
-
-    def decide(self, call: Call, tape: Tape) -> Decision:
-        """Return what *call* gets; serving a recording marks it played."""
-        if self.frozen and _is_named(call, self.frozen):
-            return tape.take(call) or Refuse()
-        if self.mode is Mode.ALL or (self.live and _is_named(call, self.live)):
-            return Execute()
-        return tape.take(call) or (Execute() if self.records else Refuse())
-
-    def may_run_inside(self, call: Call) -> bool:
-        """Say whether *call* runs along with the live tool that makes it: by its own token, else by the mode."""
-        if _is_named(call, self.frozen):
-            return False
-        return self.records or _is_named(call, self.live)
-
-
 def _no_key(_request: Request) -> str:
     return ""
 
@@ -224,10 +157,6 @@ def _lane_of(recorded: Interaction) -> _Lane:
 def _is_canonical(matcher: Matcher) -> bool:
     # What another tool recorded is matched by what it kept, and counts as what was asked.
     return matcher.name == "imported" or (isinstance(matcher, KeyMatcher) and matcher.is_canonical)
-
-
-def _is_named(call: Call, tokens: frozenset[str]) -> bool:
-    return bool(tokens) and (call.kind in tokens or call.boundary in tokens or "*" in tokens)
 
 
 def _children(recordings: Sequence[Interaction]) -> dict[int, list[Interaction]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pytest_agenttape import values
+from pytest_agenttape.boundaries.registry import registered_boundaries
 from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.matching.call_tree import in_call_order
 from pytest_agenttape.matching.canonical import KeyRules
@@ -23,7 +24,6 @@ from pytest_agenttape.reading.one_line import visible
 from pytest_agenttape.reading.timeline import View, timeline
 from pytest_agenttape.reading.usage import total_tokens
 from pytest_agenttape.session.session import Session
-from pytest_agenttape.settings.selectors import registered_boundaries
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
@@ -214,7 +214,7 @@ class CassetteHandle:
         __tracebackhide__ = True
         self._require_sound_run()
         found = self.final_output
-        if expected == found or (isinstance(expected, str) and self.session.redactor.text(expected) == found):
+        if expected == found or (isinstance(expected, str) and self.session.secrets.redactor.text(expected) == found):
             return
         _fail_if(f"the final output is not the expected one\n{_output_difference(expected, found)}")
 
@@ -244,7 +244,7 @@ class CassetteHandle:
         if name is not None and (not isinstance(name, str) or not name):
             raise ConfigError(f"the name of a view is a non-empty text, found {name!r}")
         self._require_sound_run()
-        self.session.refuse_poison()
+        self.session.recording.refuse_poison()
         view = _made(self.view, only=only, exclude=exclude)
         _fail_if(self._drift())
         self._require_all_played()
@@ -261,19 +261,19 @@ class CassetteHandle:
 
     def _is_recorded_now(self) -> bool:
         session = self.session
-        return session.mode is Mode.ALL or (session.is_fresh and session.can_execute)
+        return session.mode is Mode.ALL or (session.recorded.policy.fresh and session.can_execute)
 
     def _drift(self) -> str | None:
         """Return how the order of what was played differs from the cassette's; None where it does not, or may."""
         session = self.session
-        if session.is_fresh or session.mode in (Mode.ALL, Mode.NEW_EPISODES):
+        if session.recorded.policy.fresh or session.mode in (Mode.ALL, Mode.NEW_EPISODES):
             return None
         recorded = list(filter(session.engine.is_played, self._replayable(session.engine.recordings)))
         made = self._replayable(session.interactions)
         if list(map(_identity, recorded)) == list(map(_identity, made)):
             return None
         if session.mode is Mode.REFRESH:
-            session.keep_order()
+            session.recording.keep_order()
             return None
         diff = diff_interactions(recorded, made)
         return (
@@ -308,7 +308,7 @@ class CassetteHandle:
         except AgentTapeError as error:
             error.add_note("assign what can be compared and stored: the text, or a plain value")
             raise
-        redacted = self.session.redactor.value(stored)
+        redacted = self.session.secrets.redactor.value(stored)
         return value if redacted == stored else values.decode(redacted)
 
 

@@ -31,7 +31,8 @@ from pytest_agenttape.plugin.report.ledger import Ledger
 from pytest_agenttape.process.user_stack import traceback_at
 from pytest_agenttape.reading.summary import summary_line
 from pytest_agenttape.reading.usage import total_tokens
-from pytest_agenttape.session.session import Session, Settings
+from pytest_agenttape.session.session import Session
+from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.session.verdict import RunCut, Verdict
 
 
@@ -188,7 +189,7 @@ class Lifecycle:
         """Undo what pytest-randomly does to the random numbers before each phase."""
         run = self._runs.get(pyfuncitem.nodeid)
         if run is not None:
-            run.session.reseed()
+            run.session.world.reseed()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # outside of what turns outcomes round: xfail, unittest
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
@@ -200,7 +201,7 @@ class Lifecycle:
             if report.failed:
                 run.error = _error_of_ours(call, run.session.verdict)
                 if self._config.option.agenttape_report is not None:  # which is made when nobody knows its secrets
-                    report.agenttape_failure = run.session.redactor.text(report.longreprtext)
+                    report.agenttape_failure = run.session.secrets.redactor.text(report.longreprtext)
         if call.when == "teardown" and item.nodeid in self._told:
             report.agenttape = told = self._told.pop(item.nodeid)
             told["error"] = told["error"] or _error_of_ours(call)
@@ -301,8 +302,8 @@ class Lifecycle:
 
     def _judge_passed(self, run: Run) -> None:
         __tracebackhide__ = True
-        run.session.refuse_poison()
-        _at_test(run.item, run.session.verify)
+        run.session.recording.refuse_poison()
+        _at_test(run.item, run.session.recording.verify)
         self._judge_unplayed(run, [each for each in self._unplayed(run) if not _is_of_teardown(each)])
 
     def _judge_unplayed(self, run: Run, left: list[Interaction]) -> None:
@@ -323,13 +324,13 @@ class Lifecycle:
 
     def _unplayed(self, run: Run) -> list[Interaction]:
         session = run.session
-        return [] if session.mode is Mode.REFRESH or session.is_fresh else session.unplayed
+        return [] if session.mode is Mode.REFRESH or session.recorded.policy.fresh else session.recorded.unplayed
 
     def _is_shared(self, run: Run) -> bool:
         """Say whether other tests may use the cassette too, collected this time or not."""
         if self._claims.users(run.claim.path) > 1:
             return True
-        recorded_for = run.session.meta.get("test")
+        recorded_for = run.session.recorded.meta.get("test")
         return run.claim.is_named and not self._is_whole and recorded_for != run.item.nodeid
 
     def _is_strict(self, run: Run) -> bool:
@@ -356,7 +357,7 @@ class Lifecycle:
         try:
             is_kept = self._may_commit(run, was_fresh)
             if is_kept:
-                wrote = _at_test(run.item, session.commit)
+                wrote = _at_test(run.item, session.recording.commit)
                 self._forget_pending(session)
         except BaseException:
             is_kept = False
@@ -376,23 +377,28 @@ class Lifecycle:
         session = run.session
         if run.outcome == "passed":
             session.verdict.fail()
-            session.refuse_poison()
+            session.recording.refuse_poison()
             self._judge_unplayed(run, [each for each in self._unplayed(run) if _is_of_teardown(each)])
             return True
-        if run.outcome != "skipped" or not was_fresh or session.verdict.error is not None or not session.timeline:
+        if (
+            run.outcome != "skipped"
+            or not was_fresh
+            or session.verdict.error is not None
+            or not session.recording.timeline
+        ):
             return False
-        return not session.is_poisoned
+        return not session.recording.is_poisoned
 
     def _keep_pending(self, run: Run) -> str | None:
         """Keep the paid-for calls of a failed recording, so that accepting them needs no second live run."""
         session = run.session
-        if self._pending is None or not session.live_calls or session.target() != session.path:
+        if self._pending is None or not session.run.live_calls or session.recording.target() != session.path:
             return None
-        cassette = session.result(without_poison=True)
+        cassette = session.recording.result(without_poison=True)
         if cassette is None or not cassette.interactions:
             return None
         try:
-            return str(self._pending.keep(cassette, session.path, run.item.nodeid, scan=session.redactor.scan))
+            return str(self._pending.keep(cassette, session.path, run.item.nodeid, scan=session.secrets.redactor.scan))
         except RecordingRefusedError:
             return None  # it holds what must not be written, or there is no room; the test has failed as it is
 
@@ -413,25 +419,25 @@ class Lifecycle:
     def _tell(self, run: Run, *, wrote: bool, was_fresh: bool, kept: str | None) -> dict[str, Any]:
         """Return what the ledger is told about a test, in plain types, for it may cross a process border."""
         session = run.session
-        interactions = [each for each, _ in session.timeline]
+        interactions = [each for each, _ in session.recording.timeline]
         usage = total_tokens(interactions)
         passed = run.outcome == "passed"
         return {
             "path": str(session.path),
-            "target": str(session.target() if wrote else session.path),
+            "target": str(session.recording.target() if wrote else session.path),
             "mode": str(session.mode),
             "outcome": run.outcome,
             "wrote": wrote,
             "created": wrote and was_fresh,
             "calls": len(interactions),
-            "live": session.live_calls,
+            "live": session.run.live_calls,
             "unplayed": sorted(each.index for each in self._unplayed(run)) if passed else [],
             "shared": self._is_shared(run),
             "users": self._claims.users(session.path),
             "strict": self._is_strict(run),
             "tokens": [usage.input, usage.output],
             "pending": kept,
-            "load_ms": round(session.seconds_to_load * 1000, 3),
+            "load_ms": round(session.recorded.seconds_to_load * 1000, 3),
             "refused": session.verdict.error is not None,
             "error": run.error,
             **self._tell_more(session, wrote=wrote),
@@ -440,7 +446,7 @@ class Lifecycle:
     def _tell_more(self, session: Session, *, wrote: bool) -> dict[str, Any]:
         """Return what only a live run or a report pays for: money, and every call."""
         has_report = self._config.option.agenttape_report is not None
-        if not has_report and not session.live_calls:
+        if not has_report and not session.run.live_calls:
             return {"spent": None, "saved": None}
         from pytest_agenttape.plugin.report import test_record
 
@@ -553,7 +559,7 @@ def _traceback_of(item: pytest.Item) -> TracebackType | None:
 
 
 def _is_replayed(session: Session) -> bool:
-    return session.mode is Mode.NONE or (session.mode is Mode.ONCE and not session.is_fresh)
+    return session.mode is Mode.NONE or (session.mode is Mode.ONCE and not session.recorded.policy.fresh)
 
 
 def _open_first(item: pytest.Item) -> None:
@@ -607,7 +613,7 @@ def _reseed_before(item: pytest.Function, session: Session) -> None:
 
     def run() -> None:
         __tracebackhide__ = True
-        session.reseed()
+        session.world.reseed()
         runtest()
 
     item.runtest = run  # type: ignore[method-assign]  # this item only

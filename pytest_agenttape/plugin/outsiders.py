@@ -11,7 +11,6 @@ from pytest_agenttape import ownership
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.hosts import is_local
 from pytest_agenttape.providers import is_llm_path
-from pytest_agenttape.redaction import RedactionRules, Redactor
 
 # How pytest 8-9 names the fixtures that it makes of `setup_module`, `setUpClass` and the like.
 _XUNIT = re.compile(r"_(?:xunit|unittest)_(\w+?)_fixture_")
@@ -22,7 +21,6 @@ class WideFixture:
 
     propagates = False  # to threads: a server that the fixture starts goes on when it is set up
     can_execute = False
-    redactor = Redactor(RedactionRules(enabled=False))
 
     def __init__(self, name: str, width: str) -> None:
         xunit = _XUNIT.match(name)
@@ -56,6 +54,9 @@ class WideFixture:
         """Refuse a call."""
         __tracebackhide__ = True
         raise self.refuse(self._error(f"a call of the {kind} {boundary or request.get('url')}"))
+
+    def observe(self, kind: str, boundary: str, request: Mapping[str, Any], **_: object) -> None:
+        """Record nothing of what a listener sees."""
 
     def instance_number(self, instance: object) -> int:  # noqa: ARG002  # as Session's
         return 0

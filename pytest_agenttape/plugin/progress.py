@@ -28,7 +28,7 @@ class Progress:
         if now - self._told < SECONDS or threading.current_thread() is not threading.main_thread():
             return
         self._told = now
-        calls = f"{session.live_calls} live call{'' if session.live_calls == 1 else 's'}"
+        calls = f"{session.run.live_calls} live call{'' if session.run.live_calls == 1 else 's'}"
         self._write(f"agenttape: {self._nodeid}: {calls}, {now - self._started:.0f} s")
 
     def _write(self, line: str) -> None:

@@ -38,6 +38,16 @@ def traceback_at(path: str, line: int, name: str) -> TracebackType | None:
     return None
 
 
+def is_typed_in_debugger() -> bool:
+    """Return whether the running code was typed at the debugger's prompt, rather than stepped through."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "onecmd" and frame.f_globals.get("__name__") == "cmd":
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _fail() -> None:
     raise Exception  # on the line after the first
 

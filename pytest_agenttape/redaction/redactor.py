@@ -42,6 +42,11 @@ class Redactor:
         """Take *secret*, a credential seen, as one that goes wherever it appears."""
         self._memory.learn(secret)
 
+    @property
+    def secrets_known(self) -> int:
+        """How many values are taken out wherever they appear; it only grows."""
+        return len(self._memory.known)
+
     def interaction(self, recorded: Interaction) -> Interaction:
         """Return a whole recording without secrets, as if it was recorded now; the same object if it has none."""
         if not self._is_enabled:

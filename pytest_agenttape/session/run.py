@@ -1,164 +1,100 @@
-"""The calls of one run: what was asked, what came of each, and how they stand in a cassette."""
+"""The calls of one run, in order of their start, and how they are laid out in a cassette."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, replace
-from types import TracebackType
+import threading
+from collections.abc import Collection, Iterator
+from typing import NamedTuple, TypeAlias, TypeVar
 
-from pytest_agenttape.matching.tape import Call
-from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.model import Interaction
+from pytest_agenttape.ownership.calls import Live, Observed, Served
 
-_POISONOUS = frozenset({401, 403, 429})
+Begun: TypeAlias = Served | Live | Observed
 
-
-@dataclass(frozen=True, slots=True)
-class Poison:
-    """A failure that a good recording does not hold, unless a retry made it good.
-
-    Attributes:
-        code: The status, or ``"timeout"``; what `allow_errors` names.
-        text: The failure in words.
-        traceback: The user's code that met it.
-    """
-
-    code: int | str
-    text: str
-    traceback: TracebackType | None = None
+_Begun = TypeVar("_Begun", Served, Live, Observed)
 
 
-def poison_of(status: object, failure: str = "") -> Poison | None:
-    """Return what is wrong with a live call that was answered with *status* or ended with the exception *failure*."""
-    if isinstance(status, int) and (status in _POISONOUS or status >= 500):
-        return Poison(status, f"a live call was answered with {status}")
-    return Poison("timeout", f"a live call ended with {failure}") if "Timeout" in failure else None
+class Placed(NamedTuple):
+    """The outcome of a call and its place in a cassette; it still has the numbers of its recording."""
 
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """A call of this run: what was asked, and what came of it.
-
-    Attributes:
-        call: The call as asked.
-        is_live: Whether it ran for real.
-        is_kept: Whether it belongs into a cassette; HTTP made by a recorded tool does not.
-        parent: The live boundary call whose body made it.
-        interaction: The recording served or made; None while the call is running.
-        poison: Why this call must not be kept, when it failed in a way that a good recording does not.
-        settle: Finishes a live call whose answer the agent left unread.
-        preview: Returns a call whose answer is still being read, as it stands.
-        is_covered: Whether the call that a listener watches has crossed a boundary itself, and so needs no entry.
-        is_concluded: Whether what a listener watches is over.
-    """
-
-    call: Call
+    outcome: Interaction
+    number: int
+    parent: int | None
     is_live: bool
-    is_kept: bool = True
-    parent: Entry | None = None
-    interaction: Interaction | None = None
-    poison: Poison | None = None
-    started: float = 0.0
-    metadata: dict[str, JSON] = field(default_factory=dict)
-    descendants: tuple[Interaction, ...] = ()
-    settle: Callable[[], None] | None = None
-    preview: Callable[[], Interaction] | None = None
-    is_covered: bool = False
-    is_concluded: bool = False
-
-    @property
-    def outcome(self) -> Interaction | None:
-        """What came of the call, or has come of it so far; a replayed one is known from its start."""
-        return self.interaction or (self.preview() if self.preview else None)
-
-    def give_up(self) -> None:
-        """Let nothing stand for a call that no recording can hold, not even what was read of it."""
-        self.settle = self.preview = None
+    is_over: bool = True  # else its answer is still being read
 
 
-class Entries:
-    """The calls of one run, in order of their start; who uses it locks.
+class Run:
+    """The calls that a session has decided about.
 
     Attributes:
-        by_agent: How many calls the agent itself has begun; what the body of a live tool does is not among them.
+        lock: To be held while the run is read or changed.
+        by_agent: How many calls the agent itself has begun; those made by the body of a live tool do not count.
     """
 
     def __init__(self) -> None:
-        self._all: list[Entry] = []
+        self.lock = threading.RLock()
         self.by_agent = 0
-
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self._all)
+        self._begun: list[Begun] = []
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self._begun)
 
-    def add(self, entry: Entry, parent: Entry | None) -> Entry:
-        """Append *entry*, made by the body of *parent* or by the agent itself; return it."""
-        entry.parent = parent
-        self._all.append(entry)
-        self.by_agent += parent is None and not entry.call.observed
-        return entry
+    def __iter__(self) -> Iterator[Begun]:
+        return iter(self._begun)
 
-    def index(self, entry: Entry) -> int:
-        """Return the place of *entry*, from 0."""
-        return self._all.index(entry)
+    def add(self, begun: _Begun) -> _Begun:
+        """Append a call; return it."""
+        self._begun.append(begun)
+        self.by_agent += begun.parent is None and not begun.call.observed
+        return begun
+
+    def index(self, begun: Begun) -> int:
+        """Return the position of a call, from 0."""
+        return self._begun.index(begun)
+
+    @property
+    def live_calls(self) -> int:
+        """How many calls ran for real."""
+        return sum(each.is_live for each in self._begun)
 
     def settle(self) -> None:
         """Finish the live calls whose answers the agent left unread."""
-        for entry in tuple(self._all):
-            if entry.interaction is None and entry.settle is not None:
-                entry.settle()
+        for each in tuple(self._begun):
+            if isinstance(each, Live):
+                each.settle()
 
     def served(self) -> list[Interaction]:
         """Return the recordings that calls were answered from."""
-        return [
-            entry.interaction
-            for entry in self._all
-            if entry.interaction and not entry.is_live and not entry.call.observed
-        ]
+        return [each.recorded for each in self._begun if isinstance(each, Served)]
 
-    def poisoned(self, allows: Callable[[Poison], bool], key: Callable[[Call], object]) -> list[Entry]:
-        """Return the failed live calls that must not be kept: not allowed, and not made good later by the same call."""
-        bad = [each for each in self._all if each.poison and each.is_kept and not allows(each.poison)]
-        good = (
-            {key(each.call): at for at, each in enumerate(self._all) if each.is_live and not each.poison} if bad else {}
-        )
-        return [each for each in bad if good.get(key(each.call), -1) < self.index(each)]
+    def has_made(self, observed: Observed) -> bool:
+        """Return whether a call that could be the *observed* one has been made since."""
+        later = [each.call for each in self._begun[self.index(observed) + 1 :] if not each.call.observed]
+        if observed.call.kind == "tool":
+            return any(call.boundary == observed.call.boundary for call in later)
+        return any(call.kind in (observed.call.kind, "http", "llm") for call in later)
 
-    def has_made(self, watched: Entry) -> bool:
-        """Say whether a call that could be the one *watched* has been made since."""
-        later = [each.call for each in self._all[self.index(watched) + 1 :] if not each.call.observed]
-        if watched.call.kind == "tool":
-            return any(call.boundary == watched.call.boundary for call in later)
-        return any(call.kind in (watched.call.kind, "http", "llm") for call in later)
+    def laid_out(self, *, without: Collection[Begun] = (), is_live_only: bool = False, first: int = 0) -> list[Placed]:
+        """Return what is kept and has an outcome, with its place in a cassette, counted from *first*.
 
-    def timeline(
-        self, *, without: Collection[Entry] = (), is_live_only: bool = False, first: int = 0
-    ) -> list[tuple[Interaction, bool]]:
-        """Return what is kept and over, numbered from *first*, each with whether it ran for real.
-
-        What a replayed call made itself follows it.
+        The calls that a replayed one made itself follow it.
         """
-        out: list[tuple[Interaction, bool]] = []
+        out: list[Placed] = []
         numbers: dict[int, int] = {}
-        for entry in self._all:
-            if not entry.is_kept or entry in without or (is_live_only and not entry.is_live):
+        for each in self._begun:
+            if not each.is_kept or each in without or (is_live_only and not each.is_live):
                 continue
-            outcome = entry.outcome
+            outcome = each.outcome
             if outcome is None:
                 continue
-            numbers[id(entry)] = first + len(out)
-            parent = numbers.get(id(entry.parent)) if entry.parent else None
-            out.append((_numbered(outcome, first + len(out), parent), entry.is_live))
-            renumbered = {outcome.index: first + len(out) - 1}
-            for each in entry.descendants:
-                renumbered[each.index] = first + len(out)
-                out.append((_numbered(each, first + len(out), renumbered.get(each.metadata["parent"])), False))
+            number = numbers[id(each)] = first + len(out)
+            parent = numbers.get(id(each.parent)) if each.parent else None
+            is_over = not isinstance(each, Live) or each.interaction is outcome
+            out.append(Placed(outcome, number, parent, each.is_live, is_over))
+            renumbered = {outcome.index: number}
+            for nested in each.descendants:
+                renumbered[nested.index] = first + len(out)
+                parent = renumbered.get(nested.metadata["parent"])
+                out.append(Placed(nested, first + len(out), parent, is_live=False))
         return out
-
-
-def _numbered(interaction: Interaction, index: int, parent: int | None) -> Interaction:
-    metadata = {key: value for key, value in interaction.metadata.items() if key != "parent"}
-    if parent is not None:
-        metadata["parent"] = parent
-    return replace(interaction, index=index, metadata=metadata)

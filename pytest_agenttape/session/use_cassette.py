@@ -11,7 +11,8 @@ from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.hosts import host_rules
 from pytest_agenttape.model import Mode
 from pytest_agenttape.redaction import RedactionRules
-from pytest_agenttape.session.session import Session, Settings
+from pytest_agenttape.session.session import Session
+from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.settings.config import Config
 from pytest_agenttape.settings.options import asked_mode, parse
 from pytest_agenttape.settings.selectors import Tokens

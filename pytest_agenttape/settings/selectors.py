@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from pytest_agenttape.errors import ConfigError
@@ -11,9 +11,6 @@ from pytest_agenttape.model import KINDS, unknown_name
 from pytest_agenttape.providers import BOUNDARIES
 
 Tokens: TypeAlias = Iterable[str] | str | None
-
-# Grows as modules are imported, so that a mistyped token is recognised: name -> the defaults of its arguments.
-_boundaries: dict[str, Mapping[str, object]] = {}
 
 _NEARLY = 0.8  # how alike a mistyped token and the meant name are
 
@@ -33,27 +30,9 @@ def parse_tokens(given: Tokens, what: str) -> frozenset[str]:
     return frozenset(listed)
 
 
-def register_boundary(name: str, defaults: Mapping[str, object] | None = None) -> None:
-    """Note that there is a boundary of that *name*, and what its arguments are by default."""
-    if defaults is None:
-        _boundaries.setdefault(name, {})
-    else:
-        _boundaries[name] = defaults
-
-
-def defaults_of(name: str | None) -> Mapping[str, object]:
-    """Return what the arguments of the boundary *name* are by default, as far as that is known."""
-    return _boundaries.get(name or "", {})
-
-
-def registered_boundaries() -> frozenset[str]:
-    """Return the names of all boundaries drawn so far in this process."""
-    return frozenset(_boundaries)
-
-
 def known_tokens(named: Iterable[str | None]) -> frozenset[str]:
-    """Return all that a token can name; *named* are the boundaries of recordings and calls."""
-    return frozenset({*KINDS, "*", *BOUNDARIES, *_boundaries, *(name for name in named if name)})
+    """Return all that a token can name; *named* are the boundaries that are drawn, recorded or called."""
+    return frozenset({*KINDS, "*", *BOUNDARIES, *(name for name in named if name)})
 
 
 def problems(given: frozenset[str], known: frozenset[str], what: str) -> list[ConfigError]:

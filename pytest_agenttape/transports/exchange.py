@@ -21,11 +21,10 @@ from pytest_agenttape.bodies.messages import (
 from pytest_agenttape.errors import AgentTapeError, StreamingReplayError
 from pytest_agenttape.matching.canonical import is_transport_header
 from pytest_agenttape.model import JSON, Interaction
-from pytest_agenttape.ownership import Scope
+from pytest_agenttape.ownership import Owner, Scope
+from pytest_agenttape.ownership.calls import Live, Recorder, Served
 from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered, unanswered
 from pytest_agenttape.providers.streams import is_last_event
-from pytest_agenttape.session.run import Entry, Poison, poison_of
-from pytest_agenttape.session.session import Session
 from pytest_agenttape.transports import pacing
 from pytest_agenttape.transports.pacing import Arrivals, Schedule
 
@@ -48,24 +47,40 @@ class TransportFailure:
 class Exchange:
     """A request that reached a session, and what the session decided."""
 
-    session: Session
-    entry: Entry
+    owner: Owner
+    call: Served | Live
     operation: providers.Operation | None
     request: HttpRequest
     calls_before: int
 
     @property
     def is_live(self) -> bool:
-        return self.entry.is_live
+        return self.call.is_live
+
+    @property
+    def live(self) -> Live:
+        """The call, which is known to run for real."""
+        assert isinstance(self.call, Live)
+        return self.call
+
+    @property
+    def recorded(self) -> Interaction | None:
+        """The recording that answers it, if one does."""
+        return self.call.recorded if isinstance(self.call, Served) else None
+
+    @property
+    def recorder(self) -> Recorder:
+        """The session that decided."""
+        return self.call.recorder
 
     @property
     def inside(self) -> Scope:
         """The scope in which the request is sent for real: connections are allowed there."""
-        return Scope(self.session, self.entry)
+        return Scope(self.owner, self.live)
 
     def calls_meanwhile(self) -> int:
         """Return how many calls the agent has made since this one."""
-        return self.session.calls_made - self.calls_before
+        return self.recorder.calls_made - self.calls_before
 
 
 def begin(found: Scope, request: HttpRequest) -> Exchange:
@@ -75,8 +90,7 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
         UnmatchedInteractionError: Nothing answers, and nothing may run for real.
     """
     __tracebackhide__ = True
-    session: Session = found.owner
-    stored = stored_request(session, request)
+    stored = stored_request(request)
     operation = providers.identify(request.method, request.url, bodies.stored_json(stored))
     kind, boundary, metadata = "http", None, {}
     if operation is not None:
@@ -84,36 +98,35 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
         metadata = {"provider": operation.provider, "operation": operation.operation}
         if operation.model is not None:
             metadata["model"] = operation.model
-    entry = session.begin(kind, boundary, stored, parent=found.crossing, metadata=metadata)
-    return Exchange(
-        session, entry, operation, _overridden(session, entry, operation, request), calls_before=session.calls_made
-    )
+    call = found.owner.begin(kind, boundary, stored, parent=found.running, metadata=metadata)
+    sent = _overridden(call, operation, request) if isinstance(call, Live) else request
+    return Exchange(found.owner, call, operation, sent, calls_before=call.recorder.calls_made)
 
 
-def stored_request(session: Session, request: HttpRequest) -> dict[str, JSON]:
-    """Return *request* as a cassette holds it, redacted."""
+def stored_request(request: HttpRequest) -> dict[str, JSON]:
+    """Return *request* as a cassette holds it, secrets and all."""
     kept = tuple((name, value) for name, value in request.headers if not is_transport_header(name.lower()))
     content_type = header(request.headers, "content-type")
     stored: dict[str, JSON] = {"method": request.method, "url": request.url, "headers": grouped(kept)}
     stored.update(bodies.encode_body(request.body, content_type))
-    return session.redactor.request(stored)
+    return stored
 
 
 def served(exchange: Exchange) -> HttpResponse | TransportFailure:
     """Return what the recording answers."""
-    recorded = exchange.entry.interaction
+    recorded = exchange.recorded
     assert recorded is not None
     if recorded.error is not None:
         return _read_failure(recorded.error)
     try:
         return _read_response(recorded.response, exchange.request.method)
     except AgentTapeError as error:  # edited by hand
-        raise exchange.session.refuse(error) from error.__cause__
+        raise exchange.recorder.refuse(error) from error.__cause__
 
 
 def failure_after(exchange: Exchange) -> TransportFailure | None:
     """Return the recorded failure that came in place of an answer or ended its stream, if one did."""
-    recorded = exchange.entry.interaction
+    recorded = exchange.recorded
     if recorded is None:
         return None
     stored = recorded.error
@@ -125,16 +138,16 @@ def failure_after(exchange: Exchange) -> TransportFailure | None:
 def past_the_end(exchange: Exchange) -> StreamingReplayError:
     """Return the error for a reader that goes on where the recorded one stopped."""
     error = StreamingReplayError(
-        f"{exchange.request.method} {exchange.entry.call.request['url']}: the recording of this stream ends here, "
+        f"{exchange.request.method} {exchange.call.call.request['url']}: the recording of this stream ends here, "
         "because its reader stopped early; record it again to read further"
     )
-    exchange.session.refuse(error)
+    exchange.recorder.refuse(error)
     return error
 
 
 def schedule(exchange: Exchange, pieces: int) -> Schedule | None:
     """Return when the *pieces* of the recorded body are due; None when all of them are, as they mostly are."""
-    recorded = exchange.entry.interaction
+    recorded = exchange.recorded
     failure = failure_after(exchange)
     if recorded is None:
         return None
@@ -150,7 +163,7 @@ def schedule(exchange: Exchange, pieces: int) -> Schedule | None:
     return Schedule(
         pace=tuple(pace or ()) if is_usable else (),
         calls_meanwhile=exchange.calls_meanwhile,
-        is_over=lambda: exchange.session.is_closed,
+        is_over=lambda: exchange.recorder.is_closed,
         never=never,
         give_up=give_up,
         longest=pacing.LONGEST_WAIT + (recorded.latency_ms or 0) / 1000,
@@ -159,17 +172,17 @@ def schedule(exchange: Exchange, pieces: int) -> Schedule | None:
 
 def schedule_without_answer(exchange: Exchange) -> Schedule | None:
     """Return the schedule of a request on whose answer the agent gave up; None when there was one."""
-    recorded = exchange.entry.interaction
+    recorded = exchange.recorded
     return schedule(exchange, 0) if recorded is not None and recorded.error is not None else None
 
 
 def waited_in_vain(exchange: Exchange) -> StreamingReplayError:
     """Return the error for an agent that no longer gives up where it did when recording."""
     error = StreamingReplayError(
-        f"{exchange.request.method} {exchange.entry.call.request['url']}: when this was recorded, the agent stopped "
+        f"{exchange.request.method} {exchange.call.call.request['url']}: when this was recorded, the agent stopped "
         "waiting for an answer, and now it does not; record it again"
     )
-    exchange.session.refuse(error)
+    exchange.recorder.refuse(error)
     return error
 
 
@@ -200,8 +213,7 @@ class Recording:
             and bodies.media_type(header(headers, "content-type")) == "text/event-stream"
         )
         self._arrivals = Arrivals(exchange.calls_meanwhile) if is_pushed else None
-        exchange.entry.settle = self.close
-        exchange.entry.preview = self.preview
+        exchange.live.source = self
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -232,10 +244,12 @@ class Recording:
         """The reader stopped, or the session is over; the recording says whether the end was reached."""
         self._finish(error=unanswered() if self._is_waiting else None)
 
+    settle = close
+
     def preview(self) -> Interaction:
         """Return the call as it would stand if its reader left now, for an assertion that asks before."""
-        stored = self._answer()
-        return self._exchange.session.outcome(self._exchange.entry, response=stored, usage=self._usage(stored))
+        stored, exchange = self._answer(), self._exchange
+        return exchange.recorder.outcome(exchange.live, response=stored, usage=self._usage(stored))
 
     def fail(self, error: BaseException) -> None:
         """The connection broke in the middle of the body, or the agent was cancelled while it waited for more."""
@@ -249,7 +263,13 @@ class Recording:
         exchange = self._exchange
         stored = self._answer(complete=complete, error=error)
         self._note_pace(stored)
-        exchange.session.finish(exchange.entry, response=stored, usage=self._usage(stored), poison=self._poison(error))
+        exchange.recorder.finish(
+            exchange.live,
+            response=stored,
+            usage=self._usage(stored),
+            status=self._status,
+            failure=str(error["type"]) if error else "",
+        )
 
     def _usage(self, stored: Mapping[str, JSON]) -> dict[str, JSON] | None:
         operation = self._exchange.operation
@@ -262,8 +282,7 @@ class Recording:
             stored["stream_error"] = dict(error)
         if not (complete or (error is None and self._is_whole(stored))):
             stored["complete"] = False
-        clean: dict[str, JSON] = self._exchange.session.redactor.response(stored, self._exchange.entry.call.request)
-        return clean
+        return stored
 
     def _note_pace(self, stored: Mapping[str, JSON]) -> None:
         """Keep how an event stream of a GET and the calls made meanwhile follow one another."""
@@ -272,7 +291,7 @@ class Recording:
         events = bodies.split_events(b"".join(self._chunks))
         pace = self._arrivals.pace(events)
         if pace is not None and len(events) == len(stored.get("events") or ()):
-            self._exchange.entry.metadata["pace"] = pace
+            self._exchange.live.metadata["pace"] = pace
 
     def _stored(self) -> dict[str, JSON]:
         raw, dropped = self._decoded()
@@ -308,18 +327,13 @@ class Recording:
         events = stored.get("events")
         return isinstance(events, list) and any(map(is_last_event, events[-3:]))
 
-    def _poison(self, error: Mapping[str, JSON] | None) -> Poison | None:
-        return poison_of(self._status, str(error["type"]) if error else "")
-
 
 def record_failure(exchange: Exchange, error: BaseException) -> None:
     """Keep a live request that got no response; an agent that was interrupted keeps nothing."""
     if isinstance(error, AgentTapeError) or not (isinstance(error, Exception) or is_cancellation(error)):
         return
     stored = _stored_failure(error)
-    exchange.session.finish(
-        exchange.entry, error=exchange.session.redactor.value(stored), poison=poison_of(None, str(stored["type"]))
-    )
+    exchange.recorder.finish(exchange.live, error=stored, failure=str(stored["type"]))
 
 
 def _stored_failure(error: BaseException) -> dict[str, JSON]:
@@ -334,17 +348,15 @@ def _read_failure(stored: Mapping[str, JSON]) -> TransportFailure:
     )
 
 
-def _overridden(
-    session: Session, entry: Entry, operation: providers.Operation | None, request: HttpRequest
-) -> HttpRequest:
+def _overridden(live: Live, operation: providers.Operation | None, request: HttpRequest) -> HttpRequest:
     """Send a live LLM call to the configured model in place of the one that was asked for."""
-    model = session.settings.config.model_override
-    if model is None or not entry.is_live or operation is None:
+    model = live.recorder.model_override
+    if model is None or operation is None:
         return request
     found = providers.with_model(request.url, json.loads(request.body), model)
     if found is None:
         return request
-    entry.metadata["model"] = model
+    live.metadata["model"] = model
     url, body = found
     changed = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     headers = tuple(

@@ -237,7 +237,7 @@ class _Listener:
         self._exchange = exchange
         self._recording: Recording | None = None
         self._reader: int | None = None  # the thread that waits for more
-        exchange.entry.settle = self.stop
+        exchange.live.source = self
 
     @contextlib.contextmanager
     def reading(self, decode_content: bool | None) -> Iterator[Recording]:
@@ -261,6 +261,11 @@ class _Listener:
         """The reader stopped, unless it is urllib3 that closes what broke while it was read."""
         if self._reader != threading.get_ident():
             self.start(decode_content=True).close()
+
+    settle = stop
+
+    def preview(self) -> None:
+        """Show nothing of an answer that is not read yet."""
 
 
 @functools.cache

@@ -12,13 +12,12 @@ from collections.abc import Iterator, Mapping
 from pytest_agenttape.cassettes.imported.agentcassette import AGENTCASSETTE
 from pytest_agenttape.cassettes.imported.agenttape import AGENTTAPE
 from pytest_agenttape.cassettes.imported.matching import is_imported, matchers, shown_rules
-from pytest_agenttape.cassettes.imported.redacting import redacted
 from pytest_agenttape.cassettes.imported.tool import IMPORTED, UNPLAYABLE, ReadAsset, Tool
 from pytest_agenttape.cassettes.imported.vcr import DDAPM_TEST_AGENT, VCRPY
 from pytest_agenttape.errors import AgentTapeError, CassetteCorruptError
 from pytest_agenttape.model import JSON, SCHEMA_VERSION, require_mapping
 
-__all__ = ["is_imported", "matchers", "redacted", "shown_rules", "translate"]
+__all__ = ["is_imported", "matchers", "shown_rules", "translate"]
 
 _TOOLS = (AGENTTAPE, AGENTCASSETTE, VCRPY, DDAPM_TEST_AGENT)
 # A default ``repr``, which is what is left of an object that a tool could not record.

@@ -21,21 +21,21 @@ _SHOWN = 20_000  # characters of one call in a report
 
 def spending(session: Session) -> dict[str, Any]:
     """Return the tokens and the US dollars of this run's LLM calls: spent live, saved by replaying."""
-    live = [each for each, is_live in session.timeline if is_live and each.kind == "llm"]
-    replayed = [each for each, is_live in session.timeline if not is_live and each.kind == "llm"]
+    live = [each for each, is_live in session.recording.timeline if is_live and each.kind == "llm"]
+    replayed = [each for each, is_live in session.recording.timeline if not is_live and each.kind == "llm"]
     return {"spent": _sum(live), "saved": _sum(replayed)}
 
 
 def steps(session: Session) -> list[dict[str, Any]]:
     """Return every call of the run as a report shows it."""
-    return [_step(each, is_live) for each, is_live in session.timeline]
+    return [_step(each, is_live) for each, is_live in session.recording.timeline]
 
 
 def refreshed(session: Session) -> str | None:
     """Return what a run changed in its cassette, in words; None when there was none or nothing changed."""
-    if session.recorded is None:
+    if session.recorded.cassette is None:
         return None
-    diff = diff_interactions(session.recorded.interactions, session.interactions)
+    diff = diff_interactions(session.recorded.cassette.interactions, session.interactions)
     return None if diff.identical else diff.render()
 
 

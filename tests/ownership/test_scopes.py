@@ -210,7 +210,7 @@ def test_a_task_that_a_wide_fixture_started_is_free_when_it_is_set_up(a: Owner, 
 
 def test_within_binds_for_a_block(a: Owner) -> None:
     a.open(bound=False)
-    inner = ownership.Scope(a, crossing="call")
+    inner = ownership.Scope(a, running="call")
     with ownership.within(inner):
         assert ownership.current() is inner
         assert in_thread(ownership.current) is inner

@@ -6,50 +6,19 @@ threads, executors and loops that others created, and there the real tool would 
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.ownership.owner import Owner, Scope
 from pytest_agenttape.process import child_processes
-from pytest_agenttape.process.patching import Patch
 from pytest_agenttape.reading import telemetry
-
-
-class Owner(Protocol):
-    """What a call can belong to: an open session."""
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether calls can no longer belong to it."""
-
-    @property
-    def title(self) -> str:
-        """How a message names it."""
-
-    def refuse(self, error: AgentTapeError) -> AgentTapeError:
-        """Keep *error* as the verdict where verdicts are kept, and return what to raise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The session that the running code belongs to, and the boundary call whose body it is, if any.
-
-    Attributes:
-        owner: The session.
-        crossing: The session's own record of the running call.
-        outer: What the code belonged to before, and will again when the session is over.
-    """
-
-    owner: Any  # an Owner; the shells above know its full type
-    crossing: Any = None
-    outer: Scope | None = None
-
 
 _scope: ContextVar[Scope | None] = ContextVar("agenttape_scope", default=None)
 _starts_worker: ContextVar[bool] = ContextVar("agenttape_starts_worker", default=False)
@@ -70,7 +39,7 @@ def current(url: Callable[[], str] | None = None) -> Scope | None:
     if scope is not None:
         if not scope.owner.is_closed:
             return scope
-        if _propagates(scope.owner):
+        if scope.owner.propagates:
             return _refuse_late(scope.owner, url() if url is not None else "")
     if not _open:
         return _refuse_in_child() if child_processes.is_child else None
@@ -81,12 +50,12 @@ def current(url: Callable[[], str] | None = None) -> Scope | None:
 def peek() -> Scope | None:
     """Return the scope of the running code; None also where `current` would raise."""
     scope = _scope.get()
-    if scope is not None and (not scope.owner.is_closed or _propagates(scope.owner)):
+    if scope is not None and (not scope.owner.is_closed or scope.owner.propagates):
         return None if scope.owner.is_closed else scope
     return _only(tuple(_open))
 
 
-def opened() -> tuple[Any, ...]:
+def opened() -> tuple[Owner, ...]:
     """Return the open sessions, oldest first."""
     return tuple(scope.owner for scope in _open)
 
@@ -193,13 +162,31 @@ def _refuse_ambiguous(scopes: tuple[Scope, ...]) -> Scope | None:
 
 
 def _inherited() -> Scope | None:
+    """Return the scope that a thread or job started by the running code belongs to."""
     scope = _scope.get() or _only(tuple(_open))
-    return scope if scope is None or _propagates(scope.owner) else None
+    return scope if scope is None or scope.owner.propagates else None
 
 
-def _propagates(owner: Any) -> bool:
-    """Say whether what *owner* starts belongs to it alone: a server that a wide fixture starts outlives its set-up."""
-    return bool(getattr(owner, "propagates", True))
+class _Patch:
+    """A method of the standard library that is wrapped while a session is open.
+
+    Somebody else may wrap it in turn, before or meanwhile: what is found is wrapped, and taken off again only
+    where it is still on top. Left below another's, it does nothing while no session is open.
+    """
+
+    def __init__(self, owner: type, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        self._owner, self._name, self._wrap = owner, name, wrap
+        self._found: Any = None
+        self._ours: Any = None
+
+    def install(self) -> None:
+        self._found = getattr(self._owner, self._name)
+        self._ours = functools.wraps(self._found)(self._wrap(self._found))
+        setattr(self._owner, self._name, self._ours)
+
+    def uninstall(self) -> None:
+        if getattr(self._owner, self._name) is self._ours:
+            setattr(self._owner, self._name, self._found)
 
 
 def _starting(start: Callable[..., None]) -> Callable[..., None]:
@@ -226,7 +213,7 @@ def _submitting(submit: Callable[..., Future[object]]) -> Callable[..., Future[o
     return submit_in_scope
 
 
-_PATCHES = (Patch(threading.Thread, "start", _starting), Patch(ThreadPoolExecutor, "submit", _submitting))
+_PATCHES = (_Patch(threading.Thread, "start", _starting), _Patch(ThreadPoolExecutor, "submit", _submitting))
 
 
 def _propagate_to_threads() -> None:

@@ -1,0 +1,25 @@
+"""The boundaries drawn so far in this process: their names, and what their arguments are by default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_boundaries: dict[str, Mapping[str, object]] = {}  # grows as modules are imported
+
+
+def register_boundary(name: str, defaults: Mapping[str, object] | None = None) -> None:
+    """Note that there is a boundary of that *name*, and what its arguments are by default."""
+    if defaults is None:
+        _boundaries.setdefault(name, {})
+    else:
+        _boundaries[name] = defaults
+
+
+def defaults_of(name: str | None) -> Mapping[str, object]:
+    """Return what the arguments of the boundary *name* are by default, as far as that is known."""
+    return _boundaries.get(name or "", {})
+
+
+def registered_boundaries() -> frozenset[str]:
+    """Return the names of all boundaries."""
+    return frozenset(_boundaries)

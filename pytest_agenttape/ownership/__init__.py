@@ -1,0 +1,8 @@
+"""Which session a call belongs to, and what such a call is: served, live or observed."""
+
+from __future__ import annotations
+
+from pytest_agenttape.ownership.owner import Owner, Scope
+from pytest_agenttape.ownership.scopes import add, bind, bound, current, enter, leave, opened, peek, remove, within
+
+__all__ = ["Owner", "Scope", "add", "bind", "bound", "current", "enter", "leave", "opened", "peek", "remove", "within"]

@@ -1,0 +1,211 @@
+"""A call that a session has decided about: served from a recording, running for real, or only observed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import ClassVar, Protocol
+
+from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.model import JSON, Call, Interaction
+
+
+class Source(Protocol):
+    """Where the answer of a live call comes from, as long as the agent is reading it."""
+
+    def settle(self) -> None:
+        """Finish a call whose answer the agent has left unread."""
+
+    def preview(self) -> Interaction | None:
+        """Return the call as it would be recorded if its reader left now; None if nothing of it could be."""
+
+
+class Recorder(Protocol):
+    """The session as a call that it has begun sees it."""
+
+    @property
+    def title(self) -> str:
+        """How a message names it."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is over."""
+
+    @property
+    def calls_made(self) -> int:
+        """How many calls the agent itself has begun."""
+
+    @property
+    def model_override(self) -> str | None:
+        """The model that live LLM calls are sent to in place of the one asked for."""
+
+    def finish(
+        self,
+        live: Live,
+        *,
+        response: JSON = None,
+        error: dict[str, JSON] | None = None,
+        usage: dict[str, JSON] | None = None,
+        tags: tuple[str, ...] = (),
+        status: object = None,
+        failure: str = "",
+    ) -> None:
+        """Keep what a live call gave."""
+
+    def outcome(
+        self,
+        live: Live | Observed,
+        *,
+        response: JSON = None,
+        error: dict[str, JSON] | None = None,
+        usage: dict[str, JSON] | None = None,
+        tags: tuple[str, ...] = (),
+    ) -> Interaction:
+        """Return the interaction that a live call is now."""
+
+    def conclude(
+        self,
+        observed: Observed,
+        *,
+        response: JSON = None,
+        error: dict[str, JSON] | None = None,
+        usage: dict[str, JSON] | None = None,
+        tags: tuple[str, ...] = (),
+    ) -> None:
+        """End a call that a listener has observed."""
+
+    def redacted(self, value: JSON) -> JSON:
+        """Return *value* without secrets."""
+
+    def refuse(self, error: AgentTapeError) -> AgentTapeError:
+        """Keep *error* as the verdict where verdicts are kept, and return what to raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """A failure that does not belong in a good recording, unless a retry made up for it.
+
+    Attributes:
+        code: The status, or ``"timeout"``; what `allow_errors` names.
+        text: The failure in words.
+        traceback: The user's code that met it.
+    """
+
+    code: int | str
+    text: str
+    traceback: TracebackType | None = None
+
+
+# Made at every call, and compared by identity: not frozen, which would cost more than the rest of a replayed call.
+
+
+@dataclass(slots=True, eq=False)
+class Served:
+    """A call that is answered from a recording.
+
+    Attributes:
+        recorder: The session it belongs to.
+        call: The call as asked.
+        recorded: The recording that answers it.
+        descendants: The recorded calls that its body made.
+        parent: The live call whose body made it, if any.
+        is_kept: Whether it goes into a cassette; HTTP made by a recorded tool does not.
+    """
+
+    recorder: Recorder
+    call: Call
+    recorded: Interaction
+    descendants: tuple[Interaction, ...] = ()
+    parent: Live | None = None
+    is_kept: bool = True
+
+    is_live: ClassVar[bool] = False
+    poison: ClassVar[None] = None
+
+    @property
+    def outcome(self) -> Interaction:
+        """The recording: what comes of the call is known from its start."""
+        return self.recorded
+
+
+@dataclass(slots=True, eq=False)
+class Live:
+    """A call that runs for real.
+
+    Attributes:
+        recorder: The session it belongs to.
+        call: The call as asked.
+        parent: The live call whose body made it, if any.
+        is_kept: Whether it goes into a cassette.
+        started: When it began, by the process's own `perf_counter`.
+        metadata: Facts to be recorded with it.
+        source: Where its answer comes from; None until there is one, and when no recording can hold it.
+        interaction: What came of it; None while it is running.
+        poison: Why it must not be kept, if it failed in a way that a good recording does not.
+    """
+
+    recorder: Recorder
+    call: Call
+    parent: Live | None = None
+    is_kept: bool = True
+    started: float = 0.0
+    metadata: dict[str, JSON] = field(default_factory=dict)
+    source: Source | None = None
+    interaction: Interaction | None = None
+    poison: Poison | None = None
+
+    is_live: ClassVar[bool] = True
+    descendants: ClassVar[tuple[Interaction, ...]] = ()
+
+    @property
+    def outcome(self) -> Interaction | None:
+        """What came of the call, or has come of it so far."""
+        return self.interaction or (self.source.preview() if self.source else None)
+
+    def settle(self) -> None:
+        """Finish the call if the agent has left its answer unread."""
+        if self.interaction is None and self.source is not None:
+            self.source.settle()
+
+    def drop(self) -> None:
+        """Drop the call: it cannot be recorded, not even partially."""
+        self.source = None
+
+
+@dataclass(slots=True, eq=False)
+class Observed:
+    """A call that a listener sees and cannot answer.
+
+    Attributes:
+        recorder: The session it belongs to.
+        call: The call as seen.
+        is_live: Whether it is recorded, as it has no recording yet.
+        interaction: The recording of it; None until it is over.
+        is_detached: Whether the listener runs in another context than the call.
+        is_covered: Whether the call has crossed a boundary itself, which records it.
+        is_concluded: Whether it is over.
+    """
+
+    recorder: Recorder
+    call: Call
+    is_live: bool
+    parent: Live | None = None
+    started: float = 0.0
+    metadata: dict[str, JSON] = field(default_factory=dict)
+    interaction: Interaction | None = None
+    is_detached: bool = False
+    is_covered: bool = False
+    is_concluded: bool = False
+
+    descendants: ClassVar[tuple[Interaction, ...]] = ()
+    poison: ClassVar[None] = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it goes into a cassette: not where a boundary has recorded the call."""
+        return not self.is_covered
+
+    @property
+    def outcome(self) -> Interaction | None:
+        """What came of the call, once it is over."""
+        return self.interaction

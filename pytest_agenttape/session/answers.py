@@ -1,0 +1,72 @@
+"""What a call gets by the policy and the tape, and how far that is from what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_agenttape.cassettes import imported
+from pytest_agenttape.errors import AgentTapeError, CassetteNotFoundError
+from pytest_agenttape.matching.policy import Execute, Refuse
+from pytest_agenttape.matching.tape import Replay
+from pytest_agenttape.model import JSON, Call, Interaction
+from pytest_agenttape.reading.mismatch import explain
+from pytest_agenttape.session.recorded import Recorded
+from pytest_agenttape.session.settings import Settings, working_directory
+
+
+class Answers:
+    """The decisions of one run; the run's lock is held.
+
+    Attributes:
+        divergences: ``{"index", "expected", "actual"}`` for each call that was answered by a recording of another
+            request, or by none (``index`` None).
+    """
+
+    def __init__(self, settings: Settings, recorded: Recorded) -> None:
+        self._settings = settings
+        self._recorded = recorded
+        self.divergences: list[dict[str, JSON]] = []
+
+    def decide(self, call: Call) -> Replay | Execute | Refuse:
+        """Return what *call* gets."""
+        tape = self._recorded.tape
+        decision = self._recorded.policy.decide(call, tape)
+        if isinstance(decision, Replay) and decision.is_kept and not tape.is_keyed:
+            self._note_divergence(call, decision.recorded)
+        return decision
+
+    def unmatched(self, call: Call, *, position: int, served: Sequence[Interaction]) -> AgentTapeError:
+        """Return the error for a call that nothing answers, the *position*-th of its run."""
+        settings, tape = self._settings, self._recorded.tape
+        self.divergences.append({"index": None, "expected": None, "actual": dict(call.request)})
+        if self._recorded.cassette is None:
+            return self.not_found()
+        return explain(
+            Interaction(index=position, kind=call.kind, boundary=call.boundary, request=dict(call.request)),
+            tape.recordings,
+            played=tape.is_played,
+            cassette_path=settings.path,
+            lines=self._recorded.lines,
+            mode=str(settings.mode),
+            command=settings.advice,
+            same_key=tape.same_request(call),
+            rules=imported.shown_rules(tape.recordings, self._recorded.rules),
+            served=served,
+            root=working_directory(),
+        )
+
+    def not_found(self) -> CassetteNotFoundError:
+        """Return the error for a call that only a cassette could answer, where there is none."""
+        mode = f"mode {str(self._settings.mode)!r} runs nothing for real"
+        why = "what is frozen is only replayed" if self._recorded.policy.records else mode
+        return CassetteNotFoundError(
+            f"there is no cassette at {self._settings.path}, and {why}\n  record it: {self._settings.advice}",
+            path=self._settings.path,
+        )
+
+    def _note_divergence(self, call: Call, recorded: Interaction) -> None:
+        digest_of = self._recorded.digest_of
+        if digest_of(call.request) != digest_of(recorded.request):
+            self.divergences.append(
+                {"index": recorded.index, "expected": dict(recorded.request), "actual": dict(call.request)}
+            )

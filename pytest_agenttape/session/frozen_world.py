@@ -1,0 +1,91 @@
+"""The clock, the uuids and the random numbers that a session runs with, and how the cassette keeps them."""
+
+from __future__ import annotations
+
+import os
+import random
+import warnings
+from typing import Any
+
+from pytest_agenttape import clocks
+from pytest_agenttape.cassettes.cassette import Cassette
+from pytest_agenttape.errors import CassetteCorruptError, DeterminismDriftWarning
+from pytest_agenttape.model import JSON
+from pytest_agenttape.process import freeze
+from pytest_agenttape.session.settings import Settings
+
+
+class FrozenWorld:
+    """What is pinned while a session is open, from its opening to its end.
+
+    Attributes:
+        opened: When the session opened, by the process's own `perf_counter`.
+        created_at: The same as an ISO 8601 time, UTC.
+
+    Args:
+        settings: What the session is opened with.
+        recorded: The cassette whose clock and seed are taken over; None for new ones.
+    """
+
+    def __init__(self, settings: Settings, recorded: Cassette | None) -> None:
+        self._settings = settings
+        self._recorded = recorded
+        self._state = freeze.FrozenState()
+        self._freeze = freeze.Freeze(frozenset(), self._state)
+        self.opened = 0.0
+        self.created_at = ""
+
+    def enter(self) -> None:
+        """Pin it.
+
+        Raises:
+            CassetteCorruptError: What the cassette has frozen cannot be read.
+        """
+        features = self._settings.freeze
+        state = None if self._recorded is None else _recorded_state(self._settings, self._recorded)
+        if state is None or not _covers(state, features):
+            now, seed = freeze.real_utcnow().astimezone(), random.SystemRandom().getrandbits(32)
+            state = freeze.capture(features, now, seed)
+        self._state = state
+        self.opened = clocks.perf_counter()
+        self.created_at = freeze.real_utcnow().isoformat()
+        self._freeze = freeze.Freeze(features, state, yields=self._settings.yields_random)
+        self._freeze.__enter__()
+
+    def leave(self) -> None:
+        """Restore what was there before."""
+        self._freeze.__exit__(None, None, None)
+
+    def progress(self) -> None:
+        """Note that the run got somewhere, so that reading the clock often is no endless loop."""
+        self._freeze.progress()
+
+    def reseed(self) -> None:
+        """Start the random numbers over, where something has seeded them since the session opened."""
+        self._freeze.reseed()
+
+    def meta(self) -> dict[str, Any]:
+        """Return what a cassette keeps of it: ``freeze`` and ``env``, not yet redacted."""
+        meta: dict[str, JSON] = {}
+        frozen = self._state.to_dict()
+        if frozen:
+            meta["freeze"] = frozen
+        env = freeze.env_snapshot(self._settings.config.env_snapshot, os.environ)
+        if env:
+            meta["env"] = env
+        return meta
+
+
+def _recorded_state(settings: Settings, recorded: Cassette) -> freeze.FrozenState:
+    try:
+        state = freeze.FrozenState.from_dict(recorded.meta.get("freeze") or {})
+    except CassetteCorruptError as error:
+        raise CassetteCorruptError(error.problem, path=settings.path) from None
+    for message in freeze.env_drift(recorded.meta.get("env") or {}, os.environ):
+        warnings.warn(message, DeterminismDriftWarning, stacklevel=2)
+    return state
+
+
+def _covers(state: freeze.FrozenState, features: frozenset[str]) -> bool:
+    needs_seed = bool(features & {"uuid", "random"})
+    return not ("clock" in features and state.clock is None) and not (needs_seed and state.seed is None)

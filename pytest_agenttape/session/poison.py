@@ -1,0 +1,44 @@
+"""Failures that a good recording does not hold: which they are, and what is refused because of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pytest_agenttape.model import Call
+from pytest_agenttape.ownership.calls import Live, Poison
+from pytest_agenttape.session.run import Run
+
+_STATUSES = frozenset({401, 403, 429})
+_KINDS = frozenset({"llm", "http"})  # an agent deals with the failures of its tools
+_ANSWERS_TO_CHALLENGES = ("authorization", "proxy-authorization")
+
+
+def poison_of(kind: str, status: object, failure: str = "") -> Poison | None:
+    """Return what is wrong with a live call that was answered with *status*, or ended with the exception *failure*."""
+    if kind not in _KINDS:
+        return None
+    if isinstance(status, int) and (status in _STATUSES or status >= 500):
+        return Poison(status, f"a live call was answered with {status}")
+    return Poison("timeout", f"a live call ended with {failure}") if "Timeout" in failure else None
+
+
+def poisoned(run: Run, allowed: frozenset[object] | bool, digest_of: Callable[[Any], str]) -> list[tuple[Live, Poison]]:
+    """Return the failed live calls that must not be kept: not allowed, and not made good later by the same call."""
+
+    def is_allowed(poison: Poison) -> bool:
+        return allowed if isinstance(allowed, bool) else poison.code in allowed
+
+    live = [(at, each) for at, each in enumerate(run) if isinstance(each, Live)]
+    bad = [(at, each, each.poison) for at, each in live if each.poison and each.is_kept and not is_allowed(each.poison)]
+    good = {_attempt_at(each.call, digest_of): at for at, each in live if not each.poison} if bad else {}
+    return [(each, poison) for at, each, poison in bad if good.get(_attempt_at(each.call, digest_of), -1) < at]
+
+
+def _attempt_at(call: Call, digest_of: Callable[[Any], str]) -> tuple[str, str | None, str]:
+    """Return what a call and its retries have in common; only the retry of a challenge carries credentials."""
+    request, headers = call.request, call.request.get("headers")
+    if isinstance(headers, dict):
+        asked = {name: each for name, each in headers.items() if name.lower() not in _ANSWERS_TO_CHALLENGES}
+        request = {**request, "headers": asked}
+    return call.kind, call.boundary, digest_of(request)

@@ -1,0 +1,116 @@
+"""What a session was opened with: the cassette, its recordings as a tape, and what the mode makes of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pytest_agenttape import clocks
+from pytest_agenttape.boundaries.registry import defaults_of, registered_boundaries
+from pytest_agenttape.cassettes import imported
+from pytest_agenttape.cassettes.cassette import Cassette, load_with_lines
+from pytest_agenttape.cassettes.imported.redacting import redacted
+from pytest_agenttape.errors import CassetteNotFoundError
+from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_key
+from pytest_agenttape.matching.matchers import parse_matchers, with_any_secret
+from pytest_agenttape.matching.policy import Policy
+from pytest_agenttape.matching.tape import Tape
+from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.redaction import Redactor
+from pytest_agenttape.session.settings import Settings
+from pytest_agenttape.settings import selectors
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The cassette as it was when the session opened.
+
+    Attributes:
+        cassette: What was recorded; None if there was nothing.
+        tape: The recordings that calls are answered from.
+        policy: What the mode makes of them.
+        rules: What is left out when requests are compared.
+        lines: The line of the file on which each recording starts.
+        seconds_to_load: How long reading the file took.
+    """
+
+    cassette: Cassette | None
+    tape: Tape
+    policy: Policy
+    rules: KeyRules
+    lines: tuple[int, ...] = ()
+    seconds_to_load: float = 0.0
+
+    @classmethod
+    def of(cls, settings: Settings, cassette: Cassette | None, lines: tuple[int, ...] = ()) -> Recorded:
+        """Lay out *cassette* for a session of *settings*."""
+        recordings = cassette.interactions if cassette is not None else []
+        rules = KeyRules.of(tuple(settings.config.ignore_volatile_fields))
+        policy = Policy(mode=settings.mode, fresh=cassette is None, live=settings.live, frozen=settings.frozen)
+        return cls(cassette, _tape(settings, recordings, rules), policy, rules, lines)
+
+    @property
+    def meta(self) -> Mapping[str, JSON]:
+        """The `meta` of the cassette."""
+        return self.cassette.meta if self.cassette is not None else {}
+
+    @property
+    def frozen(self) -> Cassette | None:
+        """The cassette whose clock and seed the run takes over, if it does."""
+        return self.cassette if self.policy.keeps_frozen_world else None
+
+    @property
+    def texts(self) -> Iterable[str]:
+        """What is recorded already, as text, for new placeholders to number on from; nothing if none can be new."""
+        return map(repr, self.tape.recordings) if self.policy.records else ()
+
+    @property
+    def unplayed(self) -> list[Interaction]:
+        """The recordings that the run did not use and should have."""
+        return [each for each in self.tape.unplayed if self.policy.is_missed(each)]
+
+    def digest_of(self, request: Mapping[str, JSON]) -> str:
+        """Return what two requests share that are the same call."""
+        return match_key(canonical_text(request, self.rules))
+
+    def known_tokens(self, called: Iterable[str | None]) -> frozenset[str]:
+        """Return all that a token can name; *called* are the boundaries that the run has crossed."""
+        recorded = (each.boundary for each in self.tape.recordings)
+        return selectors.known_tokens([*registered_boundaries(), *recorded, *called])
+
+    def refuse_mistyped(self, frozen: frozenset[str]) -> None:
+        """Stop before anything runs for real that somebody meant to protect.
+
+        Raises:
+            ConfigError: A token is nearly the name of something.
+        """
+        if frozen and self.policy.can_execute:
+            selectors.refuse_mistyped(frozen, self.known_tokens(()), "frozen")
+
+
+def load(settings: Settings) -> Recorded:
+    """Read the cassette of *settings*.
+
+    Raises:
+        AgentTapeError: The file cannot be read as a cassette.
+    """
+    if settings.pending is not None:
+        return Recorded.of(settings, settings.pending.cassette)
+    if not Policy(settings.mode, True, settings.live, settings.frozen).reads_cassette:
+        return Recorded.of(settings, None)
+    before = clocks.perf_counter()
+    try:
+        cassette, lines = load_with_lines(settings.file)
+    except CassetteNotFoundError:
+        return Recorded.of(settings, None)
+    if imported.is_imported(cassette.interactions):
+        cassette = redacted(cassette, Redactor(settings.rules, os.environ))
+    recorded = Recorded.of(settings, cassette, lines)
+    return replace(recorded, seconds_to_load=clocks.perf_counter() - before)
+
+
+def _tape(settings: Settings, recordings: Sequence[Interaction], rules: KeyRules) -> Tape:
+    specs = settings.config.default_matchers if settings.matchers is None else settings.matchers
+    chain = with_any_secret(parse_matchers(specs, rules), recordings)
+    return Tape(recordings, (*chain, *imported.matchers(recordings, rules, defaults_of)))

@@ -1,0 +1,225 @@
+"""From the calls of a run to the cassette that it leaves behind, and the writing of it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_agenttape.cassettes import paths, writing
+from pytest_agenttape.cassettes.cassette import Cassette
+from pytest_agenttape.errors import AgentTapeWarning, RecordingRefusedError
+from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.ownership.calls import Live, Poison
+from pytest_agenttape.process import network
+from pytest_agenttape.reading.summary import summary_line
+from pytest_agenttape.session.frozen_world import FrozenWorld
+from pytest_agenttape.session.poison import poisoned
+from pytest_agenttape.session.recorded import Recorded
+from pytest_agenttape.session.run import Begun, Placed, Run
+from pytest_agenttape.session.secrets import Secrets
+from pytest_agenttape.session.settings import Settings
+from pytest_agenttape.session.verdict import Verdict
+from pytest_agenttape.settings import selectors
+
+
+class Recording:
+    """What a session makes of its run: a timeline to look at, a cassette to write.
+
+    Attributes:
+        unrecorded: The hosts that were connected to unrecorded and that replay will block, each with the library that
+            asked for it.
+    """
+
+    def __init__(
+        self, settings: Settings, recorded: Recorded, run: Run, secrets: Secrets, world: FrozenWorld, verdict: Verdict
+    ) -> None:
+        self._settings = settings
+        self._recorded = recorded
+        self._policy = recorded.policy
+        self._run = run
+        self._secrets = secrets
+        self._world = world
+        self._verdict = verdict
+        self._has_new_order = False
+        self._run_id = str(uuid.UUID(bytes=os.urandom(16), version=4))
+        self._finished: dict[tuple[object, ...], tuple[Interaction, Interaction]] = {}
+        self._secrets_known = 0  # when these were cleaned
+        self._prepared: tuple[int, writing.Prepared] | None = None  # and how many secrets were known then
+        self.unrecorded: dict[str, str | None] = {}
+
+    # -- what happened
+
+    @property
+    def timeline(self) -> list[tuple[Interaction, bool]]:
+        """The interactions as they would be recorded if the run ended now, each with whether it ran for real."""
+        with self._run.lock:
+            return [(self._interaction(each), each.is_live) for each in self._run.laid_out()]
+
+    def keep_order(self) -> None:
+        """Let a refreshed cassette hold the calls in the order of this run, which was asserted on."""
+        self._has_new_order = True
+
+    # -- what must not be kept
+
+    def refuse_poison(self) -> None:
+        """Raise for a recording that holds a failed call which the agent swallowed, or lacks one that was refused.
+
+        Raises:
+            RecordingRefusedError: A live call failed with 401, 403, 429, 5xx or a timeout, and no retry made it good;
+                or a call could not be recorded, or not be replayed, and the agent went on.
+        """
+        __tracebackhide__ = True
+        self._refuse_gaps()
+        for call, poison in self._poisoned():
+            assert call.interaction is not None
+            shown = self._numbered(Placed(call.interaction, self._run.index(call), None, is_live=True))
+            error = RecordingRefusedError(
+                f"{poison.text}, and the run went on as if nothing had happened; the recording is not kept\n"
+                f"  call: {summary_line(shown)}\n"
+                "  if the failure is what the test is about, allow it: allow_errors=True "
+                "(or the statuses, such as allow_errors=[429])"
+            )
+            raise error.with_traceback(poison.traceback)
+
+    @property
+    def is_poisoned(self) -> bool:
+        """Whether a failed call must not be kept."""
+        return bool(self._poisoned())
+
+    def _refuse_gaps(self) -> None:
+        refusal = self._verdict.first
+        if refusal is None or not self._policy.records:
+            return
+        if isinstance(refusal, RecordingRefusedError):
+            raise refusal
+        raise RecordingRefusedError(
+            f"a call was refused, and the run went on as if nothing had happened; the recording is not kept\n"
+            f"  {refusal}"
+        ) from refusal
+
+    def _poisoned(self) -> list[tuple[Live, Poison]]:
+        if not self._policy.can_execute:
+            return []
+        self._run.settle()
+        return poisoned(self._run, self._settings.allow_errors, self._recorded.digest_of)
+
+    # -- the file
+
+    def result(self, *, without_poison: bool = False) -> Cassette | None:
+        """Return the cassette that this run leaves behind; None if the file stays as it is."""
+        with self._run.lock:
+            if self._is_untouched():
+                return None
+            interactions = self._kept([call for call, _ in self._poisoned()] if without_poison else ())
+        old = self._recorded.cassette if self._policy.keeps_old else None
+        return Cassette(
+            created_at=old.created_at if old else self._world.created_at,
+            run_id=old.run_id if old else self._run_id,
+            meta={**(old.meta if old else {}), **self._meta()},
+            interactions=interactions,
+        )
+
+    def target(self) -> Path:
+        """Return the file that `commit` writes."""
+        file = self._settings.file
+        return paths.derived_path(file) if self._policy.writes_derived else file
+
+    def verify(self) -> None:
+        """Make sure that what this run leaves behind can be written; nothing is.
+
+        Raises:
+            RecordingRefusedError: It cannot.
+        """
+        __tracebackhide__ = True
+        self._prepare()
+
+    def commit(self) -> bool:
+        """Write what this run leaves behind; return whether a file changed.
+
+        Raises:
+            RecordingRefusedError: The recording cannot be written as it is; the old file is untouched.
+        """
+        prepared = self._prepare()
+        has_changed = prepared is not None and writing.commit(prepared)
+        self._warn_of_unknown_tokens()
+        for host, library in self.unrecorded.items():
+            warnings.warn(AgentTapeWarning(f"{self._settings.name}: {network.unrecorded(host, library)}"), stacklevel=2)
+        return has_changed
+
+    # -- below: how
+
+    def _prepare(self) -> writing.Prepared | None:
+        """Return the proved file, the same one as before if nothing was added since and no secret was learned."""
+        cassette = self.result()
+        if cassette is None:
+            return None
+        target, known = self.target(), self._secrets.redactor.secrets_known
+        if self._prepared is not None:
+            known_then, prepared = self._prepared
+            if known_then == known and prepared.is_of(cassette, target):
+                return prepared
+        prepared = writing.prepare(
+            cassette,
+            target,
+            format=self._settings.format,
+            assets_threshold=self._settings.config.assets_threshold_bytes,
+            scan=self._secrets.redactor.scan,
+        )
+        self._prepared = known, prepared
+        return prepared
+
+    def _is_untouched(self) -> bool:
+        return self._policy.leaves_untouched(
+            live_calls=self._run.live_calls,
+            is_all_played=not self._recorded.tape.unplayed,
+            has_news=self._has_new_order or self._settings.pending is not None,
+        )
+
+    def _kept(self, without: Sequence[Begun]) -> list[Interaction]:
+        if not self._policy.keeps_old or self._recorded.cassette is None:
+            return [self._interaction(each, with_key=True) for each in self._run.laid_out(without=without)]
+        old = self._recorded.cassette.interactions
+        new = self._run.laid_out(without=without, is_live_only=True, first=len(old))
+        placed = [Placed(each, each.index, each.parent, is_live=False) for each in old]
+        return [self._interaction(each, with_key=True) for each in (*placed, *new)]
+
+    def _interaction(self, placed: Placed, *, with_key: bool = False) -> Interaction:
+        """Return a call as it is to be seen, made once for as long as no further secret becomes known."""
+        known = self._secrets.redactor.secrets_known
+        if known != self._secrets_known:
+            self._finished.clear()
+            self._secrets_known = known
+        key = (id(placed.outcome), placed.number, placed.parent, placed.is_live, with_key)
+        if key in self._finished:
+            return self._finished[key][1]
+        made = self._numbered(placed)
+        if with_key:
+            made = replace(made, match_key=self._recorded.digest_of(made.request))
+        if placed.is_over:
+            self._finished[key] = placed.outcome, made  # with the outcome, or its id could become another's
+        return made
+
+    def _numbered(self, placed: Placed) -> Interaction:
+        """Return a call with the numbers of its place, without what was learned to be a secret only after it."""
+        found = self._secrets.redactor.interaction(placed.outcome) if placed.is_live else placed.outcome
+        metadata = {key: value for key, value in found.metadata.items() if key != "parent"}
+        if placed.parent is not None:
+            metadata["parent"] = placed.parent
+        return replace(found, index=placed.number, metadata=metadata)
+
+    def _meta(self) -> dict[str, JSON]:
+        meta: dict[str, JSON] = {} if self._settings.test is None else {"test": self._settings.test}
+        meta |= self._world.meta()
+        if "env" in meta:
+            meta["env"] = self._secrets.redactor.value(meta["env"])
+        return meta
+
+    def _warn_of_unknown_tokens(self) -> None:
+        known = self._recorded.known_tokens(each.call.boundary for each in self._run)
+        for what, given in (("live", self._settings.live), ("frozen", self._settings.frozen)):
+            for problem in selectors.problems(given, known, what):
+                warnings.warn(AgentTapeWarning(f"{self._settings.name}: {problem}"), stacklevel=3)

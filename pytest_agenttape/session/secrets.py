@@ -1,0 +1,54 @@
+"""The secrets that a session knows: those of its rules, and those of an environment that tests change."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pytest_agenttape.redaction import RedactionRules, Redactor
+
+
+class Secrets:
+    """The redactor of one session, kept up with the environment.
+
+    Args:
+        rules: What is taken out beside the built-in rules.
+        taken: Recorded text; placeholders in it are not given out again.
+    """
+
+    def __init__(self, rules: RedactionRules, taken: Iterable[str] = ()) -> None:
+        self._lock = threading.Lock()
+        self._rules = rules
+        self._taken = taken
+        self._environment: Mapping[Any, Any] = {}  # as the redactor knows it
+        self._redactor: Redactor | None = None
+
+    @property
+    def redactor(self) -> Redactor:
+        """The redactor, which knows all that is a secret in the environment now."""
+        redactor = self._redactor or self._made()
+        if self._environment != _raw_environment():  # fixtures and tests set keys, too
+            self._learn_environment(redactor)
+        return redactor
+
+    def _made(self) -> Redactor:
+        with self._lock:
+            if self._redactor is None:
+                self._environment = dict(_raw_environment())
+                self._redactor = Redactor(self._rules, os.environ, taken=self._taken)
+            return self._redactor
+
+    def _learn_environment(self, redactor: Redactor) -> None:
+        with self._lock:
+            known, environment = self._environment, dict(_raw_environment())
+            changed = [each for each in environment.items() if known.get(each[0]) != each[1]]
+            redactor.learn_environment({os.fsdecode(name): os.fsdecode(value) for name, value in changed if value})
+            self._environment = environment  # only now: another thread would take it for learned
+
+
+def _raw_environment() -> Mapping[Any, Any]:
+    """Return the variables as CPython 3.11-3.14 keeps them: compared at each call, and decoding them costs more."""
+    environment: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
+    return environment

@@ -1,0 +1,79 @@
+"""What a session is opened with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_agenttape.cassettes.pending import PendingRecording
+from pytest_agenttape.model import FREEZE_FEATURES, Mode
+from pytest_agenttape.redaction import RedactionRules
+from pytest_agenttape.settings.config import Config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that opens a session, already validated.
+
+    Attributes:
+        path: The cassette file, as the user named it.
+        mode: The record mode.
+        config: The configuration in force.
+        directory: Where a relative path starts from.
+        live: Tokens of calls that run for real.
+        frozen: Tokens of calls that are replayed in every mode.
+        matchers: A matcher or a fallback chain; None for the configured one.
+        freeze: Which of clock, uuid and random are pinned.
+        yields_random: Whether random numbers are left to a session that runs beside this one.
+        format: ``yaml`` or ``json``; None for what the name or the configuration says.
+        tags: Words kept with each recorded interaction.
+        title: How messages name the session; empty for the name of the file.
+        command: What records the cassette again.
+        is_sticky: Whether the first refusal decides the run, as it does for a test.
+        allow_errors: Failures of live calls that may be recorded: all, none or these.
+        test: The test that owns the file, to be kept in it.
+        pending: A recording that was kept aside, to be replayed in place of the file.
+        rules: What redaction takes out beside the built-in rules.
+    """
+
+    path: Path
+    mode: Mode
+    config: Config
+    directory: Path = Path()
+    live: frozenset[str] = frozenset()
+    frozen: frozenset[str] = frozenset()
+    matchers: object = None
+    freeze: frozenset[str] = frozenset(FREEZE_FEATURES)
+    yields_random: bool = False
+    format: str | None = None
+    tags: tuple[str, ...] = ()
+    title: str = ""
+    command: str = ""
+    is_sticky: bool = False
+    allow_errors: frozenset[object] | bool = False
+    test: str | None = None
+    pending: PendingRecording | None = None
+    rules: RedactionRules = field(default_factory=RedactionRules)
+
+    @property
+    def name(self) -> str:
+        """How messages name the session."""
+        return self.title or f"cassette {self.path.name}"
+
+    @property
+    def file(self) -> Path:
+        """The path, in full if the agent has left the directory that a relative one starts from."""
+        return self.path if self.directory in (Path(), working_directory()) else self.directory / self.path
+
+    @property
+    def advice(self) -> str:
+        """What to do to record the cassette."""
+        return self.command or "open the cassette once with mode='all'"
+
+
+def working_directory() -> Path:
+    """Return the current directory, or an empty path if it is gone."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:  # the agent has removed it
+        return Path()
