@@ -16,7 +16,7 @@ ROOMS = (
     "bodies", "values", "serializer", "providers", "redaction",
     "matching", "reading",
     "cassettes", "settings", "process",
-    "ownership", "transports", "session", "boundaries",
+    "ownership", "boundaries", "transports", "session",
     "plugin", "conflict", "snapshot",
 )  # fmt: skip
 # Rooms that know nothing of pytest and syrupy.
@@ -36,8 +36,6 @@ OWNERS = {
     "genai_prices": {"providers/pricing.py"},
     "jinja2": {"plugin/report/html.py"},
 }
-# To go: see the order of the redesign.
-EXCEPTIONS = {("transports", "session")}
 
 
 def modules() -> list[Path]:
@@ -68,8 +66,7 @@ def test_imports_go_downwards(path: Path) -> None:
         top, *below = name.split(".")
         if top != "pytest_agenttape" or not below:
             continue
-        allowed = below[0] in ROOMS[: ROOMS.index(here) + 1] or (here, below[0]) in EXCEPTIONS
-        assert allowed, f"{here} imports {below[0]}"
+        assert below[0] in ROOMS[: ROOMS.index(here) + 1], f"{here} imports {below[0]}"
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())

@@ -197,8 +197,7 @@ class ServedCall:
     @property
     def nature(self) -> str | None:
         """What `LiveCall.note_nature` kept."""
-        found: str | None = self.recorded.metadata.get("returns")
-        return found
+        return self.recorded.returns
 
     def answer(self) -> Any:
         """Return the recorded value, a fresh one, or raise the recorded exception."""

@@ -57,8 +57,8 @@ class CallTree:
 
 def parent_of(interaction: Interaction) -> int | None:
     """Return the index of the call whose body made *interaction*; None when the agent itself did."""
-    parent = interaction.metadata.get("parent")
-    return parent if isinstance(parent, int) and parent < interaction.index else None
+    parent = interaction.parent
+    return parent if parent is not None and parent < interaction.index else None
 
 
 def in_call_order(interactions: Sequence[Interaction]) -> list[Interaction]:

@@ -99,7 +99,7 @@ class Policy:
     def is_missed(self, recorded: Interaction) -> bool:
         """Return whether the run should have used *recorded*, if it was left unplayed."""
         is_live = self.live & {recorded.kind, recorded.boundary, "*"}
-        return self.reads_cassette and not is_live and "parent" not in recorded.metadata
+        return self.reads_cassette and not is_live and recorded.parent is None
 
     @property
     def judges_unplayed(self) -> bool:

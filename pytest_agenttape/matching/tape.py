@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
+from pytest_agenttape.matching.call_tree import CallTree
 from pytest_agenttape.matching.matchers import KeyMatcher, Matcher, PredicateMatcher, Request
 from pytest_agenttape.model import Call, Interaction
 
@@ -23,10 +24,6 @@ class Replay(NamedTuple):
 
 _Lane: TypeAlias = bool | str  # whether it was made by another call's body, or "observed"
 _BucketKey: TypeAlias = tuple[str, str | None, _Lane, str]
-
-
-# In the metadata of a recording that no call can ask for: a listener's, or one that another tool made with losses.
-_NEVER_ASKED = frozenset({"observed", "unplayable"})
 
 
 @dataclass(slots=True)
@@ -56,7 +53,7 @@ class _Shelf:
     def buckets(self) -> dict[_BucketKey, _Bucket]:
         found: dict[_BucketKey, _Bucket] = {}
         for position, each in enumerate(self._recordings):
-            if "unplayable" not in each.metadata:
+            if each.unplayable is None:
                 key = (each.kind, each.boundary, _lane_of(each), self.key(each.request))
                 found.setdefault(key, _Bucket()).positions.append(position)
         return found
@@ -71,7 +68,7 @@ class Tape:
         _ = self._shelves[0].buckets  # now, not in the first call
         self._played: set[int] = set()
         self._positions = {each.index: position for position, each in enumerate(self.recordings)}
-        self._children = _children(self.recordings)
+        self._tree = CallTree.of(self.recordings)
         self._lanes = {_lane_of(each) for each in self.recordings}
         #: Whether only equal canonical requests match, so that what is served is what was asked for.
         self.is_keyed = all(_is_canonical(matcher) for matcher in matchers)
@@ -108,7 +105,7 @@ class Tape:
         return [
             each
             for position, each in enumerate(self.recordings)
-            if position not in self._played and not each.metadata.keys() & _NEVER_ASKED
+            if position not in self._played and not each.is_observed and each.unplayable is None
         ]
 
     def _find(self, shelf: _Shelf, call: Call, lane: _Lane) -> int | None:
@@ -129,21 +126,11 @@ class Tape:
     def _play(self, position: int) -> Replay:
         recorded = self.recordings[position]
         self._played.add(position)
-        if not self._children:
+        if self._tree.is_flat:
             return Replay(recorded)
-        descendants = tuple(self._descendants(recorded.index))
+        descendants = tuple(self._tree.descendants(recorded.index))
         self._played.update(self._positions[each.index] for each in descendants)
         return Replay(recorded, descendants)
-
-    def _descendants(self, index: int) -> Iterator[Interaction]:
-        waiting = [iter(self._children.get(index, ()))]
-        while waiting:  # a chain of a thousand calls is too deep to recurse
-            child = next(waiting[-1], None)
-            if child is None:
-                waiting.pop()
-                continue
-            yield child
-            waiting.append(iter(self._children.get(child.index, ())))
 
 
 def _no_key(_request: Request) -> str:
@@ -151,18 +138,9 @@ def _no_key(_request: Request) -> str:
 
 
 def _lane_of(recorded: Interaction) -> _Lane:
-    return "observed" if "observed" in recorded.metadata else "parent" in recorded.metadata
+    return "observed" if recorded.is_observed else recorded.parent is not None
 
 
 def _is_canonical(matcher: Matcher) -> bool:
     # What another tool recorded is matched by what it kept, and counts as what was asked.
     return matcher.name == "imported" or (isinstance(matcher, KeyMatcher) and matcher.is_canonical)
-
-
-def _children(recordings: Sequence[Interaction]) -> dict[int, list[Interaction]]:
-    children: dict[int, list[Interaction]] = {}
-    for each in recordings:
-        parent = each.metadata.get("parent")
-        if isinstance(parent, int) and parent < each.index:
-            children.setdefault(parent, []).append(each)
-    return children

@@ -95,5 +95,5 @@ def _llm_summary(call: Interaction) -> str:
 
 
 def _model_of(call: Interaction, body: Mapping[str, JSON]) -> str:
-    model = call.metadata.get("model") or body.get("model")
+    model = call.model or body.get("model")
     return str(model or wording.model_in_path(str(call.request.get("url", ""))))

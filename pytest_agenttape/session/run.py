@@ -95,6 +95,6 @@ class Run:
             renumbered = {outcome.index: number}
             for nested in each.descendants:
                 renumbered[nested.index] = first + len(out)
-                parent = renumbered.get(nested.metadata["parent"])
-                out.append(Placed(nested, first + len(out), parent, is_live=False))
+                above = None if nested.parent is None else renumbered.get(nested.parent)
+                out.append(Placed(nested, first + len(out), above, is_live=False))
         return out

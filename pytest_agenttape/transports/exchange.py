@@ -152,16 +152,14 @@ def schedule(exchange: Exchange, pieces: int) -> Schedule | None:
     if recorded is None:
         return None
     never = (0 if recorded.error is not None else pieces) if failure is not None and failure.is_cancellation else None
-    pace = recorded.metadata.get("pace")
-    if never is None and pace is None:
+    if never is None and not recorded.pace:
         return None
 
     def give_up() -> None:
         raise waited_in_vain(exchange)
 
-    is_usable = isinstance(pace, list) and len(pace) == pieces + 1 and all(isinstance(each, int) for each in pace)
     return Schedule(
-        pace=tuple(pace or ()) if is_usable else (),
+        pace=recorded.pace if len(recorded.pace) == pieces + 1 else (),
         calls_meanwhile=exchange.calls_meanwhile,
         is_over=lambda: exchange.recorder.is_closed,
         never=never,

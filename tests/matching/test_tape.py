@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_agenttape import ConfigError, Interaction, Mode
+from pytest_agenttape import Interaction
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.matching.matchers import parse_matchers
-from pytest_agenttape.matching.tape import Call, Execute, Policy, Refuse, Replay, Tape
+from pytest_agenttape.matching.tape import Replay, Tape
+from pytest_agenttape.model import Call
 
 
 def recording(
@@ -168,53 +169,3 @@ def test_the_same_request_is_found_played_or_not() -> None:
     assert [each.index for each in subject.same_request(call(1))] == [0, 2]
     assert subject.same_request(call(9)) == []
     assert tape(recording(0, 1), matchers="ordered").same_request(call(1)) == []
-
-
-# -- the policy
-
-RECORDED, NEW = call(1), call(2)
-
-
-@pytest.mark.parametrize(
-    ("mode", "fresh", "on_recorded", "on_new"),
-    [
-        (Mode.NONE, False, 0, "Refuse"),
-        (Mode.NONE, True, 0, "Refuse"),
-        (Mode.ONCE, False, 0, "Refuse"),
-        (Mode.ONCE, True, 0, "Execute"),
-        (Mode.NEW_EPISODES, False, 0, "Execute"),
-        (Mode.REFRESH, False, 0, "Execute"),
-        (Mode.ALL, False, "Execute", "Execute"),
-    ],
-)
-@pytest.mark.parametrize(
-    "tokens", ["neither", "live kind", "live name", "live all", "frozen kind", "frozen name", "frozen all", "others"]
-)
-def test_the_decision_table(mode: Mode, fresh: bool, on_recorded: Any, on_new: Any, tokens: str) -> None:
-    what, _, which = tokens.partition(" ")
-    named = frozenset({{"kind": "tool", "name": "t", "all": "*"}.get(which, "unrelated")})
-    policy = Policy(mode, fresh, **({what: named} if what in ("live", "frozen") else {}))
-    expected = {"live": ("Execute", "Execute"), "frozen": (0, "Refuse")}.get(what, (on_recorded, on_new))
-    for subject, decision in ((RECORDED, expected[0]), (NEW, expected[1])):
-        assert served(policy.decide(subject, tape(recording(0, 1)))) == decision
-    assert isinstance(policy.decide(NEW, tape(recording(0, 1))), Execute | Refuse)
-
-
-@pytest.mark.parametrize(
-    ("policy", "may"),
-    [
-        (Policy(Mode.ALL, False), True),
-        (Policy(Mode.NONE, False), False),
-        (Policy(Mode.NONE, False, live=frozenset({"http"})), True),
-        (Policy(Mode.NONE, False, live=frozenset({"t"})), False),
-        (Policy(Mode.ALL, False, frozen=frozenset({"http"})), False),
-        (Policy(Mode.ALL, False, frozen=frozenset({"t"})), True),
-    ],
-)
-def test_http_inside_a_live_tool_is_judged_by_its_own_token(policy: Policy, may: bool) -> None:
-    assert policy.may_run_inside(Call("http", None, {}, nested=True)) is may
-
-
-def test_live_and_frozen_exclude_each_other() -> None:
-    with pytest.raises(ConfigError, match="live and frozen exclude each other"):
-        Policy(Mode.NONE, False, live=frozenset("a"), frozen=frozenset("b"))
