@@ -12,7 +12,7 @@ from pytest_agenttape.model import JSON
 NO_DOCUMENT = object()
 GZIP = b"\x1f\x8b\x08"  # how compressed data begins
 
-_MOST_INFLATED = 64 * 1024 * 1024  # a few bytes can stand for gigabytes
+_MOST_INFLATED = 64 * 1024 * 1024  # a few bytes can inflate to gigabytes
 
 _LITERAL = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 
@@ -25,7 +25,7 @@ def parsed(text: str) -> JSON:
 
 
 def inflated(data: bytes) -> bytes | None:
-    """Return what *data* holds compressed; None when it is no whole gzip stream, or too large to be searched."""
+    """Return what *data* holds compressed; None when it is not a whole gzip stream, or too large to search."""
     reader = zlib.decompressobj(16 + zlib.MAX_WBITS)
     try:
         plain = reader.decompress(data, _MOST_INFLATED)

@@ -1,4 +1,4 @@
-"""Names under which secrets stand: of headers, of query and form parameters, of body keys, of the environment."""
+"""Names that hold secrets: of headers, of query and form parameters, of body keys, of the environment."""
 
 from __future__ import annotations
 

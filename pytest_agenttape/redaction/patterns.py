@@ -139,7 +139,7 @@ def _is_basic(text: str) -> bool:
 
 
 def _find_beside(text: str) -> Iterator[tuple[str, Span]]:
-    """Yield secrets that have no mark of their own, but stand near the identifier that they belong to."""
+    """Yield secrets that have no mark of their own but are near the identifier that they belong to."""
     for starts, identifier, secret, judge in _BESIDE:
         if not any(start in text for start in starts):
             continue

@@ -1,7 +1,7 @@
-"""What stands in the place of a secret: one grammar, readable, numbered per value, never derived from the value.
+"""What replaces a secret: one grammar, readable, numbered per value, never derived from the value.
 
 A placeholder is the word and four digits, ``REDACTED0001``. It has no character that a URL, a cookie, JSON, YAML or
-base64 would escape, so it is spelled alike wherever it stands, and a client that parses what is around it still can.
+base64 would escape, so it is spelled alike everywhere, and a client that parses what is around it still can.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def canonical_secrets(text: str) -> str:
 def any_secret(texts: Iterable[str], stored: Iterable[str] = ()) -> Callable[[str], str]:
     """Return what turns canonical JSON into the one of *texts* (canonical, too) that differs by secrets only.
 
-    A key is told by its looks, which the dummy key of a test has not. What a recording holds a placeholder for,
-        under the name of a secret, may be any text in that place; nothing else is forgiven. In the *stored* form of
+    A key is recognised by its looks, which the dummy key of a test does not have. What a recording holds a placeholder
+    for, under the name of a secret, may be any text in that place; nothing else is forgiven. In the *stored* form of
     *texts*, a placeholder without a number is one that `Cassette.redact` wrote, under a name of the user's choice.
     """
     known = set(texts)
@@ -127,7 +127,7 @@ class Placeholders:
         return self.text_for(secret)
 
     def is_settled(self, text: str) -> bool:
-        """Say whether *text* is nothing but placeholders and what may stand around them."""
+        """Say whether *text* is nothing but placeholders and what may surround them."""
         if (block := _PEM_START.match(text)) and (found := self.pattern.match(text, block.end())):
             return _PEM_BODY.match(text, found.end()) is None  # its last line may be in another event of a stream
         rest = self.without(text)

@@ -35,8 +35,8 @@ class RedactionRules:
         denylist: Further names of headers, parameters, keys and arguments whose values always go.
         regexes: Further patterns of secrets.
         redact_emails: Whether e-mail addresses go, too.
-        placeholder: What stands for a secret. A number follows the word ``REDACTED`` (or ``****``) in it; a text
-            without that word stands for every secret alike.
+        placeholder: What replaces a secret. A number follows the word ``REDACTED`` (or ``****``) in it; a text
+            without that word replaces every secret alike.
         enabled: False leaves everything as it is.
 
     Raises:

@@ -74,5 +74,5 @@ def is_plain_url(text: str) -> bool:
 
 
 def is_word(text: str) -> bool:
-    """Say whether *text* could stand in prose, so that looking for it everywhere would hit what is no secret."""
+    """Say whether *text* could occur in prose, so that looking for it everywhere would hit more than secrets."""
     return len(text) < 16 and not is_mixed(text)

@@ -151,7 +151,7 @@ def redact_by_rule(node: JSON, rule: Rule, memory: Memory) -> JSON:
 
 
 def _redact_mapping(node: dict[JSON, JSON], rule: Rule, memory: Memory) -> JSON:
-    # A mapping under a secret's name is judged by its own names, unless the name stands for several secrets.
+    # A mapping under a secret's name is judged by its own names, unless the name is one for several secrets.
     inherited = rule if rule in (Rule.ALWAYS, Rule.SEVERAL) else Rule.NONE
     is_logprob = not _LOGPROB_KEYS.isdisjoint(node)
     named = _rule_of_named(node, memory) if "value" in node else Rule.NONE
@@ -266,7 +266,7 @@ def _searched(text: str, memory: Memory) -> str:
 
 
 def _document(text: str, memory: Memory) -> str | None:
-    """Return JSON text redacted by its names and still valid; None when *text* is no JSON document."""
+    """Return JSON text redacted by its names and still valid; None when *text* is not a JSON document."""
     stripped = text.strip()
     if stripped[:1] + stripped[-1:] not in ("{}", "[]"):
         return None

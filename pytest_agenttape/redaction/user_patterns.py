@@ -67,7 +67,7 @@ def bounded(source: str) -> BoundedPattern:
     """Return the pattern *source*, ready to run.
 
     Raises:
-        ConfigError: It is no valid pattern, matches the empty text or none, or its worst case grows too fast.
+        ConfigError: It is invalid, matches the empty text or nothing else, cannot be checked, or can take too long.
     """
     if not isinstance(source, str):
         raise ConfigError(f"redact.regexes: {source!r} is no text")
@@ -153,7 +153,7 @@ def _steps_of_repeat(low: int, high: int, body: Any, following: Any, *, is_last:
     most = min(high, _WINDOW)
     if inner > 1:
         return float(inner ** min(most, 64))
-    if low == high or is_last or _is_told_apart(body, following):
+    if low == high or is_last or _ends_clearly(body, following):
         return 1.0
     return float(most - min(low, most) + 1)
 
@@ -167,7 +167,7 @@ def _steps_of_branch(branches: Any, *, is_last: bool) -> float:
     return sum(costs)
 
 
-def _is_told_apart(body: Any, following: Any) -> bool:
+def _ends_clearly(body: Any, following: Any) -> bool:
     """Say whether the end of a repeated single character is certain: what follows is a literal that it never takes."""
     if len(body) != 1 or following is None:
         return False
