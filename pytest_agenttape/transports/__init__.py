@@ -57,22 +57,21 @@ def install() -> None:
 
 
 def _patch_imported() -> None:
-    for library in _TABLE:
-        if _is_due(library):
-            _load(_TABLE[library])
+    for transport in dict.fromkeys(_TABLE[library] for library in _TABLE if _is_due(library)):
+        _load(transport)
     # Only now: one transport may have imported the library of another, as respx does with httpcore.
     for library in _TABLE:
         if _is_due(library):
-            importlib.import_module(library)  # waits for a thread that is in the middle of it
             _load(_TABLE[library]).install(library)
 
 
 def _is_due(library: str) -> bool:
-    transport = _TABLE[library]
+    transport, executing = _TABLE[library], _hook.executing
     return (
         sys.modules.get(library) is not None
+        and library not in executing
+        and executing.isdisjoint(transport.imports)
         and transport.module not in _loading.modules
-        and not _hook.is_executing(library, *transport.imports)
     )
 
 

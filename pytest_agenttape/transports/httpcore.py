@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import functools
+import importlib
 import inspect
 import sys
 import threading
@@ -64,6 +65,8 @@ _placed: dict[str, object] = {}  # the pool class that was patched last; another
 
 def install(library: str) -> None:
     """Patch the pools of *library*, below any mock of the user's own that is active already."""
+    if not hasattr(sys.modules[library], "ConnectionPool"):
+        importlib.import_module(library)  # waits for a thread that is in the middle of it
     pool = getattr(sys.modules[library], "ConnectionPool", None)
     with _lock:
         if pool is not None and (_placed.get(library) is pool or pool.__module__.partition(".")[0] not in _LIBRARIES):

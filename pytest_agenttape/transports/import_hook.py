@@ -6,7 +6,7 @@ import importlib.abc
 import importlib.util
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -24,9 +24,10 @@ class ImportHook(importlib.abc.MetaPathFinder):
         if self not in sys.meta_path:
             sys.meta_path.insert(0, self)
 
-    def is_executing(self, *names: str) -> bool:
-        """Say whether the running thread is in the middle of importing one of *names*, all of them watched."""
-        return not self._here.executing.isdisjoint(names)
+    @property
+    def executing(self) -> Set[str]:
+        """The watched modules that the running thread is in the middle of importing."""
+        return self._here.executing
 
     def find_spec(
         self,
