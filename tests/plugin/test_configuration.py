@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_agenttape import plugin
+from pytest_agenttape.cassettes import paths
+from pytest_agenttape.model import Mode
+from pytest_agenttape.plugin import options
 from pytest_agenttape.settings.config import INI_KEYS
 from tests.plugin.project import Project
 
@@ -59,7 +61,12 @@ CHECK = """
 
 
 def test_the_plugin_registers_the_settings_that_an_ini_file_may_hold() -> None:
-    assert {name: kind for name, kind, _ in plugin._INI} == dict(INI_KEYS)
+    assert {name: kind for name, kind, _ in options.INI_KEYS} == dict(INI_KEYS)
+
+
+def test_the_words_that_the_options_repeat_are_those_of_their_homes() -> None:
+    assert (*Mode, "record") == options.MODES
+    assert options.CASSETTES == paths.CASSETTES
 
 
 def test_ini(project: Project) -> None:
