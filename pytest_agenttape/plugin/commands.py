@@ -60,7 +60,7 @@ def _find(name: str, root: Path) -> Path:
     if Path(name).exists():
         return Path(name)
     stem, extension = paths.split_extension(name)
-    suffixes = [extension] if extension else [".yaml", ".yml", ".json"]
+    suffixes = [extension] if extension else list(paths.FORMAT_OF_EXTENSION)
     found = [path for suffix in suffixes for path in _below_cassettes(root, stem + suffix)]
     if len(found) > 1:
         raise ConfigError(f"{name!r} means several cassettes; give a path: {', '.join(map(str, found))}")
@@ -74,5 +74,5 @@ def _below_cassettes(root: Path, name: str) -> Sequence[Path]:
     return sorted(
         path
         for path in root.rglob(parts[-1].replace("[", "[[]"))
-        if path.parts[-len(parts) :] == parts and "cassettes" in path.parts
+        if path.parts[-len(parts) :] == parts and paths.CASSETTES in path.parts
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pytest_agenttape import values
 from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.matching.canonical import KeyRules
-from pytest_agenttape.model import Cassette, Interaction, Mode
+from pytest_agenttape.model import Interaction, Mode
+from pytest_agenttape.plugin.costs import cost_problem
+from pytest_agenttape.plugin.drift import order_drift
 from pytest_agenttape.plugin.syrupy import view_problem
-from pytest_agenttape.providers import pricing
 from pytest_agenttape.reading import calls
 from pytest_agenttape.reading.calls import LLMCall, ToolCall
-from pytest_agenttape.reading.diff import diff_cassettes
 from pytest_agenttape.reading.json_diff import diff_lines, field_diffs
 from pytest_agenttape.reading.one_line import visible
 from pytest_agenttape.reading.summary import total_tokens
@@ -197,14 +197,14 @@ class CassetteHandle:
         limits = {name: _count(limit, f"max_{name}") for name, limit in limits.items()}
         self._require_sound_run()
         used = self.usage
-        problems = [
+        problems: list[str | None] = [
             f"{used[name]} {name.replace('_', ' ')} were used, {limit} are allowed (max_{name})"
             for name, limit in limits.items()
             if limit is not None and used[name] > limit
         ]
         if max_cost is not None:
-            problems += _made(_cost_problems, self.llm_calls, max_cost)
-        _fail_if("\n".join(problems) or None)
+            problems.append(_made(cost_problem, self.llm_calls, max_cost))
+        _fail_if("\n".join(filter(None, problems)) or None)
 
     def assert_final_output(self, expected: object) -> None:
         """Assert what came out in the end, with ``==`` of *expected*."""
@@ -243,7 +243,9 @@ class CassetteHandle:
         self._require_sound_run()
         self.session.refuse_poison()
         view = _made(self.view, only=only, exclude=exclude)
-        _fail_if(self._drift())
+        drift = order_drift(self.session)
+        if drift is not None:
+            _fail_if(f"{drift}\nif this is right, accept it: {self._command()} --snapshot-update")
         self._require_all_played()
         problem = view_problem(self._snapshot(), view, name, writes_new=self._is_recorded_now())
         _fail_if(None if problem is None else f"{problem}\n{self._hint()}")
@@ -251,7 +253,7 @@ class CassetteHandle:
     # -- below: how
 
     def _require_sound_run(self) -> None:
-        """What a run did after its verdict says nothing; the verdict does."""
+        """Raise the verdict, if there is one: what a run did after it says nothing."""
         __tracebackhide__ = True
         if self.session.verdict.error is not None:
             raise self.session.verdict.error
@@ -260,33 +262,10 @@ class CassetteHandle:
         session = self.session
         return session.mode is Mode.ALL or (session.is_fresh and session.can_execute)
 
-    def _drift(self) -> str | None:
-        """Return how the order of what was played differs from the cassette's; None where it does not, or may."""
-        session = self.session
-        if session.is_fresh or session.mode in (Mode.ALL, Mode.NEW_EPISODES):
-            return None
-        recorded = list(filter(session.engine.is_played, self._replayable(session.engine.recordings)))
-        made = self._replayable(session.interactions)
-        if list(map(_identity, recorded)) == list(map(_identity, made)):
-            return None
-        if session.mode is Mode.REFRESH:
-            session.keep_order()
-            return None
-        diff = diff_cassettes(Cassette(interactions=recorded), Cassette(interactions=made))
-        return (
-            f"the calls do not come in the order of {session.path.name}\n"
-            f"{diff.render()}\nif this is right, accept it: {self._command()} --snapshot-update"
-        )
-
-    def _replayable(self, interactions: Sequence[Interaction]) -> list[Interaction]:
-        live = self.session.settings.live
-        ordered = calls.in_call_order(interactions)
-        return [each for each in ordered if not live & {each.kind, each.boundary, "*"}]
-
     def _require_all_played(self) -> None:
         """Make what is left unplayed when the test ends an error, unless its marker says otherwise.
 
-        A view tells of the whole run; at this point the rest may still be played.
+        A view shows the whole run; at this point the rest may still be played.
         """
         settings = self.session.settings
         if not settings.config.strict:
@@ -332,32 +311,7 @@ def _count(given: object, what: str) -> int | None:
     raise ConfigError(f"{what} is a whole number from 0, found {given!r}")
 
 
-def _identity(interaction: Interaction) -> tuple[str, str | None, Mapping[str, object]]:
-    return interaction.kind, interaction.boundary, interaction.request
-
-
 def _output_difference(expected: object, found: object) -> str:
     if isinstance(expected, str | dict | list) and type(expected) is type(found):
         return "\n".join(diff_lines(field_diffs(expected, found), "  ", ("expected", "found")))
     return f"  expected  {visible(repr(expected), 500)}\n  found     {visible(repr(found), 500)}"
-
-
-def _cost_problems(made: Sequence[LLMCall], limit: float | Decimal) -> list[str]:
-    if isinstance(limit, bool) or not isinstance(limit, int | float | Decimal) or not limit >= 0:
-        raise ConfigError(f"max_cost is a number of US dollars from 0, found {limit!r}")
-    costs = [_cost(call) for call in made]
-    total = sum(costs, Decimal())
-    if total <= Decimal(str(limit)):
-        return []
-    lines = [f"  ${cost:f}  {calls.shown_llm_call(call)}" for cost, call in zip(costs, made, strict=True)]
-    return [f"the LLM calls cost ${total:f}, ${limit} is allowed (max_cost)", *lines]
-
-
-def _cost(call: LLMCall) -> Decimal:
-    try:
-        cost = pricing.price(call.provider, (call.answered_by, call.model), call.usage)
-    except ImportError:
-        raise ConfigError("max_cost needs prices: pip install 'pytest-agenttape[prices]'") from None
-    if cost is None:
-        raise ConfigError(f"price unknown: {calls.shown_llm_call(call)}\n  max_cost cannot be asserted for this run")
-    return cost

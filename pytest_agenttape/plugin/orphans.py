@@ -10,8 +10,6 @@ import pytest
 from pytest_agenttape.cassettes import paths, store
 from pytest_agenttape.errors import AgentTapeError
 
-_SUFFIXES = (".yaml", ".yml", ".json")
-
 
 def is_narrowed(config: pytest.Config) -> bool:
     """Say whether this run may not have collected every test of the folders it looked at."""
@@ -61,7 +59,8 @@ def _folder(config: pytest.Config, argument: str) -> Path:
 
 def _files(folder: Path) -> Iterator[Path]:
     if folder.is_dir():
-        yield from sorted(path for path in folder.rglob("*") if path.suffix in _SUFFIXES and path.is_file())
+        found = (path for path in folder.rglob("*") if path.suffix in paths.FORMAT_OF_EXTENSION)
+        yield from sorted(path for path in found if path.is_file())
 
 
 def _belongs_to(path: Path, claimed: Collection[Path]) -> bool:
