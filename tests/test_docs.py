@@ -43,7 +43,7 @@ import pytest
 import yaml
 
 from pytest_agenttape import Cassette, Config, Interaction
-from pytest_agenttape.plugin import _INI as INI
+from pytest_agenttape.plugin.options import INI_KEYS as INI
 from tests.standin import StandInProvider
 
 ROOT = Path(__file__).parent.parent
@@ -58,7 +58,9 @@ _KEPT = (
         f"pytest_agenttape.{room}"
         for room in (
             "plugin.lifecycle",
-            "plugin.report.verdicts",
+            "plugin.report.file",
+            "plugin.report.steps",
+            "plugin.report.terminal",
             "plugin.handle",
             "plugin.syrupy",
             "boundaries.decorators",

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape.cassettes import paths, writing
-from pytest_agenttape.cassettes.cassette import Cassette
+from pytest_agenttape.cassettes import paths, store
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_key
-from pytest_agenttape.model import CASSETTES_FOLDER
+from pytest_agenttape.model import Cassette
+from pytest_agenttape.plugin.committing import pending_folder
+from pytest_agenttape.plugin.options import has_snapshot_update
+from pytest_agenttape.plugin.policy import policy_of
 from pytest_agenttape.reading.json_diff import field_diffs
-from pytest_agenttape.redaction import RedactionRules, Redactor
+from pytest_agenttape.redaction import RedactionRules, Redactor, redacted_recording
 from pytest_agenttape.settings.config import Config
 
 _HEAD = 4096
@@ -52,10 +54,8 @@ class Audit:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
         """Add what failed recordings left in the cache, where collection does not look."""
-        cache = getattr(session.config, "cache", None)
-        if cache is None:
-            return
-        for path in sorted(Path(cache.mkdir("agenttape")).glob("*.yaml")):
+        folder = pending_folder(session.config)
+        for path in sorted(folder.glob("*.yaml")) if folder is not None else ():
             items += _File.from_parent(session, path=path, days=None).collect()
 
 
@@ -83,10 +83,10 @@ class _Item(pytest.Item):
     parent: _File
 
     def runtest(self) -> None:
-        cassette = Cassette.load(self.path)
-        writing.prepare(cassette, self.path)
+        cassette, _ = store.read(self.path)
+        store.verify(cassette, self.path)
         clean = _Cleaning(self.path, self.config)
-        if getattr(self.config.option, "update_snapshots", False):  # syrupy's flag
+        if has_snapshot_update(self.config):
             cassette = clean.write(cassette)
         clean.refuse(cassette)
         if self.parent.days is not None:
@@ -102,17 +102,13 @@ class _Item(pytest.Item):
 
 
 def _is_cassette(path: Path) -> bool:
-    """Say whether *path* is meant to be a cassette of ours: by its first lines, or by where it lies."""
-    if path.suffix not in paths.EXTENSIONS or not path.is_file():
+    """Say whether *path* is meant to be a cassette of ours: by its first lines, or by where it is."""
+    if path.suffix not in paths.FORMAT_OF_EXTENSION or not path.is_file():
         return False
     head = path.read_bytes()[:_HEAD].decode("utf-8", "replace")
     if head.lstrip("\ufeff{ \r\n").startswith(('version: "1"', "version: '1'", '"version": "1"')):
         return True
-    return (
-        CASSETTES_FOLDER in path.parts
-        and "interactions" not in head
-        and not path.parent.name.endswith(paths.ASSETS_SUFFIX)
-    )
+    return paths.CASSETTES in path.parts and "interactions" not in head and not path.parent.name.endswith(".assets")
 
 
 class _Cleaning:
@@ -120,11 +116,8 @@ class _Cleaning:
 
     def __init__(self, path: Path, config: pytest.Config) -> None:
         self._path, self._config = path, Config.load(path.parent)
-        rules = RedactionRules.of(self._config.redact)
-        for policy in config.hook.pytest_agenttape_policy(config=config):
-            more = Config.from_mapping({"redact": (policy or {}).get("redact", {})}).redact
-            rules = rules.merged(RedactionRules.of(more))
-        self._rules = rules
+        _, rules = policy_of(config)
+        self._rules = RedactionRules.of(self._config.redact).merged(rules)
 
     def write(self, cassette: Cassette) -> Cassette:
         """Take the secrets out of the file of *cassette*, its assets included; return what is in it then."""
@@ -136,7 +129,7 @@ class _Cleaning:
         clean.interactions = [
             replace(each, match_key=match_key(canonical_text(each.request, key_rules))) for each in clean.interactions
         ]
-        writing.save(clean, self._path, assets_threshold=self._config.assets_threshold_bytes, scan=redactor.scan)
+        store.save(clean, self._path, assets_threshold=self._config.assets_threshold_bytes, scan=redactor.scan)
         return clean
 
     def refuse(self, cassette: Cassette) -> None:
@@ -176,7 +169,7 @@ class _Cleaning:
                 yield f"{self._path.name}: a secret at {field_diffs(old, new, limit=1, root=root)[0].path}"
 
     def _cleaned(self, cassette: Cassette, redactor: Redactor) -> Cassette:
-        interactions = [redactor.interaction(each) for each in cassette.interactions]
+        interactions = [redacted_recording(each, redactor) for each in cassette.interactions]
         return replace(cassette, meta=redactor.value(cassette.meta), interactions=interactions)
 
     def _redactor(self, text: str) -> Redactor:

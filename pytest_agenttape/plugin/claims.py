@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,12 +14,15 @@ from pytest_agenttape.cassettes import paths
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.hosts import host_rules
 from pytest_agenttape.model import Mode
+from pytest_agenttape.plugin.marker import explicit_name, options_of
+from pytest_agenttape.plugin.node_ids import address_of, siblings_of, split_id, without_parameter
+from pytest_agenttape.plugin.options import has_new_snapshots_only, has_snapshot_update
+from pytest_agenttape.plugin.policy import policy_of
 from pytest_agenttape.redaction import RedactionRules
+from pytest_agenttape.settings.ci import is_ci
 from pytest_agenttape.settings.config import Config
-from pytest_agenttape.settings.options import Options, of_markers
+from pytest_agenttape.settings.options import Options
 from pytest_agenttape.settings.precedence import effective_mode, ini_layer, resolve
-
-MARKER = "agenttape"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,15 @@ class Claims:
         self._configs: dict[Path, Config] = {}
         self._claims: dict[str, Claim] = {}
         self._users: Counter[Path] = Counter()
-        self._policy, self._policy_rules = _policy(config)
+        self._policy, self._policy_rules = policy_of(config)
 
-    def add(self, items: Sequence[pytest.Item], siblings: Mapping[str, Sequence[str]]) -> None:
-        """Give each of *items* its cassette; *siblings* are the parameter ids of each test function, in order.
+    def add(self, items: Sequence[pytest.Item]) -> None:
+        """Give each of *items* its cassette.
 
         Raises:
             UsageError: A marker cannot be used, or two tests would record one file.
         """
+        siblings = siblings_of(items)
         problems: dict[str, list[str]] = {}
         for item in items:
             try:
@@ -100,6 +102,15 @@ class Claims:
         mode = self._mode(claim.options, str(config.default_mode), claim.path)
         return config, mode, RedactionRules.of(config.redact).merged(self._policy_rules)
 
+    def would_replay(self, item: pytest.Item) -> bool:
+        """Say whether a marked test will make no live call, as far as that is known before its session is open."""
+        claim = self._claims[item.nodeid]
+        try:
+            _, mode, _ = self.settings(item, claim)
+        except ConfigError:  # the test itself will fail with it
+            return True
+        return mode is Mode.NONE or (mode is Mode.ONCE and claim.path.exists())
+
     def _refuse_late_format(self, config: Config, item: pytest.Item, claim: Claim) -> None:
         known = self._config_at(item.path.parent).format
         if claim.options.format is None and config.format != known == paths.format_of(claim.path):
@@ -109,9 +120,9 @@ class Claims:
             )
 
     def _claim(self, item: pytest.Item, siblings: Mapping[str, Sequence[str]]) -> Claim:
-        options = of_markers((mark.args, mark.kwargs) for mark in item.iter_markers(MARKER))
+        options = options_of(item)
         form = options.format or self._config_at(item.path.parent).format
-        name, depth = _explicit_name(item)
+        name, depth = explicit_name(item)
         classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
         test, parameter = split_id(item)
         same = siblings.get(without_parameter(item), ())
@@ -122,18 +133,19 @@ class Claims:
             path = paths.explicit_path(folder, name, parameter, form, siblings=same)
         else:
             path = paths.folder_path(folder, name, classes[depth:], test, parameter, form, siblings=same)
-        return Claim(path, options, is_named=name is not None and depth is None, folder=folder, address=_address(item))
+        is_named = name is not None and depth is None
+        return Claim(path, options, is_named=is_named, folder=folder, address=address_of(item))
 
     def _mode(self, options: Options, default: str, path: Path) -> Mode:
         flags = self._pytest_config.option
         return effective_mode(
             flag_mode=flags.agenttape_mode,
             flag_record=flags.agenttape_record,
-            snapshot_update=getattr(flags, "update_snapshots", False),
-            snapshot_update_new_only=getattr(flags, "update_new_snapshots_only", False),
+            snapshot_update=has_snapshot_update(self._pytest_config),
+            snapshot_update_new_only=has_new_snapshots_only(self._pytest_config),
             marker_mode=options.mode,
             config_mode=default,
-            ci=bool(os.environ.get("CI")),
+            ci=is_ci(os.environ),
             file_exists=path.exists(),
         )
 
@@ -188,74 +200,11 @@ class Claims:
             return False
 
 
-def _address(item: pytest.Item) -> str:
-    start, path = item.config.invocation_params.dir, item.path  # a node id is relative to the rootdir
-    if path.is_relative_to(start):
-        path = path.relative_to(start)
-    return shlex.quote("::".join([path.as_posix(), *item.nodeid.split("::")[1:]]))
-
-
 def _first(nodeids: Sequence[str]) -> str:
     return nodeids[0] if len(nodeids) == 1 else f"{nodeids[0]} and {len(nodeids) - 1} more"
-
-
-def split_id(item: pytest.Item) -> tuple[str, str | None]:
-    """Return the name of a test and its parameter id, if it has one."""
-    name = getattr(item, "originalname", None)
-    if isinstance(name, str) and item.name.startswith(f"{name}[") and item.name.endswith("]"):
-        return name, item.name[len(name) + 1 : -1]
-    return item.name, None
-
-
-def without_parameter(item: pytest.Item) -> str:
-    """Return the node id of the test function that *item* is a parameter set of."""
-    _, parameter = split_id(item)
-    return item.nodeid if parameter is None else item.nodeid[: -len(parameter) - 2]
-
-
-def siblings_of(items: Iterable[pytest.Item]) -> dict[str, list[str]]:
-    """Return the parameter ids of each test function of *items*, in order, selected or not.
-
-    Third-party private used: pytest 8-9 `Session._collection_cache`. A run that names one parameter set has no other
-    way to tell which of two ids that differ only by case came first; without it, the selected ones count.
-    """
-    found: dict[str, list[str]] = {}
-    known: set[pytest.Item] = set()
-    for item in items:
-        cache = getattr(item.session, "_collection_cache", {})
-        report = cache.get(item.parent)
-        for each in (*(report.result if report else ()), item):
-            if isinstance(each, pytest.Item) and each not in known:
-                known.add(each)
-                _, parameter = split_id(each)
-                if parameter is not None:
-                    found.setdefault(without_parameter(each), []).append(parameter)
-    return found
-
-
-def _policy(config: pytest.Config) -> tuple[dict[str, object], RedactionRules]:
-    """Return what the organisation's hooks say: settings that win, and redaction rules that are added."""
-    policies = [dict(each) for each in config.hook.pytest_agenttape_policy(config=config) if each]
-    rules = RedactionRules(enabled=False)
-    for policy in policies:
-        redact = Config.from_mapping({"redact": policy.pop("redact", {})}).redact
-        rules = rules.merged(RedactionRules.of(redact))
-    return dict(resolve(*policies)), rules
 
 
 def _mapping(given: object) -> dict[str, object]:
     if not isinstance(given, Mapping):
         raise ConfigError(f"the fixture agenttape_config returns a mapping of settings or a Config, not {given!r}")
     return dict(given)
-
-
-def _explicit_name(item: pytest.Item) -> tuple[Any, int | None]:
-    """Return the name that the closest naming marker gives, and how many classes deep it stands (None: on the test)."""
-    for node, mark in item.iter_markers_with_node(MARKER):
-        name = mark.args[0] if mark.args else mark.kwargs.get("cassette")
-        if name is None:
-            continue
-        if node is item:
-            return name, None
-        return name, sum(isinstance(each, pytest.Class) for each in node.listchain())
-    return None, None

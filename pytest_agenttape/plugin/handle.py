@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pytest_agenttape import values
-from pytest_agenttape.boundaries.registry import registered_boundaries
 from pytest_agenttape.errors import AgentTapeError, ConfigError
-from pytest_agenttape.matching.call_tree import in_call_order
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import Interaction, Mode
+from pytest_agenttape.plugin.costs import cost_problem
+from pytest_agenttape.plugin.drift import order_drift
 from pytest_agenttape.plugin.syrupy import view_problem
-from pytest_agenttape.providers import pricing
-from pytest_agenttape.reading import calls, expectations, expectations_text
+from pytest_agenttape.reading import calls
 from pytest_agenttape.reading.calls import LLMCall, ToolCall
-from pytest_agenttape.reading.diff import diff_interactions
 from pytest_agenttape.reading.json_diff import diff_lines, field_diffs
 from pytest_agenttape.reading.one_line import visible
+from pytest_agenttape.reading.summary import total_tokens
 from pytest_agenttape.reading.timeline import View, timeline
-from pytest_agenttape.reading.usage import total_tokens
 from pytest_agenttape.session.session import Session
+from pytest_agenttape.settings.selectors import registered_boundaries
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
@@ -133,16 +132,16 @@ class CassetteHandle:
             ConfigError: The mode is unknown or an item has a shape that is no call.
         """
         __tracebackhide__ = True
-        mode = _made(expectations.parse_mode, mode)
-        wanted = _made(expectations.parse_expected, expected, mode=mode)
-        forbidden = _made(expectations.parse_expected, [forbid] if isinstance(forbid, str) else forbid, "forbid")
+        mode = _made(calls.parse_mode, mode)
+        wanted = _made(calls.parse_expected, expected, mode=mode)
+        forbidden = _made(calls.parse_expected, [forbid] if isinstance(forbid, str) else forbid, "forbid")
         most = _count(max_calls, "max_calls")
         self._require_sound_run()
         made = self.tool_calls
         _fail_if(
-            expectations_text.calls_problem(wanted, made, mode),
-            expectations_text.forbidden_problem(forbidden, made),
-            None if most is None else expectations_text.count_problem(made, most),
+            calls.calls_problem(wanted, made, mode),
+            calls.forbidden_problem(forbidden, made),
+            None if most is None else calls.count_problem(made, most),
         )
 
     def assert_llm_calls(
@@ -161,9 +160,7 @@ class CassetteHandle:
         __tracebackhide__ = True
         exactly, most = _count(count, "count"), _count(max_calls, "max_calls")
         self._require_sound_run()
-        _fail_if(
-            expectations_text.llm_problem(self.llm_calls, count=exactly, most=most, model=model, provider=provider)
-        )
+        _fail_if(calls.llm_problem(self.llm_calls, count=exactly, most=most, model=model, provider=provider))
 
     def assert_tools_match_requests(self, ignore: Iterable[str] = ()) -> None:
         """Assert that every tool a model asked for was run, and that no tool ran unasked, but for those to *ignore*.
@@ -173,7 +170,7 @@ class CassetteHandle:
         __tracebackhide__ = True
         ignored = frozenset([ignore] if isinstance(ignore, str) else ignore)
         self._require_sound_run()
-        _fail_if(expectations_text.requests_problem(self.interactions, ignored))
+        _fail_if(calls.requests_problem(self.interactions, ignored))
 
     def assert_usage(
         self,
@@ -200,21 +197,21 @@ class CassetteHandle:
         limits = {name: _count(limit, f"max_{name}") for name, limit in limits.items()}
         self._require_sound_run()
         used = self.usage
-        problems = [
+        problems: list[str | None] = [
             f"{used[name]} {name.replace('_', ' ')} were used, {limit} are allowed (max_{name})"
             for name, limit in limits.items()
             if limit is not None and used[name] > limit
         ]
         if max_cost is not None:
-            problems += _made(_cost_problems, self.llm_calls, max_cost)
-        _fail_if("\n".join(problems) or None)
+            problems.append(_made(cost_problem, self.llm_calls, max_cost))
+        _fail_if("\n".join(filter(None, problems)) or None)
 
     def assert_final_output(self, expected: object) -> None:
         """Assert what came out in the end, with ``==`` of *expected*."""
         __tracebackhide__ = True
         self._require_sound_run()
         found = self.final_output
-        if expected == found or (isinstance(expected, str) and self.session.secrets.redactor.text(expected) == found):
+        if expected == found or (isinstance(expected, str) and self.session.redactor.text(expected) == found):
             return
         _fail_if(f"the final output is not the expected one\n{_output_difference(expected, found)}")
 
@@ -244,9 +241,11 @@ class CassetteHandle:
         if name is not None and (not isinstance(name, str) or not name):
             raise ConfigError(f"the name of a view is a non-empty text, found {name!r}")
         self._require_sound_run()
-        self.session.recording.refuse_poison()
+        self.session.refuse_poison()
         view = _made(self.view, only=only, exclude=exclude)
-        _fail_if(self._drift())
+        drift = order_drift(self.session)
+        if drift is not None:
+            _fail_if(f"{drift}\nif this is right, accept it: {self._command()} --snapshot-update")
         self._require_all_played()
         problem = view_problem(self._snapshot(), view, name, writes_new=self._is_recorded_now())
         _fail_if(None if problem is None else f"{problem}\n{self._hint()}")
@@ -254,42 +253,19 @@ class CassetteHandle:
     # -- below: how
 
     def _require_sound_run(self) -> None:
-        """What a run did after its verdict says nothing; the verdict does."""
+        """Raise the verdict, if there is one: what a run did after it says nothing."""
         __tracebackhide__ = True
         if self.session.verdict.error is not None:
             raise self.session.verdict.error
 
     def _is_recorded_now(self) -> bool:
         session = self.session
-        return session.mode is Mode.ALL or (session.recorded.policy.fresh and session.can_execute)
-
-    def _drift(self) -> str | None:
-        """Return how the order of what was played differs from the cassette's; None where it does not, or may."""
-        session = self.session
-        if session.recorded.policy.fresh or session.mode in (Mode.ALL, Mode.NEW_EPISODES):
-            return None
-        recorded = list(filter(session.engine.is_played, self._replayable(session.engine.recordings)))
-        made = self._replayable(session.interactions)
-        if list(map(_identity, recorded)) == list(map(_identity, made)):
-            return None
-        if session.mode is Mode.REFRESH:
-            session.recording.keep_order()
-            return None
-        diff = diff_interactions(recorded, made)
-        return (
-            f"the calls do not come in the order of {session.path.name}\n"
-            f"{diff.render()}\nif this is right, accept it: {self._command()} --snapshot-update"
-        )
-
-    def _replayable(self, interactions: Sequence[Interaction]) -> list[Interaction]:
-        live = self.session.settings.live
-        ordered = in_call_order(interactions)
-        return [each for each in ordered if not live & {each.kind, each.boundary, "*"}]
+        return session.mode is Mode.ALL or (session.is_fresh and session.can_execute)
 
     def _require_all_played(self) -> None:
         """Make what is left unplayed when the test ends an error, unless its marker says otherwise.
 
-        A view tells of the whole run; at this point the rest may still be played.
+        A view shows the whole run; at this point the rest may still be played.
         """
         settings = self.session.settings
         if not settings.config.strict:
@@ -308,7 +284,7 @@ class CassetteHandle:
         except AgentTapeError as error:
             error.add_note("assign what can be compared and stored: the text, or a plain value")
             raise
-        redacted = self.session.secrets.redactor.value(stored)
+        redacted = self.session.redactor.value(stored)
         return value if redacted == stored else values.decode(redacted)
 
 
@@ -335,34 +311,7 @@ def _count(given: object, what: str) -> int | None:
     raise ConfigError(f"{what} is a whole number from 0, found {given!r}")
 
 
-def _identity(interaction: Interaction) -> tuple[str, str | None, Mapping[str, object]]:
-    return interaction.kind, interaction.boundary, interaction.request
-
-
 def _output_difference(expected: object, found: object) -> str:
     if isinstance(expected, str | dict | list) and type(expected) is type(found):
         return "\n".join(diff_lines(field_diffs(expected, found), "  ", ("expected", "found")))
     return f"  expected  {visible(repr(expected), 500)}\n  found     {visible(repr(found), 500)}"
-
-
-def _cost_problems(made: Sequence[LLMCall], limit: float | Decimal) -> list[str]:
-    if isinstance(limit, bool) or not isinstance(limit, int | float | Decimal) or not limit >= 0:
-        raise ConfigError(f"max_cost is a number of US dollars from 0, found {limit!r}")
-    costs = [_cost(call) for call in made]
-    total = sum(costs, Decimal())
-    if total <= Decimal(str(limit)):
-        return []
-    lines = [f"  ${cost:f}  {expectations_text.shown_llm_call(call)}" for cost, call in zip(costs, made, strict=True)]
-    return [f"the LLM calls cost ${total:f}, ${limit} is allowed (max_cost)", *lines]
-
-
-def _cost(call: LLMCall) -> Decimal:
-    try:
-        cost = pricing.price(call.provider, (call.answered_by, call.model), call.usage)
-    except ImportError:
-        raise ConfigError("max_cost needs prices: pip install 'pytest-agenttape[prices]'") from None
-    if cost is None:
-        raise ConfigError(
-            f"price unknown: {expectations_text.shown_llm_call(call)}\n  max_cost cannot be asserted for this run"
-        )
-    return cost

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_agenttape.cassettes import paths, writing
-from pytest_agenttape.cassettes.cassette import Cassette
+from pytest_agenttape.cassettes import paths, store
 from pytest_agenttape.errors import AgentTapeError
-from pytest_agenttape.model import CASSETTES_FOLDER
 
 
 def is_narrowed(config: pytest.Config) -> bool:
@@ -33,7 +31,7 @@ def find(folders: Iterable[Path], claimed: Collection[Path], collected: Collecti
     return [
         path
         for folder in sorted(set(folders))
-        for path in _files(folder / CASSETTES_FOLDER)
+        for path in _files(folder / paths.CASSETTES)
         if not _belongs_to(path, claimed) and _was_recorded_for_a_test(path, collected)
     ]
 
@@ -45,14 +43,14 @@ def would_be_claimed(path: Path, test: str, collected: Collection[str]) -> bool:
     the node id is relative to a root directory that may have been another one.
     """
     name = test.partition("::")[0].rpartition("/")[2]
-    files = [folder.parent / name for folder in path.parents if folder.name == CASSETTES_FOLDER]
+    files = [folder.parent / name for folder in path.parents if folder.name == paths.CASSETTES]
     return any(str(each) in collected for each in files) or not any(each.exists() for each in files)
 
 
 def delete(found: Iterable[Path]) -> None:
     """Delete cassettes with what belongs to them."""
     for path in found:
-        writing.remove(path)
+        store.remove(path)
 
 
 def _folder(config: pytest.Config, argument: str) -> Path:
@@ -61,7 +59,8 @@ def _folder(config: pytest.Config, argument: str) -> Path:
 
 def _files(folder: Path) -> Iterator[Path]:
     if folder.is_dir():
-        yield from sorted(path for path in folder.rglob("*") if path.suffix in paths.EXTENSIONS and path.is_file())
+        found = (path for path in folder.rglob("*") if path.suffix in paths.FORMAT_OF_EXTENSION)
+        yield from sorted(path for path in found if path.is_file())
 
 
 def _belongs_to(path: Path, claimed: Collection[Path]) -> bool:
@@ -72,7 +71,7 @@ def _belongs_to(path: Path, claimed: Collection[Path]) -> bool:
 
 def _was_recorded_for_a_test(path: Path, collected: Collection[str]) -> bool:
     try:
-        cassette = Cassette.load(path)
+        cassette, _ = store.read(path)
     except AgentTapeError:
         return False
     test = cassette.meta.get("test")

@@ -1,30 +1,36 @@
-"""What stands in for a session while a fixture wider than a test is set up: what it calls belongs to no test."""
+"""Who owns the calls that belong to no test: those that fixtures make before a session is open, or after."""
 
 from __future__ import annotations
 
-import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
+
+import pytest
 
 from pytest_agenttape import ownership
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.hosts import is_local
+from pytest_agenttape.plugin.pytest_privates import xunit_function
 from pytest_agenttape.providers import is_llm_path
-
-# How pytest 8-9 names the fixtures that it makes of `setup_module`, `setUpClass` and the like.
-_XUNIT = re.compile(r"_(?:xunit|unittest)_(\w+?)_fixture_")
+from pytest_agenttape.redaction import RedactionRules, Redactor
 
 
-class WideFixture:
-    """The owner of calls that a session-, package-, module- or class-scoped fixture makes while it is set up."""
+class Outsider(ABC):
+    """Refuses every call that is made while it owns them.
+
+    Args:
+        title: Who makes the calls, as the refusal names it.
+    """
 
     propagates = False  # to threads: a server that the fixture starts goes on when it is set up
     can_execute = False
+    redactor = Redactor(RedactionRules(enabled=False))
 
-    def __init__(self, name: str, width: str) -> None:
-        xunit = _XUNIT.match(name)
-        self.title = xunit[1] if xunit else f"the {width}-scoped fixture {name!r}"
+    def __init__(self, title: str) -> None:
+        self.title = title
         self.is_closed = False
         self.refused: AgentTapeError | None = None  # the first, whatever the fixture did with it
 
@@ -34,7 +40,7 @@ class WideFixture:
         ownership.enter(self)
 
     def close(self) -> None:
-        """Give that up again."""
+        """Own no call any more."""
         self.is_closed = True
         ownership.remove(self)
         ownership.leave(self)
@@ -43,8 +49,11 @@ class WideFixture:
         self.open()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
         self.close()
+        return None
 
     def admits(self, method: str, url: str) -> bool:
         """Plain HTTP to this machine is how fixtures wait for the servers they start."""
@@ -54,9 +63,6 @@ class WideFixture:
         """Refuse a call."""
         __tracebackhide__ = True
         raise self.refuse(self._error(f"a call of the {kind} {boundary or request.get('url')}"))
-
-    def observe(self, kind: str, boundary: str, request: Mapping[str, Any], **_: object) -> None:
-        """Record nothing of what a listener sees."""
 
     def instance_number(self, instance: object) -> int:  # noqa: ARG002  # as Session's
         return 0
@@ -69,6 +75,27 @@ class WideFixture:
         """Refuse a connection that leaves the machine, where a test's session guards the network already."""
         return self._error(f"a connection to {host}")
 
+    @abstractmethod
+    def _error(self, what: str) -> AgentTapeError:
+        """Return the refusal of *what*."""
+
+
+class _SetUp(Outsider):
+    """Owns the calls of a fixture while it is set up; as a block, swallows a skip that followed a refusal."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        self.close()
+        return self.refused is not None and isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
+
+
+class WideFixture(_SetUp):
+    """Owns the calls that a session-, package-, module- or class-scoped fixture makes while it is set up."""
+
+    def __init__(self, name: str, scope: str) -> None:
+        super().__init__(xunit_function(name) or f"the {scope}-scoped fixture {name!r}")
+
     def _error(self, what: str) -> AgentTapeError:
         return AgentTapeError(
             f"{what} was made by {self.title}, which is set up before any test's cassette is open; "
@@ -77,11 +104,11 @@ class WideFixture:
         )
 
 
-class ConfigFixture(WideFixture):
-    """The owner of calls that are made in replay while a test is asked for its configuration, before its session."""
+class ConfigFixture(_SetUp):
+    """Owns the calls that are made in replay while a test is asked for its configuration, before its session."""
 
     def __init__(self) -> None:
-        super().__init__("agenttape_config", "function")
+        super().__init__("the function-scoped fixture 'agenttape_config'")
 
     def _error(self, what: str) -> AgentTapeError:
         return AgentTapeError(
@@ -91,8 +118,8 @@ class ConfigFixture(WideFixture):
         )
 
 
-class Aftermath(WideFixture):
-    """The owner of calls that are made in replay while wide fixtures are torn down, after the last test's session.
+class Aftermath(Outsider):
+    """Owns the calls that are made in replay while wide fixtures are torn down, after the last test's session.
 
     Args:
         test: The test whose session is closed.
@@ -100,8 +127,7 @@ class Aftermath(WideFixture):
     """
 
     def __init__(self, test: str, *, admits_http: bool = False) -> None:
-        super().__init__("", "")
-        self.title = f"what is torn down after {test}"
+        super().__init__(f"what is torn down after {test}")
         self._admits_http = admits_http
 
     def admits(self, method: str, url: str) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from pytest_agenttape import clocks
+from pytest_agenttape.plugin.pytest_privates import capture_paused
+from pytest_agenttape.plugin.report.wording import counted
 from pytest_agenttape.session.session import Session
 
 SECONDS = 5.0  # between two lines
@@ -17,26 +19,22 @@ class Progress:
     """Tells the terminal how far the recording of one test is."""
 
     def __init__(self, config: pytest.Config, nodeid: str) -> None:
+        self._config = config
         self._nodeid = nodeid
         self._terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
-        self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
-        self._started = self._told = clocks.perf_counter()
+        self._started = self._last = clocks.perf_counter()
 
     def __call__(self, session: Session) -> None:
         """Note that a live call is over."""
         now = clocks.perf_counter()
-        if now - self._told < SECONDS or threading.current_thread() is not threading.main_thread():
+        if now - self._last < SECONDS or threading.current_thread() is not threading.main_thread():
             return
-        self._told = now
-        calls = f"{session.run.live_calls} live call{'' if session.run.live_calls == 1 else 's'}"
+        self._last = now
+        calls = counted(session.live_calls, "live call")
         self._write(f"agenttape: {self._nodeid}: {calls}, {now - self._started:.0f} s")
 
     def _write(self, line: str) -> None:
         if self._terminal is None:  # an xdist worker, or a run without a terminal
             return
-        if self._capture is None:
-            self._terminal.write_line(line)
-            return
-        with self._capture.global_and_fixture_disabled():
-            self._terminal.ensure_newline()
+        with capture_paused(self._config):
             self._terminal.write_line(line)

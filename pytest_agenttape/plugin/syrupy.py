@@ -11,6 +11,7 @@ from syrupy.exceptions import SnapshotDoesNotExist, TaintedSnapshotError
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from pytest_agenttape import values
+from pytest_agenttape.plugin.pytest_privates import private
 from pytest_agenttape.reading.timeline import View
 from pytest_agenttape.serializer import dump_yaml
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class _Viewed(Protocol):
-    """A `CassetteHandle`, which stands above this room."""
+    """A `CassetteHandle`, whose module imports this one."""
 
     def view(self) -> View:
         """Return the timeline of the run."""
@@ -53,19 +54,15 @@ def view_problem(snapshot: SnapshotAssertion, view: View, name: str | None, *, w
     return None if is_same else _difference(snapshot, view)
 
 
-def accept_new(snapshot: SnapshotAssertion) -> None:
-    """Let plain ``value == snapshot`` write what is not stored yet; without effect before syrupy 5.5."""
-    snapshot.update_new_snapshots_only = True
-
-
 def keep_views(config: pytest.Config, nodeid: str) -> None:
     """Keep the views of a failed test, which did not get as far as using them, from being deleted as unused.
 
     To be called when the test is torn down: syrupy takes the outcomes of the earlier phases.
+
+    Third-party private used: `Config._syrupy`, seen in syrupy 5.0, 6.0 and 7.0.
     """
-    session = getattr(config, "_syrupy", None)  # the one name under which syrupy 5, 6 and 7 keep it
-    if session is not None:
-        session.ran_item(nodeid, "skipped")
+    if config.pluginmanager.has_plugin("syrupy"):
+        private(config, "_syrupy", "syrupy").ran_item(nodeid, "skipped")
 
 
 def _is_stored(snapshot: SnapshotAssertion) -> bool:

@@ -16,7 +16,9 @@ from tests.plugin.project import AGENT, Origin, Project
 # What an inner run in this process would otherwise import and lose again, patches of libraries included.
 _OURS = (
     "plugin.lifecycle",
-    "plugin.report.verdicts",
+    "plugin.report.file",
+    "plugin.report.steps",
+    "plugin.report.terminal",
     "plugin.handle",
     "boundaries.decorators",
     "transports.httpcore",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_agenttape import plugin
+from pytest_agenttape.cassettes import paths
+from pytest_agenttape.plugin import options
 from pytest_agenttape.settings.words import INI_KEYS
 from tests.plugin.project import Project
 
@@ -58,8 +59,13 @@ CHECK = """
 """
 
 
-def test_the_plugin_registers_the_settings_that_an_ini_file_may_hold() -> None:
-    assert {name: kind for name, kind, _ in plugin._INI} == dict(INI_KEYS)
+def test_the_plugin_registers_the_settings_that_an_ini_file_may_hold(pytestconfig: pytest.Config) -> None:
+    for name in INI_KEYS:
+        pytestconfig.getini(f"agenttape_{name}")  # raises where there is none
+
+
+def test_the_word_that_the_options_repeat_is_that_of_its_home() -> None:
+    assert options.CASSETTES == paths.CASSETTES
 
 
 def test_ini(project: Project) -> None:

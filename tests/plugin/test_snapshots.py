@@ -27,7 +27,7 @@ AMBER = """\
 """
 CONFIG = """
     import pytest
-    from pytest_agenttape.plugin.syrupy import accept_new, keep_views
+    from pytest_agenttape.plugin.syrupy import keep_views
 
     def pytest_runtest_teardown(item):
         if getattr(item, "has_failed", False):
@@ -42,7 +42,7 @@ CONFIG = """
     @pytest.fixture
     def snapshot(snapshot, agenttape_cassette):
         if agenttape_cassette.mode == "all":
-            accept_new(snapshot)
+            snapshot.update_new_snapshots_only = True
         return snapshot
 """
 

@@ -1,1 +1,1 @@
-"""What a run says about its cassettes at its end."""
+"""What a run reports of its cassettes: while it goes on, at its end, and in a file."""

@@ -17,7 +17,7 @@ _WIDTH = 1000  # of a waterfall, in units of its own
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """Return *report*, as `report.as_data` gives it, as a page.
+    """Return *report*, as `file.as_document` gives it, as a page.
 
     Raises:
         ConfigError: The template engine is not installed.

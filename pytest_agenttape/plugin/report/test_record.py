@@ -1,91 +1,191 @@
-"""What one test did to its cassette, in plain types: it may cross a process border before it is reported."""
+"""What one test did to its cassette, and what one process saw of the run; both cross the border to xdist's controller.
+
+Every run imports this, so it loads nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeAlias, TypedDict
 
-from pytest_agenttape import serializer
-from pytest_agenttape.model import Interaction
-from pytest_agenttape.providers import pricing
-from pytest_agenttape.reading.calls import LLMCall
-from pytest_agenttape.reading.diff import diff_interactions
-from pytest_agenttape.reading.summary import summary_line
-from pytest_agenttape.reading.timeline import timeline
-from pytest_agenttape.reading.usage import count_tokens, total_tokens
-from pytest_agenttape.session.session import Session
-
-_SHOWN = 20_000  # characters of one call in a report
+# A mapping of what xdist can send: None, bool, int, float, str, list, tuple, dict.
+Plain: TypeAlias = Mapping[str, Any]
 
 
-def spending(session: Session) -> dict[str, Any]:
-    """Return the tokens and the US dollars of this run's LLM calls: spent live, saved by replaying."""
-    live = [each for each, is_live in session.recording.timeline if is_live and each.kind == "llm"]
-    replayed = [each for each, is_live in session.recording.timeline if not is_live and each.kind == "llm"]
-    return {"spent": _sum(live), "saved": _sum(replayed)}
+class Step(TypedDict):
+    """One call of a test as the report file shows it."""
+
+    index: int
+    kind: str
+    name: str
+    summary: str
+    parent: int | None
+    live: bool
+    start_ms: float | None
+    latency_ms: float | None
+    tokens: int | None
+    failed: bool
+    story: str
+    source: str
 
 
-def steps(session: Session) -> list[dict[str, Any]]:
-    """Return every call of the run as a report shows it."""
-    return [_step(each, is_live) for each, is_live in session.recording.timeline]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What LLM calls cost; without *cost*, the price of one of them is unknown."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost: Decimal | None  # US dollars
+
+    @property
+    def tokens(self) -> int:
+        """All tokens."""
+        return self.input_tokens + self.output_tokens
+
+    def to_plain(self) -> Plain:
+        """Return this in types that cross a process border."""
+        return {**_fields_of(self), "cost": None if self.cost is None else f"{self.cost:f}"}
+
+    @classmethod
+    def from_plain(cls, plain: Plain) -> Self:
+        """Return what `to_plain` was called on."""
+        cost = plain["cost"]
+        return cls(**{**plain, "cost": None if cost is None else Decimal(cost)})
 
 
-def refreshed(session: Session) -> str | None:
-    """Return what a run changed in its cassette, in words; None when there was none or nothing changed."""
-    if session.recorded.cassette is None:
-        return None
-    diff = diff_interactions(session.recorded.cassette.interactions, session.interactions)
-    return None if diff.identical else diff.render()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestRecord:
+    """What one test did to its cassette.
+
+    Attributes:
+        path: The cassette.
+        target: The file that was written, where one was; the cassette else.
+        outcome: As of `Attempt`.
+        action: ``created``, ``recorded``, ``refreshed``, ``unchanged``, ``replayed`` or ``refused``.
+        wrote: Whether the file changed.
+        calls: How many calls the test made.
+        live: How many of them were live.
+        unplayed: The indexes of the recordings that a passing test left unplayed.
+        is_shared: Whether other tests may use the cassette.
+        users: How many tests of the run claim it.
+        is_strict: Whether recordings left unplayed are an error.
+        pending: Where the recording is kept aside, if it is.
+        load_ms: How long it took to load the cassette.
+        error: What the test failed with, where that is for us to say.
+        spent: What its live LLM calls cost, if this was counted.
+        saved: What its replayed LLM calls would have cost, if this was counted.
+        steps: Its calls, for a report file.
+        diff: What the run changed in the cassette, in words, for a report file.
+    """
+
+    __test__: ClassVar[bool] = False  # it is not a class of tests, whatever its name says to pytest
+
+    path: Path
+    target: Path
+    mode: str
+    outcome: str
+    action: str
+    wrote: bool
+    calls: int
+    live: int
+    unplayed: tuple[int, ...]
+    is_shared: bool
+    users: int
+    is_strict: bool
+    input_tokens: int
+    output_tokens: int
+    pending: Path | None
+    load_ms: float
+    error: str | None
+    spent: Spending | None = None
+    saved: Spending | None = None
+    steps: tuple[Step, ...] = ()
+    diff: str | None = None
+
+    @property
+    def tokens(self) -> int:
+        """All tokens."""
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def unplayed_alone(self) -> int:
+        """How many recordings were left unplayed in a cassette of the test's own."""
+        return 0 if self.is_shared else len(self.unplayed)
+
+    def or_error(self, error: str | None) -> Self:
+        """Return the record with *error*, unless it has one."""
+        return self if self.error or error is None else replace(self, error=error)
+
+    def to_plain(self) -> Plain:
+        """Return this in types that cross a process border."""
+        return {
+            **_fields_of(self),
+            "path": str(self.path),
+            "target": str(self.target),
+            "pending": None if self.pending is None else str(self.pending),
+            "spent": None if self.spent is None else self.spent.to_plain(),
+            "saved": None if self.saved is None else self.saved.to_plain(),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Plain) -> Self:
+        """Return what `to_plain` was called on."""
+        pending, spent, saved = plain["pending"], plain["spent"], plain["saved"]
+        parsed = {
+            "path": Path(plain["path"]),
+            "target": Path(plain["target"]),
+            "pending": None if pending is None else Path(pending),
+            "spent": None if spent is None else Spending.from_plain(spent),
+            "saved": None if saved is None else Spending.from_plain(saved),
+            "unplayed": tuple(plain["unplayed"]),
+            "steps": tuple(plain["steps"]),
+        }
+        return cls(**{**plain, **parsed})
 
 
-def _sum(calls: Sequence[Interaction]) -> dict[str, Any]:
-    tokens = total_tokens(calls)
-    return {"calls": len(calls), "input_tokens": tokens.input, "output_tokens": tokens.output, "cost": _cost(calls)}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What one process knows at its end for the verdict on the whole run.
+
+    Attributes:
+        is_whole: Whether it collected everything.
+        claimed: The cassettes that its tests claim.
+        folders: Where cassettes are looked for.
+        modules: The paths of its test files.
+        interrupted: The records of tests that were never reported.
+    """
+
+    is_whole: bool
+    claimed: frozenset[Path]
+    folders: frozenset[Path]
+    modules: frozenset[str]
+    interrupted: Mapping[str, TestRecord]
+
+    def to_plain(self) -> Plain:
+        """Return this in types that cross a process border."""
+        return {
+            "is_whole": self.is_whole,
+            "claimed": sorted(map(str, self.claimed)),
+            "folders": sorted(map(str, self.folders)),
+            "modules": sorted(self.modules),
+            "interrupted": {nodeid: record.to_plain() for nodeid, record in self.interrupted.items()},
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Plain) -> Self:
+        """Return what `to_plain` was called on."""
+        return cls(
+            is_whole=plain["is_whole"],
+            claimed=frozenset(map(Path, plain["claimed"])),
+            folders=frozenset(map(Path, plain["folders"])),
+            modules=frozenset(plain["modules"]),
+            interrupted={nodeid: TestRecord.from_plain(each) for nodeid, each in plain["interrupted"].items()},
+        )
 
 
-def _cost(calls: Iterable[Interaction]) -> str | None:
-    """Return the sum as text; None when one call's price is unknown."""
-    if not pricing.are_known():
-        return None
-    total = Decimal()
-    for each in calls:
-        cost = _cost_of(each)
-        if cost is None:
-            return None
-        total += cost
-    return f"{total:f}"
-
-
-def _cost_of(interaction: Interaction) -> Decimal | None:
-    call = LLMCall.of(interaction)
-    return pricing.price(call.provider, (call.answered_by, call.model), call.usage)
-
-
-def _step(interaction: Interaction, is_live: bool) -> dict[str, Any]:
-    return {
-        "index": interaction.index,
-        "kind": interaction.kind,
-        "name": interaction.boundary or interaction.request.get("method") or interaction.kind,
-        "summary": summary_line(interaction),
-        "parent": interaction.parent,
-        "live": is_live,
-        "start_ms": interaction.start_ms,
-        "latency_ms": interaction.latency_ms,
-        "tokens": count_tokens(interaction).total or None,
-        "failed": interaction.error is not None or _status(interaction) >= 400,
-        "story": _cut(repr(timeline([interaction]))),
-        "source": _cut(serializer.dump_yaml(interaction.to_dict())),
-    }
-
-
-def _status(interaction: Interaction) -> int:
-    response = interaction.response
-    status = response.get("status") if isinstance(response, dict) and interaction.kind in ("llm", "http") else None
-    return status if isinstance(status, int) else 0
-
-
-def _cut(text: str) -> str:
-    if len(text) <= _SHOWN:
-        return text
-    return f"{text[:_SHOWN]}\n… {len(text) - _SHOWN:,} more characters are in the cassette"
+def _fields_of(record: Spending | TestRecord) -> dict[str, Any]:
+    return {each.name: getattr(record, each.name) for each in fields(record)}

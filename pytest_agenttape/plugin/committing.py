@@ -1,0 +1,94 @@
+"""What becomes of a test's recording at its end: written over the cassette, kept aside as pending, or dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+from pytest_agenttape.cassettes import store
+from pytest_agenttape.errors import RecordingRefusedError
+from pytest_agenttape.plugin.attempt import Attempt
+from pytest_agenttape.plugin.error_place import refused_at
+from pytest_agenttape.plugin.judging import judge_teardown
+from pytest_agenttape.plugin.orphans import would_be_claimed
+
+
+def pending_folder(config: pytest.Config) -> Path | None:
+    """Return the folder of the cache with the recordings of failed runs; None where there is no cache."""
+    cache = getattr(config, "cache", None)  # None under -p no:cacheprovider
+    if cache is None:
+        return None
+    try:
+        return Path(cache.mkdir("agenttape"))
+    except OSError:  # a read-only checkout
+        return None
+
+
+def pending_store(config: pytest.Config) -> store.Pending | None:
+    """Return the recordings that are kept aside; None where there is no place for them."""
+    folder = pending_folder(config)
+    return None if folder is None else store.Pending(folder)
+
+
+def commit(attempt: Attempt, pending: store.Pending | None) -> None:
+    """Write what *attempt* recorded, or keep it aside; the attempt says which.
+
+    Raises:
+        AgentTapeError: The test had passed until its teardown, and failed there or cannot be written.
+    """
+    __tracebackhide__ = True
+    session = attempt.session
+    attempt.was_fresh = not session.path.exists()
+    is_final = False
+    try:
+        is_final = _may_replace(attempt)
+        if is_final:
+            attempt.wrote = refused_at(attempt.item, session.commit)
+            if pending is not None and session.can_execute:
+                pending.discard(session.path)
+    except BaseException:
+        is_final = False
+        attempt.outcome = "failed"
+        raise
+    finally:
+        if not is_final and pending is not None:
+            attempt.kept = _keep(attempt, pending)
+
+
+def prune(pending: store.Pending, claimed: Collection[Path], modules: Collection[str], *, is_whole: bool) -> None:
+    """Forget what is kept aside and stale or old.
+
+    In a run that *is_whole*, also what is kept for a cassette of a collected test file that no test claims.
+    """
+    pending.prune()
+    for each in pending.entries():
+        if is_whole and each.target not in claimed and would_be_claimed(each.target, each.nodeid, modules):
+            pending.discard(each.target)
+
+
+def _may_replace(attempt: Attempt) -> bool:
+    """Say whether the recording replaces the old one."""
+    __tracebackhide__ = True
+    session = attempt.session
+    if attempt.outcome == "passed":
+        judge_teardown(attempt)
+        return True
+    if attempt.outcome != "skipped" or not attempt.was_fresh or session.verdict.error is not None:
+        return False
+    return bool(session.timeline) and not session.is_poisoned
+
+
+def _keep(attempt: Attempt, pending: store.Pending) -> Path | None:
+    """Keep the paid-for calls of a failed recording, so that accepting them needs no second live run."""
+    session = attempt.session
+    if not session.live_calls or session.target() != session.path:
+        return None
+    cassette = session.result(without_poison=True)
+    if cassette is None or not cassette.interactions:
+        return None
+    try:
+        return pending.keep(cassette, session.path, attempt.item.nodeid, scan=session.redactor.scan)
+    except RecordingRefusedError:
+        return None  # it holds a secret, or the disk is full; the test has failed in any case

@@ -1,0 +1,51 @@
+"""The line at the top of a run that may make live calls."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import pytest
+
+from pytest_agenttape.plugin.options import has_snapshot_update
+from pytest_agenttape.settings.ci import is_ci
+
+
+def header(config: pytest.Config) -> str | None:
+    """Return the line; None for a run that only replays."""
+    option = config.option
+    if option.agenttape_audit:  # which runs no test
+        return None
+    if option.agenttape_mode not in (None, "none"):
+        return f"agenttape: live calls are possible (--agenttape-mode={option.agenttape_mode})"
+    if option.agenttape_mode is not None:
+        return None
+    if option.agenttape_record:
+        return "agenttape: live calls are made and cassettes written anew (--agenttape-record)"
+    if has_snapshot_update(config):
+        if is_ci(os.environ):
+            return "agenttape: replay only; under CI --snapshot-update alone records nothing"
+        return "agenttape: live calls are possible where a recording no longer matches (--snapshot-update)"
+    return None if is_ci(os.environ) else _header_of_the_configuration(config)
+
+
+def _header_of_the_configuration(config: pytest.Config) -> str | None:
+    said = config.getini("agenttape_default_mode")
+    if said:
+        return None if said == "none" else f"agenttape: live calls are possible (agenttape_default_mode = {said})"
+    for name in ("agenttape.toml", "pyproject.toml"):
+        path = config.rootpath / name
+        if path.is_file() and b"default_mode" in path.read_bytes():
+            return _header_of_the_file(config, name)
+    return None
+
+
+def _header_of_the_file(config: pytest.Config, name: str) -> str | None:
+    # Imported only here: most runs have no such file.
+    from pytest_agenttape.errors import ConfigError
+    from pytest_agenttape.settings.config import Config
+
+    with contextlib.suppress(ConfigError):  # which collection reports
+        mode = Config.load(config.rootpath).default_mode
+        return None if mode == "none" else f"agenttape: live calls are possible (default_mode = {mode} in {name})"
+    return None

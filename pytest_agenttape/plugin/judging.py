@@ -1,0 +1,118 @@
+"""The verdict on a test: what it fails with, whatever its own code and pytest make of that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_agenttape.errors import AgentTapeError, UnplayedInteractionsError, UnplayedInteractionsWarning
+from pytest_agenttape.model import Interaction
+from pytest_agenttape.plugin.attempt import Attempt
+from pytest_agenttape.plugin.error_place import refused_at, traceback_of
+from pytest_agenttape.plugin.pytest_privates import forget_testcase_failure, testcase_failure
+from pytest_agenttape.reading.summary import summary_line
+from pytest_agenttape.session.session import Session
+from pytest_agenttape.session.verdict import RunCut, Verdict
+
+_UNPLAYED_SHOWN = 10
+
+
+def judged(error: BaseException, session: Session) -> BaseException:
+    """Return what the test fails with when *error* came out of it."""
+    verdict = session.verdict.error
+    if verdict is None:
+        return error
+    if error is verdict or isinstance(error, RunCut | pytest.skip.Exception | pytest.xfail.Exception):
+        return verdict.with_traceback(session.verdict.traceback or error.__traceback__)
+    note = f"agenttape: {verdict}"
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
+    return error
+
+
+def judge_returned(attempt: Attempt) -> None:
+    """Judge a test whose call phase raised nothing; a TestCase that failed raises nothing either.
+
+    Raises:
+        AgentTapeError: The run drifted, was poisoned, cannot be written or left recordings unplayed.
+    """
+    __tracebackhide__ = True
+    failure = testcase_failure(attempt.item)
+    if failure is not None:
+        _judge_testcase(attempt, failure)
+        return
+    session = attempt.session
+    session.hear_children()
+    session.verdict.fail()
+    session.refuse_poison()
+    refused_at(attempt.item, session.verify)
+    _judge_unplayed(attempt, [each for each in attempt.unplayed if not _is_of_teardown(each)])
+
+
+def judge_teardown(attempt: Attempt) -> None:
+    """Judge what a test that had passed did in its teardown.
+
+    Raises:
+        AgentTapeError: It drifted or was poisoned there, or left recordings unplayed.
+    """
+    __tracebackhide__ = True
+    attempt.session.verdict.fail()
+    attempt.session.refuse_poison()
+    _judge_unplayed(attempt, [each for each in attempt.unplayed if _is_of_teardown(each)])
+
+
+def fail_drifted(item: pytest.Item, report: pytest.TestReport, verdict: Verdict) -> None:
+    """Let a drifted test fail although it is skipped or expected to fail, unless by the name of our error."""
+    if verdict.error is None or report.outcome != "skipped":
+        return
+    expected = [mark.kwargs.get("raises") for mark in item.iter_markers("xfail")]
+    if any(_names_ours(each) for each in expected):
+        return
+    report.outcome = "failed"
+    vars(report).pop("wasxfail", None)
+    if isinstance(report.longrepr, tuple):  # the reason to skip
+        error = verdict.error.with_traceback(verdict.traceback)
+        report.longrepr = item.repr_failure(pytest.ExceptionInfo.from_exception(error))
+
+
+def error_of_ours(call: pytest.CallInfo[None], verdict: Verdict | None = None) -> str | None:
+    """Return what a phase failed with, where that is for us to say."""
+    error = verdict and verdict.error
+    if error is None and call.excinfo is not None and isinstance(call.excinfo.value, AgentTapeError):
+        error = call.excinfo.value
+    return None if error is None else str(error)
+
+
+def _judge_testcase(attempt: Attempt, failure: BaseException) -> None:
+    __tracebackhide__ = True
+    error = judged(failure, attempt.session)
+    if error is attempt.session.verdict.error:
+        forget_testcase_failure(attempt.item)
+        raise error
+
+
+def _judge_unplayed(attempt: Attempt, left: list[Interaction]) -> None:
+    __tracebackhide__ = True
+    if not left or attempt.is_shared:  # a shared cassette is judged over all tests that use it
+        return
+    session = attempt.session
+    count = f"{len(left)} recorded interaction{'' if len(left) == 1 else 's'}"
+    lines = [f"{count} of {session.path.name} not played:"]
+    lines += [f"  {summary_line(each)}" for each in left[:_UNPLAYED_SHOWN]]
+    if len(left) > _UNPLAYED_SHOWN:
+        lines.append(f"  and {len(left) - _UNPLAYED_SHOWN} more")
+    text = "\n".join(lines)
+    if attempt.is_strict:
+        error = UnplayedInteractionsError(f"{text}\n  re-record: {session.settings.command}")
+        raise error.with_traceback(traceback_of(attempt.item))
+    attempt.item.warn(UnplayedInteractionsWarning(text))
+
+
+def _is_of_teardown(recorded: Interaction) -> bool:
+    return recorded.metadata.get("phase") == "teardown"
+
+
+def _names_ours(raises: Any) -> bool:
+    listed = raises if isinstance(raises, tuple) else (raises,)
+    return any(isinstance(each, type) and issubclass(each, AgentTapeError) for each in listed)

@@ -1,0 +1,49 @@
+"""What a test's node id says: its name, its parameters, how it is named on a command line."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+import pytest
+
+from pytest_agenttape.plugin.pytest_privates import collected_with
+
+
+def address_of(item: pytest.Item) -> str:
+    """Return what names *item* on a command line, pasted where this run was started."""
+    start, path = item.config.invocation_params.dir, item.path  # a node id is relative to the rootdir
+    if path.is_relative_to(start):
+        path = path.relative_to(start)
+    return shlex.quote("::".join([path.as_posix(), *item.nodeid.split("::")[1:]]))
+
+
+def split_id(item: pytest.Item) -> tuple[str, str | None]:
+    """Return the name of a test and its parameter id, if it has one."""
+    name = getattr(item, "originalname", None)
+    if isinstance(name, str) and item.name.startswith(f"{name}[") and item.name.endswith("]"):
+        return name, item.name[len(name) + 1 : -1]
+    return item.name, None
+
+
+def without_parameter(item: pytest.Item) -> str:
+    """Return the node id of the test function that *item* is a parameter set of."""
+    _, parameter = split_id(item)
+    return item.nodeid if parameter is None else item.nodeid[: -len(parameter) - 2]
+
+
+def siblings_of(items: Iterable[pytest.Item]) -> dict[str, list[str]]:
+    """Return the parameter ids of each test function of *items*, in order, selected or not.
+
+    Of two ids that differ only by case, it matters which came first, also in a run that names one parameter set.
+    """
+    found: dict[str, list[str]] = {}
+    known: set[pytest.Item] = set()
+    for item in items:
+        for each in (*collected_with(item), item):
+            if each not in known:
+                known.add(each)
+                _, parameter = split_id(each)
+                if parameter is not None:
+                    found.setdefault(without_parameter(each), []).append(parameter)
+    return found

@@ -1,0 +1,96 @@
+"""The session of a marked test: from its claim, its configuration and the flags to an open cassette."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pytest_agenttape.cassettes import store
+from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.model import Mode
+from pytest_agenttape.plugin.claims import Claim, Claims
+from pytest_agenttape.plugin.error_place import traceback_of
+from pytest_agenttape.plugin.outsiders import ConfigFixture
+from pytest_agenttape.plugin.progress import Progress
+from pytest_agenttape.plugin.pytest_privates import fixture_definitions
+from pytest_agenttape.session.session import Session, Settings
+
+
+def configuration_of(request: pytest.FixtureRequest, is_guarded: Callable[[pytest.Item], bool]) -> Any:
+    """Return what the fixture `agenttape_config` gives; it must not make calls where the test *is_guarded*.
+
+    Raises:
+        AgentTapeError: It made one.
+    """
+    __tracebackhide__ = True
+    item: pytest.Item = request.node
+    if len(fixture_definitions(item, "agenttape_config")) < 2 or not is_guarded(item):  # ours alone makes no call
+        return request.getfixturevalue("agenttape_config")
+    with ConfigFixture() as owner:
+        overrides = request.getfixturevalue("agenttape_config")
+    if owner.refused is not None:  # and swallowed
+        raise owner.refused
+    return overrides
+
+
+def open_session(
+    item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, pending: store.Pending | None
+) -> Session:
+    """Open the session of *item*; *overrides* is what its `agenttape_config` fixture gives.
+
+    Raises:
+        AgentTapeError: A setting cannot be used, or the cassette cannot be read.
+    """
+    __tracebackhide__ = True
+    try:
+        session = Session(_settings(item, claim, claims, overrides, pending)).open()
+    except AgentTapeError as error:  # about the marker, the fixture or a file: no line of code is at fault
+        raise error.with_traceback(traceback_of(item)) from None
+    if session.can_execute:
+        session.on_live_call = Progress(item.config, item.nodeid)
+    return session
+
+
+def reseed_before(item: pytest.Function, reseed: Callable[[], None]) -> None:
+    """Undo what pytest-randomly does before a TestCase runs; there is no hook in between."""
+    runtest = item.runtest
+
+    def run() -> None:
+        __tracebackhide__ = True
+        reseed()
+        runtest()
+
+    item.runtest = run  # type: ignore[method-assign]  # this item only
+
+
+def restore_runtest(item: pytest.Function) -> None:
+    """Take `reseed_before` back."""
+    vars(item).pop("runtest", None)
+
+
+def _settings(
+    item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, pending: store.Pending | None
+) -> Settings:
+    __tracebackhide__ = True
+    options = claim.options
+    config, mode, rules = claims.settings(item, claim, overrides)
+    return Settings(
+        path=claim.path,
+        mode=mode,
+        config=config,
+        live=options.live,
+        frozen=options.frozen,
+        matchers=options.matchers,
+        freeze=options.frozen_features(config),
+        format=options.format,
+        tags=options.tags,
+        title=item.nodeid,
+        command=f"pytest {claim.address} --agenttape-record",
+        is_sticky=True,
+        test=item.nodeid if claims.users(claim.path) == 1 else None,
+        pending=pending.find(claim.path) if pending and mode is Mode.REFRESH else None,
+        allow_errors=options.allow_errors,
+        rules=rules,
+    )

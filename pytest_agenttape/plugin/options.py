@@ -1,0 +1,116 @@
+"""What a user can ask of the plugin: flags, ini keys and the marker. Every run imports this, so it loads nothing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_agenttape.settings.ci import updates_snapshots
+from pytest_agenttape.settings.words import INI_KEYS, MARKER_OPTIONS, MODES
+
+MARKER = "agenttape"
+CASSETTES = "cassettes"  # of cassettes.paths; repeated, so that a run without a marked test need not load it
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Register the flags and the ini keys."""
+    group = parser.getgroup("agenttape", "recording and replaying of agents")
+    group.addoption(
+        "--agenttape-record",
+        action="store_true",
+        help="Call the real services and write the cassettes anew (the same as --agenttape-mode=all).",
+    )
+    group.addoption(
+        "--agenttape-mode",
+        choices=MODES,
+        metavar="MODE",
+        help=f"Record mode of every marked test, over any marker: {', '.join(MODES)}.",
+    )
+    group.addoption(
+        "--agenttape-strict",
+        action="store_true",
+        help="Fail a passing test that leaves recorded interactions unplayed, and a run that leaves orphans.",
+    )
+    group.addoption(
+        "--agenttape-report",
+        type=_report_path,
+        metavar="PATH",
+        help="Write a report of every cassette and call to PATH, a .json or an .html file.",
+    )
+    group.addoption(
+        "--agenttape-diff",
+        nargs=2,
+        metavar=("OLD", "NEW"),
+        help="Compare two cassettes, paths or names, and run no test; exit 0 equal, 1 different, 4 unusable.",
+    )
+    group.addoption(
+        "--agenttape-show", metavar="CASSETTE", help="Print the timeline of a cassette, a path or a name; run no test."
+    )
+    group.addoption(
+        "--agenttape-audit",
+        action="store_true",
+        help="Check every cassette in place of running tests: readable, lossless, free of secrets, not too old.",
+    )
+    group.addoption(
+        "--agenttape-max-age",
+        type=_days,
+        metavar="DAYS",
+        help="With --agenttape-audit: fail cassettes older than this.",
+    )
+    for name, (kind, text) in INI_KEYS.items():
+        parser.addini(f"agenttape_{name}", text, type=_known_type(kind), default=None)
+
+
+def marker_help() -> str:
+    """Return the line that ``pytest --markers`` shows."""
+    name, *others = MARKER_OPTIONS
+    return f"{MARKER}({name}=None, *, {', '.join(others)}): replay this test from a cassette, or record it."
+
+
+def is_marked(item: pytest.Item) -> bool:
+    """Say whether *item* has our marker."""
+    # Not by `item.keywords`: hardly quicker, and without the marks that were appended to `own_markers`.
+    return item.get_closest_marker(MARKER) is not None
+
+
+def has_snapshot_update(config: pytest.Config) -> bool:
+    """Say whether syrupy's ``--snapshot-update`` is given."""
+    return bool(getattr(config.option, "update_snapshots", False))
+
+
+def has_new_snapshots_only(config: pytest.Config) -> bool:
+    """Say whether syrupy, from 5.5 on, was asked to write only the snapshots that do not exist yet."""
+    return bool(getattr(config.option, "update_new_snapshots_only", False))
+
+
+def deletes_orphans(config: pytest.Config) -> bool:
+    """Say whether cassettes that no test claims are deleted; CI alone does not grant it."""
+    is_update = updates_snapshots(os.environ, snapshot_update=has_snapshot_update(config))
+    return is_update and not getattr(config.option, "no_cleanup", False)
+
+
+def _known_type(kind: str) -> Any:
+    """Return the type of an ini key; pytest has one for a TOML number from 8.4 on."""
+    return "string" if kind == "int" and pytest.version_tuple < (8, 4) else kind
+
+
+def _report_path(value: str) -> Path:
+    """Return the report's path; one that cannot be written is refused before the run, not at its end."""
+    path = Path(value).absolute()
+    if path.suffix not in (".json", ".html"):
+        raise argparse.ArgumentTypeError(f"{value}: the name of a report ends in .json or .html")
+    folder = next(each for each in path.parents if each.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{value}: cannot be written")
+    return path
+
+
+def _days(value: str) -> float:
+    days = float(value)
+    if not 0 <= days <= 1_000_000:  # NaN neither
+        raise argparse.ArgumentTypeError(f"{value}: an age is a number of days, from 0 to 1000000")
+    return days

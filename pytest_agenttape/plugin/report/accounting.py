@@ -1,0 +1,69 @@
+"""The record of a test whose session is over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from pytest_agenttape.model import Interaction, Mode
+from pytest_agenttape.plugin.attempt import Attempt
+from pytest_agenttape.plugin.report.test_record import TestRecord
+from pytest_agenttape.reading.summary import total_tokens
+from pytest_agenttape.session.session import Session
+
+Timeline: TypeAlias = Sequence[tuple[Interaction, bool]]  # each call, and whether it was live
+
+
+def record_of(attempt: Attempt, *, has_report: bool) -> TestRecord:
+    """Return what *attempt* did to its cassette; with all its calls where the run *has_report*."""
+    session = attempt.session
+    timeline = session.timeline
+    tokens = total_tokens([each for each, _ in timeline])
+    record = TestRecord(
+        path=session.path,
+        target=session.target() if attempt.wrote else session.path,
+        mode=str(session.mode),
+        outcome=attempt.outcome,
+        action=_action(attempt),
+        wrote=attempt.wrote,
+        calls=len(timeline),
+        live=session.live_calls,
+        unplayed=tuple(sorted(each.index for each in attempt.unplayed)) if attempt.outcome == "passed" else (),
+        is_shared=attempt.is_shared,
+        users=attempt.users,
+        is_strict=attempt.is_strict,
+        input_tokens=tokens.input,
+        output_tokens=tokens.output,
+        pending=attempt.kept,
+        load_ms=round(session.seconds_to_load * 1000, 3),
+        error=attempt.error,
+    )
+    if has_report or session.live_calls:
+        record = _with_money(record, timeline)
+    if has_report:
+        record = _with_calls(record, timeline, session)
+    return record
+
+
+def _action(attempt: Attempt) -> str:
+    is_refresh = attempt.session.mode is Mode.REFRESH
+    if attempt.wrote:
+        return "created" if attempt.was_fresh else "refreshed" if is_refresh else "recorded"
+    if attempt.kept is not None or attempt.session.verdict.error is not None:
+        return "refused"
+    return "unchanged" if is_refresh else "replayed"
+
+
+def _with_money(record: TestRecord, timeline: Timeline) -> TestRecord:
+    from pytest_agenttape.plugin.report.spending import spent_and_saved  # a run that only replays need not load it
+
+    spent, saved = spent_and_saved(timeline)
+    return replace(record, spent=spent, saved=saved)
+
+
+def _with_calls(record: TestRecord, timeline: Timeline, session: Session) -> TestRecord:
+    from pytest_agenttape.plugin.report.steps import refreshed, steps  # nor need one without a report
+
+    has_changed = record.wrote or session.verdict.error is not None
+    return replace(record, steps=steps(timeline), diff=refreshed(session) if has_changed else None)

@@ -1,0 +1,87 @@
+"""The hooks that gather what tests did, in the main process, also under xdist, and report it at the end of the run."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_agenttape.plugin.options import CASSETTES
+from pytest_agenttape.plugin.report.ledger import Ledger
+from pytest_agenttape.plugin.report.test_record import Tally, TestRecord
+
+if TYPE_CHECKING:
+    from pytest_agenttape.plugin.report.verdicts import RunVerdict
+
+
+class Gathering:
+    """Registered for every run; imports what judges and reports only when there is something to say."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._ledger = Ledger()
+        self._ledger.keep_in(config)
+        self._verdict: RunVerdict | None = None
+        self._problem: str | None = None  # with the report file
+
+    def pytest_collect_directory(self, path: Path) -> None:
+        """Note folders of cassettes, also where all tests are gone; not those that pytest finds beside what it runs."""
+        if path.name == CASSETTES and any(map(path.parent.is_relative_to, self._asked_for)):
+            self._ledger.folders.add(path.parent)
+
+    @cached_property
+    def _asked_for(self) -> list[Path]:
+        config = self._config
+        return [Path(os.path.abspath(config.invocation_params.dir / each.partition("::")[0])) for each in config.args]
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._ledger.is_collected = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        plain = getattr(report, "agenttape", None)
+        if plain is not None:
+            self._ledger.records[report.nodeid] = TestRecord.from_plain(plain)
+        if report.failed and self._config.option.agenttape_report is not None:
+            failure = getattr(report, "agenttape_failure", None) or report.longreprtext
+            self._ledger.failures.setdefault(report.nodeid, failure)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take what an xdist worker knows; a worker that was lost takes its claims with it."""
+        plain = getattr(node, "workeroutput", {}).get("agenttape")
+        if plain is not None:
+            self._ledger.add(Tally.from_plain(plain))
+        if error is not None:
+            self._ledger.has_lost_worker = True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(self._config, "workeroutput"):  # the controller does it
+            return
+        path: Path | None = self._config.option.agenttape_report
+        if not self._ledger.records and not self._ledger.tallies and path is None:
+            return
+        from pytest_agenttape.plugin.report.verdicts import judge
+
+        self._verdict = judge(self._ledger, session)
+        if self._verdict.fails and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if path is not None:
+            self._write_file(path, session, self._verdict)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._verdict is not None:
+            from pytest_agenttape.plugin.report.terminal import write_summary
+
+            write_summary(terminalreporter, self._ledger, self._verdict, self._problem, self._config.rootpath)
+
+    def _write_file(self, path: Path, session: pytest.Session, verdict: RunVerdict) -> None:
+        from pytest_agenttape.plugin.report.file import write_file  # for which most runs do not ask
+
+        self._problem = write_file(path, self._ledger, verdict)
+        if self._problem is not None:
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED

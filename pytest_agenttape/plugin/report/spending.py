@@ -1,0 +1,53 @@
+"""What LLM calls cost: of one test, and of all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from pytest_agenttape.model import Interaction
+from pytest_agenttape.plugin.costs import cost_of
+from pytest_agenttape.plugin.report.test_record import Spending
+from pytest_agenttape.providers import pricing
+from pytest_agenttape.reading.calls import LLMCall
+from pytest_agenttape.reading.summary import total_tokens
+
+
+def spent_and_saved(timeline: Iterable[tuple[Interaction, bool]]) -> tuple[Spending, Spending]:
+    """Return what the LLM calls of a run cost: those that were live, and those that were replayed."""
+    calls = [(each, is_live) for each, is_live in timeline if each.kind == "llm"]
+    live = [each for each, is_live in calls if is_live]
+    replayed = [each for each, is_live in calls if not is_live]
+    return _sum(live), _sum(replayed)
+
+
+def total(spendings: Iterable[Spending | None]) -> Spending:
+    """Return the sum of those that were counted."""
+    known = [each for each in spendings if each is not None]
+    return Spending(
+        calls=sum(each.calls for each in known),
+        input_tokens=sum(each.input_tokens for each in known),
+        output_tokens=sum(each.output_tokens for each in known),
+        cost=_sum_of_costs(each.cost for each in known),
+    )
+
+
+def _sum(calls: Sequence[Interaction]) -> Spending:
+    tokens = total_tokens(calls)
+    costs = (cost_of(LLMCall.of(each)) for each in calls)
+    return Spending(
+        calls=len(calls),
+        input_tokens=tokens.input,
+        output_tokens=tokens.output,
+        cost=_sum_of_costs(costs) if pricing.are_known() else None,
+    )
+
+
+def _sum_of_costs(costs: Iterable[Decimal | None]) -> Decimal | None:
+    """Return the sum; None when one is unknown."""
+    result = Decimal()
+    for cost in costs:
+        if cost is None:
+            return None
+        result += cost
+    return result

@@ -1,0 +1,58 @@
+"""Every call of a test, and what the run changed in its cassette, as the report file shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pytest_agenttape import serializer
+from pytest_agenttape.model import Cassette, Interaction
+from pytest_agenttape.plugin.report.test_record import Step
+from pytest_agenttape.reading.diff import diff_cassettes
+from pytest_agenttape.reading.summary import count_tokens, summary_line
+from pytest_agenttape.reading.timeline import timeline as timeline_of
+from pytest_agenttape.session.session import Session
+
+_SHOWN = 20_000  # characters of one call
+
+
+def steps(timeline: Iterable[tuple[Interaction, bool]]) -> tuple[Step, ...]:
+    """Return every call of the run."""
+    return tuple(_step(each, is_live) for each, is_live in timeline)
+
+
+def refreshed(session: Session) -> str | None:
+    """Return what a run changed in its cassette, in words; None when there was none or nothing changed."""
+    if session.recorded is None:
+        return None
+    new = Cassette(interactions=session.interactions)
+    diff = diff_cassettes(session.recorded, new)
+    return None if diff.identical else diff.render()
+
+
+def _step(interaction: Interaction, is_live: bool) -> Step:
+    return {
+        "index": interaction.index,
+        "kind": interaction.kind,
+        "name": interaction.boundary or interaction.request.get("method") or interaction.kind,
+        "summary": summary_line(interaction),
+        "parent": interaction.metadata.get("parent"),
+        "live": is_live,
+        "start_ms": interaction.metadata.get("start_ms"),
+        "latency_ms": interaction.latency_ms,
+        "tokens": count_tokens(interaction).total or None,
+        "failed": interaction.error is not None or _status(interaction) >= 400,
+        "story": _cut(repr(timeline_of([interaction]))),
+        "source": _cut(serializer.dump_yaml(interaction.to_dict())),
+    }
+
+
+def _status(interaction: Interaction) -> int:
+    response = interaction.response
+    status = response.get("status") if isinstance(response, dict) and interaction.kind in ("llm", "http") else None
+    return status if isinstance(status, int) else 0
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _SHOWN:
+        return text
+    return f"{text[:_SHOWN]}\n… {len(text) - _SHOWN:,} more characters are in the cassette"

@@ -1,0 +1,73 @@
+"""The lines at the end of a run; none when everything was replayed as recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_agenttape.plugin.report.github import workflow_commands
+from pytest_agenttape.plugin.report.ledger import Ledger
+from pytest_agenttape.plugin.report.spending import total
+from pytest_agenttape.plugin.report.test_record import TestRecord
+from pytest_agenttape.plugin.report.verdicts import RunVerdict
+from pytest_agenttape.plugin.report.wording import counted, in_words, shown
+
+_SLOW_MS = 100.0
+_SLOWEST_SHOWN = 3
+
+
+def write_summary(
+    terminal: pytest.TerminalReporter, ledger: Ledger, verdict: RunVerdict, problem: str | None, root: Path
+) -> None:
+    """Write the summary, with the *problem* of the report file if it has one, and on GitHub the annotations."""
+    lines = [*_lines(ledger, verdict), *([] if problem is None else [problem])]
+    if lines:
+        terminal.section("agenttape", sep="-")
+    for line in (*lines, *workflow_commands(ledger, verdict, root)):
+        terminal.write_line(line)
+
+
+def _lines(ledger: Ledger, verdict: RunVerdict) -> Iterator[str]:
+    for nodeid, record in sorted(ledger.records.items()):
+        yield from _lines_of(nodeid, record)
+    for path, count in verdict.unplayed.items():
+        failing = "; the run fails, as strict is set" if path in verdict.strict else ""
+        yield f"unplayed: {count} in {shown(path)}, shared by {ledger.count_users(path)} tests{failing}"
+    yield from (f"deleted: {shown(path)} (no test claims it)" for path in verdict.deleted)
+    yield from (f"orphan: {shown(path)} (no test claims it; --snapshot-update deletes it)" for path in verdict.orphans)
+    if any(record.live for record in ledger.records.values()):
+        yield from _money(ledger)
+    yield from _slowest(ledger)
+
+
+def _lines_of(nodeid: str, record: TestRecord) -> Iterator[str]:
+    path = shown(record.target)
+    if record.wrote:
+        yield f"{record.action}: {path} ({counted(record.live, 'live call')})"
+    elif record.action == "unchanged":
+        yield f"unchanged: {path}"
+    if record.unplayed_alone:
+        yield f"unplayed: {record.unplayed_alone} in {path} ({nodeid})"
+    if record.pending is not None:
+        yield f"pending: {path} is as it was; what {nodeid} recorded is kept in {shown(record.pending)}"
+        if record.outcome == "skipped":
+            yield "         a test that is skipped or expected to fail replaces none: delete it, then --snapshot-update"
+        else:
+            yield "         accept it, without a second live run, with --snapshot-update"
+
+
+def _money(ledger: Ledger) -> Iterator[str]:
+    spent = total(record.spent for record in ledger.records.values())
+    saved = total(record.saved for record in ledger.records.values())
+    if spent.calls:
+        yield f"spent: {in_words(spent)} on {counted(spent.calls, 'live LLM call')}"
+    if saved.calls:
+        yield f"saved: {in_words(saved)} by replaying {saved.calls}"
+
+
+def _slowest(ledger: Ledger) -> Iterator[str]:
+    slow = {(record.load_ms, record.path) for record in ledger.records.values() if record.load_ms > _SLOW_MS}
+    for ms, path in sorted(slow, reverse=True)[:_SLOWEST_SHOWN]:
+        yield f"slow to load: {shown(path)} ({ms:.0f} ms)"

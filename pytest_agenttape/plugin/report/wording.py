@@ -1,0 +1,33 @@
+"""How counts, paths and money are worded to the user."""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+from pathlib import Path
+
+from pytest_agenttape.plugin.report.test_record import Spending
+
+_LEAST_SHOWN = Decimal("0.0001")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return *count* and *noun*, in the plural where it has to be."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def shown(path: Path) -> str:
+    """Return *path* from the working directory where it is below, else as it is."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def in_words(spending: Spending) -> str:
+    """Return tokens and their price."""
+    return f"{spending.tokens:,} tokens, {_price(spending.cost)}" if spending.tokens else "0 tokens"
+
+
+def _price(cost: Decimal | None) -> str:
+    if cost is None:
+        return "price unknown"
+    return f"less than ${_LEAST_SHOWN}" if 0 < cost < _LEAST_SHOWN else f"${cost:.4f}"
