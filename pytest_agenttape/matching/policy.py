@@ -92,6 +92,16 @@ class Policy:
     # -- the run
 
     @property
+    def refreshes(self) -> bool:
+        """Whether the run renews the recording: what still matches is kept, the rest made anew."""
+        return self.mode is Mode.REFRESH
+
+    @property
+    def starts_over(self) -> bool:
+        """Whether the run records all of its calls, so that nothing old can be compared with it."""
+        return self.mode is Mode.ALL or (self.fresh and self.can_execute)
+
+    @property
     def keeps_frozen_world(self) -> bool:
         """Whether the clock and the seed are those of the old recording."""
         return self.mode is not Mode.ALL
@@ -104,17 +114,12 @@ class Policy:
     @property
     def judges_unplayed(self) -> bool:
         """Whether a recording that was left unplayed is reported."""
-        return self.mode is not Mode.REFRESH and not self.fresh
+        return not self.refreshes and not self.fresh
 
     @property
     def order_matters(self) -> bool:
         """Whether the order of the calls can be compared with that of the cassette."""
         return not self.fresh and self.mode not in (Mode.ALL, Mode.NEW_EPISODES)
-
-    @property
-    def accepts_order(self) -> bool:
-        """Whether another order than the cassette's is accepted, and written."""
-        return self.mode is Mode.REFRESH
 
     # -- the file
 
@@ -137,7 +142,7 @@ class Policy:
             return True
         if self.mode is Mode.ALL or self.fresh:
             return False
-        if self.mode is Mode.REFRESH:
+        if self.refreshes:
             return live_calls == 0 and is_all_played and not has_news
         return live_calls == 0
 

@@ -11,7 +11,7 @@ from pytest_agenttape.plugin import hookspecs, session_fixture
 from pytest_agenttape.plugin.header import header
 from pytest_agenttape.plugin.options import CASSETTES, add_options, is_marked, marker_help
 from pytest_agenttape.plugin.report.gathering import Gathering
-from pytest_agenttape.plugin.report.ledger import Ledger
+from pytest_agenttape.plugin.report.ledger import LEDGER
 
 if TYPE_CHECKING:
     from pytest_agenttape.plugin.handle import CassetteHandle
@@ -104,7 +104,7 @@ def agenttape_cassette(request: pytest.FixtureRequest, _agenttape_session: Any) 
 def _claim(session: pytest.Session, items: list[pytest.Item]) -> None:
     lifecycle = _lifecycle(session.config)
     if lifecycle is None:
-        if not Ledger.of(session.config).folders and not any(map(is_marked, items)) and not _holds_cassettes(items):
+        if not session.config.stash[LEDGER].folders and not any(map(is_marked, items)) and not _holds_cassettes(items):
             return
         # What follows is imported only by a run that has a marked test, or cassettes of tests that are gone.
         from pytest_agenttape.plugin.lifecycle import Lifecycle

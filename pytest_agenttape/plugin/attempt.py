@@ -53,4 +53,4 @@ class Attempt:
     def unplayed(self) -> list[Interaction]:
         """The recordings that had to be played and were not."""
         session = self.session
-        return [] if session.mode is Mode.REFRESH or session.is_fresh else session.unplayed
+        return [] if session.mode is Mode.REFRESH or session.recorded.policy.fresh else session.recorded.unplayed

@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape.cassettes import paths, store
+from pytest_agenttape.cassettes import paths, writing
+from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_key
-from pytest_agenttape.model import Cassette
+from pytest_agenttape.model import CASSETTES_FOLDER
 from pytest_agenttape.plugin.committing import pending_folder
 from pytest_agenttape.plugin.options import has_snapshot_update
 from pytest_agenttape.plugin.policy import policy_of
 from pytest_agenttape.reading.json_diff import field_diffs
-from pytest_agenttape.redaction import RedactionRules, Redactor, redacted_recording
+from pytest_agenttape.redaction import RedactionRules, Redactor
 from pytest_agenttape.settings.config import Config
 
 _HEAD = 4096
@@ -83,8 +84,8 @@ class _Item(pytest.Item):
     parent: _File
 
     def runtest(self) -> None:
-        cassette, _ = store.read(self.path)
-        store.verify(cassette, self.path)
+        cassette = Cassette.load(self.path)
+        writing.prepare(cassette, self.path)
         clean = _Cleaning(self.path, self.config)
         if has_snapshot_update(self.config):
             cassette = clean.write(cassette)
@@ -103,12 +104,16 @@ class _Item(pytest.Item):
 
 def _is_cassette(path: Path) -> bool:
     """Say whether *path* is meant to be a cassette of ours: by its first lines, or by where it is."""
-    if path.suffix not in paths.FORMAT_OF_EXTENSION or not path.is_file():
+    if path.suffix not in paths.EXTENSIONS or not path.is_file():
         return False
     head = path.read_bytes()[:_HEAD].decode("utf-8", "replace")
     if head.lstrip("\ufeff{ \r\n").startswith(('version: "1"', "version: '1'", '"version": "1"')):
         return True
-    return paths.CASSETTES in path.parts and "interactions" not in head and not path.parent.name.endswith(".assets")
+    return (
+        CASSETTES_FOLDER in path.parts
+        and "interactions" not in head
+        and not path.parent.name.endswith(paths.ASSETS_SUFFIX)
+    )
 
 
 class _Cleaning:
@@ -129,7 +134,7 @@ class _Cleaning:
         clean.interactions = [
             replace(each, match_key=match_key(canonical_text(each.request, key_rules))) for each in clean.interactions
         ]
-        store.save(clean, self._path, assets_threshold=self._config.assets_threshold_bytes, scan=redactor.scan)
+        writing.save(clean, self._path, assets_threshold=self._config.assets_threshold_bytes, scan=redactor.scan)
         return clean
 
     def refuse(self, cassette: Cassette) -> None:
@@ -169,7 +174,7 @@ class _Cleaning:
                 yield f"{self._path.name}: a secret at {field_diffs(old, new, limit=1, root=root)[0].path}"
 
     def _cleaned(self, cassette: Cassette, redactor: Redactor) -> Cassette:
-        interactions = [redacted_recording(each, redactor) for each in cassette.interactions]
+        interactions = [redactor.interaction(each) for each in cassette.interactions]
         return replace(cassette, meta=redactor.value(cassette.meta), interactions=interactions)
 
     def _redactor(self, text: str) -> Redactor:

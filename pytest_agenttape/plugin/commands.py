@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pytest_agenttape.cassettes import paths, store
+from pytest_agenttape.cassettes import paths
+from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import AgentTapeError, CassetteNotFoundError, ConfigError
 from pytest_agenttape.matching.canonical import KeyRules
-from pytest_agenttape.model import Cassette
+from pytest_agenttape.model import CASSETTES_FOLDER
 from pytest_agenttape.reading.diff import diff_cassettes
 from pytest_agenttape.reading.timeline import timeline
 from pytest_agenttape.settings.config import Config
@@ -47,7 +48,7 @@ def print_timeline(name: str, *, root: Path, write: Write) -> int:
 
 
 def _cassette(name: str, root: Path) -> Cassette:
-    return store.read(_find(name, root))[0]
+    return Cassette.load(_find(name, root))
 
 
 def _find(name: str, root: Path) -> Path:
@@ -60,7 +61,7 @@ def _find(name: str, root: Path) -> Path:
     if Path(name).exists():
         return Path(name)
     stem, extension = paths.split_extension(name)
-    suffixes = [extension] if extension else list(paths.FORMAT_OF_EXTENSION)
+    suffixes = [extension] if extension else paths.EXTENSIONS
     found = [path for suffix in suffixes for path in _below_cassettes(root, stem + suffix)]
     if len(found) > 1:
         raise ConfigError(f"{name!r} means several cassettes; give a path: {', '.join(map(str, found))}")
@@ -74,5 +75,5 @@ def _below_cassettes(root: Path, name: str) -> Sequence[Path]:
     return sorted(
         path
         for path in root.rglob(parts[-1].replace("[", "[[]"))
-        if path.parts[-len(parts) :] == parts and paths.CASSETTES in path.parts
+        if path.parts[-len(parts) :] == parts and CASSETTES_FOLDER in path.parts
     )

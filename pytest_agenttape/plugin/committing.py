@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_agenttape.cassettes import store
+from pytest_agenttape.cassettes.pending import Pending
 from pytest_agenttape.errors import RecordingRefusedError
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.error_place import refused_at
@@ -26,13 +26,13 @@ def pending_folder(config: pytest.Config) -> Path | None:
         return None
 
 
-def pending_store(config: pytest.Config) -> store.Pending | None:
+def pending_store(config: pytest.Config) -> Pending | None:
     """Return the recordings that are kept aside; None where there is no place for them."""
     folder = pending_folder(config)
-    return None if folder is None else store.Pending(folder)
+    return None if folder is None else Pending(folder)
 
 
-def commit(attempt: Attempt, pending: store.Pending | None) -> None:
+def commit(attempt: Attempt, pending: Pending | None) -> None:
     """Write what *attempt* recorded, or keep it aside; the attempt says which.
 
     Raises:
@@ -45,7 +45,7 @@ def commit(attempt: Attempt, pending: store.Pending | None) -> None:
     try:
         is_final = _may_replace(attempt)
         if is_final:
-            attempt.wrote = refused_at(attempt.item, session.commit)
+            attempt.wrote = refused_at(attempt.item, session.recording.commit)
             if pending is not None and session.can_execute:
                 pending.discard(session.path)
     except BaseException:
@@ -57,7 +57,7 @@ def commit(attempt: Attempt, pending: store.Pending | None) -> None:
             attempt.kept = _keep(attempt, pending)
 
 
-def prune(pending: store.Pending, claimed: Collection[Path], modules: Collection[str], *, is_whole: bool) -> None:
+def prune(pending: Pending, claimed: Collection[Path], modules: Collection[str], *, is_whole: bool) -> None:
     """Forget what is kept aside and stale or old.
 
     In a run that *is_whole*, also what is kept for a cassette of a collected test file that no test claims.
@@ -77,18 +77,18 @@ def _may_replace(attempt: Attempt) -> bool:
         return True
     if attempt.outcome != "skipped" or not attempt.was_fresh or session.verdict.error is not None:
         return False
-    return bool(session.timeline) and not session.is_poisoned
+    return bool(session.recording.timeline) and not session.recording.is_poisoned
 
 
-def _keep(attempt: Attempt, pending: store.Pending) -> Path | None:
+def _keep(attempt: Attempt, pending: Pending) -> Path | None:
     """Keep the paid-for calls of a failed recording, so that accepting them needs no second live run."""
     session = attempt.session
-    if not session.live_calls or session.target() != session.path:
+    if not session.run.live_calls or session.recording.target() != session.path:
         return None
-    cassette = session.result(without_poison=True)
+    cassette = session.recording.result(without_poison=True)
     if cassette is None or not cassette.interactions:
         return None
     try:
-        return pending.keep(cassette, session.path, attempt.item.nodeid, scan=session.redactor.scan)
+        return pending.keep(cassette, session.path, attempt.item.nodeid, scan=session.secrets.redactor.scan)
     except RecordingRefusedError:
         return None  # it holds a secret, or the disk is full; the test has failed in any case

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.providers import pricing
-from pytest_agenttape.reading.calls import LLMCall, shown_llm_call
+from pytest_agenttape.reading.calls import LLMCall
+from pytest_agenttape.reading.expectations_text import shown_llm_call
 
 
 def cost_of(call: LLMCall) -> Decimal | None:

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 
-from pytest_agenttape.model import Cassette, Interaction, Mode
-from pytest_agenttape.reading.calls import in_call_order
-from pytest_agenttape.reading.diff import diff_cassettes
+from pytest_agenttape.matching.call_tree import in_call_order
+from pytest_agenttape.model import Interaction
+from pytest_agenttape.reading.diff import diff_interactions
 from pytest_agenttape.session.session import Session
 
 
 def order_drift(session: Session) -> str | None:
     """Return how the order of what was played differs from the cassette's; None where it does not, or may."""
-    if session.is_fresh or session.mode in (Mode.ALL, Mode.NEW_EPISODES):
+    policy = session.recorded.policy
+    if not policy.order_matters:
         return None
     live = session.settings.live
     recorded = list(filter(session.engine.is_played, _replayable(session.engine.recordings, live)))
     made = _replayable(session.interactions, live)
     if list(map(_identity, recorded)) == list(map(_identity, made)):
         return None
-    if session.mode is Mode.REFRESH:
-        session.keep_order()
+    if policy.refreshes:
+        session.recording.keep_order()
         return None
-    diff = diff_cassettes(Cassette(interactions=recorded), Cassette(interactions=made))
+    diff = diff_interactions(recorded, made)
     return f"the calls do not come in the order of {session.path.name}\n{diff.render()}"
 
 

@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pytest_agenttape import values
+from pytest_agenttape.boundaries.registry import registered_boundaries
 from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import Interaction, Mode
 from pytest_agenttape.plugin.costs import cost_problem
 from pytest_agenttape.plugin.drift import order_drift
 from pytest_agenttape.plugin.syrupy import view_problem
-from pytest_agenttape.reading import calls
+from pytest_agenttape.reading import calls, expectations, expectations_text
 from pytest_agenttape.reading.calls import LLMCall, ToolCall
 from pytest_agenttape.reading.json_diff import diff_lines, field_diffs
 from pytest_agenttape.reading.one_line import visible
-from pytest_agenttape.reading.summary import total_tokens
 from pytest_agenttape.reading.timeline import View, timeline
+from pytest_agenttape.reading.usage import total_tokens
 from pytest_agenttape.session.session import Session
-from pytest_agenttape.settings.selectors import registered_boundaries
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
@@ -132,16 +132,16 @@ class CassetteHandle:
             ConfigError: The mode is unknown or an item has a shape that is no call.
         """
         __tracebackhide__ = True
-        mode = _made(calls.parse_mode, mode)
-        wanted = _made(calls.parse_expected, expected, mode=mode)
-        forbidden = _made(calls.parse_expected, [forbid] if isinstance(forbid, str) else forbid, "forbid")
+        mode = _made(expectations.parse_mode, mode)
+        wanted = _made(expectations.parse_expected, expected, mode=mode)
+        forbidden = _made(expectations.parse_expected, [forbid] if isinstance(forbid, str) else forbid, "forbid")
         most = _count(max_calls, "max_calls")
         self._require_sound_run()
         made = self.tool_calls
         _fail_if(
-            calls.calls_problem(wanted, made, mode),
-            calls.forbidden_problem(forbidden, made),
-            None if most is None else calls.count_problem(made, most),
+            expectations_text.calls_problem(wanted, made, mode),
+            expectations_text.forbidden_problem(forbidden, made),
+            None if most is None else expectations_text.count_problem(made, most),
         )
 
     def assert_llm_calls(
@@ -160,7 +160,9 @@ class CassetteHandle:
         __tracebackhide__ = True
         exactly, most = _count(count, "count"), _count(max_calls, "max_calls")
         self._require_sound_run()
-        _fail_if(calls.llm_problem(self.llm_calls, count=exactly, most=most, model=model, provider=provider))
+        _fail_if(
+            expectations_text.llm_problem(self.llm_calls, count=exactly, most=most, model=model, provider=provider)
+        )
 
     def assert_tools_match_requests(self, ignore: Iterable[str] = ()) -> None:
         """Assert that every tool a model asked for was run, and that no tool ran unasked, but for those to *ignore*.
@@ -170,7 +172,7 @@ class CassetteHandle:
         __tracebackhide__ = True
         ignored = frozenset([ignore] if isinstance(ignore, str) else ignore)
         self._require_sound_run()
-        _fail_if(calls.requests_problem(self.interactions, ignored))
+        _fail_if(expectations_text.requests_problem(self.interactions, ignored))
 
     def assert_usage(
         self,
@@ -211,7 +213,7 @@ class CassetteHandle:
         __tracebackhide__ = True
         self._require_sound_run()
         found = self.final_output
-        if expected == found or (isinstance(expected, str) and self.session.redactor.text(expected) == found):
+        if expected == found or (isinstance(expected, str) and self.session.secrets.redactor.text(expected) == found):
             return
         _fail_if(f"the final output is not the expected one\n{_output_difference(expected, found)}")
 
@@ -241,7 +243,7 @@ class CassetteHandle:
         if name is not None and (not isinstance(name, str) or not name):
             raise ConfigError(f"the name of a view is a non-empty text, found {name!r}")
         self._require_sound_run()
-        self.session.refuse_poison()
+        self.session.recording.refuse_poison()
         view = _made(self.view, only=only, exclude=exclude)
         drift = order_drift(self.session)
         if drift is not None:
@@ -260,7 +262,7 @@ class CassetteHandle:
 
     def _is_recorded_now(self) -> bool:
         session = self.session
-        return session.mode is Mode.ALL or (session.is_fresh and session.can_execute)
+        return session.mode is Mode.ALL or (session.recorded.policy.fresh and session.can_execute)
 
     def _require_all_played(self) -> None:
         """Make what is left unplayed when the test ends an error, unless its marker says otherwise.
@@ -284,7 +286,7 @@ class CassetteHandle:
         except AgentTapeError as error:
             error.add_note("assign what can be compared and stored: the text, or a plain value")
             raise
-        redacted = self.session.redactor.value(stored)
+        redacted = self.session.secrets.redactor.value(stored)
         return value if redacted == stored else values.decode(redacted)
 
 

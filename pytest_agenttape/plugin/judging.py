@@ -45,8 +45,8 @@ def judge_returned(attempt: Attempt) -> None:
     session = attempt.session
     session.hear_children()
     session.verdict.fail()
-    session.refuse_poison()
-    refused_at(attempt.item, session.verify)
+    session.recording.refuse_poison()
+    refused_at(attempt.item, session.recording.verify)
     _judge_unplayed(attempt, [each for each in attempt.unplayed if not _is_of_teardown(each)])
 
 
@@ -58,7 +58,7 @@ def judge_teardown(attempt: Attempt) -> None:
     """
     __tracebackhide__ = True
     attempt.session.verdict.fail()
-    attempt.session.refuse_poison()
+    attempt.session.recording.refuse_poison()
     _judge_unplayed(attempt, [each for each in attempt.unplayed if _is_of_teardown(each)])
 
 

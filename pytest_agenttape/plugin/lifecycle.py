@@ -21,7 +21,7 @@ from pytest_agenttape.plugin.outsiders import Aftermath, WideFixture
 from pytest_agenttape.plugin.pytest_privates import asking_item, fail_for_all, is_testcase
 from pytest_agenttape.plugin.report.accounting import record_of
 from pytest_agenttape.plugin.report.junit import properties
-from pytest_agenttape.plugin.report.ledger import Ledger
+from pytest_agenttape.plugin.report.ledger import LEDGER
 from pytest_agenttape.plugin.report.test_record import Tally, TestRecord
 from pytest_agenttape.plugin.session_fixture import move_first
 from pytest_agenttape.session.session import Session
@@ -32,7 +32,7 @@ class Lifecycle:
 
     def __init__(self, session: pytest.Session) -> None:
         self._config = session.config
-        self._ledger = Ledger.of(session.config)
+        self._ledger = session.config.stash[LEDGER]
         self._claims = Claims(session.config)
         self._pending = pending_store(session.config)
         self._is_whole = not is_narrowed(session.config)
@@ -80,7 +80,7 @@ class Lifecycle:
         attempt = self._attempts[item.nodeid] = self._attempt(item, claim, session)
         request.addfinalizer(lambda: self._close(attempt))
         if isinstance(item, pytest.Function) and is_testcase(item):
-            reseed_before(item, session.reseed)
+            reseed_before(item, session.world.reseed)
             request.addfinalizer(lambda: restore_runtest(item))
         return session
 
@@ -124,7 +124,7 @@ class Lifecycle:
         """Undo what pytest-randomly does to the random numbers before each phase."""
         attempt = self._attempts.get(pyfuncitem.nodeid)
         if attempt is not None:
-            attempt.session.reseed()
+            attempt.session.world.reseed()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # outside of what turns outcomes round: xfail, unittest
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
@@ -136,7 +136,7 @@ class Lifecycle:
             if report.failed:
                 attempt.error = error_of_ours(call, attempt.session.verdict)
                 if self._has_report:  # which is written when nobody knows the test's secrets any more
-                    report.agenttape_failure = attempt.session.redactor.text(report.longreprtext)
+                    report.agenttape_failure = attempt.session.secrets.redactor.text(report.longreprtext)
         if call.when == "teardown" and item.nodeid in self._records:
             record = self._records.pop(item.nodeid).or_error(error_of_ours(call))
             report.agenttape = record.to_plain()
@@ -200,14 +200,14 @@ class Lifecycle:
 
     def _attempt(self, item: pytest.Item, claim: Claim, session: Session) -> Attempt:
         users = self._claims.users(claim.path)
-        may_have_others = claim.is_named and not self._is_whole and session.meta.get("test") != item.nodeid
+        may_have_others = claim.is_named and not self._is_whole and session.recorded.meta.get("test") != item.nodeid
         return Attempt(
             item=item,
             claim=claim,
             session=session,
             users=users,
             is_shared=users > 1 or may_have_others,
-            is_replay=session.mode is Mode.NONE or (session.mode is Mode.ONCE and not session.is_fresh),
+            is_replay=session.mode is Mode.NONE or (session.mode is Mode.ONCE and not session.recorded.policy.fresh),
         )
 
     @property

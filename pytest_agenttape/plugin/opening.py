@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape.cassettes import store
+from pytest_agenttape.cassettes.pending import Pending
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import Mode
 from pytest_agenttape.plugin.claims import Claim, Claims
@@ -15,7 +15,8 @@ from pytest_agenttape.plugin.error_place import traceback_of
 from pytest_agenttape.plugin.outsiders import ConfigFixture
 from pytest_agenttape.plugin.progress import Progress
 from pytest_agenttape.plugin.pytest_privates import fixture_definitions
-from pytest_agenttape.session.session import Session, Settings
+from pytest_agenttape.session.session import Session
+from pytest_agenttape.session.settings import Settings
 
 
 def configuration_of(request: pytest.FixtureRequest, is_guarded: Callable[[pytest.Item], bool]) -> Any:
@@ -35,9 +36,7 @@ def configuration_of(request: pytest.FixtureRequest, is_guarded: Callable[[pytes
     return overrides
 
 
-def open_session(
-    item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, pending: store.Pending | None
-) -> Session:
+def open_session(item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, pending: Pending | None) -> Session:
     """Open the session of *item*; *overrides* is what its `agenttape_config` fixture gives.
 
     Raises:
@@ -70,9 +69,7 @@ def restore_runtest(item: pytest.Function) -> None:
     vars(item).pop("runtest", None)
 
 
-def _settings(
-    item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, pending: store.Pending | None
-) -> Settings:
+def _settings(item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, pending: Pending | None) -> Settings:
     __tracebackhide__ = True
     options = claim.options
     config, mode, rules = claims.settings(item, claim, overrides)

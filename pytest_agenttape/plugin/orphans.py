@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_agenttape.cassettes import paths, store
+from pytest_agenttape.cassettes import paths, writing
 from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.model import CASSETTES_FOLDER
 
 
 def is_narrowed(config: pytest.Config) -> bool:
@@ -31,7 +32,7 @@ def find(folders: Iterable[Path], claimed: Collection[Path], collected: Collecti
     return [
         path
         for folder in sorted(set(folders))
-        for path in _files(folder / paths.CASSETTES)
+        for path in _files(folder / CASSETTES_FOLDER)
         if not _belongs_to(path, claimed) and _was_recorded_for_a_test(path, collected)
     ]
 
@@ -43,14 +44,14 @@ def would_be_claimed(path: Path, test: str, collected: Collection[str]) -> bool:
     the node id is relative to a root directory that may have been another one.
     """
     name = test.partition("::")[0].rpartition("/")[2]
-    files = [folder.parent / name for folder in path.parents if folder.name == paths.CASSETTES]
+    files = [folder.parent / name for folder in path.parents if folder.name == CASSETTES_FOLDER]
     return any(str(each) in collected for each in files) or not any(each.exists() for each in files)
 
 
 def delete(found: Iterable[Path]) -> None:
     """Delete cassettes with what belongs to them."""
     for path in found:
-        store.remove(path)
+        writing.remove(path)
 
 
 def _folder(config: pytest.Config, argument: str) -> Path:

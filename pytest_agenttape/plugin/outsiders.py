@@ -15,7 +15,6 @@ from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.hosts import is_local
 from pytest_agenttape.plugin.pytest_privates import xunit_function
 from pytest_agenttape.providers import is_llm_path
-from pytest_agenttape.redaction import RedactionRules, Redactor
 
 
 class Outsider(ABC):
@@ -27,7 +26,6 @@ class Outsider(ABC):
 
     propagates = False  # to threads: a server that the fixture starts goes on when it is set up
     can_execute = False
-    redactor = Redactor(RedactionRules(enabled=False))
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -64,6 +62,9 @@ class Outsider(ABC):
         __tracebackhide__ = True
         raise self.refuse(self._error(f"a call of the {kind} {boundary or request.get('url')}"))
 
+    def observe(self, kind: str, boundary: str, request: Mapping[str, Any], **_: object) -> None:
+        """Record nothing of what a listener sees."""
+
     def instance_number(self, instance: object) -> int:  # noqa: ARG002  # as Session's
         return 0
 
@@ -71,7 +72,7 @@ class Outsider(ABC):
         self.refused = self.refused or error
         return error
 
-    def blocks(self, host: str, port: int | None, crossing: object) -> AgentTapeError | None:  # noqa: ARG002  # as Session's
+    def blocks(self, host: str, port: int | None, running: object) -> AgentTapeError | None:  # noqa: ARG002  # as Session's
         """Refuse a connection that leaves the machine, where a test's session guards the network already."""
         return self._error(f"a connection to {host}")
 

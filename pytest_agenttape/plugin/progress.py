@@ -30,7 +30,7 @@ class Progress:
         if now - self._last < SECONDS or threading.current_thread() is not threading.main_thread():
             return
         self._last = now
-        calls = counted(session.live_calls, "live call")
+        calls = counted(session.run.live_calls, "live call")
         self._write(f"agenttape: {self._nodeid}: {calls}, {now - self._started:.0f} s")
 
     def _write(self, line: str) -> None:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from pytest_agenttape.model import Interaction, Mode
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.report.test_record import TestRecord
-from pytest_agenttape.reading.summary import total_tokens
+from pytest_agenttape.reading.usage import total_tokens
 from pytest_agenttape.session.session import Session
 
 Timeline: TypeAlias = Sequence[tuple[Interaction, bool]]  # each call, and whether it was live
@@ -18,17 +18,17 @@ Timeline: TypeAlias = Sequence[tuple[Interaction, bool]]  # each call, and wheth
 def record_of(attempt: Attempt, *, has_report: bool) -> TestRecord:
     """Return what *attempt* did to its cassette; with all its calls where the run *has_report*."""
     session = attempt.session
-    timeline = session.timeline
+    timeline = session.recording.timeline
     tokens = total_tokens([each for each, _ in timeline])
     record = TestRecord(
         path=session.path,
-        target=session.target() if attempt.wrote else session.path,
+        target=session.recording.target() if attempt.wrote else session.path,
         mode=str(session.mode),
         outcome=attempt.outcome,
         action=_action(attempt),
         wrote=attempt.wrote,
         calls=len(timeline),
-        live=session.live_calls,
+        live=session.run.live_calls,
         unplayed=tuple(sorted(each.index for each in attempt.unplayed)) if attempt.outcome == "passed" else (),
         is_shared=attempt.is_shared,
         users=attempt.users,
@@ -36,10 +36,10 @@ def record_of(attempt: Attempt, *, has_report: bool) -> TestRecord:
         input_tokens=tokens.input,
         output_tokens=tokens.output,
         pending=attempt.kept,
-        load_ms=round(session.seconds_to_load * 1000, 3),
+        load_ms=round(session.recorded.seconds_to_load * 1000, 3),
         error=attempt.error,
     )
-    if has_report or session.live_calls:
+    if has_report or session.run.live_calls:
         record = _with_money(record, timeline)
     if has_report:
         record = _with_calls(record, timeline, session)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_agenttape.plugin.options import CASSETTES
-from pytest_agenttape.plugin.report.ledger import Ledger
-from pytest_agenttape.plugin.report.test_record import Tally, TestRecord
+from pytest_agenttape.plugin.report.ledger import LEDGER, Ledger
 
 if TYPE_CHECKING:
     from pytest_agenttape.plugin.report.verdicts import RunVerdict
@@ -22,8 +21,7 @@ class Gathering:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._ledger = Ledger()
-        self._ledger.keep_in(config)
+        self._ledger = config.stash[LEDGER] = Ledger()
         self._verdict: RunVerdict | None = None
         self._problem: str | None = None  # with the report file
 
@@ -44,6 +42,8 @@ class Gathering:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         plain = getattr(report, "agenttape", None)
         if plain is not None:
+            from pytest_agenttape.plugin.report.test_record import TestRecord
+
             self._ledger.records[report.nodeid] = TestRecord.from_plain(plain)
         if report.failed and self._config.option.agenttape_report is not None:
             failure = getattr(report, "agenttape_failure", None) or report.longreprtext
@@ -54,6 +54,8 @@ class Gathering:
         """Take what an xdist worker knows; a worker that was lost takes its claims with it."""
         plain = getattr(node, "workeroutput", {}).get("agenttape")
         if plain is not None:
+            from pytest_agenttape.plugin.report.test_record import Tally
+
             self._ledger.add(Tally.from_plain(plain))
         if error is not None:
             self._ledger.has_lost_worker = True

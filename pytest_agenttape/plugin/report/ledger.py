@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_agenttape.plugin.report.test_record import Tally, TestRecord
+if TYPE_CHECKING:
+    from pytest_agenttape.plugin.report.test_record import Tally, TestRecord
 
 
-@dataclass(slots=True)
 class Ledger:
     """Filled by `Gathering`, and at its end by the process itself.
 
@@ -24,23 +23,13 @@ class Ledger:
         has_lost_worker: Whether an xdist worker crashed, and its claims with it.
     """
 
-    records: dict[str, TestRecord] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    tallies: list[Tally] = field(default_factory=list)
-    folders: set[Path] = field(default_factory=set)
-    is_collected: bool = True
-    has_lost_worker: bool = False
-
-    @classmethod
-    def of(cls, config: pytest.Config) -> Self:
-        """Return the one of this run."""
-        found = config.stash[_LEDGER]
-        assert isinstance(found, cls)
-        return found
-
-    def keep_in(self, config: pytest.Config) -> None:
-        """Make this the one of the run."""
-        config.stash[_LEDGER] = self
+    def __init__(self) -> None:
+        self.records: dict[str, TestRecord] = {}
+        self.failures: dict[str, str] = {}
+        self.tallies: list[Tally] = []
+        self.folders: set[Path] = set()
+        self.is_collected = True
+        self.has_lost_worker = False
 
     def add(self, tally: Tally) -> None:
         """Take what a process knows at its end: this one, or a worker."""
@@ -57,4 +46,4 @@ class Ledger:
         return sum(record.path == path for record in self.records.values())
 
 
-_LEDGER = pytest.StashKey[Ledger]()
+LEDGER = pytest.StashKey[Ledger]()  # the one of this run

@@ -10,7 +10,7 @@ from pytest_agenttape.plugin.costs import cost_of
 from pytest_agenttape.plugin.report.test_record import Spending
 from pytest_agenttape.providers import pricing
 from pytest_agenttape.reading.calls import LLMCall
-from pytest_agenttape.reading.summary import total_tokens
+from pytest_agenttape.reading.usage import total_tokens
 
 
 def spent_and_saved(timeline: Iterable[tuple[Interaction, bool]]) -> tuple[Spending, Spending]:

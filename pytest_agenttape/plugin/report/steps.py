@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pytest_agenttape import serializer
-from pytest_agenttape.model import Cassette, Interaction
+from pytest_agenttape.model import Interaction
 from pytest_agenttape.plugin.report.test_record import Step
-from pytest_agenttape.reading.diff import diff_cassettes
-from pytest_agenttape.reading.summary import count_tokens, summary_line
+from pytest_agenttape.reading.diff import diff_interactions
+from pytest_agenttape.reading.summary import summary_line
 from pytest_agenttape.reading.timeline import timeline as timeline_of
+from pytest_agenttape.reading.usage import count_tokens
 from pytest_agenttape.session.session import Session
 
 _SHOWN = 20_000  # characters of one call
@@ -22,10 +23,10 @@ def steps(timeline: Iterable[tuple[Interaction, bool]]) -> tuple[Step, ...]:
 
 def refreshed(session: Session) -> str | None:
     """Return what a run changed in its cassette, in words; None when there was none or nothing changed."""
-    if session.recorded is None:
+    old = session.recorded.cassette
+    if old is None:
         return None
-    new = Cassette(interactions=session.interactions)
-    diff = diff_cassettes(session.recorded, new)
+    diff = diff_interactions(old.interactions, session.interactions)
     return None if diff.identical else diff.render()
 
 
@@ -35,7 +36,7 @@ def _step(interaction: Interaction, is_live: bool) -> Step:
         "kind": interaction.kind,
         "name": interaction.boundary or interaction.request.get("method") or interaction.kind,
         "summary": summary_line(interaction),
-        "parent": interaction.metadata.get("parent"),
+        "parent": interaction.parent,
         "live": is_live,
         "start_ms": interaction.metadata.get("start_ms"),
         "latency_ms": interaction.latency_ms,

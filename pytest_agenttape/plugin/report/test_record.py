@@ -1,7 +1,4 @@
-"""What one test did to its cassette, and what one process saw of the run; both cross the border to xdist's controller.
-
-Every run imports this, so it loads nothing.
-"""
+"""What one test did to its cassette, and what one process saw of the run; both cross to the controller of xdist."""
 
 from __future__ import annotations
 

@@ -42,13 +42,13 @@ def judge(ledger: Ledger, session: pytest.Session) -> RunVerdict:
     deleted = found if deletes_orphans(config) else ()
     delete(deleted)
     left = () if deleted else found
-    unplayed = unplayed_of_shared(ledger)
+    unplayed = _unplayed_of_shared(ledger)
     strict = frozenset(record.path for record in ledger.records.values() if record.is_strict) & unplayed.keys()
     fails = bool(strict or (left and config.option.agenttape_strict))
     return RunVerdict(left, deleted, unplayed, strict, fails)
 
 
-def unplayed_of_shared(ledger: Ledger) -> dict[Path, int]:
+def _unplayed_of_shared(ledger: Ledger) -> dict[Path, int]:
     """Return how many recordings of each shared cassette none of its tests played, where all of them passed."""
     users: dict[Path, list[TestRecord]] = {}
     for record in ledger.records.values():
