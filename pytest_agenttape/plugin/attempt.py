@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_agenttape.model import Interaction, Mode
+from pytest_agenttape.model import Interaction
 from pytest_agenttape.plugin.claims import Claim
 from pytest_agenttape.session.session import Session
 
@@ -52,5 +52,5 @@ class Attempt:
     @property
     def unplayed(self) -> list[Interaction]:
         """The recordings that had to be played and were not."""
-        session = self.session
-        return [] if session.mode is Mode.REFRESH or session.recorded.policy.fresh else session.recorded.unplayed
+        recorded = self.session.recorded
+        return recorded.unplayed if recorded.policy.judges_unplayed else []

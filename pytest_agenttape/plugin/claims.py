@@ -13,6 +13,7 @@ import pytest
 from pytest_agenttape.cassettes import paths
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.hosts import host_rules
+from pytest_agenttape.matching.policy import replays_only
 from pytest_agenttape.model import Mode
 from pytest_agenttape.plugin.marker import explicit_name, options_of
 from pytest_agenttape.plugin.node_ids import address_of, siblings_of, split_id, without_parameter
@@ -109,7 +110,7 @@ class Claims:
             _, mode, _ = self.settings(item, claim)
         except ConfigError:  # the test itself will fail with it
             return True
-        return mode is Mode.NONE or (mode is Mode.ONCE and claim.path.exists())
+        return replays_only(mode, has_cassette=claim.path.exists())
 
     def _refuse_late_format(self, config: Config, item: pytest.Item, claim: Claim) -> None:
         known = self._config_at(item.path.parent).format
@@ -195,7 +196,8 @@ class Claims:
     def _would_record(self, claim: Claim) -> bool:
         try:
             default = str(self._config_at(claim.folder).default_mode)
-            return self._mode(claim.options, default, claim.path) is not Mode.NONE
+            mode = self._mode(claim.options, default, claim.path)
+            return not replays_only(mode, has_cassette=False)
         except ConfigError:  # the test itself will fail with it
             return False
 

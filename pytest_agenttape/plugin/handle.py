@@ -261,8 +261,7 @@ class CassetteHandle:
             raise self.session.verdict.error
 
     def _is_recorded_now(self) -> bool:
-        session = self.session
-        return session.mode is Mode.ALL or (session.recorded.policy.fresh and session.can_execute)
+        return self.session.recorded.policy.starts_over
 
     def _require_all_played(self) -> None:
         """Make what is left unplayed when the test ends an error, unless its marker says otherwise.

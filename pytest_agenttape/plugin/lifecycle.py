@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from pytest_agenttape import ownership, transports
-from pytest_agenttape.model import Mode
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.claims import Claim, Claims
 from pytest_agenttape.plugin.committing import commit, pending_store, prune
@@ -207,7 +206,7 @@ class Lifecycle:
             session=session,
             users=users,
             is_shared=users > 1 or may_have_others,
-            is_replay=session.mode is Mode.NONE or (session.mode is Mode.ONCE and not session.recorded.policy.fresh),
+            is_replay=session.recorded.policy.replays_only,
         )
 
     @property

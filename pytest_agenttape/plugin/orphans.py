@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_agenttape.cassettes import paths, writing
+from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import CASSETTES_FOLDER
 
@@ -72,7 +73,7 @@ def _belongs_to(path: Path, claimed: Collection[Path]) -> bool:
 
 def _was_recorded_for_a_test(path: Path, collected: Collection[str]) -> bool:
     try:
-        cassette, _ = store.read(path)
+        cassette = Cassette.load(path)
     except AgentTapeError:
         return False
     test = cassette.meta.get("test")

@@ -62,8 +62,9 @@ class Outsider(ABC):
         __tracebackhide__ = True
         raise self.refuse(self._error(f"a call of the {kind} {boundary or request.get('url')}"))
 
-    def observe(self, kind: str, boundary: str, request: Mapping[str, Any], **_: object) -> None:
+    def observe(self, *_: object, **__: object) -> None:
         """Record nothing of what a listener sees."""
+        return
 
     def instance_number(self, instance: object) -> int:  # noqa: ARG002  # as Session's
         return 0

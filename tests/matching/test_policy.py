@@ -22,7 +22,7 @@ RECORDED, NEW = call(1), call(2)
         (Mode.NONE, True, 0, "Refuse"),
         (Mode.ONCE, False, 0, "Refuse"),
         (Mode.ONCE, True, 0, "Execute"),
-        (Mode.EPISODESEPISODES, False, 0, "Execute"),
+        (Mode.NEW_EPISODES, False, 0, "Execute"),
         (Mode.REFRESH, False, 0, "Execute"),
         (Mode.ALL, False, "Execute", "Execute"),
     ],
@@ -71,7 +71,7 @@ def test_live_and_frozen_exclude_each_other() -> None:
         Policy(Mode.NONE, False, live=frozenset("a"), frozen=frozenset("b"))
 
 
-NONE, ONCE, EPISODES, REFRESH, ALL = Mode.NONE, Mode.ONCE, Mode.EPISODESEPISODES, Mode.REFRESH, Mode.ALL
+NONE, ONCE, EPISODES, REFRESH, ALL = Mode.NONE, Mode.ONCE, Mode.NEW_EPISODES, Mode.REFRESH, Mode.ALL
 EVERY = {(mode, fresh) for mode in Mode for fresh in (True, False)}
 OLD = {(mode, False) for mode in Mode}
 

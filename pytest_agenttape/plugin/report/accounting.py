@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from pytest_agenttape.model import Interaction, Mode
+from pytest_agenttape.model import Interaction
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.report.test_record import TestRecord
 from pytest_agenttape.reading.usage import total_tokens
@@ -47,7 +47,7 @@ def record_of(attempt: Attempt, *, has_report: bool) -> TestRecord:
 
 
 def _action(attempt: Attempt) -> str:
-    is_refresh = attempt.session.mode is Mode.REFRESH
+    is_refresh = attempt.session.recorded.policy.refreshes
     if attempt.wrote:
         return "created" if attempt.was_fresh else "refreshed" if is_refresh else "recorded"
     if attempt.kept is not None or attempt.session.verdict.error is not None:
