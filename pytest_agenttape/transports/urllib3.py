@@ -1,7 +1,7 @@
 """urllib3's response, below requests: made of a recording, or recorded while it is read.
 
-Third-party privates used here: urllib3 1.26-2.x reads a chunked body through `fp.fp` and `fp._safe_read`, as it finds
-them in http.client's response.
+Third-party privates used here: urllib3 1.26-2.x `_collections.HTTPHeaderDict`, which 1.26 does not export, and `fp.fp`
+and `fp._safe_read`, through which it reads a chunked body as it finds them in the response of http.client.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from urllib3 import HTTPHeaderDict, HTTPResponse, exceptions
+from urllib3 import HTTPResponse, exceptions
+from urllib3._collections import HTTPHeaderDict
 
 from pytest_agenttape.bodies.messages import HttpResponse as Answer
 from pytest_agenttape.libraries import Library
