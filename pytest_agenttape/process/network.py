@@ -26,13 +26,13 @@ from pytest_agenttape.process.patching import Patch
 Decide: TypeAlias = Callable[[str, int | None], None]
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# Families that never leave the machine; whatever else is no IP family (VSOCK, Bluetooth) does.
+# Families that never leave the machine; every other family but IP's (VSOCK, Bluetooth) does.
 _LOCAL_FAMILIES = frozenset(
     getattr(socket, name) for name in ("AF_UNIX", "AF_NETLINK", "AF_ALG", "AF_SYSTEM") if hasattr(socket, name)
 )
 _IP_FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6})
 _SERVICES = {"http": 80, "https": 443}
-# The one a reader knows stands first: requests, not the urllib3 below it.
+# The one a reader knows comes first: requests, not the urllib3 below it.
 _LIBRARIES = (
     "requests", "httpx2", "httpx", "aiohttp", "botocore", "websockets", "grpc", "redis", "valkey", "psycopg",
     "psycopg2", "asyncpg", "pymysql", "aiomysql", "pymongo", "elastic_transport", "opensearchpy", "kafka", "pika",
@@ -90,7 +90,7 @@ class HostRule:
     port: int | None = None
 
     def allows(self, host: str, port: int | None) -> bool:
-        """Tell whether a connection to *host* is meant; a look-up of its name asks without a port."""
+        """Say whether a connection to *host* is meant; a look-up of its name asks without a port."""
         if self.port is not None and port is not None and port != self.port:
             return False
         if self.network is not None:
@@ -112,7 +112,7 @@ def host_rules(entries: Iterable[str] | str) -> tuple[HostRule, ...]:
 
 
 def is_allowed(host: str, port: int | None, rules: Iterable[HostRule]) -> bool:
-    """Tell whether one of *rules* allows a connection to *host*."""
+    """Say whether one of *rules* allows a connection to *host*."""
     return any(rule.allows(host, port) for rule in rules)
 
 

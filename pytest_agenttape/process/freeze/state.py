@@ -21,7 +21,7 @@ def parse_features(value: Iterable[str] | str | None) -> frozenset[str]:
     """Return the features named by *value*; None and an empty value freeze nothing.
 
     Raises:
-        ConfigError: A name is no feature.
+        ConfigError: A name is not a feature.
     """
     if value is None:
         return frozenset()
@@ -37,7 +37,7 @@ def parse_features(value: Iterable[str] | str | None) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class FrozenState:
-    """What a session's time and chance start from; it stands in a cassette as ``meta.freeze``.
+    """What a session's time and chance start from; ``meta.freeze`` of a cassette.
 
     Attributes:
         clock: ISO 8601 with microseconds and the recorder's UTC offset; None leaves the clock alone.
