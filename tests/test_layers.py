@@ -31,7 +31,7 @@ OWNERS = {
     "respx": {"transports/httpcore.py"},
     "requests": {"transports/requests.py"},
     "responses": {"transports/requests.py"},
-    "urllib3": {"transports/requests.py"},
+    "urllib3": {"transports/requests.py", "transports/urllib3.py"},
     "yaml": {"serializer/yaml_reader.py", "serializer/yaml_writer.py"},
     "time_machine": {"process/freeze/clock.py"},
     "numpy": set[str](),

@@ -1,7 +1,7 @@
 """Child processes of a session: nothing of them is recorded or replayed, so no boundary runs for real in them.
 
 The parent keeps a page of shared memory in a file that its children find through the environment: whether a session is
-open, and what a child was refused.
+open, and the call that a child was refused.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pytest_agenttape.errors import AgentTapeError
 
-_VARIABLE = "PYTEST_AGENTTAPE_PARENT"  # the file, for processes that are started anew
+_VARIABLE = "PYTEST_AGENTTAPE_PARENT"  # the file, for processes that do not inherit the page
 _SIZE = 4096
 _TEXT = 4  # where the text of a refusal begins; before it: is a session open, was a child refused, length of the text
 
@@ -33,7 +33,7 @@ def announce(is_open: bool) -> None:  # what is announced
     if _ours is None:
         _ours = _new_page()
     if is_open:
-        _ours[1] = False  # what a child was refused in a session before this one is not this one's
+        _ours[1] = False  # a refusal reported to an earlier session is not this one's
     _ours[0] = is_open
 
 
@@ -58,14 +58,14 @@ def report(text: str) -> None:
     page = _parents
     if page is None:
         return
-    told = text.encode("utf-8", "replace")[: _SIZE - _TEXT]
-    page[_TEXT : _TEXT + len(told)] = told
-    page[2:_TEXT] = len(told).to_bytes(2, "big")
+    encoded = text.encode("utf-8", "replace")[: _SIZE - _TEXT]
+    page[_TEXT : _TEXT + len(encoded)] = encoded
+    page[2:_TEXT] = len(encoded).to_bytes(2, "big")
     page[1] = True
 
 
 def reported() -> str | None:
-    """Return what a child of this process was refused, once; None when no one was."""
+    """Return the refusal reported by a child process, once; None if there is none."""
     page = _ours
     if page is None or not page[1]:
         return None

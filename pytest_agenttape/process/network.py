@@ -22,13 +22,13 @@ from pytest_agenttape.process.patching import Patch
 
 Decide: TypeAlias = Callable[[str, int | None], None]
 
-# Families that never leave the machine; whatever else is no IP family (VSOCK, Bluetooth) does.
+# Families that never leave the machine; every other family but IP's (VSOCK, Bluetooth) does.
 _LOCAL_FAMILIES = frozenset(
     getattr(socket, name) for name in ("AF_UNIX", "AF_NETLINK", "AF_ALG", "AF_SYSTEM") if hasattr(socket, name)
 )
 _IP_FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6})
 _SERVICES = {"http": 80, "https": 443}
-# The one a reader knows stands first: requests, not the urllib3 below it.
+# The one a reader knows comes first: requests, not the urllib3 below it.
 _LIBRARIES = (
     "requests", "httpx2", "httpx", "aiohttp", "botocore", "websockets", "grpc", "redis", "valkey", "psycopg",
     "psycopg2", "asyncpg", "pymysql", "aiomysql", "pymongo", "elastic_transport", "opensearchpy", "kafka", "pika",

@@ -1,4 +1,4 @@
-"""httpcore and httpcore2, on which httpx and httpx2 stand: their connection pools, through respx's mocker.
+"""httpcore and httpcore2, below httpx and httpx2: their connection pools, through respx's mocker.
 
 Third-party privates used here: respx 0.22-0.23 `Mocker._patches`, and `.registry`, `.start`, `.stop`, `.targets`,
 `.target_methods`, which it does not document; httpcore 1.x and httpcore2 2.x `_synchronization.AsyncEvent`, which waits

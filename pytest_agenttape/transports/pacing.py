@@ -1,4 +1,4 @@
-"""When the pieces of a long-lived event stream come: told by the calls that the agent makes meanwhile, not by a clock.
+"""When the pieces of a long-lived event stream come: measured in the calls that the agent makes meanwhile, not in time.
 
 A server pushes through such a stream what later calls cause. Replayed at once, answers would come before their
 questions, and a stream that ended would be opened again.

@@ -46,6 +46,7 @@ class TestAreThere:
         assert send.__module__ == "responses"
 
     def test_in_urllib3(self) -> None:
+        assert type(urllib3.HTTPResponse().headers) is urllib3._collections.HTTPHeaderDict
         assert {"_fp", "fp", "readline"} <= set(urllib3.HTTPResponse._update_chunk_length.__code__.co_names)
         assert {"_fp", "_safe_read"} <= set(urllib3.HTTPResponse._handle_chunk.__code__.co_names)
 

@@ -42,7 +42,7 @@ def capture(features: frozenset[str], now: datetime, seed: int) -> FrozenState:
 class Freeze:
     """Pin the clock and start UUIDs and random numbers from a seed; leaving it gives back what was there.
 
-    One object can be entered again, also while it is open; each entry starts from the state anew. One that *yields*
+    One object can be entered again, also while it is open; each entry starts from the state again. One that *yields*
     leaves random numbers alone while a session runs beside it that has seeded them.
     """
 
@@ -66,7 +66,7 @@ class Freeze:
                 self._open.pop()
 
     def progress(self) -> None:
-        """Note that the session got somewhere, so that reading the clock often is no endless loop."""
+        """Note that the session got somewhere, so that reading the clock often does not count as an endless loop."""
         for layer in self._open:
             layer.reads = layer.warnings = 0
 

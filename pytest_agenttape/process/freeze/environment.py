@@ -27,7 +27,7 @@ def env_snapshot(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, 
 def env_drift(recorded: Mapping[str, object], environ: Mapping[str, str]) -> list[str]:
     """Return one message for each recorded variable that differs now; secret-like values are never shown."""
     return [
-        f"{name} was {_told(was)} when recorded, and is {_told(now)} now"
+        f"{name} was {_described(was)} when recorded, and is {_described(now)} now"
         for name, was in sorted(recorded.items())
         if (now := _shown(name, environ.get(name))) != was and not _hides_the_same(was, now)
     ]
@@ -44,11 +44,11 @@ def _shown(name: str, value: str | None) -> str | None:
 
 
 def _hides_the_same(was: object, now: str | None) -> bool:
-    """Tell whether a value that was redacted on its way to the cassette is also set now."""
+    """Say whether a value that was redacted on its way to the cassette is also set now."""
     return isinstance(was, str) and REDACTION_PLACEHOLDER in was and now is not None
 
 
-def _told(value: object) -> str:
+def _described(value: object) -> str:
     if value is None:
         return "not set"
     text = str(value)

@@ -25,7 +25,7 @@ _SECONDS_WITHOUT_PROGRESS = 600.0
 
 
 class ClockLoop(BaseException):
-    """A loop that keeps reading a pinned clock after it was told that this cannot end; nothing may swallow it."""
+    """A loop that keeps reading a pinned clock after the error that says why it cannot end; nothing may swallow it."""
 
 
 class Layer:
@@ -190,7 +190,7 @@ def _unshareable(layer: Layer, other: Layer) -> str | None:
 
 
 def _runs_beside(other: Layer, layer: Layer) -> bool:
-    """Tell whether *other* was opened by a task or thread that goes on running while *layer* is open.
+    """Say whether *other* was opened by a task or thread that goes on running while *layer* is open.
 
     The main thread is taken to wait for the threads it starts, as a test does; an opener without a task in the same
     thread is a fixture or the caller.

@@ -18,7 +18,7 @@ PLAIN_ZONE = re.compile(r"[A-Za-z0-9_+\-<>,.:][A-Za-z0-9_+\-<>,.:/]*")  # a name
 
 @dataclass(frozen=True, slots=True)
 class FrozenState:
-    """What a session's time and chance start from; it stands in a cassette as ``meta.freeze``.
+    """What a session's time and chance start from; ``meta.freeze`` of a cassette.
 
     Attributes:
         clock: ISO 8601 with microseconds and the recorder's UTC offset; None leaves the clock alone.

@@ -1,0 +1,270 @@
+"""urllib3's response, below requests: made of a recording, or recorded while it is read.
+
+Third-party privates used here: urllib3 1.26-2.x `_collections.HTTPHeaderDict`, which 1.26 does not export, and `fp.fp`
+and `fp._safe_read`, through which it reads a chunked body as it finds them in the response of http.client.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from urllib3 import HTTPResponse, exceptions
+from urllib3._collections import HTTPHeaderDict
+
+from pytest_agenttape.bodies.messages import HttpResponse as Answer
+from pytest_agenttape.libraries import Library
+from pytest_agenttape.transports.exchange import Exchange, Recording, TransportFailure
+from pytest_agenttape.transports.recorded_body import RecordedBody
+
+_URLLIB3 = Library("urllib3", seen="1.26-2.x")
+
+
+@functools.cache
+def check() -> None:
+    """Make sure, once, that urllib3 reads a chunked body by the names it is known to use.
+
+    Raises:
+        AgentTapeError: It does not.
+    """
+    chunks = [b"one", b"two"]
+    response = HTTPResponse(body=_Body(chunks, lambda: None), preload_content=False)  # type: ignore[arg-type]  # what it needs of a file
+    response.chunked = True
+    with contextlib.suppress(AttributeError, exceptions.HTTPError):
+        if list(response.read_chunked()) == chunks:
+            return
+    raise _URLLIB3.lacks("HTTPResponse that reads chunks by fp.fp and fp._safe_read")
+
+
+# Replay -----------------------------------------------------------------------------------------------------------
+
+
+def replayed(answer: Answer, exchange: Exchange, method: str, target: str) -> HTTPResponse:
+    """Return the recorded *answer* to a request with *method* of *target*, its body unread."""
+    headers = HTTPHeaderDict()
+    for name, value in answer.headers:
+        headers.add(name, value)
+    body = RecordedBody(answer, exchange, _failure_while_reading)
+    response = HTTPResponse(
+        body=_Body(body, body.close),  # type: ignore[arg-type]  # what it needs of a file
+        headers=headers,
+        status=answer.status,
+        version=10 if answer.http_version == "HTTP/1.0" else 11,
+        reason=answer.reason,
+        preload_content=False,
+        decode_content=False,
+        enforce_content_length=False,
+        original_response=_Original(headers, method),  # type: ignore[arg-type]  # requests reads the cookies from it
+        request_method=method,
+        request_url=target,
+    )
+    response.chunked = len(answer.chunks) > 1 or not answer.complete
+    return response
+
+
+class _Original:
+    """What requests takes for the response of http.client: it asks it for headers and whether it is over."""
+
+    def __init__(self, headers: HTTPHeaderDict, method: str) -> None:
+        self.msg = self
+        self._method = method
+        self._headers = headers
+
+    def get_all(self, name: str, default: object = None) -> object:
+        return self._headers.getlist(name) or default
+
+    def isclosed(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class _Body:
+    """A body on a make-believe wire; read as a chunked one, it gives each recorded event as it came."""
+
+    def __init__(self, chunks: Iterable[bytes], close: Callable[[], None]) -> None:
+        self._chunks = iter(chunks)
+        self._close = close
+        self._is_closed = False
+        self._framed = self._frame()
+        self._pending = b""
+        self._is_exhausted = False
+
+    @property
+    def closed(self) -> bool:
+        return self._is_closed or (self._is_exhausted and not self._pending)
+
+    @property
+    def fp(self) -> _Body | None:
+        return None if self.closed else self
+
+    def read(self, size: int | None = None) -> bytes:
+        """Read without the framing, as http.client's response does."""
+        return self._take(size, self._chunks)
+
+    read1 = read
+
+    def readline(self, limit: int = -1) -> bytes:  # noqa: ARG002  # the file protocol's
+        if not self._pending:
+            self._pending = self._next(self._framed)
+        return self._take(self._pending.find(b"\n") + 1, self._framed)
+
+    def _safe_read(self, size: int) -> bytes:
+        return self._take(size, self._framed)
+
+    def _take(self, size: int | None, source: Iterator[bytes]) -> bytes:
+        while (size is None or size < 0 or len(self._pending) < size) and (piece := self._next(source)):
+            self._pending += piece
+        size = len(self._pending) if size is None or size < 0 else size
+        taken, self._pending = self._pending[:size], self._pending[size:]
+        return taken
+
+    def _next(self, source: Iterator[bytes]) -> bytes:
+        piece = next(source, b"")
+        self._is_exhausted = not piece
+        return piece
+
+    def _frame(self) -> Iterator[bytes]:
+        for chunk in filter(None, self._chunks):
+            yield b"%x\r\n%s\r\n" % (len(chunk), chunk)
+        yield b"0\r\n\r\n"
+        self._is_exhausted = True
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._close()
+
+    def flush(self) -> None:
+        """Nothing is held."""
+
+
+def _failure_while_reading(failure: TransportFailure) -> Exception:
+    """Return what urllib3 raises; requests makes its own of it."""
+    found = getattr(exceptions, failure.type, None)
+    if found is exceptions.ReadTimeoutError:
+        return found(None, None, failure.message)  # type: ignore[arg-type]  # as urllib3 itself raises it
+    if isinstance(found, type) and issubclass(found, exceptions.HTTPError):
+        try:
+            return found(failure.message)
+        except TypeError:  # some take more than a message
+            pass
+    return exceptions.ProtocolError(failure.message)
+
+
+# Recording --------------------------------------------------------------------------------------------------------
+
+
+def record(raw: HTTPResponse, exchange: Exchange) -> None:
+    """Let *raw* be recorded while its body is read."""
+    vars(raw)["_agenttape"] = _Listener(raw, exchange)
+    raw.__class__ = _heard(type(raw))
+
+
+class _Listener:
+    """Hears of the body of one response while it is read."""
+
+    def __init__(self, raw: HTTPResponse, exchange: Exchange) -> None:
+        self._raw = raw
+        self._exchange = exchange
+        self._recording: Recording | None = None
+        self._reader: int | None = None  # the thread that waits for more
+        exchange.live.source = self
+
+    @contextlib.contextmanager
+    def reading(self, decode_content: bool | None) -> Iterator[Recording]:
+        recording = self.start(decode_content)
+        self._reader = threading.get_ident()
+        try:
+            with recording.waiting():
+                yield recording
+        finally:
+            self._reader = None
+
+    def start(self, decode_content: bool | None) -> Recording:
+        if self._recording is None:
+            raw = self._raw
+            decodes = raw.decode_content if decode_content is None else decode_content
+            is_decoded = bool(decodes) and _can_decode(raw)
+            self._recording = recording(raw, self._exchange, raw.headers.iteritems(), is_decoded=is_decoded)
+        return self._recording
+
+    def stop(self) -> None:
+        """The reader stopped, unless it is urllib3 that closes what broke while it was read."""
+        if self._reader != threading.get_ident():
+            self.start(decode_content=True).close()
+
+    settle = stop
+
+    def preview(self) -> None:
+        """Show nothing of an answer that is not read yet."""
+
+
+@functools.cache
+def _heard(base: type[Any]) -> type[Any]:
+    """Return *base* with a listener to what is read of its body, and to the end of that.
+
+    Everything else that reads (`data`, `readinto`, iteration) goes through these.
+    """
+
+    class Heard(base):  # type: ignore[misc]  # urllib3's response, or a subclass of it
+        def read(self, amt: int | None = None, decode_content: bool | None = None, *args: Any, **kwargs: Any) -> Any:
+            with self._agenttape.reading(decode_content) as recording:
+                chunk = super().read(amt, decode_content, *args, **kwargs)
+                _note(recording, chunk, is_last=amt is None or amt < 0 or (amt > 0 and not chunk))
+            return chunk
+
+        def read1(self, amt: int | None = None, decode_content: bool | None = None) -> Any:
+            with self._agenttape.reading(decode_content) as recording:
+                chunk = super().read1(amt, decode_content)
+                _note(recording, chunk, is_last=amt != 0 and not chunk)
+            return chunk
+
+        def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:
+            chunks = super().read_chunked(amt, decode_content)
+            while True:
+                with self._agenttape.reading(decode_content) as recording:
+                    chunk = next(chunks, None)
+                    _note(recording, chunk, is_last=chunk is None)
+                if chunk is None:
+                    return
+                yield chunk
+
+        def stream(self, amt: int | None = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:
+            yield from super().stream(amt, decode_content)
+            self._agenttape.start(decode_content).end()
+
+        def close(self) -> None:
+            self._agenttape.stop()
+            super().close()
+
+    Heard.__name__, Heard.__qualname__, Heard.__module__ = base.__name__, base.__qualname__, base.__module__
+    return Heard
+
+
+def _can_decode(raw: HTTPResponse) -> bool:
+    """Say whether urllib3 has a decoder for the content encoding; it hands out what it cannot decode as it came."""
+    encodings = raw.headers.get("content-encoding", "").lower().split(",")
+    return any(each.strip() in raw.CONTENT_DECODERS for each in encodings)
+
+
+def _note(recording: Recording, chunk: bytes | None, *, is_last: bool) -> None:
+    if chunk:
+        recording.add(chunk)
+    if is_last:
+        recording.end()
+
+
+def recording(raw: Any, exchange: Exchange, headers: Iterable[tuple[str, str]], *, is_decoded: bool) -> Recording:
+    """Return the recording of *raw*, which may be somebody's that only looks like urllib3's."""
+    return Recording(
+        exchange,
+        status=raw.status,
+        headers=tuple(headers),
+        reason=raw.reason,
+        http_version="HTTP/1.0" if raw.version == 10 else "HTTP/1.1",
+        is_decoded=is_decoded,
+    )
