@@ -7,16 +7,14 @@ handler (seen with langchain-core 1.7), LlamaIndex's callback handler, CrewAI's 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from pytest_agenttape import ownership, values
-from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape import ownership
+from pytest_agenttape.boundaries.readable import is_message, readable, word_of
 from pytest_agenttape.model import JSON
 from pytest_agenttape.ownership.calls import Observed
 
-_ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
-_DEPTH = 40  # levels of nested data; nothing that a person reads has more
 _CREW_EVENTS = {
     "LLMCallStartedEvent": ("llm", "start"),
     "LLMCallCompletedEvent": ("llm", "end"),
@@ -80,7 +78,7 @@ class AgentTape:
 
     def on_tool_end(self, output: Any, *, run_id: Any = None, **_told: Any) -> None:
         """A tool has returned."""
-        self._end(run_id, getattr(output, "content", output) if _is_message(output) else output)
+        self._end(run_id, getattr(output, "content", output) if is_message(output) else output)
 
     def on_retriever_start(self, serialized: Any, query: Any, *, run_id: Any = None, **told: Any) -> None:
         """A retriever is asked."""
@@ -114,12 +112,12 @@ class AgentTape:
     ) -> str:
         """An event starts; returns its id."""
         facts = _by_word(payload)
-        kind = _LLAMA_KINDS.get(_word(event_type))
+        kind = _LLAMA_KINDS.get(word_of(event_type))
         if kind == "llm":
             asked = (
                 {"messages": facts["messages"]} if "messages" in facts else {"prompts": [facts.get("formatted_prompt")]}
             )
-            self._start(event_id, kind, "llm", asked, model=_word(_by_word(facts.get("serialized")).get("model")))
+            self._start(event_id, kind, "llm", asked, model=word_of(_by_word(facts.get("serialized")).get("model")))
         elif kind == "tool":
             name = str(getattr(facts.get("tool"), "name", None) or "tool")
             self._start(event_id, kind, name, _arguments(facts.get("function_call")))
@@ -163,7 +161,7 @@ class AgentTape:
         key = (kind, name, _key(getattr(event, "call_id", None) or arguments))
         if moment == "start":
             # The bus runs listeners in threads of its own, so contexts tell nothing.
-            self._start(key, kind, name, arguments, model=_word(getattr(event, "model", None)), is_detached=True)
+            self._start(key, kind, name, arguments, model=word_of(getattr(event, "model", None)), is_detached=True)
         elif moment == "end":
             found = next(filter(None, (getattr(event, each, None) for each in ("response", "output"))), None)
             found = getattr(event, "retrieved_knowledge", None) if kind == "retrieval" else found
@@ -185,12 +183,11 @@ class AgentTape:
         is_detached: bool = False,
     ) -> None:
         found = ownership.peek()  # unsure is nowhere: a listener must not disturb
-        if found is None:
+        observer = found.owner.observer if found is not None else None
+        if found is None or observer is None:
             return
-        request = {"args": {name: _readable(each) for name, each in arguments.items()}}
-        observed = found.owner.observe(kind, boundary, request, parent=found.running, is_detached=is_detached)
-        if observed is None:
-            return
+        request = {"args": {name: readable(each) for name, each in arguments.items()}}
+        observed = observer.begin(kind, boundary, request, parent=found.running, is_detached=is_detached)
         if model:
             observed.metadata["model"] = model
         self._open.setdefault(key, []).append(observed)
@@ -198,13 +195,13 @@ class AgentTape:
     def _end(self, key: Hashable, result: object, *, usage: dict[str, JSON] | None = None) -> None:
         observed = self._taken(key)
         if observed is not None:
-            observed.recorder.conclude(observed, response=_readable(result), usage=usage, tags=self._tags)
+            observed.observer.end(observed, response=readable(result), usage=usage, tags=self._tags)
 
     def _fail(self, key: Hashable, error: BaseException) -> None:
         observed = self._taken(key)
         if observed is not None:
             stored = {"type": type(error).__name__, "module": type(error).__module__, "message": str(error)}
-            observed.recorder.conclude(observed, error=stored, tags=self._tags)
+            observed.observer.end(observed, error=stored, tags=self._tags)
 
     def _taken(self, key: Hashable) -> Observed | None:
         waiting = self._open.get(key)
@@ -220,81 +217,13 @@ class AgentTape:
         return (self.tag,) if self.tag else ()
 
 
-# What frameworks hand over, as data that a person can read. Nothing of it is ever served.
-
-
-def _readable(value: object, depth: int = _DEPTH) -> JSON:
-    if value is None or (isinstance(value, str | int | float | bool) and type(value).__module__ == "builtins"):
-        return value
-    if depth == 0:
-        return _unrecorded(value)
-    for applies, show in _SHAPES:
-        if applies(value):
-            return show(value, depth - 1)
-    try:
-        return values.encode(value)
-    except AgentTapeError:
-        return _unrecorded(value)
-
-
-def _unrecorded(value: object) -> JSON:
-    return {"unrecorded": f"{type(value).__module__}.{type(value).__qualname__}"}
-
-
-def _is_message(value: Any) -> bool:
-    return hasattr(value, "content") and (hasattr(value, "role") or isinstance(getattr(value, "type", None), str))
-
-
-def _message(value: Any, depth: int) -> JSON:
-    role = _word(getattr(value, "role", None)) or _word(value.type)
-    out: dict[str, JSON] = {"role": _ROLES.get(role, role), "content": _readable(value.content, depth)}
-    calls = getattr(value, "tool_calls", None)
-    if isinstance(calls, list) and calls:
-        out["tool_calls"] = [_tool_call(each, depth) for each in calls]
-    if getattr(value, "tool_call_id", None):
-        out["tool_call_id"] = str(value.tool_call_id)
-    return out
-
-
-def _tool_call(call: Any, depth: int) -> JSON:
-    if not isinstance(call, Mapping) or "name" not in call:
-        return _readable(call, depth)
-    return {"id": call.get("id"), "name": call["name"], "arguments": _readable(call.get("args"), depth)}
-
-
-def _document(value: Any, depth: int) -> JSON:
-    out = {"content": _readable(value.page_content, depth)}
-    return out | {"metadata": _readable(value.metadata, depth)} if getattr(value, "metadata", None) else out
-
-
-def _scored_node(value: Any, depth: int) -> JSON:
-    return {"content": _readable(getattr(value.node, "text", None), depth), "score": value.score}
-
-
-def _mapping(value: Any, depth: int) -> JSON:
-    return {str(name): _readable(each, depth) for name, each in value.items()}
-
-
-def _list(value: Any, depth: int) -> JSON:
-    return [_readable(each, depth) for each in value]
-
-
-_SHAPES: tuple[tuple[Callable[[Any], bool], Callable[[Any, int], JSON]], ...] = (
-    (lambda value: isinstance(value, Mapping), _mapping),
-    (lambda value: isinstance(value, list | tuple | set | frozenset), _list),
-    (_is_message, _message),
-    (lambda value: hasattr(value, "page_content"), _document),
-    (lambda value: hasattr(value, "node") and hasattr(value, "score"), _scored_node),
-)
-
-
 def _answer(response: Any) -> Any:
     """Return the message that a framework's result of a model call holds."""
     generations = getattr(response, "generations", None)
     if generations:
         answers = [_generated(each) for batch in generations for each in batch]
         return answers[0] if len(answers) == 1 else answers
-    if _is_message(getattr(response, "message", None)):
+    if is_message(getattr(response, "message", None)):
         return response.message
     said = response if isinstance(response, str) else getattr(response, "text", None)
     return {"role": "assistant", "content": said} if isinstance(said, str) else response
@@ -302,7 +231,7 @@ def _answer(response: Any) -> Any:
 
 def _generated(generation: Any) -> Any:
     message = getattr(generation, "message", None)
-    if _is_message(message):
+    if is_message(message):
         return message
     return {"role": "assistant", "content": getattr(generation, "text", None)}
 
@@ -337,17 +266,11 @@ def _name(serialized: Any, told: Mapping[str, Any], otherwise: str) -> str:
 def _model(told: Mapping[str, Any]) -> str:
     parameters = told.get("invocation_params")
     named = parameters if isinstance(parameters, Mapping) else {}
-    return _word(named.get("model") or named.get("model_name"))
-
-
-def _word(value: Any) -> str:
-    """Return a text, or the text of an enum member; of anything else, nothing."""
-    value = getattr(value, "value", value)
-    return value if isinstance(value, str) else ""
+    return word_of(named.get("model") or named.get("model_name"))
 
 
 def _by_word(payload: Any) -> dict[str, Any]:
-    return {_word(name): value for name, value in payload.items()} if isinstance(payload, Mapping) else {}
+    return {word_of(name): value for name, value in payload.items()} if isinstance(payload, Mapping) else {}
 
 
 def _arguments(given: Any) -> dict[str, Any]:
@@ -363,4 +286,4 @@ def _crew_call(kind: str, event: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _key(value: object) -> str:
-    return value if isinstance(value, str) else repr(_readable(value))
+    return value if isinstance(value, str) else repr(readable(value))

@@ -63,7 +63,28 @@ class Recorder(Protocol):
     ) -> Interaction:
         """Return the interaction that a live call is now."""
 
-    def conclude(
+    def redacted(self, value: JSON) -> JSON:
+        """Return *value* without secrets."""
+
+    def refuse(self, error: AgentTapeError) -> AgentTapeError:
+        """Keep *error* as the verdict where verdicts are kept, and return what to raise."""
+
+
+class Observer(Protocol):
+    """Keeps what a listener sees of calls that it cannot answer."""
+
+    def begin(
+        self,
+        kind: str,
+        boundary: str,
+        request: dict[str, JSON],
+        *,
+        parent: Live | None = None,
+        is_detached: bool = False,
+    ) -> Observed:
+        """Note the start of a call."""
+
+    def end(
         self,
         observed: Observed,
         *,
@@ -72,13 +93,7 @@ class Recorder(Protocol):
         usage: dict[str, JSON] | None = None,
         tags: tuple[str, ...] = (),
     ) -> None:
-        """End a call that a listener has observed."""
-
-    def redacted(self, value: JSON) -> JSON:
-        """Return *value* without secrets."""
-
-    def refuse(self, error: AgentTapeError) -> AgentTapeError:
-        """Keep *error* as the verdict where verdicts are kept, and return what to raise."""
+        """Note the end of a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +192,7 @@ class Observed:
     """A call that a listener sees and cannot answer.
 
     Attributes:
+        observer: What keeps it.
         recorder: The session it belongs to.
         call: The call as seen.
         is_live: Whether it is recorded, as it has no recording yet.
@@ -186,6 +202,7 @@ class Observed:
         is_concluded: Whether it is over.
     """
 
+    observer: Observer
     recorder: Recorder
     call: Call
     is_live: bool

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON
-from pytest_agenttape.ownership.calls import Live, Observed, Served
+from pytest_agenttape.ownership.calls import Live, Observer, Served
 
 
 class Owner(Protocol):
@@ -30,6 +30,10 @@ class Owner(Protocol):
     def can_execute(self) -> bool:
         """Whether any of its calls may run for real."""
 
+    @property
+    def observer(self) -> Observer | None:
+        """What keeps the calls that listeners see; None where nothing is recorded."""
+
     def admits(self, method: str, url: str) -> bool:
         """Return whether an HTTP request may pass without belonging to anybody."""
 
@@ -43,17 +47,6 @@ class Owner(Protocol):
         metadata: Mapping[str, JSON] | None = None,
     ) -> Served | Live:
         """Decide what a call gets; raise if nothing answers it and nothing may run for real."""
-
-    def observe(
-        self,
-        kind: str,
-        boundary: str,
-        request: dict[str, JSON],
-        *,
-        parent: Live | None = None,
-        is_detached: bool = False,
-    ) -> Observed | None:
-        """Note the start of a call that a listener sees; None if nothing is recorded here."""
 
     def blocks(self, host: str, port: int | None, running: Live | None) -> AgentTapeError | None:
         """Return the error for a connection to *host* that may not be made."""

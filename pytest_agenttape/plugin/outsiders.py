@@ -26,6 +26,7 @@ class Outsider(ABC):
 
     propagates = False  # to threads: a server that the fixture starts goes on when it is set up
     can_execute = False
+    observer = None
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -61,10 +62,6 @@ class Outsider(ABC):
         """Refuse a call."""
         __tracebackhide__ = True
         raise self.refuse(self._error(f"a call of the {kind} {boundary or request.get('url')}"))
-
-    def observe(self, *_: object, **__: object) -> None:
-        """Record nothing of what a listener sees."""
-        return
 
     def instance_number(self, instance: object) -> int:  # noqa: ARG002  # as Session's
         return 0

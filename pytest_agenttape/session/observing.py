@@ -4,21 +4,81 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-from pytest_agenttape.ownership.calls import Observed
+from pytest_agenttape.model import JSON, Call
+from pytest_agenttape.ownership.calls import Live, Observed, Recorder
+from pytest_agenttape.session.recorded import Recorded
+from pytest_agenttape.session.run import Run
 
 # Innermost last. A new task or copied context observes along.
 _observed: ContextVar[tuple[Observed, ...]] = ContextVar("agenttape_observed", default=())
 
 
-def begin(call: Observed) -> None:
-    """Observe *call* in this context, and in what it starts."""
-    _observed.set((*_running(), call))
+class Observing:
+    """Keeps what listeners see of the calls of one session.
 
+    It is recorded where calls are recorded, decides nothing, and is never missed in replay.
+    """
 
-def end(call: Observed) -> None:
-    """Observe *call* no longer."""
-    call.is_concluded = True
-    _observed.set(tuple(each for each in _running() if each is not call))
+    def __init__(self, recorder: Recorder, recorded: Recorded, run: Run) -> None:
+        self._recorder = recorder
+        self._recorded = recorded
+        self._run = run
+
+    def begin(
+        self,
+        kind: str,
+        boundary: str,
+        request: dict[str, JSON],
+        *,
+        parent: Live | None = None,
+        is_detached: bool = False,
+    ) -> Observed:
+        """Note the start of a call that a listener sees and cannot answer.
+
+        A detached listener runs in another context than the call, so any call of the kind that is made meanwhile
+        counts as the same.
+        """
+        asked = self._recorder.redacted(request)
+        call = Call(kind, boundary, asked, nested=parent is not None, observed=True)
+        policy = self._recorded.policy
+        with self._run.lock:
+            found = policy.observed(call, self._recorded.tape)
+            observed = Observed(
+                self,
+                self._recorder,
+                call,
+                is_live=found is None and policy.records,
+                parent=parent,
+                metadata={"observed": True},
+                interaction=found.recorded if found else None,
+                is_detached=is_detached,
+            )
+            self._run.start(observed)
+        if not is_detached:
+            _observed.set((*_running(), observed))
+        return observed
+
+    def end(
+        self,
+        observed: Observed,
+        *,
+        response: JSON = None,
+        error: dict[str, JSON] | None = None,
+        usage: dict[str, JSON] | None = None,
+        tags: tuple[str, ...] = (),
+    ) -> None:
+        """Note its end: it is kept, unless a transport or a decorator has recorded the call itself."""
+        observed.is_concluded = True
+        _observed.set(tuple(each for each in _running() if each is not observed))
+        with self._run.lock:
+            if observed.is_detached:
+                observed.is_covered = self._run.has_made(observed)
+            if observed.is_covered:
+                observed.is_live = False
+            if observed.interaction is None:
+                observed.interaction = self._recorder.outcome(
+                    observed, response=response, error=error, usage=usage, tags=tags
+                )
 
 
 def cover() -> None:

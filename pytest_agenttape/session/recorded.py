@@ -11,7 +11,7 @@ from pytest_agenttape.boundaries.registry import defaults_of, registered_boundar
 from pytest_agenttape.cassettes import imported
 from pytest_agenttape.cassettes.cassette import Cassette, load_with_lines
 from pytest_agenttape.cassettes.imported.redacting import redacted
-from pytest_agenttape.errors import CassetteNotFoundError
+from pytest_agenttape.errors import AgentTapeError, CassetteNotFoundError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_key
 from pytest_agenttape.matching.matchers import parse_matchers, with_any_secret
 from pytest_agenttape.matching.policy import Policy
@@ -89,12 +89,21 @@ class Recorded:
             selectors.refuse_mistyped(frozen, self.known_tokens(()), "frozen")
 
 
-def load(settings: Settings) -> Recorded:
-    """Read the cassette of *settings*.
+def load(settings: Settings) -> tuple[Recorded, AgentTapeError | None]:
+    """Return what was recorded; for a test also the problem, if its file cannot be read: its verdict.
 
     Raises:
-        AgentTapeError: The file cannot be read as a cassette.
+        AgentTapeError: The file of a block cannot be read as a cassette.
     """
+    try:
+        return _read(settings), None
+    except AgentTapeError as problem:
+        if not settings.is_sticky:
+            raise
+        return Recorded.of(settings, None), problem
+
+
+def _read(settings: Settings) -> Recorded:
     if settings.pending is not None:
         return Recorded.of(settings, settings.pending.cassette)
     if not Policy(settings.mode, True, settings.live, settings.frozen).reads_cassette:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Collection, Iterator
 from typing import NamedTuple, TypeAlias, TypeVar
 
+from pytest_agenttape import clocks
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.ownership.calls import Live, Observed, Served
+from pytest_agenttape.process import child_processes
 
 Begun: TypeAlias = Served | Live | Observed
 
 _Begun = TypeVar("_Begun", Served, Live, Observed)
+_Real = TypeVar("_Real", Live, Observed)
 
 
 class Placed(NamedTuple):
@@ -35,6 +39,7 @@ class Run:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.by_agent = 0
+        self._process = os.getpid()
         self._begun: list[Begun] = []
 
     def __len__(self) -> int:
@@ -48,6 +53,22 @@ class Run:
         self._begun.append(begun)
         self.by_agent += begun.parent is None and not begun.call.observed
         return begun
+
+    def start(self, call: _Real) -> _Real:
+        """Append a call that is to run for real from now on; return it.
+
+        Raises:
+            AgentTapeError: This is a forked child, whose copy of the run nobody writes.
+        """
+        if call.is_live and self.is_forked:
+            raise call.recorder.refuse(child_processes.refusal(f"a forked child of {call.recorder.title}"))
+        call.started = clocks.perf_counter()
+        return self.add(call)
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process is a child of the one that the run belongs to."""
+        return self._process != os.getpid()
 
     def index(self, begun: Begun) -> int:
         """Return the position of a call, from 0."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Self, TypeVar
+from typing import Self
 
 from pytest_agenttape import clocks, ownership, transports
 from pytest_agenttape.errors import AgentTapeError, ConfigError, NetworkBlockedError
@@ -15,12 +14,14 @@ from pytest_agenttape.matching.policy import Refuse
 from pytest_agenttape.matching.tape import Replay, Tape
 from pytest_agenttape.model import JSON, Call, Interaction
 from pytest_agenttape.ownership.calls import Live, Observed, Served
+from pytest_agenttape.ownership.guard import ask_owner
 from pytest_agenttape.process import child_processes, network
 from pytest_agenttape.process.user_stack import is_typed_in_debugger, user_traceback
-from pytest_agenttape.session import observing
+from pytest_agenttape.reading.usage import TokenTotals, total_tokens
 from pytest_agenttape.session.answers import Answers
 from pytest_agenttape.session.block import Block
 from pytest_agenttape.session.frozen_world import FrozenWorld
+from pytest_agenttape.session.observing import Observing, cover
 from pytest_agenttape.session.poison import poison_of
 from pytest_agenttape.session.recorded import Recorded, load
 from pytest_agenttape.session.recording import Recording
@@ -28,8 +29,6 @@ from pytest_agenttape.session.run import Run
 from pytest_agenttape.session.secrets import Secrets
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.session.verdict import Verdict
-
-_Real = TypeVar("_Real", Live, Observed)
 
 
 class Session(Block):
@@ -45,6 +44,7 @@ class Session(Block):
         recorded: The cassette as it was when the session opened.
         run: The calls made since.
         recording: What they leave behind.
+        observer: What keeps the calls that listeners see.
         secrets: What is redacted.
         verdict: The first error that decides the run.
         phase: Set while a test is torn down; calls made then say so in their metadata.
@@ -73,7 +73,7 @@ class Session(Block):
             CassetteCorruptError: The file cannot be read as a cassette.
             ConfigError: A token of `frozen` is nearly the name of something.
         """
-        recorded, problem = self._load()
+        recorded, problem = load(self.settings)
         self._reset(recorded)
         if problem is not None:
             self.refuse(problem)
@@ -81,7 +81,7 @@ class Session(Block):
         _ = self.secrets.redactor  # now: a secret may be taken out of the environment before the first call
         self.world.enter()
         self.is_closed = False
-        network.install(_guard)
+        network.install(ask_owner)
         network.arm()
         ownership.add(self)
         ownership.enter(self)
@@ -151,10 +151,14 @@ class Session(Block):
         """
         __tracebackhide__ = True
         self.world.progress()
-        call = Call(kind, boundary, self._redacted_request(request), nested=parent is not None)
+        try:
+            asked = self.secrets.redactor.request(request)
+        except AgentTapeError as problem:
+            raise self.refuse(problem) from None
+        call = Call(kind, boundary, asked, nested=parent is not None)
         if self.is_debugged and is_typed_in_debugger():
             return self._begin_typed(call, parent)
-        observing.cover()
+        cover()
         with self.run.lock:
             self.verdict.stop()
             try:
@@ -221,61 +225,6 @@ class Session(Block):
             metadata={**live.metadata, "start_ms": round((live.started - self.world.opened) * 1000, 3)},
         )
 
-    def observe(
-        self,
-        kind: str,
-        boundary: str,
-        request: dict[str, JSON],
-        *,
-        parent: Live | None = None,
-        is_detached: bool = False,
-    ) -> Observed:
-        """Note the start of a call that a listener sees and cannot answer; `conclude` ends it.
-
-        It is recorded where calls are recorded, decides nothing, and is never missed in replay. A detached listener
-        runs in another context than the call, so any call of the kind that is made meanwhile counts as the same.
-        """
-        asked = self.secrets.redactor.request(request)
-        call = Call(kind, boundary, asked, nested=parent is not None, observed=True)
-        with self.run.lock:
-            policy = self.recorded.policy
-            found = policy.observed(call, self.engine)
-            observed = Observed(
-                self,
-                call,
-                is_live=found is None and policy.records,
-                parent=parent,
-                metadata={"observed": True},
-                interaction=found.recorded if found else None,
-                is_detached=is_detached,
-            )
-            self._started(observed)
-        if not is_detached:
-            observing.begin(observed)
-        return observed
-
-    def conclude(
-        self,
-        observed: Observed,
-        *,
-        response: JSON = None,
-        error: dict[str, JSON] | None = None,
-        usage: dict[str, JSON] | None = None,
-        tags: tuple[str, ...] = (),
-    ) -> None:
-        """End what a listener observed: kept, unless a transport or a decorator has recorded the call itself."""
-        observing.end(observed)
-        with self.run.lock:
-            if observed.is_detached:
-                observed.is_covered = self.run.has_made(observed)
-            if observed.is_covered:
-                observed.is_live = False
-            if observed.interaction is not None:  # it was recorded before
-                return
-            observed.interaction = self.outcome(observed, response=response, error=error, usage=usage, tags=tags)
-        if self.on_live_call is not None:
-            self.on_live_call(self)
-
     def redacted(self, value: JSON) -> JSON:
         """Return *value*, in stored form, without secrets."""
         return self.secrets.redactor.value(value)
@@ -283,7 +232,7 @@ class Session(Block):
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         """Keep *error* as the verdict of the run if the plugin opened the session; return it."""
         __tracebackhide__ = True
-        if self._process != os.getpid():
+        if self.run.is_forked:
             child_processes.report(str(error))
         with self.run.lock:
             return self.verdict.keep(error)
@@ -342,6 +291,11 @@ class Session(Block):
         return len(self.engine.unplayed)
 
     @property
+    def usage(self) -> TokenTotals:
+        """The tokens of this run's LLM calls, replayed ones included."""
+        return total_tokens(each for each, _ in self.recording.timeline)
+
+    @property
     def calls_made(self) -> int:
         """How many calls the agent itself has begun; what the body of a live tool does is not among them."""
         return self.run.by_agent
@@ -362,26 +316,10 @@ class Session(Block):
         self.secrets = Secrets(settings.rules, recorded.texts)
         self.world = FrozenWorld(settings, recorded.frozen)
         self.recording = Recording(settings, recorded, self.run, self.secrets, self.world, self.verdict)
+        self.observer = Observing(self, recorded, self.run)
         self.divergences = self._answers.divergences
         self.phase = ""
-        self._process = os.getpid()
         self._instances: dict[type, dict[int, tuple[int, object]]] = {}
-
-    def _load(self) -> tuple[Recorded, AgentTapeError | None]:
-        """Return what was recorded, and for a test the problem that its file cannot be read."""
-        try:
-            return load(self.settings), None
-        except AgentTapeError as problem:
-            if not self.settings.is_sticky:
-                raise
-            return Recorded.of(self.settings, None), problem
-
-    def _redacted_request(self, request: dict[str, JSON]) -> dict[str, JSON]:
-        __tracebackhide__ = True
-        try:
-            return self.secrets.redactor.request(request)
-        except AgentTapeError as problem:
-            raise self.refuse(problem) from None
 
     def _begin_typed(self, call: Call, parent: Live | None) -> Live:
         """What somebody types at the debugger's prompt runs where the mode allows it, and is no part of the run."""
@@ -396,39 +334,16 @@ class Session(Block):
             recorded, descendants, is_kept = decision
             return self.run.add(Served(self, call, recorded, descendants, parent, is_kept))
         if isinstance(decision, Refuse):
-            raise self.refuse(self._unmatched(call))
+            if self.run.is_forked:
+                raise self.refuse(child_processes.refusal(f"a forked child of {self.title}"))
+            raise self.refuse(self._answers.unmatched(call, position=len(self.run), served=self.run.served()))
         details = dict(metadata or ())
         if self.phase:
             details["phase"] = self.phase
-        return self._started(Live(self, call, parent, decision.is_kept, metadata=details))
-
-    def _started(self, call: _Real) -> _Real:
-        """Add a call to the run; a forked child has a copy of it that nobody writes."""
-        if call.is_live and self._process != os.getpid():
-            raise self.refuse(self._in_child())
-        call.started = clocks.perf_counter()
-        return self.run.add(call)
-
-    def _unmatched(self, call: Call) -> AgentTapeError:
-        if self._process != os.getpid():
-            return self._in_child()
-        return self._answers.unmatched(call, position=len(self.run), served=self.run.served())
-
-    def _in_child(self) -> AgentTapeError:
-        return child_processes.refusal(f"a forked child of {self.title}")
+        return self.run.start(Live(self, call, parent, decision.is_kept, metadata=details))
 
 
 def active_session() -> Session | None:
     """Return the session that a call made here would belong to, or None."""
     found = ownership.peek()
     return found.owner if found is not None and isinstance(found.owner, Session) else None
-
-
-def _guard(host: str, port: int | None) -> None:
-    """Ask whoever the connecting code belongs to; raising keeps the connection from being made."""
-    found = ownership.current()
-    if found is None:
-        return
-    error = found.owner.blocks(host, port, found.running)
-    if error is not None:
-        raise found.owner.refuse(error)

@@ -7,7 +7,7 @@ mock of the user's own, and raises an AgentTapeError where that method is not wh
     3  replaying: turns `exchange.served` into the library's response, whose body is a `RecordedBody`, or raises a
        `TransportFailure` as the library's own class, else as the stand-in for its failures of the network
     4  live: sends `Exchange.request` within `Exchange.inside`; hands what is raised to `exchange.record_failure`, and
-       what the agent reads of the body, as it reads it, to a `Recording`
+       what the agent reads of the body, as it reads it, to a `LiveResponse`
 Where a library is sync and async, the two differ by an `await`. Nothing else imports the library.
 """
 

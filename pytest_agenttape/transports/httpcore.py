@@ -23,7 +23,8 @@ from pytest_agenttape import clocks, ownership
 from pytest_agenttape.bodies.messages import HttpRequest, HttpResponse
 from pytest_agenttape.libraries import Library
 from pytest_agenttape.transports import exchange as exchanges
-from pytest_agenttape.transports.exchange import Exchange, Recording, TransportFailure
+from pytest_agenttape.transports.exchange import Exchange, TransportFailure
+from pytest_agenttape.transports.live_response import LiveResponse
 from pytest_agenttape.transports.pacing import POLL, Schedule
 from pytest_agenttape.transports.recorded_body import RecordedBody
 
@@ -206,10 +207,10 @@ def _length(body: bytes) -> bytes:
     return str(len(body)).encode("ascii")
 
 
-def _recording(exchange: Exchange, response: Any) -> Recording:
+def _recording(exchange: Exchange, response: Any) -> LiveResponse:
     extensions = response.extensions
     reason = extensions.get("reason_phrase")  # HTTP/2 has none
-    return Recording(
+    return LiveResponse(
         exchange,
         status=response.status,
         headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers),
@@ -304,7 +305,7 @@ class _Served(RecordedBody):
 class _Tee:
     """A live body that is recorded while the agent reads it."""
 
-    def __init__(self, stream: Any, recording: Recording) -> None:
+    def __init__(self, stream: Any, recording: LiveResponse) -> None:
         self._stream = stream
         self._recording = recording
         self._chunks: Any = None  # an iterator of the stream, sync or async

@@ -17,7 +17,8 @@ from urllib3._collections import HTTPHeaderDict
 
 from pytest_agenttape.bodies.messages import HttpResponse as Answer
 from pytest_agenttape.libraries import Library
-from pytest_agenttape.transports.exchange import Exchange, Recording, TransportFailure
+from pytest_agenttape.transports.exchange import Exchange, TransportFailure
+from pytest_agenttape.transports.live_response import LiveResponse
 from pytest_agenttape.transports.recorded_body import RecordedBody
 
 _URLLIB3 = Library("urllib3", seen="1.26-2.x")
@@ -170,12 +171,12 @@ class _Listener:
     def __init__(self, raw: HTTPResponse, exchange: Exchange) -> None:
         self._raw = raw
         self._exchange = exchange
-        self._recording: Recording | None = None
+        self._recording: LiveResponse | None = None
         self._reader: int | None = None  # the thread that waits for more
         exchange.live.source = self
 
     @contextlib.contextmanager
-    def reading(self, decode_content: bool | None) -> Iterator[Recording]:
+    def reading(self, decode_content: bool | None) -> Iterator[LiveResponse]:
         recording = self.start(decode_content)
         self._reader = threading.get_ident()
         try:
@@ -184,7 +185,7 @@ class _Listener:
         finally:
             self._reader = None
 
-    def start(self, decode_content: bool | None) -> Recording:
+    def start(self, decode_content: bool | None) -> LiveResponse:
         if self._recording is None:
             raw = self._raw
             decodes = raw.decode_content if decode_content is None else decode_content
@@ -251,16 +252,16 @@ def _can_decode(raw: HTTPResponse) -> bool:
     return any(each.strip() in raw.CONTENT_DECODERS for each in encodings)
 
 
-def _note(recording: Recording, chunk: bytes | None, *, is_last: bool) -> None:
+def _note(recording: LiveResponse, chunk: bytes | None, *, is_last: bool) -> None:
     if chunk:
         recording.add(chunk)
     if is_last:
         recording.end()
 
 
-def recording(raw: Any, exchange: Exchange, headers: Iterable[tuple[str, str]], *, is_decoded: bool) -> Recording:
+def recording(raw: Any, exchange: Exchange, headers: Iterable[tuple[str, str]], *, is_decoded: bool) -> LiveResponse:
     """Return the recording of *raw*, which may be somebody's that only looks like urllib3's."""
-    return Recording(
+    return LiveResponse(
         exchange,
         status=raw.status,
         headers=tuple(headers),

@@ -1,0 +1,19 @@
+"""Asks whoever a connection belongs to, before it leaves the machine."""
+
+from __future__ import annotations
+
+from pytest_agenttape.ownership.scopes import current
+
+
+def ask_owner(host: str, port: int | None) -> None:
+    """Return if the connection may be made; raising keeps it from being made.
+
+    Raises:
+        AgentTapeError: Its owner blocks it.
+    """
+    found = current()
+    if found is None:
+        return
+    error = found.owner.blocks(host, port, found.running)
+    if error is not None:
+        raise found.owner.refuse(error)

@@ -1,0 +1,156 @@
+"""A live response over HTTP, recorded while the agent reads it, and kept once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from pytest_agenttape import bodies, providers
+from pytest_agenttape.bodies.messages import CONNECTION_HEADERS, Headers, grouped, header, standard_phrase
+from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.process.cancellation import is_cancellation, unanswered
+from pytest_agenttape.providers.streams import is_last_event
+from pytest_agenttape.transports.exchange import Exchange, stored_failure
+from pytest_agenttape.transports.pacing import Arrivals
+
+
+class LiveResponse:
+    """Collects a live response as it passes by, and hands it to the session once."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        status: int,
+        headers: Headers,
+        reason: str | None,
+        http_version: str = "HTTP/1.1",
+        is_decoded: bool = False,
+    ) -> None:
+        self._exchange = exchange
+        self._status = status
+        self._headers = headers
+        self._reason = reason
+        self._http_version = http_version
+        self._is_decoded = is_decoded
+        self._chunks: list[bytes] = []
+        self._is_waiting = False
+        self._is_over = False
+        is_pushed = (
+            exchange.request.method == "GET"
+            and bodies.media_type(header(headers, "content-type")) == "text/event-stream"
+        )
+        self._arrivals = Arrivals(exchange.calls_meanwhile) if is_pushed else None
+        exchange.live.source = self
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """The agent waits for the next chunk: it comes, or the body ends, or it breaks."""
+        self._is_waiting = True
+        try:
+            yield
+        except (StopIteration, StopAsyncIteration):
+            self.end()
+            raise
+        except BaseException as error:
+            self.fail(error)
+            raise
+        finally:
+            self._is_waiting = False
+
+    def add(self, chunk: bytes) -> None:
+        """The agent is about to see *chunk*."""
+        self._chunks.append(chunk)
+        if self._arrivals is not None:
+            self._arrivals.note(chunk)
+
+    def end(self) -> None:
+        """The body was read to its end."""
+        self._finish(complete=True)
+
+    def close(self) -> None:
+        """The reader stopped, or the session is over; the recording says whether the end was reached."""
+        self._finish(error=unanswered() if self._is_waiting else None)
+
+    settle = close
+
+    def preview(self) -> Interaction:
+        """Return the call as it would stand if its reader left now, for an assertion that asks before."""
+        stored, exchange = self._answer(), self._exchange
+        return exchange.recorder.outcome(exchange.live, response=stored, usage=self._usage(stored))
+
+    def fail(self, error: BaseException) -> None:
+        """The connection broke in the middle of the body, or the agent was cancelled while it waited for more."""
+        if isinstance(error, Exception) or is_cancellation(error):
+            self._finish(error=stored_failure(error))
+
+    def _finish(self, *, complete: bool = False, error: Mapping[str, JSON] | None = None) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        exchange = self._exchange
+        stored = self._answer(complete=complete, error=error)
+        self._note_pace(stored)
+        exchange.recorder.finish(
+            exchange.live,
+            response=stored,
+            usage=self._usage(stored),
+            status=self._status,
+            failure=str(error["type"]) if error else "",
+        )
+
+    def _usage(self, stored: Mapping[str, JSON]) -> dict[str, JSON] | None:
+        operation = self._exchange.operation
+        answer = providers.read_answer(operation, stored) if operation else None
+        return dict(answer.usage) if answer and answer.usage else None
+
+    def _answer(self, *, complete: bool = False, error: Mapping[str, JSON] | None = None) -> dict[str, JSON]:
+        stored = self._stored()
+        if error is not None:
+            stored["stream_error"] = dict(error)
+        if not (complete or (error is None and self._is_whole(stored))):
+            stored["complete"] = False
+        return stored
+
+    def _note_pace(self, stored: Mapping[str, JSON]) -> None:
+        """Keep how an event stream of a GET and the calls made meanwhile follow one another."""
+        if self._arrivals is None or (header(self._headers, "content-encoding") and not self._is_decoded):
+            return
+        events = bodies.split_events(b"".join(self._chunks))
+        pace = self._arrivals.pace(events)
+        if pace is not None and len(events) == len(stored.get("events") or ()):
+            self._exchange.live.metadata["pace"] = pace
+
+    def _stored(self) -> dict[str, JSON]:
+        raw, dropped = self._decoded()
+        kept = tuple((name, value) for name, value in self._headers if name.lower() not in dropped)
+        stored: dict[str, JSON] = {"status": self._status, "headers": grouped(kept)}
+        if self._http_version != "HTTP/1.1":
+            stored["http_version"] = self._http_version
+        if self._reason is not None and self._reason != standard_phrase(self._status):
+            stored["reason"] = self._reason
+        content_type = header(self._headers, "content-type")
+        stored.update(bodies.encode_body(raw, content_type))
+        return stored
+
+    def _decoded(self) -> tuple[bytes, frozenset[str]]:
+        """Return the body with its content encoding undone, and the headers that do not speak of it."""
+        raw, encoding = b"".join(self._chunks), header(self._headers, "content-encoding")
+        if not encoding or not raw:
+            return raw, CONNECTION_HEADERS
+        if not self._is_decoded:
+            try:
+                raw = bodies.decode_content(raw, encoding, partial=True)
+            except ValueError:  # kept as it came, header and all
+                return raw, CONNECTION_HEADERS
+        return raw, CONNECTION_HEADERS | {"content-encoding", "content-length"}
+
+    def _is_whole(self, stored: Mapping[str, JSON]) -> bool:
+        """Say whether a body that was not read to its end has nothing more to give."""
+        if self._exchange.request.method == "HEAD" or self._status in (204, 304) or self._status < 200:
+            return True
+        length = header(self._headers, "content-length")
+        if length is not None and length.isdigit() and not self._is_decoded:
+            return sum(map(len, self._chunks)) >= int(length)
+        events = stored.get("events")
+        return isinstance(events, list) and any(map(is_last_event, events[-3:]))
