@@ -44,7 +44,7 @@ class ImportHook(importlib.abc.MetaPathFinder):
         finally:
             self._here.searching.discard(fullname)
         if spec is not None and isinstance(spec.loader, importlib.abc.Loader):
-            spec.loader = _Loader(spec.loader, self._here.executing, self._then)
+            spec.loader = _Loader(spec.loader, self._here, self._then)
         return spec
 
 
@@ -57,11 +57,11 @@ class _Here(threading.local):
 
 
 class _Loader(importlib.abc.Loader):
-    """Loads a module as its own loader does, then calls *then*; meanwhile its name is in *executing*."""
+    """Loads a module as its own loader does, then calls *then*."""
 
-    def __init__(self, loader: importlib.abc.Loader, executing: set[str], then: Callable[[], None]) -> None:
+    def __init__(self, loader: importlib.abc.Loader, here: _Here, then: Callable[[], None]) -> None:
         self._loader = loader
-        self._executing = executing
+        self._here = here
         self._then = then
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
@@ -70,9 +70,9 @@ class _Loader(importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         assert module.__spec__ is not None
         module.__spec__.loader = module.__loader__ = self._loader
-        self._executing.add(module.__name__)
+        self._here.executing.add(module.__name__)
         try:
             self._loader.exec_module(module)
         finally:
-            self._executing.discard(module.__name__)
+            self._here.executing.discard(module.__name__)
         self._then()
