@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ class Lifecycle:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Patch the libraries that are imported by now, below whatever mock a fixture brings later."""
         if any(item.nodeid in self._claims for item in session.items) and not session.config.option.collectonly:
-            transports.install()
+            with contextlib.suppress(AgentTapeError):  # the session of each marked test raises it again
+                transports.install()
 
     # -- one test
 

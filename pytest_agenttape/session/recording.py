@@ -14,8 +14,8 @@ from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import AgentTapeWarning, RecordingRefusedError
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Poison
-from pytest_agenttape.process import network
 from pytest_agenttape.reading.summary import summary_line
+from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.frozen_world import FrozenWorld
 from pytest_agenttape.session.poison import poisoned
 from pytest_agenttape.session.recorded import Recorded
@@ -27,15 +27,17 @@ from pytest_agenttape.settings import selectors
 
 
 class Recording:
-    """What a session makes of its run: a timeline to look at, a cassette to write.
-
-    Attributes:
-        unrecorded: The hosts that were connected to unrecorded and that replay will block, each with the library that
-            asked for it.
-    """
+    """What a session makes of its run: a timeline to look at, a cassette to write."""
 
     def __init__(
-        self, settings: Settings, recorded: Recorded, run: Run, secrets: Secrets, world: FrozenWorld, verdict: Verdict
+        self,
+        settings: Settings,
+        recorded: Recorded,
+        run: Run,
+        secrets: Secrets,
+        world: FrozenWorld,
+        verdict: Verdict,
+        connections: Connections,
     ) -> None:
         self._settings = settings
         self._recorded = recorded
@@ -44,12 +46,12 @@ class Recording:
         self._secrets = secrets
         self._world = world
         self._verdict = verdict
+        self._connections = connections
         self._has_new_order = False
         self._run_id = str(uuid.UUID(bytes=os.urandom(16), version=4))
         self._finished: dict[tuple[object, ...], tuple[Interaction, Interaction]] = {}
         self._secrets_known = 0  # when these were cleaned
         self._prepared: tuple[int, writing.Prepared] | None = None  # and how many secrets were known then
-        self.unrecorded: dict[str, str | None] = {}
 
     # -- what happened
 
@@ -146,8 +148,8 @@ class Recording:
         prepared = self._prepare()
         has_changed = prepared is not None and writing.commit(prepared)
         self._warn_of_unknown_tokens()
-        for host, library in self.unrecorded.items():
-            warnings.warn(AgentTapeWarning(f"{self._settings.name}: {network.unrecorded(host, library)}"), stacklevel=2)
+        for problem in self._connections.problems():
+            warnings.warn(AgentTapeWarning(problem), stacklevel=2)
         return has_changed
 
     # -- below: how

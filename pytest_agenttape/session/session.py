@@ -9,7 +9,6 @@ from typing import Self
 
 from pytest_agenttape import clocks, ownership, transports
 from pytest_agenttape.errors import AgentTapeError, ConfigError, NetworkBlockedError
-from pytest_agenttape.hosts import host_rules, is_allowed
 from pytest_agenttape.matching.policy import Refuse
 from pytest_agenttape.matching.tape import Replay, Tape
 from pytest_agenttape.model import JSON, Call, Interaction
@@ -20,6 +19,7 @@ from pytest_agenttape.process.user_stack import is_typed_in_debugger, user_trace
 from pytest_agenttape.reading.usage import TokenTotals, total_tokens
 from pytest_agenttape.session.answers import Answers
 from pytest_agenttape.session.block import Block
+from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.frozen_world import FrozenWorld
 from pytest_agenttape.session.observing import Observing, cover
 from pytest_agenttape.session.poison import poison_of
@@ -249,19 +249,8 @@ class Session(Block):
         return False
 
     def blocks(self, host: str, port: int | None, running: Live | None) -> NetworkBlockedError | None:
-        """Return the error for a connection to *host* that nothing allows, None for one that may be made.
-
-        What may be made while recording, and is not recorded, is reported when the cassette is written.
-        """
-        config = self.settings.config
-        if running is not None or not config.block_network:
-            return None
-        if is_allowed(host, port, host_rules(config.allow_hosts)):
-            return None
-        if self.recorded.policy.records:
-            self.recording.unrecorded.setdefault(host, network.calling_library())
-            return None
-        return network.blocked(host, port, self.title)
+        """Return the error for a connection that nothing allows; what a live call connects to is its own affair."""
+        return None if running is not None else self._connections.blocks(host, port)
 
     def instance_number(self, instance: object) -> int:
         """Return which of its class *instance* is, in the order of first calls, from 0."""
@@ -280,8 +269,7 @@ class Session(Block):
     def interactions(self) -> list[Interaction]:
         """The calls of this run, in order of their start, as they would stand in a cassette if it ended now.
 
-        A stream that is still being read is among them; a function that runs for real and has not returned is not.
-        They are copies: a test may take out what it does not compare.
+        A stream that is still being read is among them, a function that has not returned is not. They are copies.
         """
         return copy.deepcopy([each for each, _ in self.recording.timeline])
 
@@ -289,6 +277,16 @@ class Session(Block):
     def remaining(self) -> int:
         """How many recordings are not played yet."""
         return len(self.engine.unplayed)
+
+    @property
+    def unplayed(self) -> list[Interaction]:
+        """The recordings that this run did not use and should have."""
+        return self.recorded.unplayed
+
+    @property
+    def live_calls(self) -> int:
+        """How many calls ran for real."""
+        return self.run.live_calls
 
     @property
     def usage(self) -> TokenTotals:
@@ -315,7 +313,10 @@ class Session(Block):
         self.verdict = Verdict(is_sticky=settings.is_sticky)
         self.secrets = Secrets(settings.rules, recorded.texts)
         self.world = FrozenWorld(settings, recorded.frozen)
-        self.recording = Recording(settings, recorded, self.run, self.secrets, self.world, self.verdict)
+        self._connections = Connections(settings.config, self.title, records=recorded.policy.records)
+        self.recording = Recording(
+            settings, recorded, self.run, self.secrets, self.world, self.verdict, self._connections
+        )
         self.observer = Observing(self, recorded, self.run)
         self.divergences = self._answers.divergences
         self.phase = ""

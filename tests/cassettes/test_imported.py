@@ -614,7 +614,7 @@ def test_what_a_callback_recorded_is_never_missed(tmp_path: Path, kind: str, req
     root = agenttape({"kind": kind, "boundary": kind, "request": request_, "response": "r"})
     with use_cassette(saved(tmp_path, root)) as session:
         pass
-    assert (session.remaining, session.recorded.unplayed) == (0, [])
+    assert (session.remaining, session.unplayed) == (0, [])
     assert "recorded by a callback" in str(Cassette.load(session.path).meta["imported"]["problems"])
 
 
@@ -632,7 +632,7 @@ def test_the_text_of_an_object_is_never_served_for_the_object(tmp_path: Path, ro
     with use_cassette(saved(tmp_path, root)) as session:
         with pytest.raises(UnmatchedInteractionError) as caught:
             run()
-        assert session.recorded.unplayed == []
+        assert session.unplayed == []
     assert "#0" in str(caught.value)
     assert f"cannot be replayed: {where} is only the text of an object" in str(caught.value)
     problems = Cassette.load(session.path).meta["imported"]["problems"]

@@ -47,7 +47,6 @@ def test_every_option_but_the_name_has_its_field() -> None:
         ({"allow_hosts": ["db.example"]}, Options(allow_hosts=("db.example",))),
         ({"cassette": "name"}, Options()),
     ],
-    ids=str,
 )
 def test_what_an_option_says_is_parsed(said: Mapping[str, object], meant: Options) -> None:
     assert parse(said) == meant

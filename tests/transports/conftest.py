@@ -33,7 +33,7 @@ class Recorder:
         with use_cassette(self.path, **options) as session:
             result = run()
         assert self.provider.hits == before
-        assert session.recorded.unplayed == []
+        assert session.unplayed == []
         return result
 
     def both(self, run: Callable[[], T]) -> T:
