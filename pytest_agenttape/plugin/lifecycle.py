@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_agenttape import ownership, transports
+from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.claims import Claim, Claims
 from pytest_agenttape.plugin.committing import commit, pending_store, prune
