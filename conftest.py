@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import compileall
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.inner_pytest import OUTER, PLUGINS_NAMED
 
 if TYPE_CHECKING:
     from tests.standin import StandInProvider
 
 pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(scope="session")
+def _compiled_package() -> None:
+    """Compile the package once, for the runs that must not write bytecode."""
+    compileall.compile_dir(Path(__file__).parent / "pytest_agenttape", quiet=2)
+
+
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, _compiled_package: None) -> pytest.Pytester:
+    """Return pytester, whose runs load the plugins that they need and see nothing of the run that they are part of."""
+    for name in OUTER:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in PLUGINS_NAMED.items():
+        monkeypatch.setenv(name, value)
+    return pytester
 
 
 @pytest.fixture(scope="session")

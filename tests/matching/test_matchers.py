@@ -249,9 +249,9 @@ def test_a_matcher_that_raises_decides_a_test_that_swallows_it(pytester: pytest.
             except Exception: pass
         """
     )
-    recorded = pytester.runpytest_subprocess("--agenttape-record", "-p", "no:randomly")
+    recorded = pytester.runpytest_subprocess("--agenttape-record")
     recorded.assert_outcomes(passed=1)
-    replayed = pytester.runpytest_subprocess("-p", "no:randomly")
+    replayed = pytester.runpytest_subprocess()
     replayed.assert_outcomes(failed=1)
     replayed.stdout.fnmatch_lines(["*matcher 'broken' raised LookupError: gone*"])
 

@@ -11,16 +11,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.inner_pytest import PLUGINS_FOUND, PLUGINS_NAMED
 from tests.plugin.project import AGENT, Origin, Project
 
 # What an inner run in this process would otherwise import and lose again, patches of libraries included.
 _OURS = (
+    "plugin.audit",
     "plugin.lifecycle",
     "plugin.report.verdicts",
     "plugin.handle",
     "boundaries.decorators",
     "transports.httpcore",
     "transports.requests",
+    "transports.tls",
 )
 for _name in ("httpcore", "httpcore2", *(f"pytest_agenttape.{room}" for room in _OURS)):
     importlib.import_module(_name)
@@ -30,11 +33,18 @@ for _name in ("httpcore", "httpcore2", *(f"pytest_agenttape.{room}" for room in 
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setattr("sys.dont_write_bytecode", True)  # a test file that is rewritten at once has the same time
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    for name in ("CI", "PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_XDIST_WORKER"):
-        monkeypatch.delenv(name, raising=False)
     made = Project(pytester)
     made.write(agent=AGENT)
     return made
+
+
+@pytest.fixture
+def autoload(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001  # sets these first
+    """Let runs find the installed plugins by themselves, as they do for a user."""
+    for name in PLUGINS_NAMED:
+        monkeypatch.delenv(name)
+    for name, value in PLUGINS_FOUND.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")

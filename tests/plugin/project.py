@@ -35,9 +35,6 @@ writes_new_only = pytest.mark.skipif(
     tuple(map(int, version("syrupy").split(".")[:2])) < (5, 5), reason="this syrupy cannot write new snapshots only"
 )
 
-# Plugins that make a run of a few tests take seconds, or another one each time.
-_QUIET = ("-p", "no:randomly", "-p", "no:hypothesispytest", "-p", "no:langsmith_plugin")
-
 
 @dataclass(slots=True)
 class Project:
@@ -61,11 +58,11 @@ class Project:
 
     def run(self, *args: str) -> pytest.RunResult:
         """Run pytest in this process."""
-        return self.pytester.runpytest_inprocess(*_QUIET, *args)
+        return self.pytester.runpytest_inprocess(*args)
 
     def run_apart(self, *args: str, stdin: bytes = b"") -> pytest.RunResult:
         """Run pytest in a process of its own."""
-        return self.pytester.run(sys.executable, "-m", "pytest", *_QUIET, *args, timeout=90, stdin=stdin)
+        return self.pytester.run(sys.executable, "-m", "pytest", *args, timeout=90, stdin=stdin)
 
     def record(self, *args: str) -> pytest.RunResult:
         """Record everything and forget what that ran for real."""

@@ -11,6 +11,8 @@ import pytest
 
 from tests.plugin.project import Project
 
+pytestmark = pytest.mark.usefixtures("autoload")
+
 ROOT = Path(__file__).parents[2]
 ONE = """
     import pytest

@@ -151,23 +151,24 @@ def passed(result: pytest.RunResult) -> int:
 @pytest.mark.parametrize("name", TESTS)
 def test_it_is_recorded_and_replayed(project: Project, name: str) -> None:
     write(project, name)
-    count = passed(project.run("--agenttape-record"))
+    plugins = ("-p", "anyio") if name == "anyio" else ()
+    count = passed(project.run("--agenttape-record", *plugins))
     live = project.live()
     assert live
     recorded = {file: (project.path / file).read_text() for file in project.files()}
     assert sum(text.count("  match_key:") or text.count("match_key:") for text in recorded.values()) == len(live)
-    assert passed(project.run("--agenttape-strict")) == count
+    assert passed(project.run("--agenttape-strict", *plugins)) == count
     assert project.live() == []
     assert {file: (project.path / file).read_text() for file in project.files()} == recorded
 
 
 RUNNERS = {
     "randomly": ["-p", "randomly"],
-    "rerunfailures": ["--reruns", "2"],
+    "rerunfailures": ["-p", "rerunfailures", "--reruns", "2"],
     "-x": ["-x"],
     "--lf": ["--lf"],
-    "xdist, 2 workers": ["-n2"],
-    "xdist, 4 workers, by file": ["-n4", "--dist", "loadfile"],
+    "xdist, 2 workers": ["-p", "xdist", "-n2"],
+    "xdist, 4 workers, by file": ["-p", "xdist", "-n4", "--dist", "loadfile"],
     "doctest modules": ["--doctest-modules"],
     "importmode": ["--import-mode=importlib", "-o", "pythonpath=."],
     "no capture": ["-s"],
@@ -204,7 +205,7 @@ def test_a_rerun_that_passes_is_what_is_recorded(project: Project) -> None:
             assert len(attempts) == 2
         """
     )
-    result = project.run("--agenttape-record")
+    result = project.run("-p", "rerunfailures", "--agenttape-record")
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("pending:*")
     assert project.calls() == ["attempt 2"]
@@ -225,7 +226,7 @@ def test_a_rerun_replays_from_the_start(project: Project) -> None:
     project.write(test_it=source.format(condition="== 1"))
     project.record().assert_outcomes(passed=1)
     project.write(test_it=source.format(condition="== 2"))
-    project.run("--reruns", "1", "--agenttape-strict").assert_outcomes(passed=1)
+    project.run("-p", "rerunfailures", "--reruns", "1", "--agenttape-strict").assert_outcomes(passed=1)
     assert project.live() == []
 
 

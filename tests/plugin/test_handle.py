@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.inner_pytest import OUTER, PLUGINS_NAMED
 from tests.plugin.project import Project
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def run_apart(folder: Path, bodies: dict[str, str], *args: str) -> str:
     )
     (folder / "agent.py").write_text(textwrap.dedent(AGENT), encoding="utf-8")
     (folder / "test_it.py").write_text(textwrap.dedent(source), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", "-v", *args]
-    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_ADDOPTS")}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", *args]
+    environment = {name: value for name, value in os.environ.items() if name not in OUTER} | PLUGINS_NAMED
     ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120)
     return ran.stdout
 

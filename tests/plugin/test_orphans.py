@@ -208,7 +208,7 @@ def test_what_belongs_to_a_cassette_goes_and_stays_with_it(project: Project, ori
 
 
 def test_under_xdist_the_workers_claims_are_put_together(orphaned: Project) -> None:
-    result = orphaned.run_apart("-n2", "--snapshot-update")
+    result = orphaned.run_apart("-p", "xdist", "-n2", "--snapshot-update")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines([f"deleted: {GONE} (no test claims it)"])
     assert orphaned.files() == [KEPT]
@@ -216,7 +216,7 @@ def test_under_xdist_the_workers_claims_are_put_together(orphaned: Project) -> N
 
 def test_a_lost_worker_stops_the_verdict(orphaned: Project) -> None:
     orphaned.write(test_crash="import os\ndef test_crash(): os._exit(3)")
-    result = orphaned.run_apart("-n2", "--snapshot-update")
+    result = orphaned.run_apart("-p", "xdist", "-n2", "--snapshot-update")
     result.stdout.fnmatch_lines(["*worker 'gw*' crashed*"])
     result.stdout.no_fnmatch_line("orphan:*")
     assert orphaned.files() == [GONE, KEPT]

@@ -138,7 +138,7 @@ def test_drift_keeps_the_views_that_the_test_did_not_get_to(project: Project, mo
     monkeypatch.setenv("CITY", "Oslo")
     for flags in (
         ("--snapshot-update", "--agenttape-mode=none"),
-        ("--snapshot-update", "--agenttape-mode=none", "-n1"),
+        ("--snapshot-update", "--agenttape-mode=none", "-p", "xdist", "-n1"),
     ):
         project.run_apart(*flags).assert_outcomes(failed=1)
         assert stored.read_bytes() == before

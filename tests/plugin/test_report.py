@@ -92,7 +92,7 @@ def test_the_json_report_holds_every_test_and_call(pytester: pytest.Pytester) ->
     ]
 
 
-@pytest.mark.parametrize("extra", [[], ["-n2"]], ids=["one process", "two workers"])
+@pytest.mark.parametrize("extra", [[], ["-p", "xdist", "-n2"]], ids=["one process", "two workers"])
 def test_a_failed_test_is_reported_with_its_failure(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, extra: list[str]
 ) -> None:
@@ -263,7 +263,7 @@ def test_a_browser_runs_our_script_and_no_other(pytester: pytest.Pytester) -> No
     assert "2 of 2 tests" in dom  # our own script counted them
 
 
-@pytest.mark.parametrize("flags", [(), ("-n1",)], ids=["alone", "xdist"])
+@pytest.mark.parametrize("flags", [(), ("-p", "xdist", "-n1")], ids=["alone", "xdist"])
 def test_a_failure_is_reported_without_the_secret_that_only_its_test_knew(
     pytester: pytest.Pytester, flags: tuple[str, ...]
 ) -> None:

@@ -103,6 +103,16 @@ KILLED = """
 
     os.replace = replace
 """
+# What a shell starts in the background ignores Ctrl-C, and so do its children; they take it here whoever started them.
+INTERRUPTED = """
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+import pytest_agenttape
+
+@pytest_agenttape.tool
+def ask():
+    os.kill(os.getpid(), signal.SIGINT)
+"""
 NOT_WRITTEN = (
     "E *RecordingRefusedError: the recording cannot be written to *test_it.yaml: {}; what was there is untouched"
 )
@@ -122,7 +132,7 @@ FAULTS = (
         (PENDING, "*KeyboardInterrupt*"),
         {},
         apart=True,
-        before="import pytest_agenttape\n@pytest_agenttape.tool\ndef ask():\n    os.kill(os.getpid(), signal.SIGINT)",
+        before=INTERRUPTED,
     ),
     Fault("pytest.exit() in the test", "pytest.exit('enough')", "old", "none", (PENDING, "*enough*"), {}, apart=True),
     Fault("the process is killed (SIGKILL)", "os.kill(os.getpid(), signal.SIGKILL)", "old", "none", (), {}, apart=True),
@@ -256,7 +266,7 @@ FAULTS = (
         ("worker 'gw*' crashed while running 'test_it.py::test_it'",),
         {},
         apart=True,
-        args=("-n1",),
+        args=("-p", "xdist", "-n1"),
     ),
     Fault(
         "a rerun passes (pytest-rerunfailures)",
@@ -267,7 +277,7 @@ FAULTS = (
         {"passed": 1, "rerun": 1},
         sees_fresh=CREATED,
         before="ATTEMPTS = []",
-        args=("--reruns=1",),
+        args=("-p", "rerunfailures", "--reruns=1"),
     ),
 )
 

@@ -35,9 +35,6 @@ TESTS = """
 """
 
 
-def test_our_fixture_is_set_up_for_marked_tests_alone(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("CI", raising=False)
+def test_our_fixture_is_set_up_for_marked_tests_alone(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
-    pytester.runpytest("-p", "no:randomly").assert_outcomes(passed=6)
+    pytester.runpytest().assert_outcomes(passed=6)

@@ -131,7 +131,7 @@ def shared(project: Project) -> Project:
     return project
 
 
-@pytest.mark.parametrize("args", [[], ["-n2"]], ids=["one process", "xdist"])
+@pytest.mark.parametrize("args", [[], ["-p", "xdist", "-n2"]], ids=["one process", "xdist"])
 def test_a_shared_cassette_is_judged_over_all_its_tests(shared: Project, args: list[str]) -> None:
     run = shared.run_apart if args else shared.run
     shared.write(test_it=SHARED.format(all="ab", some="cd"))

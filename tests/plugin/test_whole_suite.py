@@ -70,10 +70,10 @@ SUITE = """
 """
 WAYS = {
     "in one process": (),
-    "xdist": ("-n2",),
+    "xdist": ("-p", "xdist", "-n2"),
     "randomly": ("-p", "randomly"),
-    "rerunfailures": ("--reruns=2",),
-    "all of them": ("-n2", "-p", "randomly", "--reruns=2"),
+    "rerunfailures": ("-p", "rerunfailures", "--reruns=2"),
+    "all of them": ("-p", "xdist", "-n2", "-p", "randomly", "-p", "rerunfailures", "--reruns=2"),
 }
 
 

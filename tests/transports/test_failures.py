@@ -181,9 +181,9 @@ class TestAllowedTimeouts:
 
     def test_are_raised_again(self, pytester: pytest.Pytester, recorder: Recorder) -> None:
         pytester.makepyfile(f"URL = '{recorder.provider.url}/slow?seconds=1'\n" + _dedented(self.SUITE))
-        pytester.runpytest_subprocess("--agenttape-record", "-p", "no:randomly").assert_outcomes(passed=3)
+        pytester.runpytest_subprocess("--agenttape-record").assert_outcomes(passed=3)
         hits = recorder.provider.hits
-        pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=3)
+        pytester.runpytest_subprocess().assert_outcomes(passed=3)
         assert recorder.provider.hits == hits == 3
 
 

@@ -277,8 +277,8 @@ def test_the_fixture_of_a_mocking_plugin(
     if order == "session first":
         suite = suite.replace(f"{fixture}, agenttape_cassette", f"agenttape_cassette, {fixture}")
     pytester.makepyfile(f"URL = '{recorder.provider.url}/weather?city=London'\n" + suite)
-    pytester.runpytest_subprocess("--agenttape-record").assert_outcomes(passed=1)
-    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+    pytester.runpytest_subprocess("-p", package, "--agenttape-record").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess("-p", package).assert_outcomes(passed=1)
     assert recorder.provider.hits == 1
 
 
