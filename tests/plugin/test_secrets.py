@@ -91,7 +91,7 @@ def contents_of(folder: Path) -> dict[str, str]:
             shown = path.relative_to(folder).as_posix()
             contents[shown] = f"{shown}\n{path.read_bytes().decode('utf-8', 'replace')}"
             if path.suffix == ".yaml":
-                contents[f"{shown} (joined)"] = joined(yaml.safe_load(path.read_text(encoding="utf-8")))
+                contents[f"{shown} (joined)"] = joined(yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader))
     return contents
 
 
