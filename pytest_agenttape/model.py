@@ -155,6 +155,18 @@ class Interaction:
             out["metadata"] = self.metadata
         return out
 
+    @property
+    def status(self) -> int | None:
+        """The status of an answer over HTTP; a boundary's result may have the word, and another meaning."""
+        if self.kind in BOUNDARY_KINDS or not isinstance(self.response, dict):
+            return None
+        return _optional(self.response.get("status"), int)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the call ended with an exception, or was answered with a status that means an error."""
+        return self.error is not None or (self.status or 0) >= 400
+
     # What `metadata` says. A file edited by hand may hold anything, so a value of another type counts as absent.
 
     @property

@@ -233,3 +233,19 @@ def test_a_latency_that_is_no_duration_is_refused(latency: object) -> None:
     raw = {"index": 0, "kind": "tool", "request": {}, "response": 1, "latency_ms": latency}
     with pytest.raises(CassetteCorruptError, match="latency_ms"):
         Interaction.from_dict(raw)
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "failed"),
+    [
+        (Interaction(index=0, kind="http", response={"status": 200}), 200, False),
+        (Interaction(index=0, kind="llm", response={"status": 404}), 404, True),
+        (Interaction(index=0, kind="http", response={"status": "odd"}), None, False),
+        (Interaction(index=0, kind="llm", response="text"), None, False),
+        (Interaction(index=0, kind="tool", response={"status": 500}), None, False),
+        (Interaction(index=0, kind="tool", error={"type": "KeyError"}), None, True),
+    ],
+    ids=["answered", "refused", "edited", "not HTTP", "a tool's own word", "raised"],
+)
+def test_whether_a_call_has_failed(call: Interaction, status: int | None, failed: bool) -> None:
+    assert (call.status, call.has_failed) == (status, failed)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pytest_agenttape import clocks, ownership, values
-from pytest_agenttape.boundaries import waits
 from pytest_agenttape.boundaries.arguments import Parameters
 from pytest_agenttape.boundaries.registry import register_boundary
 from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError, StreamingReplayError
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Served
+from pytest_agenttape.process import waits
 from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered, unanswered
 
 Stored: TypeAlias = dict[str, JSON]

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar, overload
 
 from pytest_agenttape import ownership
-from pytest_agenttape.boundaries import generators, waits
+from pytest_agenttape.boundaries import generators
 from pytest_agenttape.boundaries.call import Boundary, LiveCall, ServedCall, Spelled
 from pytest_agenttape.boundaries.registry import register_boundary
+from pytest_agenttape.callables import Nature, body_of, nature_of
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.model import KINDS, unknown_name
+from pytest_agenttape.process import waits
 
 __all__ = ["intercept", "memory_read", "memory_write", "record_call", "retrieval", "tool"]
 
@@ -131,28 +133,13 @@ def _wrap(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:
         return functools.update_wrapper(wrapper, fn)
     functools.update_wrapper(wrapper, fn, assigned=("__module__", "__doc__"), updated=())
     wrapper.__name__ = wrapper.__qualname__ = boundary.name
-    body = fn.func if isinstance(fn, functools.partial) else _body(fn)
-    wrapper.__annotations__ = dict(getattr(body, "__annotations__", {}))
+    wrapper.__annotations__ = dict(getattr(body_of(fn), "__annotations__", {}))
     return wrapper
 
 
 def _shell(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:
     """Return a function of the same nature as *fn* that asks the session first."""
-    body = _body(fn)
-    if inspect.isasyncgenfunction(body):
-        return generators.wrap_async(fn, boundary)
-    if inspect.isgeneratorfunction(body):
-        return generators.wrap(fn, boundary)
-    if inspect.iscoroutinefunction(body):
-        return _coroutine(fn, boundary)
-    return _function(fn, boundary)
-
-
-def _body(fn: Callable[..., Any]) -> Any:
-    """Return what tells the nature of *fn*: itself, or the method that makes an object callable."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    return fn if inspect.isroutine(fn) or isinstance(fn, type) else getattr(fn, "__call__", fn)  # noqa: B004  # the method is wanted
+    return _SHELLS[nature_of(fn)](fn, boundary)
 
 
 def _function(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:
@@ -237,3 +224,11 @@ async def _served_async(call: ServedCall) -> Any:
     if call.nature in ("generator", "async_generator"):
         return _served(call)
     return await call.answered()
+
+
+_SHELLS: Mapping[Nature, Callable[[Callable[..., Any], Boundary], Callable[..., Any]]] = {
+    Nature.PLAIN: _function,
+    Nature.COROUTINE: _coroutine,
+    Nature.GENERATOR: generators.wrap,
+    Nature.ASYNC_GENERATOR: generators.wrap_async,
+}

@@ -9,9 +9,9 @@ from copy import copy
 from typing import Any, TypeAlias
 
 from pytest_agenttape import ownership
-from pytest_agenttape.boundaries import waits
 from pytest_agenttape.boundaries.call import Boundary, LiveCall, ServedCall, Stored
 from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.process import waits
 from pytest_agenttape.process.cancellation import is_cancellation
 
 

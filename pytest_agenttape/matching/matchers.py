@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias, TypeVar
 
+from pytest_agenttape.callables import Nature, nature_of
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.canonical import EXACT, KeyRules, canonical_text
 from pytest_agenttape.model import JSON, MATCHERS, Interaction, unknown_name
@@ -177,8 +178,7 @@ def _checked(function: Callable[..., object], name: str, counts: tuple[int, ...]
     Raises:
         ConfigError: It is async, or cannot take the right number of requests.
     """
-    body = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004  # the method is wanted
-    if inspect.iscoroutinefunction(body) or inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
+    if nature_of(function) is not Nature.PLAIN:
         raise ConfigError(f"matcher {name!r} is async or a generator; a matcher is a plain function")
     if _arity(function) not in counts:
         takes = " or ".join("one request (a key)" if count == 1 else "two (asked, recorded)" for count in counts)

@@ -48,7 +48,7 @@ def count_tokens(interaction: Interaction) -> TokenTotals:
     reported = _reported_tokens(interaction.usage or {})
     if reported is not None:
         return reported
-    if interaction.kind != "llm" or _has_failed(interaction):
+    if interaction.kind != "llm" or interaction.has_failed:
         return TokenTotals()
     given, taken = _estimate(interaction.request), _estimate(interaction.response)
     return TokenTotals(given, taken, given + taken, estimated=True)
@@ -70,12 +70,6 @@ def _whole(usage: Mapping[str, JSON], *names: str) -> int | None:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
     return None
-
-
-def _has_failed(interaction: Interaction) -> bool:
-    response = interaction.response
-    status = response.get("status") if isinstance(response, dict) else None
-    return interaction.error is not None or (isinstance(status, int) and status >= 400)
 
 
 def _estimate(body: JSON) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
+from pytest_agenttape.callables import Nature, nature_of
 from pytest_agenttape.errors import ConfigError
 
 Block: TypeAlias = Callable[[], AbstractContextManager[object]]
@@ -24,19 +25,8 @@ def decorated(function: Any, block: Block) -> Any:
         return type(function)(decorated(function.__func__, block))
     if isinstance(function, type) or not callable(function):
         raise ConfigError(f"a cassette decorates a function or a method, not {function!r}")
-    wrapper = _of_its_nature(function, block)
+    wrapper = _WRAPPERS[nature_of(function)](function, block)
     return functools.update_wrapper(wrapper, function, updated=("__dict__",) if inspect.isroutine(function) else ())
-
-
-def _of_its_nature(function: Callable[..., Any], block: Block) -> Callable[..., Any]:
-    body = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004  # the method is wanted
-    if inspect.isasyncgenfunction(body):
-        return _async_generator(function, block)
-    if inspect.isgeneratorfunction(body):
-        return _generator(function, block)
-    if inspect.iscoroutinefunction(body) or inspect.iscoroutinefunction(function):
-        return _coroutine(function, block)
-    return _plain(function, block)
 
 
 def _plain(function: Callable[..., Any], block: Block) -> Callable[..., Any]:
@@ -75,6 +65,14 @@ def _async_generator(function: Callable[..., Any], block: Block) -> Callable[...
                     yield item
 
     return run
+
+
+_WRAPPERS: Mapping[Nature, Callable[[Callable[..., Any], Block], Callable[..., Any]]] = {
+    Nature.PLAIN: _plain,
+    Nature.COROUTINE: _coroutine,
+    Nature.GENERATOR: _generator,
+    Nature.ASYNC_GENERATOR: _async_generator,
+}
 
 
 def _finished(function: Callable[..., Any], result: Any) -> Any:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pytest_agenttape.model import Call
+from pytest_agenttape.model import BOUNDARY_KINDS, Call
 from pytest_agenttape.ownership.calls import Live, Poison
 from pytest_agenttape.session.run import Run
 
 _STATUSES = frozenset({401, 403, 429})
-_KINDS = frozenset({"llm", "http"})  # an agent deals with the failures of its tools
 _ANSWERS_TO_CHALLENGES = ("authorization", "proxy-authorization")
 
 
 def poison_of(kind: str, status: object, failure: str = "") -> Poison | None:
     """Return what is wrong with a live call that was answered with *status*, or ended with the exception *failure*."""
-    if kind not in _KINDS:
+    if kind in BOUNDARY_KINDS:  # an agent deals with the failures of its tools
         return None
     if isinstance(status, int) and (status in _STATUSES or status >= 500):
         return Poison(status, f"a live call was answered with {status}")

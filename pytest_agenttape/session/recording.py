@@ -198,9 +198,11 @@ class Recording:
         key = (id(placed.outcome), placed.number, placed.parent, placed.is_live, with_key)
         if key in self._finished:
             return self._finished[key][1]
-        made = self._numbered(placed)
         if with_key:
+            made = self._interaction(placed)
             made = replace(made, match_key=self._recorded.digest_of(made.request))
+        else:
+            made = self._numbered(placed)
         if placed.is_over:
             self._finished[key] = placed.outcome, made  # with the outcome, or its id could become another's
         return made

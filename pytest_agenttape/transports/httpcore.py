@@ -7,7 +7,6 @@ under asyncio and trio alike.
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import functools
 import importlib
@@ -22,6 +21,7 @@ from respx.mocks import HTTPCoreMocker, Mocker
 from pytest_agenttape import clocks, ownership
 from pytest_agenttape.bodies.messages import HttpRequest, HttpResponse
 from pytest_agenttape.libraries import Library
+from pytest_agenttape.process import waits
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.live_response import LiveResponse
@@ -129,7 +129,7 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
             return await real(self, request)
         exchange = exchanges.begin(found, _neutral(request, url, b"".join([part async for part in request.stream])))
         if not exchange.is_live:
-            await _let_others_run()
+            await waits.let_others_run()
             unanswered = exchanges.schedule_without_answer(exchange)
             if unanswered is not None:
                 await _wait(unanswered, 0, _new_event(library), library)  # the task is going to be cancelled again
@@ -217,16 +217,6 @@ def _recording(exchange: Exchange, response: Any) -> LiveResponse:
         reason=None if reason is None else reason.decode("latin-1"),
         http_version=extensions.get("http_version", b"HTTP/1.1").decode("ascii"),
     )
-
-
-async def _let_others_run() -> None:
-    """Give concurrent requests the turn they had while this one was on the wire."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        await sys.modules["trio"].lowlevel.checkpoint()
-    else:
-        await asyncio.sleep(0)
 
 
 def _new_event(library: str) -> Any:

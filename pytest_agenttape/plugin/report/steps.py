@@ -38,19 +38,13 @@ def _step(interaction: Interaction, is_live: bool) -> Step:
         "summary": summary_line(interaction),
         "parent": interaction.parent,
         "live": is_live,
-        "start_ms": interaction.metadata.get("start_ms"),
+        "start_ms": interaction.start_ms,
         "latency_ms": interaction.latency_ms,
         "tokens": count_tokens(interaction).total or None,
-        "failed": interaction.error is not None or _status(interaction) >= 400,
+        "failed": interaction.has_failed,
         "story": _cut(repr(timeline_of([interaction]))),
         "source": _cut(serializer.dump_yaml(interaction.to_dict())),
     }
-
-
-def _status(interaction: Interaction) -> int:
-    response = interaction.response
-    status = response.get("status") if isinstance(response, dict) and interaction.kind in ("llm", "http") else None
-    return status if isinstance(status, int) else 0
 
 
 def _cut(text: str) -> str:

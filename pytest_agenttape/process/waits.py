@@ -1,4 +1,4 @@
-"""How a replayed async call waits: for its neighbours' turn, and for a cancellation that was recorded."""
+"""How a replayed async call waits: for the turn of its neighbours, and for a cancellation that was recorded."""
 
 from __future__ import annotations
 
