@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_agenttape.cassettes import paths
+from pytest_agenttape.model import CASSETTES_FOLDER
 from pytest_agenttape.plugin import options
 from pytest_agenttape.settings.words import INI_KEYS
 from tests.plugin.project import Project
@@ -65,7 +65,7 @@ def test_the_plugin_registers_the_settings_that_an_ini_file_may_hold(pytestconfi
 
 
 def test_the_word_that_the_options_repeat_is_that_of_its_home() -> None:
-    assert options.CASSETTES == paths.CASSETTES
+    assert options.CASSETTES == CASSETTES_FOLDER
 
 
 def test_ini(project: Project) -> None:

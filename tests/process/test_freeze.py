@@ -509,7 +509,7 @@ def test_reseeding_undoes_another_plugins_seed() -> None:
     with frozen("random") as session:
         first = random.random()
         random.seed(12345)
-        session.world.reseed()
+        session.reseed()
         assert random.random() == first
 
 
