@@ -202,7 +202,9 @@ class Interaction:
     @property
     def pace(self) -> tuple[int, ...]:
         """How many calls had begun before each piece of a stream, and before its end; empty when it came at once."""
-        pace = _optional(self.metadata.get("pace"), list) or []
+        pace = self.metadata.get("pace")
+        if not isinstance(pace, list):
+            return ()
         return tuple(pace) if all(_optional(each, int) is not None for each in pace) else ()
 
     @property

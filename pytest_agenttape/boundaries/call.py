@@ -13,7 +13,7 @@ from pytest_agenttape.boundaries.arguments import Parameters
 from pytest_agenttape.boundaries.registry import register_boundary
 from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError, StreamingReplayError
 from pytest_agenttape.model import JSON, Interaction
-from pytest_agenttape.ownership.calls import Live, Served
+from pytest_agenttape.ownership.calls import Live, Recorder, Served
 from pytest_agenttape.process import waits
 from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered, unanswered
 
@@ -55,7 +55,7 @@ class Boundary:
             raise owner.refuse(error) from None
         begun = owner.begin(self.kind, self.name, request, parent=found.running)
         if isinstance(begun, Served):
-            return ServedCall(begun, self)
+            return ServedCall(begun.recorder, begun.recorded, self)
         call = LiveCall(owner, begun, self)
         begun.source = call
         return call
@@ -186,13 +186,9 @@ class LiveCall:
 class ServedCall:
     """A call that its recording answers."""
 
-    served: Served
+    recorder: Recorder
+    recorded: Interaction
     boundary: Boundary
-
-    @property
-    def recorded(self) -> Interaction:
-        """The recording."""
-        return self.served.recorded
 
     @property
     def nature(self) -> str | None:
@@ -222,11 +218,11 @@ class ServedCall:
         try:
             return values.decode(stored)
         except AgentTapeError as error:
-            raise self.served.recorder.refuse(error) from error.__cause__
+            raise self.recorder.refuse(error) from error.__cause__
 
     def is_same(self, value: object, recorded: JSON) -> bool:
         """Return whether *value*, which the agent passes in, is the *recorded* one."""
-        recorder = self.served.recorder
+        recorder = self.recorder
         try:
             stored = recorder.redacted(_encode_result(value, "result.sent"))
         except AgentTapeError as error:
@@ -251,7 +247,7 @@ class ServedCall:
     def past_the_end(self, problem: str) -> AgentTapeError:
         """Return the error for a call that goes on where its recording stops."""
         name = self.boundary.name
-        return self.served.recorder.refuse(StreamingReplayError(f"the recording of {name} {problem}; record it again"))
+        return self.recorder.refuse(StreamingReplayError(f"the recording of {name} {problem}; record it again"))
 
     @property
     def has_failed(self) -> bool:
@@ -270,7 +266,7 @@ class ServedCall:
 
     def _wait_for_the_end(self) -> None:
         """Hold a thread whose call had no answer before the recording ended, until the session ends."""
-        recorder = self.served.recorder
+        recorder = self.recorder
         deadline = clocks.monotonic() + self.longest_wait
         pause = threading.Event()
         while not recorder.is_closed:
@@ -280,7 +276,7 @@ class ServedCall:
         raise AgentTapeError(f"{recorder.title} is over; in its recording {self.boundary.name} was never answered")
 
     def _waited_in_vain(self) -> AgentTapeError:
-        return self.served.recorder.refuse(
+        return self.recorder.refuse(
             AgentTapeError(
                 f"when {self.boundary.name} was recorded, the agent stopped waiting for it, and now it does not; "
                 "record it again"

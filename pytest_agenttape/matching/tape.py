@@ -69,6 +69,7 @@ class Tape:
         self._played: set[int] = set()
         self._positions = {each.index: position for position, each in enumerate(self.recordings)}
         self._tree = CallTree.of(self.recordings)
+        self._is_flat = self._tree.is_flat  # asked at every call
         self._lanes = {_lane_of(each) for each in self.recordings}
         #: Whether only equal canonical requests match, so that what is served is what was asked for.
         self.is_keyed = all(_is_canonical(matcher) for matcher in matchers)
@@ -126,7 +127,7 @@ class Tape:
     def _play(self, position: int) -> Replay:
         recorded = self.recordings[position]
         self._played.add(position)
-        if self._tree.is_flat:
+        if self._is_flat:
             return Replay(recorded)
         descendants = tuple(self._tree.descendants(recorded.index))
         self._played.update(self._positions[each.index] for each in descendants)

@@ -82,7 +82,7 @@ class Lifecycle:
         attempt = self._attempts[item.nodeid] = self._attempt(item, claim, session)
         request.addfinalizer(lambda: self._close(attempt))
         if isinstance(item, pytest.Function) and is_testcase(item):
-            reseed_before(item, session.world.reseed)
+            reseed_before(item, session.world.freeze.reseed)
             request.addfinalizer(lambda: restore_runtest(item))
         return session
 
@@ -126,7 +126,7 @@ class Lifecycle:
         """Undo what pytest-randomly does to the random numbers before each phase."""
         attempt = self._attempts.get(pyfuncitem.nodeid)
         if attempt is not None:
-            attempt.session.world.reseed()
+            attempt.session.world.freeze.reseed()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # outside of what turns outcomes round: xfail, unittest
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:

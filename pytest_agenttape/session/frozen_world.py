@@ -21,6 +21,7 @@ class FrozenWorld:
     Attributes:
         opened: When the session opened, by the process's own `perf_counter`.
         created_at: The same as an ISO 8601 time, UTC.
+        freeze: What pins it; calls let it know of progress, and it can start the random numbers over.
 
     Args:
         settings: What the session is opened with.
@@ -31,7 +32,7 @@ class FrozenWorld:
         self._settings = settings
         self._recorded = recorded
         self._state = freeze.FrozenState()
-        self._freeze = freeze.Freeze(frozenset(), self._state)
+        self.freeze = freeze.Freeze(frozenset(), self._state)
         self.opened = 0.0
         self.created_at = ""
 
@@ -49,20 +50,12 @@ class FrozenWorld:
         self._state = state
         self.opened = clocks.perf_counter()
         self.created_at = freeze.real_utcnow().isoformat()
-        self._freeze = freeze.Freeze(features, state, yields=self._settings.yields_random)
-        self._freeze.__enter__()
+        self.freeze = freeze.Freeze(features, state, yields=self._settings.yields_random)
+        self.freeze.__enter__()
 
     def leave(self) -> None:
         """Restore what was there before."""
-        self._freeze.__exit__(None, None, None)
-
-    def progress(self) -> None:
-        """Note that the run got somewhere, so that reading the clock often is no endless loop."""
-        self._freeze.progress()
-
-    def reseed(self) -> None:
-        """Start the random numbers over, where something has seeded them since the session opened."""
-        self._freeze.reseed()
+        self.freeze.__exit__(None, None, None)
 
     def meta(self) -> dict[str, Any]:
         """Return what a cassette keeps of it: ``freeze`` and ``env``, not yet redacted."""

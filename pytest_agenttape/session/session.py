@@ -17,10 +17,10 @@ from pytest_agenttape.ownership.guard import ask_owner
 from pytest_agenttape.process import child_processes, network
 from pytest_agenttape.process.user_stack import is_typed_in_debugger, user_traceback
 from pytest_agenttape.reading.usage import TokenTotals, total_tokens
-from pytest_agenttape.session.answers import Answers
 from pytest_agenttape.session.block import Block
 from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.frozen_world import FrozenWorld
+from pytest_agenttape.session.misses import Misses
 from pytest_agenttape.session.observing import Observing, cover
 from pytest_agenttape.session.poison import poison_of
 from pytest_agenttape.session.recorded import Recorded, load
@@ -116,7 +116,7 @@ class Session(Block):
         self.open()
         if self.recorded.cassette is None and not self.can_execute:
             self.close()
-            raise self._answers.not_found()
+            raise self._misses.not_found()
 
     def leave(self, error: BaseException | None) -> None:
         """Close it again, and write what the block recorded, unless it ends with *error*."""
@@ -150,7 +150,7 @@ class Session(Block):
             UnmatchedInteractionError: No recording answers, and the mode runs nothing for real.
         """
         __tracebackhide__ = True
-        self.world.progress()
+        self.world.freeze.progress()
         try:
             asked = self.secrets.redactor.request(request)
         except AgentTapeError as problem:
@@ -308,7 +308,7 @@ class Session(Block):
     def _reset(self, recorded: Recorded) -> None:
         settings = self.settings
         self.recorded = recorded
-        self._answers = Answers(settings, recorded)
+        self._misses = Misses(settings, recorded)
         self.run = Run()
         self.verdict = Verdict(is_sticky=settings.is_sticky)
         self.secrets = Secrets(settings.rules, recorded.texts)
@@ -318,7 +318,7 @@ class Session(Block):
             settings, recorded, self.run, self.secrets, self.world, self.verdict, self._connections
         )
         self.observer = Observing(self, recorded, self.run)
-        self.divergences = self._answers.divergences
+        self.divergences = self._misses.divergences
         self.phase = ""
         self._instances: dict[type, dict[int, tuple[int, object]]] = {}
 
@@ -330,14 +330,17 @@ class Session(Block):
 
     def _decided(self, call: Call, parent: Live | None, metadata: Mapping[str, JSON] | None) -> Served | Live:
         __tracebackhide__ = True
-        decision = self._answers.decide(call)
+        tape = self.recorded.tape
+        decision = self.recorded.policy.decide(call, tape)
         if isinstance(decision, Replay):
             recorded, descendants, is_kept = decision
+            if is_kept and not tape.is_keyed:
+                self._misses.note_divergence(call, recorded)
             return self.run.add(Served(self, call, recorded, descendants, parent, is_kept))
         if isinstance(decision, Refuse):
             if self.run.is_forked:
                 raise self.refuse(child_processes.refusal(f"a forked child of {self.title}"))
-            raise self.refuse(self._answers.unmatched(call, position=len(self.run), served=self.run.served()))
+            raise self.refuse(self._misses.unmatched(call, position=len(self.run), served=self.run.served()))
         details = dict(metadata or ())
         if self.phase:
             details["phase"] = self.phase

@@ -1,4 +1,4 @@
-"""What a call gets by the policy and the tape, and how far that is from what was recorded."""
+"""Calls that no recording answers, or only one of another request."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from collections.abc import Sequence
 
 from pytest_agenttape.cassettes import imported
 from pytest_agenttape.errors import AgentTapeError, CassetteNotFoundError
-from pytest_agenttape.matching.policy import Execute, Refuse
-from pytest_agenttape.matching.tape import Replay
 from pytest_agenttape.model import JSON, Call, Interaction
 from pytest_agenttape.reading.mismatch import explain
 from pytest_agenttape.session.recorded import Recorded
 from pytest_agenttape.session.settings import Settings, working_directory
 
 
-class Answers:
-    """The decisions of one run; the run's lock is held.
+class Misses:
+    """What a run asked for and its cassette does not hold; used under the lock of the run.
 
     Attributes:
         divergences: ``{"index", "expected", "actual"}`` for each call that was answered by a recording of another
@@ -27,13 +25,13 @@ class Answers:
         self._recorded = recorded
         self.divergences: list[dict[str, JSON]] = []
 
-    def decide(self, call: Call) -> Replay | Execute | Refuse:
-        """Return what *call* gets."""
-        tape = self._recorded.tape
-        decision = self._recorded.policy.decide(call, tape)
-        if isinstance(decision, Replay) and decision.is_kept and not tape.is_keyed:
-            self._note_divergence(call, decision.recorded)
-        return decision
+    def note_divergence(self, call: Call, recorded: Interaction) -> None:
+        """Note that *recorded* answers *call*, if the two do not ask for the same."""
+        digest_of = self._recorded.digest_of
+        if digest_of(call.request) != digest_of(recorded.request):
+            self.divergences.append(
+                {"index": recorded.index, "expected": dict(recorded.request), "actual": dict(call.request)}
+            )
 
     def unmatched(self, call: Call, *, position: int, served: Sequence[Interaction]) -> AgentTapeError:
         """Return the error for a call that nothing answers, the *position*-th of its run."""
@@ -63,10 +61,3 @@ class Answers:
             f"there is no cassette at {self._settings.path}, and {why}\n  record it: {self._settings.advice}",
             path=self._settings.path,
         )
-
-    def _note_divergence(self, call: Call, recorded: Interaction) -> None:
-        digest_of = self._recorded.digest_of
-        if digest_of(call.request) != digest_of(recorded.request):
-            self.divergences.append(
-                {"index": recorded.index, "expected": dict(recorded.request), "actual": dict(call.request)}
-            )
