@@ -177,16 +177,9 @@ class Session(Block):
         status: object = None,
         failure: str = "",
     ) -> None:
-        """Keep what a live call gave.
+        """Keep what a live call gave: *response* or *error* in stored form; secrets are taken out here.
 
-        Args:
-            live: The call.
-            response: What it answered, in stored form; secrets are taken out here.
-            error: What it raised, likewise.
-            usage: The tokens it took.
-            tags: Words kept with it.
-            status: The status of an answer over HTTP.
-            failure: The class of the exception that ended it.
+        *status* is that of an answer over HTTP, *failure* the class of the exception that ended the call.
         """
         with self.run.lock:
             poison = poison_of(live.call.kind, status, failure)
