@@ -81,7 +81,7 @@ DRIFTS = (
         FAILED,
     ),
     Drift(
-        "the same, and the agent raises an error of its own",
+        "the same, and the agent raises its own error",
         "try:\n    look_up('Oslo')\nexcept Exception:\n    raise ValueError('no answer') from None",
         ("E *ValueError: no answer", f"E *agenttape: {OSLO}"),
         FAILED,
@@ -94,7 +94,7 @@ DRIFTS = (
         FAILED,
     ),
     Drift(
-        "the same, and the agent retries for ever",
+        "the same, and the agent retries forever",
         "while True:\n    with contextlib.suppress(Exception):\n        look_up('Oslo')\n        break",
         (UNMATCHED,),
         FAILED,
@@ -114,7 +114,7 @@ DRIFTS = (
         arguments="clean",
     ),
     Drift(
-        "a call is made once more than recorded",
+        "a call is made one more time than recorded",
         CALLS + "with contextlib.suppress(Exception):\n    look_up('Rome')",
         ("E *UnmatchedInteractionError: look_up(city='Rome')*", "E *already played*"),
         FAILED,
@@ -150,7 +150,7 @@ DRIFTS = (
         arguments="warm",
     ),
     Drift(
-        "a thread of the test before makes a call",
+        "a thread of the previous test makes a call",
         CALLS + "go.set()\nassert done.wait(5)",
         ("E *AgentTapeError: a call was made for test_it.py::test_before after it was over; nothing real was run.*",),
         {"passed": 1, "failed": 1},
@@ -167,28 +167,28 @@ DRIFTS = (
         edit=lambda _: None,
     ),
     Drift(
-        "the cassette has conflict markers of git",
+        "the cassette has git conflict markers",
         CALLS,
         ("E *CassetteCorruptError: *test_it.yaml:1: has an unresolved merge conflict; keep one side whole*",),
         FAILED,
         edit=lambda text: f"<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> theirs\n",
     ),
     Drift(
-        "the cassette ends in the middle",
+        "the cassette is truncated",
         CALLS,
         ("E *CassetteCorruptError: *test_it.yaml*",),
         FAILED,
         edit=lambda text: text[: len(text) // 2],
     ),
     Drift(
-        "the cassette is of another schema version",
+        "the cassette has another schema version",
         CALLS,
         ("E *SchemaVersionError: *test_it.yaml: schema version '99' is not supported*",),
         FAILED,
         edit=lambda text: text.replace('version: "1"', 'version: "99"', 1),
     ),
     Drift(
-        "a recorded answer was edited until it is none",
+        "a recorded answer was edited and is no longer a response",
         CALLS.replace("httpx.get", "with contextlib.suppress(Exception):\n    httpx.get"),
         ("E *AgentTapeError: the recording of this request holds no HTTP response with a status; record it again",),
         FAILED,
@@ -230,7 +230,7 @@ DISK = {"old": "as it was", "new": "the new recording", "none": "none"}
 
 
 def row_of_a_fault(fault: Fault) -> tuple[str, ...]:
-    litter = "; a hidden `.tmp` file beside it" if fault.litter else ""
+    litter = "; a hidden `.tmp` file next to it" if fault.litter else ""
     there, fresh = DISK[fault.old] + litter, DISK[fault.fresh] + litter
     kept = any(line.startswith("pending: ") for line in fault.sees)
     lines = [line for line in fault.sees if not line.startswith("pending: ")]

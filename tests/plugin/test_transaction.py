@@ -158,7 +158,7 @@ FAULTS = (
         decorators="@pytest.mark.xfail",
     ),
     Fault(
-        "the test passes against expectation (xfail, strict)",
+        "the test passes unexpectedly (xfail, strict)",
         "pass",
         "old",
         "none",
@@ -176,7 +176,7 @@ FAULTS = (
         arguments="subtests",
     ),
     Fault(
-        "a tool gives a value that cannot be stored",
+        "a tool returns a value that cannot be stored",
         "try:\n    odd()\nexcept Exception:\n    pass",
         "old",
         "none",
@@ -209,7 +209,7 @@ FAULTS = (
         marker="allow_errors=[429]",
     ),
     Fault(
-        "a call of something frozen has no recording, and the agent goes on",
+        "a frozen call has no recording, and the agent goes on",
         "with contextlib.suppress(Exception):\n    frozen()",
         "old",
         "none",
@@ -238,7 +238,7 @@ FAULTS = (
         conftest=FAILING_DISK.format(call="builtins.open", code="EACCES"),
     ),
     Fault(
-        "the process is killed just before the new file takes the old one's place",
+        "the process is killed just before the new file replaces the old one",
         "pass",
         "old",
         "none",
