@@ -1,7 +1,7 @@
 """Where the examples' clients connect.
 
-Replaying needs no account and no network: the SDKs get an address that nobody answers and a key that is none.
-Recording (``--agenttape-record``) asks the real provider if its key is set, else the stand-in provider of the tests.
+Replaying needs no account and no network: the SDKs get an address where nothing listens, and a dummy key.
+Recording (``--agenttape-record``) uses the real provider if its key is set, otherwise the tests' stand-in provider.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REPLAYING = "none"
 
 @dataclass(frozen=True)
 class Service:
-    """How the examples find a service: its variables, and its path at the stand-in."""
+    """How the examples find a service: its environment variables, and its path on the stand-in."""
 
     url_variable: str
     key_variable: str | None = None
@@ -33,7 +33,7 @@ class Service:
 
     @property
     def is_configured(self) -> bool:
-        """Tell whether the environment leads to the real service."""
+        """Whether the environment names the real service."""
         return bool(os.environ.get(self.key_variable or self.url_variable))
 
 
@@ -46,7 +46,7 @@ SERVICES = (
 
 @pytest.fixture(scope="session")
 def provider() -> Iterator[StandInProvider]:
-    """Return the stand-in provider; it starts when its address is asked for."""
+    """Return the stand-in provider; it starts when its URL is first read."""
     from tests.standin import StandInProvider  # needs aiohttp, which replaying does not
 
     standin = StandInProvider()
@@ -58,7 +58,7 @@ def provider() -> Iterator[StandInProvider]:
 def services(
     agenttape_cassette: CassetteHandle, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Point the SDKs, through the environment, to where this run gets its answers."""
+    """Point the SDKs, through the environment, at the source of this run's answers."""
     replaying = agenttape_cassette.mode == REPLAYING
     for service in SERVICES:
         if _stays_as_it_is(service, agenttape_cassette, replaying=replaying):
@@ -70,7 +70,7 @@ def services(
 
 
 def _stays_as_it_is(service: Service, cassette: CassetteHandle, *, replaying: bool) -> bool:
-    """Tell whether the environment already names the service that is, or was, recorded."""
+    """Return whether the environment already names the service that is, or was, recorded."""
     if not replaying or not cassette.path.exists():
         return service.is_configured
     return service.is_configured and LOOPBACK not in cassette.path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""An agent that answers from documents: find the passages nearest to the question, let the model answer from them."""
+"""An agent that answers from documents: it finds the passages nearest to the question and lets the model use them."""
 
 import functools
 import math
@@ -31,13 +31,13 @@ def embed(texts: list[str]) -> list[list[float]]:
 
 @functools.cache
 def index() -> list[list[float]]:
-    """Return the handbook's embeddings; yours are in a vector database."""
+    """Return the handbook's embeddings; yours would be in a vector database."""
     return embed(HANDBOOK)
 
 
 @retrieval
 def find_passages(question: str, limit: int = 2) -> list[str]:
-    """Return the passages nearest to *question*; the embedding calls made in here belong to the retrieval."""
+    """Return the passages nearest to *question*; the embedding calls made here belong to the retrieval."""
     (wanted,) = embed([question])
     by_distance = sorted(zip(HANDBOOK, index(), strict=True), key=lambda each: math.dist(wanted, each[1]))
     return [passage for passage, _ in by_distance[:limit]]

@@ -1,4 +1,4 @@
-"""Asynchronous and streamed: the recorded stream is replayed event by event."""
+"""Async and streamed: the recorded stream is replayed event by event."""
 
 import pytest
 from trip_agent import plan

@@ -1,4 +1,4 @@
-"""HTTP besides the LLM: recorded by itself, or as part of the tool that makes the request."""
+"""HTTP other than to the LLM: recorded on its own, or as part of the tool that makes the request."""
 
 import pytest
 import requests

@@ -1,4 +1,4 @@
-"""Start here: an ordinary test of an agent. Its marker is all that makes it run offline."""
+"""Start here: an ordinary test of an agent. The marker is all it needs to run offline."""
 
 import pytest
 from weather_agent import ask

@@ -1,4 +1,4 @@
-"""An agent on the Anthropic SDK: asynchronous, streamed, with two tools and a callback for each piece of text."""
+"""An agent on the Anthropic SDK: async and streamed, with two tools and a callback for each piece of text."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ TOOLS: Any = [
 
 @tool
 async def find_trains(city: str) -> dict[str, Any]:
-    """Ask the railway; it takes its time."""
+    """Ask the railway, which takes a moment to answer."""
     await asyncio.sleep(0.05)
     return {"train": f"the 09:31 to {city}", "seats": 12}
 
@@ -51,7 +51,7 @@ HANDS: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {"find_trains": fin
 
 
 def show_at_once(piece: str) -> None:
-    """Print a piece of text as it comes."""
+    """Print a piece of text as it arrives."""
     print(piece, end="", flush=True)
 
 
@@ -72,7 +72,7 @@ async def plan(request: str, show: Callable[[str], None] = show_at_once) -> str:
 
 
 async def use(call: ToolUseBlock) -> dict[str, Any]:
-    """Run the tool that the model asks for; several run at the same time."""
+    """Run the tool that the model asks for; several can run at the same time."""
     result = await HANDS[call.name](**dict(call.input))
     return {"type": "tool_result", "tool_use_id": call.id, "content": json.dumps(result)}
 

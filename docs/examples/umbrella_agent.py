@@ -1,4 +1,4 @@
-"""An agent that uses requests: for a weather service directly, and inside a tool."""
+"""An agent that calls a weather service with requests: directly, and inside a tool."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def fetch(city: str) -> dict[str, Any]:
 
 @tool
 def fetch_forecast(city: str) -> dict[str, Any]:
-    """Give the model the weather service as a tool; the request made in here belongs to the tool."""
+    """Offer the weather service to the model as a tool; the request made here belongs to the tool."""
     return fetch(city)
 
 

@@ -1,4 +1,4 @@
-"""An agent on the OpenAI SDK: it answers questions about the weather with the help of one tool."""
+"""An agent on the OpenAI SDK: it answers questions about the weather with one tool."""
 
 import json
 from typing import Any
@@ -31,7 +31,7 @@ TOOLS: Any = [
 
 @tool
 def get_weather(city: str) -> dict[str, Any]:
-    """Look the city up; yours would ask a database or a service."""
+    """Look up the city; yours would ask a database or a service."""
     return {"city": city, **STATIONS[city]}
 
 
