@@ -1,4 +1,4 @@
-"""What a callable is: a plain function, a coroutine function, a generator function or an async generator function."""
+"""The nature of a callable: plain function, coroutine function, generator function or async generator function."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Nature(Enum):
-    """What a call of a function gives."""
+    """What calling a function returns."""
 
     PLAIN = auto()
     COROUTINE = auto()
@@ -31,7 +31,7 @@ def nature_of(function: Callable[..., Any]) -> Nature:
 
 
 def body_of(function: Callable[..., Any]) -> Any:
-    """Return what has the code of *function*: itself, or the method that makes an object callable."""
+    """Return the callable that holds the code of *function*: itself, or the method that makes an object callable."""
     while isinstance(function, functools.partial):
         function = function.func
     if inspect.isroutine(function) or isinstance(function, type):

@@ -1,4 +1,4 @@
-"""The clocks of the process, whatever the code under test does to them.
+"""The real clocks of the process, whatever the code under test does to `time`.
 
 Mocks replace the functions of `time`, and freezegun replaces them in every module that holds one: a measured call would
 take no time or years, and a wait that reads a stopped clock would never end.
@@ -14,7 +14,7 @@ _Reading = TypeVar("_Reading", int, float)
 
 
 def _kept(clock: Callable[[], _Reading]) -> Callable[[], _Reading]:
-    return lambda: clock()  # what a module holds is not what freezegun looks for
+    return lambda: clock()  # freezegun does not recognise the function behind a lambda
 
 
 monotonic = _kept(time.monotonic)

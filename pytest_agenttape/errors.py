@@ -1,4 +1,4 @@
-"""Every error and warning a user can meet. Errors carry data as attributes; ``str()`` makes the prose."""
+"""Every error and warning that users can see. Errors carry their data as attributes; ``str()`` returns the message."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CassetteNotFoundError(AgentTapeError):
 
 
 class CassetteCorruptError(AgentTapeError):
-    """A cassette file that cannot be read as one; `path` and `line` (1-based) say where."""
+    """A file that cannot be read as a cassette; `path` and `line` (1-based) locate the problem."""
 
     def __init__(self, message: str, *, path: Path | None = None, line: int | None = None) -> None:
         super().__init__(message)
@@ -40,11 +40,11 @@ class CassetteCorruptError(AgentTapeError):
 
 
 class SchemaVersionError(CassetteCorruptError):
-    """A cassette written for a schema version that this release does not read."""
+    """A cassette with a schema version that this release cannot read."""
 
 
 class RecordingRefusedError(AgentTapeError):
-    """A recording that must not be kept: a poisoned call, a value that cannot come back, a secret in the output."""
+    """A recording that must not be kept: a poisoned call, a value that cannot be restored, a secret in the output."""
 
 
 class NetworkBlockedError(AgentTapeError):
@@ -57,7 +57,7 @@ class NetworkBlockedError(AgentTapeError):
 
 
 class StreamingReplayError(AgentTapeError):
-    """A stream that is read past the point where its recording ends."""
+    """A stream that is read past the end of its recording."""
 
 
 class UnplayedInteractionsError(AgentTapeError):
@@ -66,7 +66,7 @@ class UnplayedInteractionsError(AgentTapeError):
 
 @dataclass(frozen=True, slots=True)
 class FieldDiff:
-    """One differing path between a recorded and an asked request, both sides shortened for display."""
+    """One path at which a recorded request and the current one differ, both values shortened for display."""
 
     path: str
     recorded: str
@@ -74,7 +74,7 @@ class FieldDiff:
 
 
 class UnmatchedInteractionError(AgentTapeError):
-    """A call that no unplayed recording answers; nothing real was run."""
+    """A call that matches no unplayed recording; nothing real was run."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class AgentTapeWarning(UserWarning):
 
 
 class DeterminismDriftWarning(AgentTapeWarning):
-    """The environment differs from the one of the recording."""
+    """The environment differs from that of the recording."""
 
 
 class StreamingNotRecordedWarning(AgentTapeWarning):

@@ -1,4 +1,4 @@
-"""What the name of a host says: which address it spells, whether it is this machine, whether it is allowed."""
+"""Host names: the address a name stands for, whether it is this machine, whether it is allowed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost",
 
 @functools.lru_cache(maxsize=256)
 def is_local(host: str) -> bool:
-    """Tell whether connecting to *host* stays on this machine: loopback, or the unspecified address."""
+    """Return whether a connection to *host* stays on this machine: loopback, or the unspecified address."""
     name = plain_name(host)
     if name in ("", *_LOCAL_NAMES) or name.endswith(".localhost"):
         return True
@@ -34,7 +34,7 @@ def is_local(host: str) -> bool:
 
 
 def plain_name(host: str) -> str:
-    """Return *host* in the one form that is compared: lower case, ASCII, no brackets, no final dot."""
+    """Return *host* in the form used for comparison: lower case, ASCII, no brackets, no trailing dot."""
     name = host.strip().removeprefix("[").removesuffix("]").removesuffix(".").lower()
     if name.isascii():
         return name
@@ -45,7 +45,7 @@ def plain_name(host: str) -> str:
 
 
 def address_of(name: str) -> Address | None:
-    """Return the address that *name* spells, also in the old forms such as 127.1 and 0x7f000001."""
+    """Return the address that *name* spells, including old forms such as 127.1 and 0x7f000001; None if it is a name."""
     try:
         return ipaddress.ip_address(name)
     except ValueError:
@@ -60,14 +60,14 @@ def address_of(name: str) -> Address | None:
 
 @dataclass(frozen=True, slots=True)
 class HostRule:
-    """One entry of `allow_hosts`: a name, ``*.`` and a name, an address or a network; perhaps with a port."""
+    """One entry of `allow_hosts`: a name, ``*.`` and a name, an address or a network; optionally with a port."""
 
     name: str = ""
     network: Network | None = None
     port: int | None = None
 
     def allows(self, host: str, port: int | None) -> bool:
-        """Tell whether a connection to *host* is meant; a look-up of its name asks without a port."""
+        """Return whether this rule allows a connection to *host*; *port* is None when only its name is looked up."""
         if self.port is not None and port is not None and port != self.port:
             return False
         if self.network is not None:
@@ -80,16 +80,16 @@ class HostRule:
 
 
 def host_rules(entries: Iterable[str] | str) -> tuple[HostRule, ...]:
-    """Return the rules that *entries* of `allow_hosts` stand for.
+    """Parse the *entries* of `allow_hosts`.
 
     Raises:
-        ConfigError: An entry names no host.
+        ConfigError: An entry is not a host.
     """
     return tuple(_rule(entry) for entry in ([entries] if isinstance(entries, str) else entries))
 
 
 def is_allowed(host: str, port: int | None, rules: Iterable[HostRule]) -> bool:
-    """Tell whether one of *rules* allows a connection to *host*."""
+    """Return whether one of *rules* allows a connection to *host*."""
     return any(rule.allows(host, port) for rule in rules)
 
 
@@ -112,6 +112,6 @@ def _rule(entry: object) -> HostRule:
 
 def _bad_entry(entry: object) -> ConfigError:
     return ConfigError(
-        f"allow_hosts: {entry!r} names no host. Valid: a name (api.example.com), *.example.com, an address, "
-        "a network (10.0.0.0/8), each also with a port (api.example.com:443); no scheme and no path"
+        f"allow_hosts: {entry!r} is not a host. Valid: a name (api.example.com), *.example.com, an address, "
+        "a network (10.0.0.0/8), each optionally with a port (api.example.com:443); no scheme, no path"
     )

@@ -1,6 +1,6 @@
-"""Private names of other libraries: where a release has one no longer, the error names the library and its version.
+"""Private names of other libraries: if a release no longer has one, the error names the library and its version.
 
-Each is used in one file, whose docstring names it, and asked for there before it is used: once, not for each call.
+Each name is used in one file, whose docstring lists it. That file checks for it once before use, not on each call.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from pytest_agenttape.errors import AgentTapeError
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A library of which private names are used.
+    """A library whose private names are used.
 
     Attributes:
-        name: What it is installed as.
-        seen: The versions in which those names were seen.
+        name: The name of its distribution.
+        seen: The versions that have those names.
     """
 
     name: str
     seen: str
 
     def require(self, owner: object, *names: str) -> None:
-        """Make sure that *owner*, a class or module of this library, has *names*.
+        """Check that *owner*, a class or module of this library, has *names*.
 
         Raises:
             AgentTapeError: One is missing.
@@ -36,8 +36,8 @@ class Library:
     def lacks(self, name: str) -> AgentTapeError:
         """Return the error for a *name* that is missing."""
         return AgentTapeError(
-            f"{self.name} {self._version()} has no {name}, without which nothing can be recorded or replayed here; "
-            f"install {self.name} {self.seen}, or a pytest-agenttape that knows this version"
+            f"{self.name} {self._version()} has no {name}, which recording and replaying need; "
+            f"install {self.name} {self.seen}, or a pytest-agenttape that supports this version"
         )
 
     def _version(self) -> str:

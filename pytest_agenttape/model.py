@@ -1,4 +1,4 @@
-"""The words of every room: `Mode`, `Interaction`, and the names that several rooms use. No deciding, no formats."""
+"""The vocabulary of all packages: `Mode`, `Interaction` and shared names. No decisions, no file formats."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
 
 from pytest_agenttape.errors import CassetteCorruptError, ConfigError
 
-JSON: TypeAlias = Any  # a decoded JSON value; its shape is the user's, so no checker can follow it
+JSON: TypeAlias = Any  # a decoded JSON value; the user decides its shape, so no type checker can follow it
 _T = TypeVar("_T")
 
 SCHEMA_VERSION = "1"
@@ -19,15 +19,15 @@ KINDS = ("llm", *BOUNDARY_KINDS, "http")
 FORMATS = ("yaml", "json")
 DEFAULT_FORMAT = "yaml"
 CASSETTES_FOLDER = "cassettes"
-ASSETS_THRESHOLD = 65536  # bytes; a larger body is kept beside its cassette
+ASSETS_THRESHOLD = 65536  # bytes; a larger body is kept in a file of its own
 MATCHERS = ("ignore_volatile", "exact", "ordered", "sequential")
 FREEZE_FEATURES = ("clock", "uuid", "random")
-REDACTION_PLACEHOLDER = "****"  # what `Cassette.redact` writes
-SECRET_PLACEHOLDER = "REDACTED"  # what a recording has in place of a secret, with a number
+REDACTION_PLACEHOLDER = "****"  # written by `Cassette.redact`
+SECRET_PLACEHOLDER = "REDACTED"  # replaces a secret in a recording, with a number added
 
 
 def unknown_name(what: str, given: object, valid: Iterable[str]) -> ConfigError:
-    """Return the error for a name that is not one of *valid*, with the nearest valid one."""
+    """Return the error for a name that is not in *valid*; it suggests the nearest valid one."""
     names = [str(each) for each in valid]
     near = difflib.get_close_matches(str(given), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -35,7 +35,7 @@ def unknown_name(what: str, given: object, valid: Iterable[str]) -> ConfigError:
 
 
 class Mode(StrEnum):
-    """What happens to a call that has a recording, and to one that has none."""
+    """Decides what happens to a call with a recording and to a call without one."""
 
     NONE = "none"
     ONCE = "once"
@@ -45,10 +45,10 @@ class Mode(StrEnum):
 
     @classmethod
     def parse(cls, value: object) -> Mode:
-        """Return the mode named by *value*; ``record`` is another word for ``all``.
+        """Return the mode named by *value*; ``record`` is an alias of ``all``.
 
         Raises:
-            ConfigError: *value* is not the name of a mode.
+            ConfigError: *value* does not name a mode.
         """
         if value == "record":
             return cls.ALL
@@ -58,32 +58,32 @@ class Mode(StrEnum):
             raise unknown_name("mode", value, [*cls, "record"]) from None
 
 
-class Call(NamedTuple):  # made at every call: a named tuple costs a third of what a frozen dataclass does
-    """A crossing as the agent asked for it, its request in stored, redacted form."""
+class Call(NamedTuple):  # created for every call: a named tuple costs a third of a frozen dataclass
+    """A call as the agent made it; its request is in stored, redacted form."""
 
     kind: str
     boundary: str | None
     request: Mapping[str, JSON]
-    nested: bool = False  # asked for by the body of a boundary that runs live
+    nested: bool = False  # made by the body of a boundary that runs live
     observed: bool = False  # seen by a listener, which cannot answer it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interaction:
-    """One recorded crossing of a boundary.
+    """One recorded call across a boundary.
 
     Attributes:
-        index: Position by the start of the call, from 0.
+        index: Position in the order in which calls started, from 0.
         kind: One of `KINDS`.
         request: ``{"args": {...}}`` for a boundary; ``{"method", "url", "headers"}`` and one body form for HTTP.
-        response: What came back, in stored form; None when `error` is set.
+        response: The result, in stored form; None when `error` is set.
         error: ``{"type", "module", "message", ...}`` of a raised exception.
-        match_key: Digest of the canonical request, for the reader; matching computes its own.
+        match_key: Digest of the canonical request, for human readers; matching computes its own.
         latency_ms: Wall time of the live call in milliseconds.
         usage: ``{"input_tokens", "output_tokens", "total_tokens"}`` of an LLM call.
-        tags: Free words of the session that recorded it.
+        tags: Arbitrary words set by the session that recorded it.
         boundary: Name of the tool or provider operation, such as ``openai.chat``.
-        metadata: Further facts, each of which has a property below; the files of other tools may have more.
+        metadata: Further facts, each with a property below; files of other tools may have more.
     """
 
     index: int
@@ -157,26 +157,26 @@ class Interaction:
 
     @property
     def status(self) -> int | None:
-        """The status of an answer over HTTP; a boundary's result may have the word, and another meaning."""
+        """The status of an HTTP response; in a boundary's result, a key of that name may mean something else."""
         if self.kind in BOUNDARY_KINDS or not isinstance(self.response, dict):
             return None
         return _optional(self.response.get("status"), int)
 
     @property
     def has_failed(self) -> bool:
-        """Whether the call ended with an exception, or was answered with a status that means an error."""
+        """Whether the call ended with an exception or an HTTP error status."""
         return self.error is not None or (self.status or 0) >= 400
 
     # What `metadata` says. A file edited by hand may hold anything, so a value of another type counts as absent.
 
     @property
     def parent(self) -> int | None:
-        """The index of the call whose body made this one; None for a call that the agent made itself."""
+        """The index of the call whose body made this one; None if the agent made it directly."""
         return _optional(self.metadata.get("parent"), int)
 
     @property
     def start_ms(self) -> float | None:
-        """When the call began, in milliseconds after the session did."""
+        """When the call started, in milliseconds after the session."""
         return _optional(self.metadata.get("start_ms"), int, float)
 
     @property
@@ -191,17 +191,17 @@ class Interaction:
 
     @property
     def model(self) -> str | None:
-        """The model that was asked; with `model_override`, the one that the call was sent to."""
+        """The requested model; with `model_override`, the model that the call was sent to."""
         return _optional(self.metadata.get("model"), str)
 
     @property
     def returns(self) -> str | None:
-        """The kind of thing that a plain function returned and that has to be run: a generator, an awaitable."""
+        """The kind of object that a plain function returned and that still has to be run: a generator, an awaitable."""
         return _optional(self.metadata.get("returns"), str)
 
     @property
     def pace(self) -> tuple[int, ...]:
-        """How many calls had begun before each piece of a stream, and before its end; empty when it came at once."""
+        """How many calls had started before each piece of a stream and before its end; empty if it arrived at once."""
         pace = self.metadata.get("pace")
         if not isinstance(pace, list):
             return ()
@@ -209,24 +209,24 @@ class Interaction:
 
     @property
     def is_observed(self) -> bool:
-        """Whether a listener saw the call, so that nothing asks for it in replay."""
+        """Whether only a listener saw the call; nothing requests it in replay."""
         return bool(self.metadata.get("observed"))
 
     @property
     def is_of_teardown(self) -> bool:
-        """Whether the call was made after the test itself."""
+        """Whether the call was made after the test function ended."""
         return bool(self.metadata.get("phase") == "teardown")
 
     @property
     def imported_from(self) -> str | None:
-        """The tool that recorded the call, if it was another one."""
+        """The tool that recorded the call, if it was not this one."""
         return _optional(self.metadata.get("imported"), str)
 
     @property
     def unplayable(self) -> str | None:
-        """Why the call cannot be replayed; None when it can."""
+        """Why the call cannot be replayed; None if it can."""
         reason = self.metadata.get("unplayable")
-        return None if reason is None else str(reason)  # of whatever type: in doubt, nothing is served
+        return None if reason is None else str(reason)  # of any type: if in doubt, do not replay it
 
 
 def require_mapping(value: JSON, what: str) -> dict[str, JSON]:
@@ -252,7 +252,7 @@ def require_list(value: JSON, what: str) -> list[JSON]:
 
 
 def _optional(value: JSON, *types: type[_T]) -> _T | None:
-    """Return *value* if it is of one of *types*, for which a truth value never counts; else None."""
+    """Return *value* if it is an instance of *types*, else None; a bool never counts."""
     return value if isinstance(value, types) and not isinstance(value, bool) else None
 
 
@@ -261,6 +261,6 @@ def _optional_number(value: JSON, what: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise CassetteCorruptError(f"{what} must be a number, found {value!r}")
-    if not abs(value) < 1e15:  # what is not a number is not less, either
-        raise CassetteCorruptError(f"{what} must be a duration, found a number out of all bounds")
+    if not abs(value) < 1e15:  # written so that NaN fails too
+        raise CassetteCorruptError(f"{what} must be a duration, found a number out of range")
     return value

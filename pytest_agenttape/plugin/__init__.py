@@ -71,8 +71,8 @@ def pytest_runtest_call(item: pytest.Item) -> None:
     lifecycle = _lifecycle(item.config)
     if lifecycle is None or not lifecycle.has_open(item):
         raise pytest.UsageError(
-            f"{item.nodeid} is marked agenttape and has no session, so nothing of it was run: the marker was added "
-            "after collection, or it is no Python test and has no fixtures"
+            f"{item.nodeid} is marked agenttape but has no session; it was not run: the marker was added after "
+            "collection, or it is not a Python test and has no fixtures"
         )
 
 

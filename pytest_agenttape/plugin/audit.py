@@ -152,7 +152,7 @@ class _Cleaning:
         # pytest takes no path with a bracket, which the cassettes of parametrized tests have.
         path = next(each for each in (path, *path.parents) if "[" not in str(each))
         raise AuditError(
-            f"{shown}{more}\n  take it out: pytest --agenttape-audit --snapshot-update {shlex.quote(str(path))}\n"
+            f"{shown}{more}\n  remove it: pytest --agenttape-audit --snapshot-update {shlex.quote(str(path))}\n"
             "  and revoke it, if it was ever committed"
         )
 
@@ -190,9 +190,9 @@ def _refuse_old(cassette: Cassette, days: float) -> None:
     try:
         created = datetime.fromisoformat(cassette.created_at)
     except ValueError:
-        raise AuditError(f"created_at is no time: {cassette.created_at!r}") from None
+        raise AuditError(f"created_at is not a time: {cassette.created_at!r}") from None
     if created.tzinfo is None:
         created = created.replace(tzinfo=UTC)
     age = datetime.now(UTC) - created
     if age > timedelta(days=days):
-        raise AuditError(f"recorded {age.days} days ago, more than {days:g}; record it again with --agenttape-record")
+        raise AuditError(f"recorded {age.days} days ago, more than {days:g}; re-record it with --agenttape-record")

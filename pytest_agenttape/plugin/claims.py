@@ -116,8 +116,8 @@ class Claims:
         known = self._config_at(item.path.parent).format
         if claim.options.format is None and config.format != known == paths.format_of(claim.path):
             raise ConfigError(
-                f"format = {config.format!r}: the fixture agenttape_config is asked when the test runs, and its "
-                "cassette has a name before; say the format in the marker, as ini key or in the configuration file"
+                f"format = {config.format!r}: the fixture agenttape_config runs with the test, but its cassette "
+                "is named before that; set the format in the marker, as an ini key or in the configuration file"
             )
 
     def _claim(self, item: pytest.Item, siblings: Mapping[str, Sequence[str]]) -> Claim:
@@ -187,9 +187,9 @@ class Claims:
         claims = [(claim.path, nodeid) for nodeid, claim in self._claims.items() if self._would_record(claim)]
         found = paths.collisions(claims)
         return [
-            f"{len(nodeids)} tests would record one cassette, {path}: {', '.join(nodeids)}; "
-            "give them names of their own, or mode='none' to share it\n"
-            f"  what they share, one of them records: pytest {self._claims[nodeids[0]].address} --agenttape-record"
+            f"{len(nodeids)} tests would record the same cassette, {path}: {', '.join(nodeids)}; "
+            "give each its own name, or set mode='none' to share it\n"
+            f"  to share it, record it from one of them: pytest {self._claims[nodeids[0]].address} --agenttape-record"
             for path, nodeids in found.items()
         ]
 
@@ -208,5 +208,7 @@ def _first(nodeids: Sequence[str]) -> str:
 
 def _mapping(given: object) -> dict[str, object]:
     if not isinstance(given, Mapping):
-        raise ConfigError(f"the fixture agenttape_config returns a mapping of settings or a Config, not {given!r}")
+        raise ConfigError(
+            f"the fixture agenttape_config must return a mapping of settings or a Config, found {given!r}"
+        )
     return dict(given)

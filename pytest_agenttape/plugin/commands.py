@@ -64,9 +64,9 @@ def _find(name: str, root: Path) -> Path:
     suffixes = [extension] if extension else paths.EXTENSIONS
     found = [path for suffix in suffixes for path in _below_cassettes(root, stem + suffix)]
     if len(found) > 1:
-        raise ConfigError(f"{name!r} means several cassettes; give a path: {', '.join(map(str, found))}")
+        raise ConfigError(f"{name!r} matches several cassettes; give a path: {', '.join(map(str, found))}")
     if not found:
-        raise CassetteNotFoundError(f"there is no file {name!r}, and no cassette of that name below {root}")
+        raise CassetteNotFoundError(f"there is no file {name!r} and no cassette with that name below {root}")
     return found[0]
 
 

@@ -27,7 +27,7 @@ def cost_problem(made: Sequence[LLMCall], limit: float | Decimal) -> str | None:
         ConfigError: *limit* is not an amount, a price is unknown, or the prices are not installed.
     """
     if isinstance(limit, bool) or not isinstance(limit, int | float | Decimal) or not limit >= 0:
-        raise ConfigError(f"max_cost is a number of US dollars from 0, found {limit!r}")
+        raise ConfigError(f"max_cost must be a number of US dollars, 0 or more; found {limit!r}")
     costs = [_known_cost(call) for call in made]
     total = sum(costs, Decimal())
     if total <= Decimal(str(limit)):

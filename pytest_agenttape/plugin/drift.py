@@ -24,7 +24,7 @@ def order_drift(session: Session) -> str | None:
         session.recording.keep_order()
         return None
     diff = diff_interactions(recorded, made)
-    return f"the calls do not come in the order of {session.path.name}\n{diff.render()}"
+    return f"the calls were made in a different order than in {session.path.name}\n{diff.render()}"
 
 
 def _replayable(interactions: Sequence[Interaction], live: Set[str]) -> list[Interaction]:

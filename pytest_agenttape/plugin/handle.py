@@ -215,7 +215,7 @@ class CassetteHandle:
         found = self.final_output
         if expected == found or (isinstance(expected, str) and self.session.secrets.redactor.text(expected) == found):
             return
-        _fail_if(f"the final output is not the expected one\n{_output_difference(expected, found)}")
+        _fail_if(f"the final output is not as expected\n{_output_difference(expected, found)}")
 
     def assert_snapshot(
         self,
@@ -241,13 +241,13 @@ class CassetteHandle:
         """
         __tracebackhide__ = True
         if name is not None and (not isinstance(name, str) or not name):
-            raise ConfigError(f"the name of a view is a non-empty text, found {name!r}")
+            raise ConfigError(f"the name of a view must be a non-empty string, found {name!r}")
         self._require_sound_run()
         self.session.recording.refuse_poison()
         view = _made(self.view, only=only, exclude=exclude)
         drift = order_drift(self.session)
         if drift is not None:
-            _fail_if(f"{drift}\nif this is right, accept it: {self._command()} --snapshot-update")
+            _fail_if(f"{drift}\nif this is intended, accept it: {self._command()} --snapshot-update")
         self._require_all_played()
         problem = view_problem(self._snapshot(), view, name, writes_new=self._is_recorded_now())
         _fail_if(None if problem is None else f"{problem}\n{self._hint()}")
@@ -283,7 +283,7 @@ class CassetteHandle:
         try:
             stored = values.encode(value, "final_output")
         except AgentTapeError as error:
-            error.add_note("assign what can be compared and stored: the text, or a plain value")
+            error.add_note("assign a value that can be compared and stored: the text, or a plain value")
             raise
         redacted = self.session.secrets.redactor.value(stored)
         return value if redacted == stored else values.decode(redacted)
@@ -309,7 +309,7 @@ def _count(given: object, what: str) -> int | None:
     __tracebackhide__ = True
     if given is None or (isinstance(given, int) and not isinstance(given, bool) and given >= 0):
         return given
-    raise ConfigError(f"{what} is a whole number from 0, found {given!r}")
+    raise ConfigError(f"{what} must be a whole number, 0 or more; found {given!r}")
 
 
 def _output_difference(expected: object, found: object) -> str:

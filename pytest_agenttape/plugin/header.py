@@ -21,10 +21,10 @@ def header(config: pytest.Config) -> str | None:
     if option.agenttape_mode is not None:
         return None
     if option.agenttape_record:
-        return "agenttape: live calls are made and cassettes written anew (--agenttape-record)"
+        return "agenttape: live calls are made and cassettes rewritten (--agenttape-record)"
     if has_snapshot_update(config):
         if is_ci(os.environ):
-            return "agenttape: replay only; under CI --snapshot-update alone records nothing"
+            return "agenttape: replay only; in CI --snapshot-update alone records nothing"
         return "agenttape: live calls are possible where a recording no longer matches (--snapshot-update)"
     return None if is_ci(os.environ) else _header_of_the_configuration(config)
 

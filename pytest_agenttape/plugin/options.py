@@ -18,17 +18,17 @@ CASSETTES = "cassettes"  # of cassettes.paths; repeated, so that a run without a
 
 def add_options(parser: pytest.Parser) -> None:
     """Register the flags and the ini keys."""
-    group = parser.getgroup("agenttape", "recording and replaying of agents")
+    group = parser.getgroup("agenttape", "recording and replaying agents")
     group.addoption(
         "--agenttape-record",
         action="store_true",
-        help="Call the real services and write the cassettes anew (the same as --agenttape-mode=all).",
+        help="Call the real services and rewrite the cassettes (the same as --agenttape-mode=all).",
     )
     group.addoption(
         "--agenttape-mode",
         choices=MODES,
         metavar="MODE",
-        help=f"Record mode of every marked test, over any marker: {', '.join(MODES)}.",
+        help=f"Record mode of every marked test; overrides its marker: {', '.join(MODES)}.",
     )
     group.addoption(
         "--agenttape-strict",
@@ -45,15 +45,15 @@ def add_options(parser: pytest.Parser) -> None:
         "--agenttape-diff",
         nargs=2,
         metavar=("OLD", "NEW"),
-        help="Compare two cassettes, paths or names, and run no test; exit 0 equal, 1 different, 4 unusable.",
+        help="Compare two cassettes (paths or names), run no test; exit code 0: equal, 1: different, 4: unusable.",
     )
     group.addoption(
-        "--agenttape-show", metavar="CASSETTE", help="Print the timeline of a cassette, a path or a name; run no test."
+        "--agenttape-show", metavar="CASSETTE", help="Print the timeline of a cassette (path or name), run no test."
     )
     group.addoption(
         "--agenttape-audit",
         action="store_true",
-        help="Check every cassette in place of running tests: readable, lossless, free of secrets, not too old.",
+        help="Check every cassette instead of running tests: readable, lossless, free of secrets, not too old.",
     )
     group.addoption(
         "--agenttape-max-age",
@@ -102,7 +102,7 @@ def _report_path(value: str) -> Path:
     """Return the report's path; one that cannot be written is refused before the run, not at its end."""
     path = Path(value).absolute()
     if path.suffix not in (".json", ".html"):
-        raise argparse.ArgumentTypeError(f"{value}: the name of a report ends in .json or .html")
+        raise argparse.ArgumentTypeError(f"{value}: the name of a report must end in .json or .html")
     folder = next(each for each in path.parents if each.exists())
     if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
         raise argparse.ArgumentTypeError(f"{value}: cannot be written")
@@ -112,5 +112,5 @@ def _report_path(value: str) -> Path:
 def _days(value: str) -> float:
     days = float(value)
     if not 0 <= days <= 1_000_000:  # NaN neither
-        raise argparse.ArgumentTypeError(f"{value}: an age is a number of days, from 0 to 1000000")
+        raise argparse.ArgumentTypeError(f"{value}: the age must be a number of days, from 0 to 1000000")
     return days

@@ -61,7 +61,7 @@ class Outsider(ABC):
     def begin(self, kind: str, boundary: str | None, request: Mapping[str, Any], **_: object) -> Any:
         """Refuse a call."""
         __tracebackhide__ = True
-        raise self.refuse(self._error(f"a call of the {kind} {boundary or request.get('url')}"))
+        raise self.refuse(self._error(f"a call to the {kind} {boundary or request.get('url')}"))
 
     def instance_number(self, instance: object) -> int:  # noqa: ARG002  # as Session's
         return 0
@@ -113,7 +113,7 @@ class ConfigFixture(_SetUp):
         return AgentTapeError(
             f"{what} was made by the fixture 'agenttape_config' or by one that it uses, which are set up before the "
             "test's cassette is open; nothing real was run\n"
-            "  make no call there, or open a cassette for it: with use_cassette('name'): ..."
+            "  do not make calls there, or open a cassette for them: with use_cassette('name'): ..."
         )
 
 
@@ -126,7 +126,7 @@ class Aftermath(Outsider):
     """
 
     def __init__(self, test: str, *, admits_http: bool = False) -> None:
-        super().__init__(f"what is torn down after {test}")
+        super().__init__(f"the teardown after {test}")
         self._admits_http = admits_http
 
     def admits(self, method: str, url: str) -> bool:
@@ -134,6 +134,6 @@ class Aftermath(Outsider):
 
     def _error(self, what: str) -> AgentTapeError:
         return AgentTapeError(
-            f"{what} was made by {self.title}, when the test's cassette is closed; nothing real was run\n"
+            f"{what} was made by {self.title}, when the test's cassette was already closed; nothing real was run\n"
             "  make the fixture function-scoped, or open a cassette in it: with use_cassette('name'): ..."
         )

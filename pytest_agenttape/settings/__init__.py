@@ -1,1 +1,1 @@
-"""What can be configured, and which source wins."""
+"""The settings, and which source wins."""

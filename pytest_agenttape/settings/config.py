@@ -1,4 +1,4 @@
-"""What a configuration file may say, and how it is found."""
+"""The contents of a configuration file, and how it is found."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class RedactConfig:
     """What redaction does beyond its built-in rules: the `[redact]` table.
 
     Attributes:
-        denylist: Further names of headers, query parameters and body keys whose values are secrets.
-        regexes: Further patterns of secrets.
+        denylist: Additional names of headers, query parameters and body keys whose values are secrets.
+        regexes: Additional patterns of secrets.
         redact_emails: Whether an e-mail address counts as a secret.
         placeholder: What replaces a secret.
         enabled: False switches redaction off.
@@ -53,18 +53,18 @@ class RedactConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The settings of a run; checked when made, so that what is read from it can be trusted.
+    """The settings of a run; checked on creation, so every value can be trusted.
 
     Attributes:
         cassette_dir: Where `use_cassette` looks for a cassette given by name.
-        default_mode: The mode where nothing else names one.
-        default_matchers: The fallback chain where nothing else names one.
+        default_mode: The mode if nothing else sets one.
+        default_matchers: The fallback chain if nothing else sets one.
         format: ``yaml`` or ``json``, for new cassettes.
         freeze: What is pinned while a session is open.
-        env_snapshot: Environment variables whose values are kept with the recording, to warn about drift.
-        ignore_volatile_fields: Names of headers and query parameters, and paths of body fields, that never matter.
-        assets_threshold_bytes: Bodies larger than this are kept beside the cassette.
-        model_override: The model that a live LLM call is sent to, instead of the one asked for.
+        env_snapshot: Environment variables whose values are stored with the recording, to warn about drift.
+        ignore_volatile_fields: Names of headers and query parameters, and paths of body fields, that matching ignores.
+        assets_threshold_bytes: Bodies larger than this are stored next to the cassette.
+        model_override: The model that live LLM calls are sent to instead of the requested one.
         allow_hosts: Hosts that may be reached during replay.
         strict: Whether an unplayed recording is an error.
         block_network: Whether replay stops connections that leave the machine.
@@ -92,10 +92,10 @@ class Config:
 
     @classmethod
     def load(cls, start: Path | None = None) -> Self:
-        """Return the settings of the nearest configuration file in *start* (the working directory) or above it.
+        """Return the settings of the nearest configuration file in *start* (default: working directory) or above it.
 
         Raises:
-            ConfigError: The file cannot be read, or says something that cannot be used.
+            ConfigError: The file cannot be read, or a setting in it is invalid.
         """
         first = Path(os.path.abspath(start or Path.cwd()))
         for directory in (first, *first.parents):
@@ -107,13 +107,13 @@ class Config:
 
     @classmethod
     def from_mapping(cls, raw: Mapping[str, object], *, source: Path | None = None, base: Path | None = None) -> Self:
-        """Return the settings that *raw* holds; a relative `cassette_dir` starts at *base*, or beside *source*.
+        """Return the settings in *raw*; a relative `cassette_dir` starts at *base*, by default the folder of *source*.
 
         Raises:
-            ConfigError: A key, type or value cannot be used; the message names *source*.
+            ConfigError: A key, type or value is invalid; the message names *source*.
         """
         if not isinstance(raw, Mapping):
-            raise ConfigError(f"{_place(source)}settings are a mapping, not {_short(raw)}")
+            raise ConfigError(f"{_place(source)}settings must be a mapping, found {_short(raw)}")
         base = base or (source.parent if source else None)
         try:
             _check_keys(raw, _PARSERS)
@@ -125,12 +125,12 @@ class Config:
         return replace(config, source=source)
 
     def with_overrides(self, **options: object) -> Self:
-        """Return the settings with those that *options* names replaced; None means not said.
+        """Return the settings with *options* replaced; None means not set.
 
-        A `redact` mapping changes only the keys that it names. One matcher or freeze feature counts as a list of one.
+        A `redact` mapping changes only the keys it contains. A single matcher or freeze feature counts as a list.
 
         Raises:
-            ConfigError: An option is unknown or its value cannot be used.
+            ConfigError: An option is unknown or its value is invalid.
         """
         said = {key: _in_list(key, value) for key, value in options.items() if value is not None}
         _check_keys(said, _PARSERS)
@@ -142,9 +142,9 @@ class Config:
 
 
 def _read_table(path: Path) -> Mapping[str, object] | None:
-    """Return our table of the file at *path*, or None where there is none."""
+    """Return our table in the file at *path*; None if there is none."""
     content = _read_bytes(path)
-    # Most projects' pyproject.toml does not name us: parsing those would be the main cost of a load.
+    # Most pyproject.toml files do not mention us; parsing them would be the main cost of a load.
     if content is None or (path.name == SHARED_FILE and b"agenttape" not in content):
         return None
     import tomllib
@@ -168,7 +168,7 @@ def _read_bytes(path: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        if not os.path.exists(path):  # a directory above that may not be searched holds nothing for us
+        if not os.path.exists(path):  # a parent directory that we may not search holds nothing for us
             return None
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
 
@@ -200,7 +200,7 @@ def _parse_fields(owner: _Owner, parsers: Mapping[str, _Parser], prefix: str = "
 
 
 class _NestedError(ConfigError):
-    """An error that names its own key already."""
+    """An error whose message already names its key."""
 
 
 def _short(value: object) -> str:
@@ -221,7 +221,7 @@ def _path(value: object) -> Path:
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise ConfigError("must be a string that is not empty")
+        raise ConfigError("must be a non-empty string")
     return value
 
 
@@ -249,7 +249,7 @@ def _words(value: object) -> tuple[str, ...]:
     words = tuple(value)
     for word in words:
         if not isinstance(word, str) or not word:
-            raise ConfigError(f"must be a list of strings, and {_short(word)} is not a usable one")
+            raise ConfigError(f"must be a list of non-empty strings, found {_short(word)}")
     return words
 
 
@@ -278,7 +278,7 @@ def _chain(value: object) -> tuple[object, ...]:
             if each not in MATCHERS:
                 raise unknown_name("matcher", each, MATCHERS)
         elif each is None or isinstance(each, int | float | bytes | list | tuple | Mapping):
-            raise ConfigError(f"{_short(each)} is no matcher; valid: {', '.join(MATCHERS)}, or a callable")
+            raise ConfigError(f"{_short(each)} is not a matcher; valid: {', '.join(MATCHERS)}, or a callable")
     return chain
 
 

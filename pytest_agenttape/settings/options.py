@@ -1,4 +1,4 @@
-"""The options of one recording, as the marker and `use_cassette` take them; parsed here for both."""
+"""The options of one recording, parsed here for both the marker and `use_cassette`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_agenttape.settings.words import MARKER_OPTIONS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What was said about one recording; None where nothing was.
+    """The options given for one recording; None if not given.
 
     Attributes:
         mode: The record mode.
@@ -27,9 +27,9 @@ class Options:
         freeze: Which of clock, uuid and random are pinned.
         format: ``yaml`` or ``json``.
         strict: Whether an unplayed recording is an error.
-        redact: Further names of headers, query parameters and body keys whose values are secrets.
+        redact: Additional names of headers, query parameters and body keys whose values are secrets.
         tags: Words kept with each recorded interaction.
-        allow_errors: Failures of live calls that may be recorded: all, none or these.
+        allow_errors: Which failures of live calls may be recorded: all, none or these.
         allow_hosts: Hosts that may be reached during replay.
     """
 
@@ -50,15 +50,15 @@ class Options:
             raise ConfigError("live and frozen exclude each other; give one of them")
 
     def frozen_features(self, config: Config) -> frozenset[str]:
-        """Return which of clock, uuid and random are pinned: as said, else as configured."""
+        """Return which of clock, uuid and random are pinned: by these options, else by *config*."""
         return frozenset(config.freeze) if self.freeze is None else self.freeze
 
 
 def parse(said: Mapping[str, object]) -> Options:
-    """Return what the options *said* mean; one that is None was not said.
+    """Parse the options *said*; a None counts as not given.
 
     Raises:
-        ConfigError: A name is not that of an option, or a value cannot be used.
+        ConfigError: An option is unknown or its value is invalid.
     """
     for name in said:
         if name not in MARKER_OPTIONS:
@@ -68,12 +68,12 @@ def parse(said: Mapping[str, object]) -> Options:
 
 
 def of_markers(markers: Iterable[tuple[Sequence[object], Mapping[str, object]]]) -> Options:
-    """Return what the markers of one test mean together, each as (args, kwargs), the closest first.
+    """Return the combined options of the *markers* of one test, each as (args, kwargs), the closest first.
 
-    The closest that says something wins, option by option; the names to redact add up.
+    For each option the closest marker that sets it wins; the names to redact add up.
 
     Raises:
-        ConfigError: A marker names two cassettes or an unknown option, or a value cannot be used.
+        ConfigError: A marker names two cassettes, an option is unknown or its value is invalid.
     """
     said: dict[str, object] = {}
     redacted: list[str] = []
@@ -86,13 +86,13 @@ def of_markers(markers: Iterable[tuple[Sequence[object], Mapping[str, object]]])
 
 
 def asked_mode(mode: object, *, record: object = False) -> Mode | None:
-    """Return the mode that `use_cassette` is called with; *record* is short for ``all``. None when neither is given.
+    """Return the mode that `use_cassette` was called with; *record* is short for ``all``. None if neither is given.
 
     Raises:
-        ConfigError: *mode* is unknown, or says something else than *record*.
+        ConfigError: *mode* is unknown, or contradicts *record*.
     """
     if not isinstance(record, bool):
-        raise ConfigError(f"record is True or False, not {record!r}")
+        raise ConfigError(f"record must be True or False, found {record!r}")
     named = None if mode is None else Mode.parse(mode)
     if record and named not in (None, Mode.ALL):
         raise ConfigError(f"record=True means mode 'all', but mode={str(mode)!r} was given too")
@@ -110,8 +110,8 @@ def _names_to_redact(given: object) -> tuple[str, ...]:
     listed = (given,) if isinstance(given, str) else () if given is None else given
     if isinstance(listed, Mapping) or not isinstance(listed, Iterable):
         raise ConfigError(
-            f"redact of the marker takes names, such as redact=['patient_id'], not {given!r}; "
-            "all else about redaction stands in the configuration"
+            f"the marker's redact takes names, such as redact=['patient_id'], found {given!r}; "
+            "all other redaction settings belong in the configuration"
         )
     return Config.from_mapping({"redact": {"denylist": tuple(listed)}}).redact.denylist
 
@@ -142,7 +142,7 @@ def _format(given: object) -> object:
 def _tags(given: object) -> tuple[str, ...]:
     listed = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
     if not all(isinstance(each, str) for each in listed):
-        raise ConfigError(f"tags takes a list of texts, not {given!r}")
+        raise ConfigError(f"tags takes a list of strings, found {given!r}")
     return listed
 
 

@@ -1,4 +1,4 @@
-"""Which of several sources wins: call, marker, fixture, ini keys, configuration file; and which mode comes of it."""
+"""Which source wins: call, marker, fixture, ini keys or configuration file; and which mode results."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pytest_agenttape.settings.words import INI_KEYS
 
 
 def resolve(*layers: Mapping[str, object] | None) -> dict[str, object]:
-    """Return what the strongest layer that says something says, key by key; None means not said.
+    """Return for each key the value of the strongest layer that sets it; None means not set.
 
-    This is the one place with the precedence. The caller hands the layers in its order: call, marker,
-    `agenttape_config` fixture, ini; the file and the defaults are the `Config` that the result is put on.
+    This is the only place that implements precedence. The caller passes the layers strongest first: call, marker,
+    `agenttape_config` fixture, ini. The result overrides a `Config`, which holds the file and the defaults.
     Mappings, such as `redact`, are resolved key by key.
     """
     said: dict[str, object] = {}
@@ -29,7 +29,7 @@ def resolve(*layers: Mapping[str, object] | None) -> dict[str, object]:
 
 
 def ini_layer(read: Callable[[str], object], base: Path) -> dict[str, object]:
-    """Return what the `agenttape_*` ini keys say; *read* gives a key's value, a relative path starts at *base*.
+    """Return the values of the `agenttape_*` ini keys; *read* returns one, and relative paths start at *base*.
 
     Raises:
         ConfigError: A value that must be a number is not one.
@@ -58,13 +58,13 @@ def effective_mode(
     ci: bool = False,
     file_exists: bool = False,
 ) -> Mode:
-    """Return the mode of a test from everything that may name one.
+    """Return the mode of a test, considering every source that can set one.
 
-    Under CI only a flag of ours records: the snapshot flags count as not given, and a marker or configuration
-    that would record is an error. ``once`` with the file present is a replay, so it passes there.
+    In CI only our own flags record: the snapshot flags are ignored, and a marker or configuration that would record
+    is an error. ``once`` with an existing file only replays, so it is allowed.
 
     Raises:
-        ConfigError: A mode is unknown, or would record under CI.
+        ConfigError: A mode is unknown, or would record in CI.
     """
     if flag_mode is not None:
         return _named_mode(flag_mode, "--agenttape-mode")
@@ -94,8 +94,8 @@ def _allowed(mode: Mode, where: str, ci: bool, file_exists: bool) -> Mode:
     if mode is Mode.ONCE and file_exists:
         return Mode.NONE
     raise ConfigError(
-        f"{where} = {str(mode)!r} would record, and CI is set: nothing records in CI unless asked on the command line. "
-        f"Record on your machine and commit the cassette, or run pytest with --agenttape-mode={mode}"
+        f"{where} = {str(mode)!r} would record, but CI is set: in CI nothing is recorded unless a flag on the command line "
+        f"asks for it. Record on your machine and commit the cassette, or run pytest with --agenttape-mode={mode}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The tokens of `live` and `frozen`: kinds, boundary names and ``"*"``, and what they can name."""
+"""The tokens of `live` and `frozen`: kinds, boundary names and ``"*"``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pytest_agenttape.providers import BOUNDARIES
 
 Tokens: TypeAlias = Iterable[str] | str | None
 
-_NEARLY = 0.8  # how alike a mistyped token and the meant name are
+_NEARLY = 0.8  # similarity above which a token counts as a typo of a name
 
 
 def parse_tokens(given: Tokens, what: str) -> frozenset[str]:
-    """Return *given* as a set of tokens; one string is one token.
+    """Return *given* as a set of tokens; a single string is one token.
 
     Raises:
         ConfigError: An entry is not a non-empty string.
@@ -31,20 +31,20 @@ def parse_tokens(given: Tokens, what: str) -> frozenset[str]:
 
 
 def known_tokens(named: Iterable[str | None]) -> frozenset[str]:
-    """Return all that a token can name; *named* are the boundaries that are drawn, recorded or called."""
+    """Return every valid token; *named* are the boundaries that are registered, recorded or called."""
     return frozenset({*KINDS, "*", *BOUNDARIES, *(name for name in named if name)})
 
 
 def problems(given: frozenset[str], known: frozenset[str], what: str) -> list[ConfigError]:
-    """Return a problem for each token of *given* that names nothing known."""
+    """Return an error for each token of *given* that is not *known*."""
     return [unknown_name(f"{what} token", token, sorted(known)) for token in sorted(given - known)]
 
 
 def refuse_mistyped(given: frozenset[str], known: frozenset[str], what: str) -> None:
-    """Stop before anything runs for real that somebody meant to protect.
+    """Raise before a call that the user meant to protect runs for real.
 
     Raises:
-        ConfigError: A token names nothing known, and is nearly the name of something.
+        ConfigError: A token is not *known*, but resembles one that is.
     """
     for token in sorted(given - known):
         if difflib.get_close_matches(token, known, n=1, cutoff=_NEARLY):

@@ -1,4 +1,4 @@
-"""The names by which users set something: ini keys, marker options, modes. Imports nothing, for every run loads it."""
+"""The names of settings: ini keys, marker options, modes. Imports nothing, because every run loads it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ MARKER_OPTIONS = (
     "allow_hosts",
 )  # fmt: skip
 
-# The settings that an ini file may hold as `agenttape_<name>`, each with the type that pytest reads it as, and a help.
+# The settings allowed in an ini file as `agenttape_<name>`, each with its pytest ini type and its help text.
 INI_KEYS: Mapping[str, tuple[str, str]] = {
-    "cassette_dir": ("string", "Folder of the cassettes that use_cassette names."),
-    "default_mode": ("string", "Record mode where no flag and no marker names one."),
+    "cassette_dir": ("string", "Folder in which use_cassette looks for cassettes."),
+    "default_mode": ("string", "Record mode if no flag and no marker sets one."),
     "default_matchers": ("args", "Matchers, tried in turn."),
     "format": ("string", "Format of new cassettes: yaml or json."),
     "freeze": ("args", "What is pinned while a test runs: clock, uuid, random."),
-    "env_snapshot": ("args", "Environment variables whose drift is warned about."),
+    "env_snapshot": ("args", "Environment variables to warn about if they differ from the recording."),
     "ignore_volatile_fields": (
         "args",
-        "Further headers, query parameters or body paths that matching leaves out.",
+        "More headers, query parameters or body paths that matching ignores.",
     ),
     "assets_threshold_bytes": ("int", "Payloads larger than this go to NAME.assets/."),
     "model_override": ("string", "Model that live LLM calls are sent to."),

@@ -49,7 +49,7 @@ def test_a_secret_fails_with_its_line_and_never_its_value(pytester: pytest.Pytes
     result.stdout.fnmatch_lines(
         [
             "leak.yaml:*: a secret (*)",
-            f"*take it out: pytest --agenttape-audit --snapshot-update {Path('cassettes', 'leak.yaml')}",
+            f"*remove it: pytest --agenttape-audit --snapshot-update {Path('cassettes', 'leak.yaml')}",
         ]
     )
     assert KEY not in result.stdout.str()
@@ -76,7 +76,7 @@ def test_an_old_cassette_fails_only_when_an_age_is_given(pytester: pytest.Pytest
     pytester.runpytest("--agenttape-audit").assert_outcomes(passed=1)
     result = pytester.runpytest("--agenttape-audit", "--agenttape-max-age=90")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["recorded * days ago, more than 90; record it again with --agenttape-record"])
+    result.stdout.fnmatch_lines(["recorded * days ago, more than 90; re-record it with --agenttape-record"])
 
 
 def test_files_of_other_tools_are_left_alone(pytester: pytest.Pytester) -> None:

@@ -35,7 +35,7 @@ def test_snapshot_update_alone_stays_a_replay(ci: Project) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "agenttape: replay only; under CI --snapshot-update alone records nothing",
+            "agenttape: replay only; in CI --snapshot-update alone records nothing",
             "E *CassetteNotFoundError: there is no cassette at *test_it.yaml, and mode 'none' runs nothing for real",
         ]
     )
@@ -43,8 +43,8 @@ def test_snapshot_update_alone_stays_a_replay(ci: Project) -> None:
 
 
 WAY_OUT = (
-    "would record, and CI is set: nothing records in CI unless asked on the command line. Record on your machine and "
-    "commit the cassette, or run pytest with --agenttape-mode="
+    "would record, but CI is set: in CI nothing is recorded unless a flag on the command line asks for it. "
+    "Record on your machine and commit the cassette, or run pytest with --agenttape-mode="
 )
 
 
@@ -73,7 +73,7 @@ def test_once_with_its_file_replays(ci: Project) -> None:
 
 
 HEADERS = {
-    "--agenttape-record": "agenttape: live calls are made and cassettes written anew (--agenttape-record)",
+    "--agenttape-record": "agenttape: live calls are made and cassettes rewritten (--agenttape-record)",
     "--agenttape-mode=once": "agenttape: live calls are possible (--agenttape-mode=once)",
     "--snapshot-update": "agenttape: live calls are possible where a recording no longer matches (--snapshot-update)",
 }

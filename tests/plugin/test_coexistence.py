@@ -32,7 +32,7 @@ THEIRS = """
     def agenttape_cassette(): return "theirs"
 """
 MESSAGE = [
-    "ERROR: agenttape and pytest-agenttape are both installed; both are pytest's plugin 'agenttape', *",
+    "ERROR: agenttape and pytest-agenttape are both installed; both register the pytest plugin 'agenttape', *",
     "*pip uninstall agenttape",
     "*pytest -p no:agenttape -p pytest_agenttape.plugin",
 ]

@@ -133,7 +133,7 @@ def test_the_fixture_may_return_a_whole_config(project: Project) -> None:
     [
         ("{'strikt': True}", "strikt = True: unknown setting 'strikt'. Did you mean 'strict'[?] Valid: *"),
         ("{'strict': 'yes'}", "strict = 'yes': must be true or false"),
-        ("7", "the fixture agenttape_config returns a mapping of settings or a Config, not 7"),
+        ("7", "the fixture agenttape_config must return a mapping of settings or a Config, found 7"),
     ],
 )
 def test_a_fixture_that_says_nonsense_is_told_so(project: Project, returned: str, message: str) -> None:
@@ -191,10 +191,10 @@ def test_names_to_redact_add_up_over_file_fixture_and_markers(project: Project) 
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("redact={'denylist': ['name']}", "redact of the marker takes names, such as redact=*, not {'denylist': *"),
-        ("redact=5", "redact of the marker takes names, such as redact=*, not 5;*"),
-        ("redact=['']", "redact.denylist = *'' is not a usable one"),
-        ("tags=5", "tags takes a list of texts, not 5"),
+        ("redact={'denylist': ['name']}", "the marker's redact takes names, such as redact=*, found {'denylist': *"),
+        ("redact=5", "the marker's redact takes names, such as redact=*, found 5;*"),
+        ("redact=['']", "redact.denylist = *non-empty strings, found ''"),
+        ("tags=5", "tags takes a list of strings, found 5"),
         ("frozen=['']", "frozen takes kinds *; found ''"),
         ("strict='yes'", "strict = 'yes': must be true or false"),
         ("allow_hosts=5", "allow_hosts = 5: must be a list of strings"),
@@ -232,7 +232,7 @@ def test_a_host_that_is_none_is_told_before_the_test_runs(project: Project) -> N
     project.write(test_it=STRICT.format(extra="", marker="", expected=False))
     result = project.run("--agenttape-record")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["E *ConfigError: allow_hosts: 'http://db.example' names no host. Valid: *"])
+    result.stdout.fnmatch_lines(["E *ConfigError: allow_hosts: 'http://db.example' is not a host. Valid: *"])
 
 
 def test_a_format_that_comes_too_late_is_told(project: Project) -> None:

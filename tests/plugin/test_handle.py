@@ -206,7 +206,7 @@ FAILING = {
     ),
     "a wrong number": (
         'agenttape_cassette.assert_tool_calls([], max_calls="3")',
-        ["E       pytest_agenttape.errors.ConfigError: max_calls is a whole number from 0, found '3'"],
+        ["E       pytest_agenttape.errors.ConfigError: max_calls must be a whole number, 0 or more; found '3'"],
     ),
     "no llm call": (
         "agenttape_cassette.assert_llm_calls()",
@@ -222,14 +222,14 @@ FAILING = {
     "another final text": (
         'agenttape_cassette.final_output = "booked for Rome"\n'
         'agenttape_cassette.assert_final_output("booked for Oslo")',
-        ["E       AssertionError: the final output is not the expected one",
+        ["E       AssertionError: the final output is not as expected",
          "E         (value)",
          "E           expected  'booked for Oslo'",
          "E           found     'booked for Rome'"],
     ),
     "another final value": (
         'agenttape_cassette.assert_final_output(None)',
-        ["E       AssertionError: the final output is not the expected one",
+        ["E       AssertionError: the final output is not as expected",
          "E         expected  None",
          "E         found     [[]41.9, 12.5[]]"],
     ),
@@ -405,7 +405,7 @@ COSTS = {
         ["E       pytest_agenttape.errors.ConfigError: price unknown: #0 openai gpt-4o-mini: asks for get_weather(*",
          "E         max_cost cannot be asserted for this run"],
     ),
-    "no number": ({}, "'a'", ["E*ConfigError: max_cost is a number of US dollars from 0, found 'a'"]),
+    "no number": ({}, "'a'", ["E*ConfigError: max_cost must be a number of US dollars, 0 or more; found 'a'"]),
 }  # fmt: skip
 
 

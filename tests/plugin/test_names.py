@@ -195,8 +195,8 @@ def test_two_tests_that_would_record_one_file_are_told_so(project: Project, firs
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [
-            "ERROR: agenttape: 2 tests would record one cassette, */cassettes/x.yaml: test_it.py::test_a, "
-            "test_it.py::test_b; give them names of their own, or mode='none' to share it"
+            "ERROR: agenttape: 2 tests would record the same cassette, */cassettes/x.yaml: test_it.py::test_a, "
+            "test_it.py::test_b; give each its own name, or set mode='none' to share it"
         ]
     )
     assert project.live() == []

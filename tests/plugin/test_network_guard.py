@@ -125,7 +125,7 @@ def test_a_bad_rule_names_the_valid_ones(project: Project) -> None:
     result = project.run()
     assert result.ret != 0
     (result.stderr if result.ret == pytest.ExitCode.USAGE_ERROR else result.stdout).fnmatch_lines(
-        ["*allow_hosts: 'https://api.invalid/' names no host. Valid: a name (api.example.com)*"]
+        ["*allow_hosts: 'https://api.invalid/' is not a host. Valid: a name (api.example.com)*"]
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.plugin.project import Project
 
-REFUSED = "E *AgentTapeError: a call of the tool look_up was made by what is torn down after test_it.py::*"
+REFUSED = "E *AgentTapeError: a call to the tool look_up was made by the teardown after test_it.py::*"
 
 TORN_DOWN = {
     "a module-scoped fixture": """
@@ -220,7 +220,7 @@ def test_a_marked_item_that_is_no_python_test_does_not_run(project: Project, arg
     (project.path / "case.yml").write_text("x: 1\n")
     result = project.run(*arguments)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*is marked agenttape and has no session, so nothing of it was run*"])
+    result.stdout.fnmatch_lines(["*is marked agenttape but has no session; it was not run*"])
     assert project.live() == []
 
 
@@ -238,5 +238,5 @@ def test_a_test_that_is_marked_while_it_is_set_up_does_not_run(project: Project)
     )
     result = project.run()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*is marked agenttape and has no session, so nothing of it was run*"])
+    result.stdout.fnmatch_lines(["*is marked agenttape but has no session; it was not run*"])
     assert project.live() == []

@@ -26,8 +26,8 @@ def fail_to_record(project: Project) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            f"pending: {NAME} is as it was; what test_it.py::test_it recorded is kept in .pytest_cache/*.yaml",
-            "         accept it, without a second live run, with --snapshot-update",
+            f"pending: {NAME} is unchanged; the recording of test_it.py::test_it is kept in .pytest_cache/*.yaml",
+            "         accept it with --snapshot-update, without a second live run",
         ]
     )
     assert project.live() == ["look_up Rome"]
@@ -134,7 +134,10 @@ def test_an_expected_failure_says_how_its_recording_gets_in(project: Project, mo
     project.record()
     monkeypatch.setenv("CITY", "Oslo")
     project.run("--snapshot-update").stdout.fnmatch_lines(
-        ["pending: *", "  *a test that is skipped or expected to fail replaces none: delete it, then --snapshot-update"]
+        [
+            "pending: *",
+            "  *a skipped or expected-to-fail test replaces no cassette: delete it, then --snapshot-update",
+        ]
     )
     project.cassette().unlink()
     project.run("--snapshot-update")

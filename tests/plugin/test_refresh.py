@@ -114,7 +114,7 @@ def test_under_ci_snapshot_update_alone_stays_offline(
     monkeypatch.setenv("CHANGED", "1")
     result = recorded.run("--snapshot-update")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["agenttape: replay only; under CI --snapshot-update alone records nothing"])
+    result.stdout.fnmatch_lines(["agenttape: replay only; in CI --snapshot-update alone records nothing"])
     assert standin_provider.hits == 0
 
 

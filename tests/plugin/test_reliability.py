@@ -142,7 +142,7 @@ DRIFTS = (
         "a session-scoped fixture makes a call",
         CALLS,
         (
-            "E *AgentTapeError: a call of the tool look_up was made by the session-scoped fixture 'warm', *",
+            "E *AgentTapeError: a call to the tool look_up was made by the session-scoped fixture 'warm', *",
             "E *make the fixture function-scoped, or open a cassette in it*",
         ),
         {"errors": 1},

@@ -69,7 +69,7 @@ def test_an_ambiguous_name_exits_4(pytester: pytest.Pytester) -> None:
         cassette(pytester.path / "cassettes" / folder / "test_x.yaml", "Paris")
     result = pytester.runpytest("--agenttape-diff", "test_x", "test_x")
     assert result.ret == 4
-    result.stdout.fnmatch_lines(["agenttape: 'test_x' means several cassettes; give a path: *"])
+    result.stdout.fnmatch_lines(["agenttape: 'test_x' matches several cassettes; give a path: *"])
 
 
 def test_show_prints_the_timeline_and_runs_no_test(pytester: pytest.Pytester) -> None:

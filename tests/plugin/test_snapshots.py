@@ -273,9 +273,9 @@ def test_another_order_fails_though_the_view_does_not_show_it(recorded: Project)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "E       AssertionError: the calls do not come in the order of test_it.yaml",
+            "E       AssertionError: the calls were made in a different order than in test_it.yaml",
             "E       calls: 1 moved",
-            "E       if this is right, accept it: pytest test_it.py::test_it --snapshot-update",
+            "E       if this is intended, accept it: pytest test_it.py::test_it --snapshot-update",
         ]
     )
     recorded.run("--agenttape-record").assert_outcomes(passed=1)
@@ -321,8 +321,10 @@ def test_live_calls_are_no_drift(recorded: Project) -> None:
             "E*ConfigError: exclude='nobody_s_tool' names no call of this run and no part of one.",
             id="a-token",
         ),
-        pytest.param("name=''", "E*ConfigError: the name of a view is a non-empty text, found ''", id="an-empty-name"),
-        pytest.param("name=3", "E*ConfigError: the name of a view is a non-empty text, found 3", id="a-number"),
+        pytest.param(
+            "name=''", "E*ConfigError: the name of a view must be a non-empty string, found ''", id="an-empty-name"
+        ),
+        pytest.param("name=3", "E*ConfigError: the name of a view must be a non-empty string, found 3", id="a-number"),
     ],
 )
 def test_what_a_view_cannot_be_is_told(recorded: Project, call: str, line: str) -> None:

@@ -17,7 +17,9 @@ ONE = """
         assert look_up("Rome")["city"] == "Rome"
 """
 NAME = "cassettes/test_it/test_it.yaml"
-PENDING = f"pending: {NAME} is as it was; what test_it.py::test_it recorded is kept in .pytest_cache/d/agenttape/*.yaml"
+PENDING = (
+    f"pending: {NAME} is unchanged; the recording of test_it.py::test_it is kept in .pytest_cache/d/agenttape/*.yaml"
+)
 
 
 @dataclass(frozen=True, slots=True)

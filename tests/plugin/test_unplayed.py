@@ -143,7 +143,7 @@ def test_a_shared_cassette_is_judged_over_all_its_tests(shared: Project, args: l
     result = run("--agenttape-strict", *args)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
-        ["unplayed: 2 in cassettes/shared.yaml, shared by 2 tests; the run fails, as strict is set"]
+        ["unplayed: 2 in cassettes/shared.yaml, shared by 2 tests; the run fails because strict is set"]
     )
     assert run(*args).ret == 0
 

@@ -105,7 +105,7 @@ def test_a_shared_cassette_is_recorded_by_one_of_its_tests(project: Project, mar
 def test_the_audit_names_a_path_that_pytest_takes(project: Project, name: str) -> None:
     cassette(project.path / "cassettes" / name, response={"note": f"use {KEY}"})
     found = project.run_apart("--agenttape-audit")
-    _, *arguments = shlex.split(_command(found, "take it out: "))
+    _, *arguments = shlex.split(_command(found, "remove it: "))
     project.run_apart(*arguments).assert_outcomes(passed=1)
 
 

@@ -37,7 +37,7 @@ def test_a_tool_is_refused_by_the_fixtures_name(project: Project, scope: str) ->
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(
         [
-            f"E *AgentTapeError: a call of the tool look_up was made by the {scope}-scoped fixture 'wide', which is "
+            f"E *AgentTapeError: a call to the tool look_up was made by the {scope}-scoped fixture 'wide', which is "
             "set up before any test's cassette is open; nothing real was run",
             "E *make the fixture function-scoped, or open a cassette in it: with use_cassette('name'): ...",
         ]
@@ -59,7 +59,7 @@ def test_set_up_in_the_style_of_unittest_is_refused_by_its_own_name(project: Pro
     project.record().assert_outcomes(passed=1)
     result = project.run()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([f"E *a call of the tool look_up was made by {name}, which is set up before *"])
+    result.stdout.fnmatch_lines([f"E *a call to the tool look_up was made by {name}, which is set up before *"])
     assert project.live() == []
 
 
@@ -79,7 +79,7 @@ def test_also_when_the_fixture_swallows_it_and(project: Project, swallow: str) -
     project.write(test_it=WIDE.format(scope="session", body=body))
     result = project.run()
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["E *a call of the tool look_up was made by the session-scoped fixture 'wide', *"] * 2)
+    result.stdout.fnmatch_lines(["E *a call to the tool look_up was made by the session-scoped fixture 'wide', *"] * 2)
     assert project.live() == []
 
 
@@ -89,7 +89,7 @@ def test_an_llm_call_is_refused(project: Project, origin: Origin) -> None:
     asked = len(origin.asked)
     result = project.run()
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["E *a call of the llm openai.chat was made by the session-scoped fixture 'wide', *"])
+    result.stdout.fnmatch_lines(["E *a call to the llm openai.chat was made by the session-scoped fixture 'wide', *"])
     assert len(origin.asked) == asked
 
 
@@ -236,7 +236,7 @@ def test_what_the_configuration_asks_for_makes_no_call_either(project: Project, 
     result = project.run()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["E *AgentTapeError: a call of the tool look_up was made by the fixture 'agenttape_config' or *nothing real *"]
+        ["E *AgentTapeError: a call to the tool look_up was made by the fixture 'agenttape_config' or *nothing real *"]
     )
     assert project.live() == []
 

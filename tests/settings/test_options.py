@@ -93,13 +93,13 @@ def test_what_is_frozen_is_what_was_said_else_what_is_configured() -> None:
         ({"matchers": "exat"}, "unknown matcher 'exat'. Did you mean 'exact'?"),
         ({"matchers": []}, "matchers is empty"),
         ({"strict": "yes"}, "strict = 'yes': must be true or false"),
-        ({"tags": 5}, "tags takes a list of texts, not 5"),
-        ({"tags": [5]}, "tags takes a list of texts, not [5]"),
+        ({"tags": 5}, "tags takes a list of strings, found 5"),
+        ({"tags": [5]}, "tags takes a list of strings, found [5]"),
         ({"allow_errors": [200]}, "allow_errors takes True, statuses from 400 to 599 and 'timeout'; found 200"),
         ({"allow_errors": "late"}, "found 'late'"),
         ({"allow_hosts": "a b"}, "allow_hosts = 'a b': must be a list of strings"),
-        ({"allow_hosts": ["a b"]}, "allow_hosts: 'a b' names no host"),
-        ({"redact": {"denylist": []}}, "redact of the marker takes names"),
+        ({"allow_hosts": ["a b"]}, "allow_hosts: 'a b' is not a host"),
+        ({"redact": {"denylist": []}}, "the marker's redact takes names"),
     ],
     ids=str,
 )
@@ -140,7 +140,7 @@ def test_record_is_short_for_all(mode: object, record: bool, asked: Mode | None)
     ("mode", "record", "message"),
     [
         ("none", True, "record=True means mode 'all', but mode='none' was given too"),
-        (None, "yes", "record is True or False, not 'yes'"),
+        (None, "yes", "record must be True or False, found 'yes'"),
         ("refesh", False, "unknown mode 'refesh'"),
     ],
 )

@@ -33,7 +33,7 @@ def _lines(ledger: Ledger, verdict: RunVerdict) -> Iterator[str]:
     for nodeid, record in sorted(ledger.records.items()):
         yield from _lines_of(nodeid, record)
     for path, count in verdict.unplayed.items():
-        failing = "; the run fails, as strict is set" if path in verdict.strict else ""
+        failing = "; the run fails because strict is set" if path in verdict.strict else ""
         yield f"unplayed: {count} in {shown(path)}, shared by {ledger.count_users(path)} tests{failing}"
     yield from (f"deleted: {shown(path)} (no test claims it)" for path in verdict.deleted)
     yield from (f"orphan: {shown(path)} (no test claims it; --snapshot-update deletes it)" for path in verdict.orphans)
@@ -51,11 +51,11 @@ def _lines_of(nodeid: str, record: TestRecord) -> Iterator[str]:
     if record.unplayed_alone:
         yield f"unplayed: {record.unplayed_alone} in {path} ({nodeid})"
     if record.pending is not None:
-        yield f"pending: {path} is as it was; what {nodeid} recorded is kept in {shown(record.pending)}"
+        yield f"pending: {path} is unchanged; the recording of {nodeid} is kept in {shown(record.pending)}"
         if record.outcome == "skipped":
-            yield "         a test that is skipped or expected to fail replaces none: delete it, then --snapshot-update"
+            yield "         a skipped or expected-to-fail test replaces no cassette: delete it, then --snapshot-update"
         else:
-            yield "         accept it, without a second live run, with --snapshot-update"
+            yield "         accept it with --snapshot-update, without a second live run"
 
 
 def _money(ledger: Ledger) -> Iterator[str]:
