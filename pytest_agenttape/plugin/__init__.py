@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixtures, and the hooks that every run needs. Imports nothing heavy."""
+"""The pytest plugin: fixtures and the hooks that every run needs. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Answer the options that run no test."""
+    """Handle the options that run no test."""
     if config.option.agenttape_diff is None and config.option.agenttape_show is None:
         return None
     from pytest_agenttape.plugin.commands import print_diff, print_timeline
@@ -55,7 +55,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> Generator[None, None, None]:
-    """Let every marked test claim its cassette, whatever happens to the test later; also one that is marked late."""
+    """Let every marked test claim its cassette, even if it is deselected later or another plugin marks it."""
     _claim(session, items)
     yield
     _claim(session, items)
@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """Stop a marked test that has no session: nothing of it would be recorded, and in replay all of it would run."""
+    """Stop a marked test without a session: recording would miss its calls, and replay would run them for real."""
     if not is_marked(item):
         return
     lifecycle = _lifecycle(item.config)
@@ -78,7 +78,7 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 
 @pytest.fixture
 def agenttape_config() -> Mapping[str, object]:
-    """Configuration of this test or folder; override it to return a mapping of `Config` keys."""
+    """The configuration of this test or folder; override it to return a mapping of `Config` keys."""
     return {}
 
 
@@ -106,7 +106,7 @@ def _claim(session: pytest.Session, items: list[pytest.Item]) -> None:
     if lifecycle is None:
         if not session.config.stash[LEDGER].folders and not any(map(is_marked, items)) and not _holds_cassettes(items):
             return
-        # What follows is imported only by a run that has a marked test, or cassettes of tests that are gone.
+        # Imported only if the run has a marked test, or cassettes of deleted tests.
         from pytest_agenttape.plugin.lifecycle import Lifecycle
 
         lifecycle = Lifecycle(session)

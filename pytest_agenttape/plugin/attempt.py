@@ -14,17 +14,17 @@ from pytest_agenttape.session.session import Session
 
 @dataclass(slots=True)
 class Attempt:
-    """What is known of a marked test while it runs; a plugin that reruns tests makes several.
+    """The state of a marked test while it runs; a plugin that reruns tests creates several per test.
 
     Attributes:
         users: How many tests of this run claim the cassette.
-        is_shared: Whether other tests may use it too, collected this time or not.
-        is_replay: Whether no call of it is live.
-        outcome: ``passed``, ``failed`` or ``skipped`` of the call, the same after ``setup`` before it, ``interrupted``.
-        error: What it failed with, where that is for us to say.
-        was_fresh: Whether there was no cassette when it ended.
+        is_shared: Whether other tests may use it too, collected in this run or not.
+        is_replay: Whether all calls are replayed.
+        outcome: ``passed``, ``failed`` or ``skipped``, with the prefix ``setup`` before the call; or ``interrupted``.
+        error: The failure message, if the error is one of ours.
+        was_fresh: Whether no cassette existed when the test ended.
         wrote: Whether its recording replaced the cassette.
-        kept: Where its recording is kept aside, if it is.
+        kept: The file that keeps its recording as pending, if there is one.
     """
 
     item: pytest.Item
@@ -40,17 +40,17 @@ class Attempt:
     kept: Path | None = None
 
     def note(self, when: str, outcome: str) -> None:
-        """Take the outcome of a phase; a failure is not forgotten."""
+        """Store the outcome of a phase; a failure is never overwritten."""
         if self.outcome != "failed":
             self.outcome = outcome if when == "call" else f"setup {outcome}"
 
     @property
     def is_strict(self) -> bool:
-        """Whether what is left unplayed fails the test; `assert_snapshot` makes it so."""
+        """Whether unplayed recordings fail the test; `assert_snapshot` turns this on."""
         return bool(self.item.config.option.agenttape_strict or self.session.settings.config.strict)
 
     @property
     def unplayed(self) -> list[Interaction]:
-        """The recordings that had to be played and were not."""
+        """The recordings that should have been played but were not."""
         recorded = self.session.recorded
         return recorded.unplayed if recorded.policy.judges_unplayed else []

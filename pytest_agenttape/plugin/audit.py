@@ -1,4 +1,4 @@
-"""``pytest --agenttape-audit``: every cassette as a test item. Can it be read, written, committed?"""
+"""``pytest --agenttape-audit``: every cassette as a test item. Can it be read, written and committed?"""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _FINDINGS_SHOWN = 10
 
 
 class AuditError(AgentTapeError):
-    """What is wrong with a cassette."""
+    """A problem with a cassette."""
 
 
 class Audit:
-    """Registered in place of the collection of tests."""
+    """Collects cassettes instead of tests."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._days: float | None = config.option.agenttape_max_age
@@ -47,14 +47,14 @@ class Audit:
     def pytest_collect_file(
         self, file_path: Path, parent: pytest.Collector
     ) -> Generator[None, object, list[pytest.Collector]]:
-        yield  # to no avail: also a test file that is named on the command line is not run
+        yield  # its result is dropped: a test file named on the command line must not run either
         if _is_cassette(file_path):
             return [_File.from_parent(parent, path=file_path, days=self._days)]
         return [_NoCassette.from_parent(parent, path=file_path)]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
-        """Add what failed recordings left in the cache, where collection does not look."""
+        """Add the pending recordings in the cache, where collection does not look."""
         folder = pending_folder(session.config)
         for path in sorted(folder.glob("*.yaml")) if folder is not None else ():
             items += _File.from_parent(session, path=path, days=None).collect()
@@ -72,7 +72,7 @@ class _File(pytest.File):
 
 
 class _NoCassette(pytest.File):
-    """A file that is named and holds nothing to audit."""
+    """A file given on the command line that is not a cassette."""
 
     def collect(self) -> Iterator[pytest.Item]:
         return iter(())
@@ -103,7 +103,7 @@ class _Item(pytest.Item):
 
 
 def _is_cassette(path: Path) -> bool:
-    """Say whether *path* is meant to be a cassette of ours: by its first lines, or by where it is."""
+    """Return whether *path* is meant to be one of our cassettes, judged by its first lines or its location."""
     if path.suffix not in paths.EXTENSIONS or not path.is_file():
         return False
     head = path.read_bytes()[:_HEAD].decode("utf-8", "replace")
@@ -117,7 +117,7 @@ def _is_cassette(path: Path) -> bool:
 
 
 class _Cleaning:
-    """The search for secrets in one cassette by today's rules and environment, and their removal."""
+    """Finds and removes secrets in one cassette, by the current rules and environment."""
 
     def __init__(self, path: Path, config: pytest.Config) -> None:
         self._path, self._config = path, Config.load(path.parent)
@@ -125,7 +125,7 @@ class _Cleaning:
         self._rules = RedactionRules.of(self._config.redact).merged(rules)
 
     def write(self, cassette: Cassette) -> Cassette:
-        """Take the secrets out of the file of *cassette*, its assets included; return what is in it then."""
+        """Remove the secrets from the file of *cassette* and from its assets; return the cleaned cassette."""
         redactor = self._redactor(repr(cassette))
         clean = self._cleaned(cassette, redactor)
         if clean == cassette:
@@ -141,7 +141,7 @@ class _Cleaning:
         """Fail if there is a secret.
 
         Raises:
-            AuditError: It says where, and never what.
+            AuditError: Its message says where the secret is, never what it is.
         """
         problems = [*self._found_in_files(), *self._found_by_name(cassette)]
         if not problems:
@@ -149,7 +149,7 @@ class _Cleaning:
         shown = "\n".join(problems[:_FINDINGS_SHOWN])
         more = f"\n… and {len(problems) - _FINDINGS_SHOWN} more" if len(problems) > _FINDINGS_SHOWN else ""
         path = Path(os.path.relpath(self._path))
-        # pytest takes no path with a bracket, which the cassettes of parametrized tests have.
+        # pytest does not accept a path with a bracket, and cassettes of parametrized tests have one.
         path = next(each for each in (path, *path.parents) if "[" not in str(each))
         raise AuditError(
             f"{shown}{more}\n  remove it: pytest --agenttape-audit --snapshot-update {shlex.quote(str(path))}\n"

@@ -1,4 +1,4 @@
-"""What the markers, flags and settings say about each test: its cassette, its options, its mode."""
+"""The cassette, options and mode of each test, from markers, flags and settings."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from pytest_agenttape.settings.precedence import effective_mode, ini_layer, reso
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The cassette of one test, and what its markers say.
+    """The cassette of one test, and the options of its markers.
 
     Attributes:
         path: The cassette.
-        options: What its markers mean together.
+        options: The combined options of its markers.
         is_named: Whether a marker on the test names the cassette, so that other tests may use it too.
-        folder: Where the test file is.
-        address: What names the test on a command line, pasted where this run was started.
+        folder: The folder of the test file.
+        address: The argument that selects the test on a command line, in the directory where this run was started.
     """
 
     path: Path
@@ -77,7 +77,7 @@ class Claims:
         return nodeid in self._claims
 
     def of(self, nodeid: str) -> Claim | None:
-        """Return the claim of a test; None when it has no marker."""
+        """Return the claim of a test; None if it has no marker."""
         return self._claims.get(nodeid)
 
     def users(self, path: Path) -> int:
@@ -86,16 +86,16 @@ class Claims:
 
     @property
     def paths(self) -> frozenset[Path]:
-        """Return every claimed cassette."""
+        """Every claimed cassette."""
         return frozenset(self._users)
 
     def settings(
         self, item: pytest.Item, claim: Claim, overrides: Config | Mapping[str, object] | None = None
     ) -> tuple[Config, Mode, RedactionRules]:
-        """Return what holds for *item*; *overrides* come from its `agenttape_config` fixture.
+        """Return the settings of *item*; *overrides* come from its `agenttape_config` fixture.
 
         Raises:
-            ConfigError: Something said cannot be used, or would record under CI.
+            ConfigError: A setting is invalid, or would record in CI.
         """
         config = self._config_of(item, {} if overrides is None else overrides, claim.options)
         host_rules(config.allow_hosts)
@@ -104,7 +104,7 @@ class Claims:
         return config, mode, RedactionRules.of(config.redact).merged(self._policy_rules)
 
     def would_replay(self, item: pytest.Item) -> bool:
-        """Say whether a marked test will make no live call, as far as that is known before its session is open."""
+        """Return whether a marked test will make no live call, as far as is known before its session is open."""
         claim = self._claims[item.nodeid]
         try:
             _, mode, _ = self.settings(item, claim)
@@ -163,7 +163,7 @@ class Claims:
         return config.with_overrides(redact={"denylist": [*config.redact.denylist, *options.redact]})
 
     def _config_at(self, folder: Path) -> Config:
-        """Return what the ini keys and the configuration file above *folder* say."""
+        """Return the settings of the ini keys and of the configuration file in or above *folder*."""
         if folder not in self._configs:
             self._configs[folder] = self._with_ini(Config.load(folder))
         return self._configs[folder]
@@ -180,7 +180,7 @@ class Claims:
     def _ini_value(self, key: str) -> object:
         try:
             return self._pytest_config.getini(key)
-        except (ValueError, TypeError, pytest.UsageError) as error:  # pytest does not say which key it was
+        except (ValueError, TypeError, pytest.UsageError) as error:  # pytest does not name the key
             raise ConfigError(f"{key}: {error}") from None
 
     def _collisions(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Cassettes in the terminal, without running a test: one whole, or two compared."""
+"""Shows one cassette or compares two in the terminal, without running tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def print_diff(old: str, new: str, *, root: Path, write: Write) -> int:
     """Write how the cassette *new* differs from *old*, given as paths or bare names.
 
     Returns:
-        0 when they are equal, 1 when they differ, 4 when one of them cannot be used.
+        0 if they are equal, 1 if they differ, 4 if one of them cannot be used.
     """
     try:
         found = [_cassette(each, root) for each in (old, new)]
@@ -37,7 +37,7 @@ def print_diff(old: str, new: str, *, root: Path, write: Write) -> int:
 
 
 def print_timeline(name: str, *, root: Path, write: Write) -> int:
-    """Write the timeline of the cassette *name*, a path or a bare name; return 0, or 4 when it cannot be used."""
+    """Write the timeline of the cassette *name*, a path or a bare name; return 0, or 4 if it cannot be used."""
     try:
         cassette = _cassette(name, root)
     except AgentTapeError as error:
@@ -52,7 +52,7 @@ def _cassette(name: str, root: Path) -> Cassette:
 
 
 def _find(name: str, root: Path) -> Path:
-    """Return the file that *name* means: itself, or the one cassette of that name below *root*.
+    """Return the file that *name* refers to: itself, or the only cassette with that name below *root*.
 
     Raises:
         CassetteNotFoundError: There is none.

@@ -1,4 +1,4 @@
-"""What becomes of a test's recording at its end: written over the cassette, kept aside as pending, or dropped."""
+"""What happens to a recording when its test ends: it replaces the cassette, is kept as pending, or is dropped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_agenttape.plugin.orphans import would_be_claimed
 
 
 def pending_folder(config: pytest.Config) -> Path | None:
-    """Return the folder of the cache with the recordings of failed runs; None where there is no cache."""
+    """Return the cache folder with the recordings of failed runs; None if there is no cache."""
     cache = getattr(config, "cache", None)  # None under -p no:cacheprovider
     if cache is None:
         return None
@@ -27,16 +27,16 @@ def pending_folder(config: pytest.Config) -> Path | None:
 
 
 def pending_store(config: pytest.Config) -> Pending | None:
-    """Return the recordings that are kept aside; None where there is no place for them."""
+    """Return the store of pending recordings; None if there is no cache to hold it."""
     folder = pending_folder(config)
     return None if folder is None else Pending(folder)
 
 
 def commit(attempt: Attempt, pending: Pending | None) -> None:
-    """Write what *attempt* recorded, or keep it aside; the attempt says which.
+    """Write the recording of *attempt* or keep it as pending, and note the result in *attempt*.
 
     Raises:
-        AgentTapeError: The test had passed until its teardown, and failed there or cannot be written.
+        AgentTapeError: The test passed but its teardown failed, or its recording cannot be written.
     """
     __tracebackhide__ = True
     session = attempt.session
@@ -58,9 +58,9 @@ def commit(attempt: Attempt, pending: Pending | None) -> None:
 
 
 def prune(pending: Pending, claimed: Collection[Path], modules: Collection[str], *, is_whole: bool) -> None:
-    """Forget what is kept aside and stale or old.
+    """Delete pending recordings that are stale or old.
 
-    In a run that *is_whole*, also what is kept for a cassette of a collected test file that no test claims.
+    If the run *is_whole*, also delete those for cassettes of collected test files that no test claims.
     """
     pending.prune()
     for each in pending.entries():
@@ -69,7 +69,7 @@ def prune(pending: Pending, claimed: Collection[Path], modules: Collection[str],
 
 
 def _may_replace(attempt: Attempt) -> bool:
-    """Say whether the recording replaces the old one."""
+    """Return whether the recording may replace the old one."""
     __tracebackhide__ = True
     session = attempt.session
     if attempt.outcome == "passed":
@@ -91,4 +91,4 @@ def _keep(attempt: Attempt, pending: Pending) -> Path | None:
     try:
         return pending.keep(cassette, session.path, attempt.item.nodeid, scan=session.secrets.redactor.scan)
     except RecordingRefusedError:
-        return None  # it holds a secret, or the disk is full; the test has failed in any case
+        return None  # it contains a secret, or the disk is full; the test has failed anyway

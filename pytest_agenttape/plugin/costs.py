@@ -1,4 +1,4 @@
-"""What LLM calls cost, by the prices of the optional package genai-prices."""
+"""The cost of LLM calls, using the prices of the optional package genai-prices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_agenttape.reading.expectations_text import shown_llm_call
 
 
 def cost_of(call: LLMCall) -> Decimal | None:
-    """Return the price of a call in US dollars; None where it is unknown.
+    """Return the price of a call in US dollars; None if it is unknown.
 
     Raises:
         ImportError: The prices are not installed.
@@ -21,7 +21,7 @@ def cost_of(call: LLMCall) -> Decimal | None:
 
 
 def cost_problem(made: Sequence[LLMCall], limit: float | Decimal) -> str | None:
-    """Return how the calls exceed *limit* US dollars; None when they do not.
+    """Return a message if the calls cost more than *limit* US dollars, else None.
 
     Raises:
         ConfigError: *limit* is not an amount, a price is unknown, or the prices are not installed.

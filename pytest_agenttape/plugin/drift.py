@@ -1,4 +1,4 @@
-"""Whether a run made its calls in the order of its cassette."""
+"""Checks whether a run made its calls in the order of its cassette."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_agenttape.session.session import Session
 
 
 def order_drift(session: Session) -> str | None:
-    """Return how the order of what was played differs from the cassette's; None where it does not, or may."""
+    """Return how the order of the calls differs from that of the cassette; None if it does not or is allowed to."""
     policy = session.recorded.policy
     if not policy.order_matters:
         return None

@@ -1,4 +1,4 @@
-"""Errors about a test as a whole: shown at its ``def``, for no line of its code raised them."""
+"""Errors about a test as a whole: shown at its ``def``, because no line of its code raised them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def traceback_of(item: pytest.Item) -> TracebackType | None:
 
 
 def refused_at(item: pytest.Item, write: Callable[[], _Written]) -> _Written:
-    """Return what *write* returns; a recording that it refuses is an error of the test *item*, not of our code.
+    """Return the result of *write*; if it refuses the recording, show the error at the test *item*, not at our code.
 
     Raises:
         RecordingRefusedError: The recording cannot be written.

@@ -1,4 +1,4 @@
-"""`CassetteHandle`: what a test sees of its cassette, and the assertions on it."""
+"""`CassetteHandle`: a test's view of its cassette, with assertions."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _Made = TypeVar("_Made")
 
 
 class CassetteHandle:
-    """The cassette of the running test: what was called, and assertions on it.
+    """The cassette of the running test: the calls made, and assertions on them.
 
-    Its `repr` is the timeline of the run, and it has no ``==`` of its own, so that ``agenttape_cassette == snapshot``
-    is a comparison by syrupy.
+    Its `repr` is the timeline of the run. It does not define ``==``, so syrupy does the comparison in
+    ``agenttape_cassette == snapshot``.
 
     Attributes:
         session: The open session.
@@ -58,36 +58,36 @@ class CassetteHandle:
 
     @property
     def mode(self) -> Mode:
-        """The record mode; compares equal to the plain word."""
+        """The record mode; equal to its plain string."""
         return self.session.mode
 
     @property
     def interactions(self) -> list[Interaction]:
-        """All calls of this run, as they would stand in a cassette if it ended now."""
+        """All calls of this run, as a cassette would store them if the run ended now."""
         return self.session.interactions
 
     @property
     def tool_calls(self) -> list[ToolCall]:
-        """The calls of tools and retrievals, equal to their names; a nested call follows the one that made it."""
+        """The calls to tools and retrievals; each equals its name. A nested call follows the call that made it."""
         return calls.tool_calls(self.interactions)
 
     @property
     def llm_calls(self) -> list[LLMCall]:
-        """The calls of models."""
+        """The calls to models."""
         return calls.llm_calls(self.interactions)
 
     @property
     def usage(self) -> dict[str, int]:
-        """The tokens of all calls of this run, estimated where an answer has no usage block."""
+        """The tokens of all calls of this run, estimated if a response has no usage block."""
         total = total_tokens(self.interactions)
         return {"input_tokens": total.input, "output_tokens": total.output, "total_tokens": total.total}
 
     @property
     def final_output(self) -> Any:
-        """What the test assigned, else the text of the last LLM answer, else the last result of a tool or the like."""
+        """The value the test assigned, else the text of the last LLM response, else the last result of a boundary."""
         if self._final_output is _UNSET:
             return calls.last_word(self.interactions)
-        return self._redacted(self._final_output)  # again: more may be known to be secret by now
+        return self._redacted(self._final_output)  # again: more secrets may be known by now
 
     @final_output.setter
     def final_output(self, value: object) -> None:
@@ -95,7 +95,7 @@ class CassetteHandle:
         self._final_output = _made(self._redacted, value)
 
     def view(self, *, only: Iterable[str] | None = None, exclude: Iterable[str] | None = None) -> View:
-        """Return the timeline of the run; `repr` gives its text, `View.data` plain values."""
+        """Return the timeline of the run; its `repr` is text, `View.data` returns plain values."""
         assigned = {} if self._final_output is _UNSET else {"final_output": values.encode(self.final_output)}
         return timeline(
             self.interactions,
@@ -120,7 +120,7 @@ class CassetteHandle:
 
         Args:
             expected: Names, ``(name, {argument: value})``, or objects with ``.name`` and ``.arguments``. Only the
-                arguments given are compared, with ``==`` of what is given.
+                given arguments are compared, using their ``==``.
             mode: ``strict`` exactly these calls in this order; ``unordered`` exactly these in any order; ``subset``
                 none beyond these, not all needed; ``superset`` at least these in any order; ``in_order`` at least
                 these in this order, others may come between.
@@ -128,8 +128,8 @@ class CassetteHandle:
             max_calls: How many calls there may be at most.
 
         Raises:
-            AssertionError: The run called others; the message shows both side by side, first divergence named.
-            ConfigError: The mode is unknown or an item has a shape that is no call.
+            AssertionError: The calls differ; the message shows both lists side by side and the first divergence.
+            ConfigError: The mode is unknown, or an item does not describe a call.
         """
         __tracebackhide__ = True
         mode = _made(expectations.parse_mode, mode)
@@ -154,8 +154,8 @@ class CassetteHandle:
     ) -> None:
         """Assert how many LLM calls this run made: *count*, at most *max_calls*, else at least one.
 
-        With *model* or *provider*, names or any object whose ``==`` decides, only their calls are counted; a model is
-        known by the name that was asked for and by the one in the answer.
+        With *model* or *provider*, only their calls are counted. Either is a name or any object that implements ``==``;
+        a model matches by the requested name or by the one in the response.
         """
         __tracebackhide__ = True
         exactly, most = _count(count, "count"), _count(max_calls, "max_calls")
@@ -165,9 +165,9 @@ class CassetteHandle:
         )
 
     def assert_tools_match_requests(self, ignore: Iterable[str] = ()) -> None:
-        """Assert that every tool a model asked for was run, and that no tool ran unasked, but for those to *ignore*.
+        """Assert that every tool a model requested was run, and that no other tool ran, except those in *ignore*.
 
-        Names and numbers are compared, not arguments. Calls made by other tools, retrievals and memory need no asking.
+        Names and counts are compared, not arguments. Calls made by other tools, retrievals and memory need no request.
         """
         __tracebackhide__ = True
         ignored = frozenset([ignore] if isinstance(ignore, str) else ignore)
@@ -182,9 +182,9 @@ class CassetteHandle:
         max_output_tokens: int | None = None,
         max_cost: float | Decimal | None = None,
     ) -> None:
-        """Assert that the run stays within these tokens, and within *max_cost* US dollars.
+        """Assert that the run stays within these token limits and within *max_cost* US dollars.
 
-        Prices are those of the optional package genai-prices.
+        Prices come from the optional package genai-prices.
 
         Raises:
             AssertionError: A limit is exceeded.
@@ -209,7 +209,7 @@ class CassetteHandle:
         _fail_if("\n".join(filter(None, problems)) or None)
 
     def assert_final_output(self, expected: object) -> None:
-        """Assert what came out in the end, with ``==`` of *expected*."""
+        """Assert that the final output equals *expected*, using its ``==``."""
         __tracebackhide__ = True
         self._require_sound_run()
         found = self.final_output
@@ -224,20 +224,20 @@ class CassetteHandle:
         only: Iterable[str] | None = None,
         exclude: Iterable[str] | None = None,
     ) -> None:
-        """Assert that the timeline of the run is the one that syrupy has stored for this test.
+        """Assert that the timeline of the run equals the one that syrupy has stored for this test.
 
-        It also fails when the calls do not come in the order of the cassette, whatever of them is shown; recordings
-        that are left unplayed when the test ends fail it then.
+        It also fails if the calls were made in a different order than in the cassette, even calls that are not shown.
+        Recordings left unplayed fail the test when it ends.
 
         Args:
-            name: Names the view; several without a name are numbered.
-            only: Kinds, boundary names or dotted paths to show; nothing else is.
+            name: The name of the view; views without a name are numbered.
+            only: Kinds, boundary names or dotted paths to show; nothing else is shown.
             exclude: Kinds, boundary names or dotted paths that vary: ``"http"``, ``"get_weather.result.id"``,
                 ``"messages.*.content"``.
 
         Raises:
             AssertionError: The view or the sequence differs.
-            ConfigError: *only* or *exclude* names nothing that exists.
+            ConfigError: *only* or *exclude* names something that does not exist.
         """
         __tracebackhide__ = True
         if name is not None and (not isinstance(name, str) or not name):
@@ -252,10 +252,10 @@ class CassetteHandle:
         problem = view_problem(self._snapshot(), view, name, writes_new=self._is_recorded_now())
         _fail_if(None if problem is None else f"{problem}\n{self._hint()}")
 
-    # -- below: how
+    # -- internals
 
     def _require_sound_run(self) -> None:
-        """Raise the verdict, if there is one: what a run did after it says nothing."""
+        """Raise the verdict, if there is one: what the run did afterwards proves nothing."""
         __tracebackhide__ = True
         if self.session.verdict.error is not None:
             raise self.session.verdict.error
@@ -264,9 +264,9 @@ class CassetteHandle:
         return self.session.recorded.policy.starts_over
 
     def _require_all_played(self) -> None:
-        """Make what is left unplayed when the test ends an error, unless its marker says otherwise.
+        """Make recordings left unplayed when the test ends an error, even if its marker is not strict.
 
-        A view shows the whole run; at this point the rest may still be played.
+        A view shows the whole run, but at this point the rest may still be played.
         """
         settings = self.session.settings
         if not settings.config.strict:
@@ -279,7 +279,7 @@ class CassetteHandle:
         return self.session.settings.command.removesuffix(" --agenttape-record") or "pytest"
 
     def _redacted(self, value: object) -> object:
-        """Return *value* without secrets: it is shown and stored like what was recorded."""
+        """Return *value* without secrets, because it is shown and stored like a recording."""
         try:
             stored = values.encode(value, "final_output")
         except AgentTapeError as error:
@@ -290,7 +290,7 @@ class CassetteHandle:
 
 
 def _made(make: Callable[..., _Made], *args: Any, **options: Any) -> _Made:
-    """Return what *make* makes of what a test gave; an error in it points at the test's line, not at ours."""
+    """Return what *make* returns for a test's arguments; its errors point at the test's line, not at ours."""
     __tracebackhide__ = True
     try:
         return make(*args, **options)

@@ -12,9 +12,9 @@ from pytest_agenttape.settings.ci import is_ci
 
 
 def header(config: pytest.Config) -> str | None:
-    """Return the line; None for a run that only replays."""
+    """Return the line; None if the run only replays."""
     option = config.option
-    if option.agenttape_audit:  # which runs no test
+    if option.agenttape_audit:  # an audit runs no test
         return None
     if option.agenttape_mode not in (None, "none"):
         return f"agenttape: live calls are possible (--agenttape-mode={option.agenttape_mode})"
@@ -45,7 +45,7 @@ def _header_of_the_file(config: pytest.Config, name: str) -> str | None:
     from pytest_agenttape.errors import ConfigError
     from pytest_agenttape.settings.config import Config
 
-    with contextlib.suppress(ConfigError):  # which collection reports
+    with contextlib.suppress(ConfigError):  # collection reports it
         mode = Config.load(config.rootpath).default_mode
         return None if mode == "none" else f"agenttape: live calls are possible (default_mode = {mode} in {name})"
     return None

@@ -1,4 +1,4 @@
-"""The hooks of ours that a conftest or a plugin of an organisation can implement."""
+"""The hooks that a conftest or an organisation's plugin can implement."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 @pytest.hookspec
 def pytest_agenttape_policy(config: pytest.Config) -> Mapping[str, object] | None:
-    """Return `Config` keys that hold for every marked test, over flags of ours, markers, fixtures and files.
+    """Return `Config` keys that apply to every marked test and override markers, fixtures and files.
 
-    Under ``redact`` the rules of all policies are added to what a test says; no test can take one away or switch
-    redaction off. For any other key the first policy that names it wins.
+    The ``redact`` rules of all policies are added to those of a test; no test can remove one or switch redaction
+    off. For any other key the first policy that sets it wins.
     """

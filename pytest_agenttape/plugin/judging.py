@@ -1,4 +1,4 @@
-"""The verdict on a test: what it fails with, whatever its own code and pytest make of that."""
+"""The verdict on a test: the error it fails with, even if its own code or pytest would hide it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNPLAYED_SHOWN = 10
 
 
 def judged(error: BaseException, session: Session) -> BaseException:
-    """Return what the test fails with when *error* came out of it."""
+    """Return the error that the test fails with if it raised *error*."""
     verdict = session.verdict.error
     if verdict is None:
         return error
@@ -32,7 +32,7 @@ def judged(error: BaseException, session: Session) -> BaseException:
 
 
 def judge_returned(attempt: Attempt) -> None:
-    """Judge a test whose call phase raised nothing; a TestCase that failed raises nothing either.
+    """Judge a test whose call phase raised nothing; a failed TestCase raises nothing either.
 
     Raises:
         AgentTapeError: The run drifted, was poisoned, cannot be written or left recordings unplayed.
@@ -51,10 +51,10 @@ def judge_returned(attempt: Attempt) -> None:
 
 
 def judge_teardown(attempt: Attempt) -> None:
-    """Judge what a test that had passed did in its teardown.
+    """Judge the teardown of a test that passed.
 
     Raises:
-        AgentTapeError: It drifted or was poisoned there, or left recordings unplayed.
+        AgentTapeError: The teardown drifted, was poisoned, or left recordings unplayed.
     """
     __tracebackhide__ = True
     attempt.session.verdict.fail()
@@ -63,7 +63,7 @@ def judge_teardown(attempt: Attempt) -> None:
 
 
 def fail_drifted(item: pytest.Item, report: pytest.TestReport, verdict: Verdict) -> None:
-    """Let a drifted test fail although it is skipped or expected to fail, unless by the name of our error."""
+    """Fail a drifted test even if it is skipped or expected to fail, unless its xfail names our error."""
     if verdict.error is None or report.outcome != "skipped":
         return
     expected = [mark.kwargs.get("raises") for mark in item.iter_markers("xfail")]
@@ -71,13 +71,13 @@ def fail_drifted(item: pytest.Item, report: pytest.TestReport, verdict: Verdict)
         return
     report.outcome = "failed"
     vars(report).pop("wasxfail", None)
-    if isinstance(report.longrepr, tuple):  # the reason to skip
+    if isinstance(report.longrepr, tuple):  # a skip: the reason is not a failure text
         error = verdict.error.with_traceback(verdict.traceback)
         report.longrepr = item.repr_failure(pytest.ExceptionInfo.from_exception(error))
 
 
 def error_of_ours(call: pytest.CallInfo[None], verdict: Verdict | None = None) -> str | None:
-    """Return what a phase failed with, where that is for us to say."""
+    """Return the failure message of a phase, if the error is one of ours."""
     error = verdict and verdict.error
     if error is None and call.excinfo is not None and isinstance(call.excinfo.value, AgentTapeError):
         error = call.excinfo.value
@@ -94,7 +94,7 @@ def _judge_testcase(attempt: Attempt, failure: BaseException) -> None:
 
 def _judge_unplayed(attempt: Attempt, left: list[Interaction]) -> None:
     __tracebackhide__ = True
-    if not left or attempt.is_shared:  # a shared cassette is judged over all tests that use it
+    if not left or attempt.is_shared:  # a shared cassette is judged across all tests that use it
         return
     session = attempt.session
     count = f"{len(left)} recorded interaction{'' if len(left) == 1 else 's'}"

@@ -42,12 +42,12 @@ class Lifecycle:
         self._attempts: dict[str, Attempt] = {}
         self._records: dict[str, TestRecord] = {}  # of tests that pytest has not reported yet
         self._aftermath: Aftermath | None = None
-        self._was_replayed = ""  # the last test, if it was
+        self._was_replayed = ""  # the last test, if it was replayed
 
     # -- collection
 
     def claim(self, items: Iterable[pytest.Item]) -> None:
-        """Give every marked test of *items* that has none yet its cassette.
+        """Assign a cassette to every marked test of *items* that has none yet.
 
         Raises:
             UsageError: A marker cannot be used, or two tests would record one file.
@@ -63,7 +63,7 @@ class Lifecycle:
                 move_first(item)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Patch the libraries that are imported by now, below whatever mock a fixture brings later."""
+        """Patch the libraries imported so far, before any fixture can mock them."""
         if any(item.nodeid in self._claims for item in session.items) and not session.config.option.collectonly:
             with contextlib.suppress(AgentTapeError):  # the session of each marked test raises it again
                 transports.install()
@@ -71,7 +71,7 @@ class Lifecycle:
     # -- one test
 
     def open(self, request: pytest.FixtureRequest) -> Session | None:
-        """Open the session of the test that *request* belongs to; None for an unmarked one."""
+        """Open the session of the test that *request* belongs to; return None if the test is unmarked."""
         __tracebackhide__ = True
         item: pytest.Item = request.node
         claim = self._claims.of(item.nodeid)
@@ -87,7 +87,7 @@ class Lifecycle:
         return session
 
     def has_open(self, item: pytest.Item) -> bool:
-        """Say whether the session of *item* is open."""
+        """Return whether the session of *item* is open."""
         return item.nodeid in self._attempts
 
     @pytest.hookimpl(wrapper=True)
@@ -100,7 +100,7 @@ class Lifecycle:
             verdict = error if attempt is None else judged(error, attempt.session)
             if verdict is error:
                 raise
-            raise verdict from None  # a fixture's set-up drifted, and it skips the test
+            raise verdict from None  # a fixture drifted in its setup and skips the test
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -108,7 +108,7 @@ class Lifecycle:
         attempt = self._attempts.get(item.nodeid)
         if attempt is None:
             return (yield)
-        attempt.session.verdict.fail()  # a fixture's set-up drifted, and the exception was swallowed
+        attempt.session.verdict.fail()  # a fixture drifted in its setup and swallowed the exception
         try:
             result = yield
         except (KeyboardInterrupt, pytest.exit.Exception):
@@ -128,7 +128,7 @@ class Lifecycle:
         if attempt is not None:
             attempt.session.world.freeze.reseed()
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)  # outside of what turns outcomes round: xfail, unittest
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # outside the hooks that change outcomes: xfail, unittest
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
         report = yield
         attempt = self._attempts.get(item.nodeid)
@@ -137,7 +137,7 @@ class Lifecycle:
             attempt.note(str(call.when), report.outcome)
             if report.failed:
                 attempt.error = error_of_ours(call, attempt.session.verdict)
-                if self._has_report:  # which is written when nobody knows the test's secrets any more
+                if self._has_report:  # it is written after the test's secrets are forgotten
                     report.agenttape_failure = attempt.session.secrets.redactor.text(report.longreprtext)
         if call.when == "teardown" and item.nodeid in self._records:
             record = self._records.pop(item.nodeid).or_error(error_of_ours(call))
@@ -145,7 +145,7 @@ class Lifecycle:
             report.user_properties += properties(record, item.config.rootpath)
         return report
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)  # outside, so that every fixture is torn down when it ends
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost: all fixtures are torn down when it ends
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
         __tracebackhide__ = True
         attempt = self._attempts.get(item.nodeid)
@@ -153,7 +153,7 @@ class Lifecycle:
             return (yield)
         attempt.session.phase = "teardown"
         if attempt.outcome == "failed":
-            from pytest_agenttape.plugin.syrupy import keep_views  # with syrupy, which a green run may not need
+            from pytest_agenttape.plugin.syrupy import keep_views  # imports syrupy, which a green run may not need
 
             keep_views(item.config, item.nodeid)
         try:
@@ -195,10 +195,10 @@ class Lifecycle:
         self._finish()
         if not self._was_replayed or ownership.opened():
             return (yield)
-        with Aftermath(self._was_replayed, admits_http=True):  # -x leaves wide fixtures to be torn down in here
+        with Aftermath(self._was_replayed, admits_http=True):  # after -x, wide fixtures are torn down here
             return (yield)
 
-    # -- below: how
+    # -- internals
 
     def _attempt(self, item: pytest.Item, claim: Claim, session: Session) -> Attempt:
         users = self._claims.users(claim.path)
@@ -217,15 +217,15 @@ class Lifecycle:
         return self._config.option.agenttape_report is not None
 
     def _guards_wide_fixtures_of(self, item: pytest.Item) -> bool:
-        """Say whether a fixture wider than *item* must not make calls: they would belong to no test, or to this one."""
+        """Return whether a fixture wider than *item* must not make calls: they would belong to no test, or to *item*."""
         if item.nodeid not in self._claims:
             return False
-        return item.nodeid in self._attempts or self._claims.would_replay(item)  # or: asked for in mid-test
+        return item.nodeid in self._attempts or self._claims.would_replay(item)  # first case: requested in mid-test
 
     def _close(self, attempt: Attempt) -> None:
-        """Close the session; what is torn down after it belongs to no test, and in replay makes no call."""
+        """Close the session; teardowns that follow belong to no test, and in replay they must not make calls."""
         attempt.session.close()
-        if attempt.is_replay and not ownership.opened():  # else a wide fixture has a cassette of its own open
+        if attempt.is_replay and not ownership.opened():  # an open owner is a wide fixture with its own cassette
             self._aftermath = Aftermath(attempt.item.nodeid)
             self._aftermath.open()
 
@@ -235,7 +235,7 @@ class Lifecycle:
             self._aftermath = None
 
     def _settle(self, attempt: Attempt) -> None:
-        """Close the session, commit or keep aside what it recorded, and make its record."""
+        """Close the session, commit its recording or keep it as pending, and create its record."""
         __tracebackhide__ = True
         nodeid = attempt.item.nodeid
         del self._attempts[nodeid]

@@ -1,4 +1,4 @@
-"""The markers of a test: what they say, and which of them names the cassette."""
+"""The markers of a test: their combined options, and the one that names the cassette."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pytest_agenttape.settings.options import Options, of_markers
 
 
 def options_of(item: pytest.Item) -> Options:
-    """Return what the markers of *item* mean together, the closest first.
+    """Return the combined options of the markers of *item*; the closest marker wins.
 
     Raises:
-        ConfigError: A marker cannot be used.
+        ConfigError: A marker is invalid.
     """
     return of_markers((mark.args, mark.kwargs) for mark in item.iter_markers(MARKER))
 
 
 def explicit_name(item: pytest.Item) -> tuple[Any, int | None]:
-    """Return the name that the closest naming marker gives, and how many classes deep it is (None: on the test)."""
+    """Return the cassette name from the closest marker with one, and its class depth (None: it is on the test)."""
     for node, mark in item.iter_markers_with_node(MARKER):
         name = mark.args[0] if mark.args else mark.kwargs.get("cassette")
         if name is None:

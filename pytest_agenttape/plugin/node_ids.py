@@ -1,4 +1,4 @@
-"""What a test's node id says: its name, its parameters, how it is named on a command line."""
+"""The parts of a test's node id: its name, its parameters, its address on a command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_agenttape.plugin.pytest_privates import collected_with
 
 
 def address_of(item: pytest.Item) -> str:
-    """Return what names *item* on a command line, pasted where this run was started."""
+    """Return the argument that selects *item* on a command line, in the directory where this run was started."""
     start, path = item.config.invocation_params.dir, item.path  # a node id is relative to the rootdir
     if path.is_relative_to(start):
         path = path.relative_to(start)
@@ -27,7 +27,7 @@ def split_id(item: pytest.Item) -> tuple[str, str | None]:
 
 
 def without_parameter(item: pytest.Item) -> str:
-    """Return the node id of the test function that *item* is a parameter set of."""
+    """Return the node id of *item* without its parameter id."""
     _, parameter = split_id(item)
     return item.nodeid if parameter is None else item.nodeid[: -len(parameter) - 2]
 
@@ -35,7 +35,7 @@ def without_parameter(item: pytest.Item) -> str:
 def siblings_of(items: Iterable[pytest.Item]) -> dict[str, list[str]]:
     """Return the parameter ids of each test function of *items*, in order, selected or not.
 
-    Of two ids that differ only by case, it matters which came first, also in a run that names one parameter set.
+    Unselected ones count because the order of ids that differ only by case decides which file each gets.
     """
     found: dict[str, list[str]] = {}
     known: set[pytest.Item] = set()

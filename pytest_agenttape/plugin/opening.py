@@ -1,4 +1,4 @@
-"""The session of a marked test: from its claim, its configuration and the flags to an open cassette."""
+"""Opens the session of a marked test from its claim, its configuration and the flags."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from pytest_agenttape.session.settings import Settings
 
 
 def configuration_of(request: pytest.FixtureRequest, is_guarded: Callable[[pytest.Item], bool]) -> Any:
-    """Return what the fixture `agenttape_config` gives; it must not make calls where the test *is_guarded*.
+    """Return the value of the `agenttape_config` fixture; it must not make calls if the test *is_guarded*.
 
     Raises:
-        AgentTapeError: It made one.
+        AgentTapeError: The fixture made a call.
     """
     __tracebackhide__ = True
     item: pytest.Item = request.node
-    if len(fixture_definitions(item, "agenttape_config")) < 2 or not is_guarded(item):  # ours alone makes no call
+    if len(fixture_definitions(item, "agenttape_config")) < 2 or not is_guarded(item):  # our own makes no call
         return request.getfixturevalue("agenttape_config")
     with ConfigFixture() as owner:
         overrides = request.getfixturevalue("agenttape_config")
-    if owner.refused is not None:  # and swallowed
+    if owner.refused is not None:  # the fixture swallowed the refusal
         raise owner.refused
     return overrides
 
 
 def open_session(item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, pending: Pending | None) -> Session:
-    """Open the session of *item*; *overrides* is what its `agenttape_config` fixture gives.
+    """Open the session of *item*; *overrides* is the value of its `agenttape_config` fixture.
 
     Raises:
-        AgentTapeError: A setting cannot be used, or the cassette cannot be read.
+        AgentTapeError: A setting is invalid, or the cassette cannot be read.
     """
     __tracebackhide__ = True
     try:
@@ -53,7 +53,7 @@ def open_session(item: pytest.Item, claim: Claim, claims: Claims, overrides: Any
 
 
 def reseed_before(item: pytest.Function, reseed: Callable[[], None]) -> None:
-    """Undo what pytest-randomly does before a TestCase runs; there is no hook in between."""
+    """Undo the reseeding by pytest-randomly before a TestCase runs; no hook runs in between."""
     runtest = item.runtest
 
     def run() -> None:
@@ -65,7 +65,7 @@ def reseed_before(item: pytest.Function, reseed: Callable[[], None]) -> None:
 
 
 def restore_runtest(item: pytest.Function) -> None:
-    """Take `reseed_before` back."""
+    """Undo `reseed_before`."""
     vars(item).pop("runtest", None)
 
 

@@ -1,4 +1,4 @@
-"""What a user can ask of the plugin: flags, ini keys and the marker. Every run imports this, so it loads nothing."""
+"""Flags, ini keys and the marker. Every run imports this module, so it loads nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_agenttape.settings.ci import updates_snapshots
 from pytest_agenttape.settings.words import INI_KEYS, MARKER_OPTIONS, MODES
 
 MARKER = "agenttape"
-CASSETTES = "cassettes"  # of cassettes.paths; repeated, so that a run without a marked test need not load it
+CASSETTES = "cassettes"  # also in cassettes.paths; repeated because a run without a marked test must not load that
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -66,40 +66,40 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def marker_help() -> str:
-    """Return the line that ``pytest --markers`` shows."""
+    """Return the text that ``pytest --markers`` shows."""
     name, *others = MARKER_OPTIONS
     return f"{MARKER}({name}=None, *, {', '.join(others)}): replay this test from a cassette, or record it."
 
 
 def is_marked(item: pytest.Item) -> bool:
-    """Say whether *item* has our marker."""
-    # Not by `item.keywords`: hardly quicker, and without the marks that were appended to `own_markers`.
+    """Return whether *item* has our marker."""
+    # Not `item.keywords`: hardly faster, and it misses marks appended to `own_markers`.
     return item.get_closest_marker(MARKER) is not None
 
 
 def has_snapshot_update(config: pytest.Config) -> bool:
-    """Say whether syrupy's ``--snapshot-update`` is given."""
+    """Return whether syrupy's ``--snapshot-update`` is given."""
     return bool(getattr(config.option, "update_snapshots", False))
 
 
 def has_new_snapshots_only(config: pytest.Config) -> bool:
-    """Say whether syrupy, from 5.5 on, was asked to write only the snapshots that do not exist yet."""
+    """Return whether syrupy (5.5 or later) was asked to write only snapshots that do not exist yet."""
     return bool(getattr(config.option, "update_new_snapshots_only", False))
 
 
 def deletes_orphans(config: pytest.Config) -> bool:
-    """Say whether cassettes that no test claims are deleted; CI alone does not grant it."""
+    """Return whether to delete cassettes that no test claims; never in CI."""
     is_update = updates_snapshots(os.environ, snapshot_update=has_snapshot_update(config))
     return is_update and not getattr(config.option, "no_cleanup", False)
 
 
 def _known_type(kind: str) -> Any:
-    """Return the type of an ini key; pytest has one for a TOML number from 8.4 on."""
+    """Return the ini type to register for *kind*; pytest has number types since 8.4."""
     return "string" if kind == "int" and pytest.version_tuple < (8, 4) else kind
 
 
 def _report_path(value: str) -> Path:
-    """Return the report's path; one that cannot be written is refused before the run, not at its end."""
+    """Return the report's path; an unwritable one is refused before the run, not at its end."""
     path = Path(value).absolute()
     if path.suffix not in (".json", ".html"):
         raise argparse.ArgumentTypeError(f"{value}: the name of a report must end in .json or .html")
@@ -111,6 +111,6 @@ def _report_path(value: str) -> Path:
 
 def _days(value: str) -> float:
     days = float(value)
-    if not 0 <= days <= 1_000_000:  # NaN neither
+    if not 0 <= days <= 1_000_000:  # rejects NaN too
         raise argparse.ArgumentTypeError(f"{value}: the age must be a number of days, from 0 to 1000000")
     return days

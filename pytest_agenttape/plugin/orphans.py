@@ -1,4 +1,4 @@
-"""Cassettes that no test claims any more: found, named, and deleted only when the user asks for it."""
+"""Finds cassettes that no test claims any more; they are deleted only if the user asks for it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pytest_agenttape.model import CASSETTES_FOLDER
 
 
 def is_narrowed(config: pytest.Config) -> bool:
-    """Say whether this run may not have collected every test of the folders it looked at."""
+    """Return whether this run may have missed tests in the folders it looked at."""
     option = config.option
     if option.collectonly or getattr(option, "lf", False) or getattr(option, "pyargs", False):
         return True
     if any(getattr(option, name, None) for name in ("ignore", "ignore_glob", "deselect")):
         return True
-    if any(each.startswith("python_") for each in option.override_ini or ()):  # other files, classes or functions
+    if any(each.startswith("python_") for each in option.override_ini or ()):  # it changes what counts as a test
         return True
     return any("::" in argument or not _folder(config, argument).is_dir() for argument in config.args)
 
 
 def find(folders: Iterable[Path], claimed: Collection[Path], collected: Collection[str]) -> list[Path]:
-    """Return the files below the cassette folders of *folders* that were recorded for a test and that none claims.
+    """Return the files below the cassette folders of *folders* that were recorded for a test but no test claims.
 
     *collected* holds the paths of this run's test files.
     """
@@ -39,10 +39,10 @@ def find(folders: Iterable[Path], claimed: Collection[Path], collected: Collecti
 
 
 def would_be_claimed(path: Path, test: str, collected: Collection[str]) -> bool:
-    """Say whether this run would know it if *test*, which the cassette at *path* was recorded for, still existed.
+    """Return whether this run would have seen *test*, for which the cassette at *path* was recorded, if it existed.
 
-    A test file that exists and was not collected this time is not judged. It is looked for beside the cassettes, for
-    the node id is relative to a root directory that may have been another one.
+    A test file that exists but was not collected is not judged. The file is looked up next to the cassettes because
+    the node id is relative to a root directory, which may have been a different one.
     """
     name = test.partition("::")[0].rpartition("/")[2]
     files = [folder.parent / name for folder in path.parents if folder.name == CASSETTES_FOLDER]
@@ -50,7 +50,7 @@ def would_be_claimed(path: Path, test: str, collected: Collection[str]) -> bool:
 
 
 def delete(found: Iterable[Path]) -> None:
-    """Delete cassettes with what belongs to them."""
+    """Delete cassettes together with the files that belong to them."""
     for path in found:
         writing.remove(path)
 

@@ -1,4 +1,4 @@
-"""Who owns the calls that belong to no test: those that fixtures make before a session is open, or after."""
+"""Owners of calls that belong to no test: those that fixtures make before a session opens or after it closes."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from pytest_agenttape.providers import is_llm_path
 
 
 class Outsider(ABC):
-    """Refuses every call that is made while it owns them.
+    """Refuses every call made while it owns them.
 
     Args:
-        title: Who makes the calls, as the refusal names it.
+        title: The maker of the calls, as shown in the refusal.
     """
 
-    propagates = False  # to threads: a server that the fixture starts goes on when it is set up
+    propagates = False  # to threads: a server started by the fixture keeps running after its setup
     can_execute = False
     observer = None
 
     def __init__(self, title: str) -> None:
         self.title = title
         self.is_closed = False
-        self.refused: AgentTapeError | None = None  # the first, whatever the fixture did with it
+        self.refused: AgentTapeError | None = None  # the first refusal, even if the fixture swallowed it
 
     def open(self) -> None:
         """Become the owner of every call."""
@@ -39,7 +39,7 @@ class Outsider(ABC):
         ownership.enter(self)
 
     def close(self) -> None:
-        """Own no call any more."""
+        """Stop owning calls."""
         self.is_closed = True
         ownership.remove(self)
         ownership.leave(self)
@@ -55,7 +55,7 @@ class Outsider(ABC):
         return None
 
     def admits(self, method: str, url: str) -> bool:
-        """Plain HTTP to this machine is how fixtures wait for the servers they start."""
+        """Return whether this is plain HTTP to this machine: fixtures wait for their servers that way."""
         return is_local(urlsplit(url).hostname or "") and not is_llm_path(method, url)
 
     def begin(self, kind: str, boundary: str | None, request: Mapping[str, Any], **_: object) -> Any:
@@ -71,16 +71,16 @@ class Outsider(ABC):
         return error
 
     def blocks(self, host: str, port: int | None, running: object) -> AgentTapeError | None:  # noqa: ARG002  # as Session's
-        """Refuse a connection that leaves the machine, where a test's session guards the network already."""
+        """Refuse a connection that leaves the machine."""
         return self._error(f"a connection to {host}")
 
     @abstractmethod
     def _error(self, what: str) -> AgentTapeError:
-        """Return the refusal of *what*."""
+        """Return the error that refuses *what*."""
 
 
 class _SetUp(Outsider):
-    """Owns the calls of a fixture while it is set up; as a block, swallows a skip that followed a refusal."""
+    """Owns the calls of a fixture during its setup; the `with` block swallows a skip that follows a refusal."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -90,7 +90,7 @@ class _SetUp(Outsider):
 
 
 class WideFixture(_SetUp):
-    """Owns the calls that a session-, package-, module- or class-scoped fixture makes while it is set up."""
+    """Owns the calls that a session-, package-, module- or class-scoped fixture makes during its setup."""
 
     def __init__(self, name: str, scope: str) -> None:
         super().__init__(xunit_function(name) or f"the {scope}-scoped fixture {name!r}")
@@ -104,7 +104,7 @@ class WideFixture(_SetUp):
 
 
 class ConfigFixture(_SetUp):
-    """Owns the calls that are made in replay while a test is asked for its configuration, before its session."""
+    """Owns the calls made in replay by the `agenttape_config` fixture, before the test's session opens."""
 
     def __init__(self) -> None:
         super().__init__("the function-scoped fixture 'agenttape_config'")
@@ -118,11 +118,11 @@ class ConfigFixture(_SetUp):
 
 
 class Aftermath(Outsider):
-    """Owns the calls that are made in replay while wide fixtures are torn down, after the last test's session.
+    """Owns the calls made in replay while wide fixtures are torn down, after the session of a test closes.
 
     Args:
         test: The test whose session is closed.
-        admits_http: Whether HTTP that is no LLM's passes: at the end of a run, plugins send their reports.
+        admits_http: Whether HTTP other than LLM calls passes: at the end of a run, plugins send their reports.
     """
 
     def __init__(self, test: str, *, admits_http: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What an organisation's hooks say about every marked test."""
+"""The settings that an organisation's hooks impose on every marked test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_agenttape.settings.precedence import resolve
 
 
 def policy_of(config: pytest.Config) -> tuple[dict[str, object], RedactionRules]:
-    """Return what the organisation's hooks say: settings that win, and redaction rules that are added."""
+    """Return the settings that override a test's own, and the redaction rules to add to them."""
     policies = [dict(each) for each in config.hook.pytest_agenttape_policy(config=config) if each]
     rules = RedactionRules(enabled=False)
     for policy in policies:

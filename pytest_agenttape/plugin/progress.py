@@ -1,4 +1,4 @@
-"""A line now and then while a live recording goes on, so that a long one does not look like a hang."""
+"""Prints a line now and then during a live recording, so a long one does not look like a hang."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pytest_agenttape.plugin.pytest_privates import capture_paused
 from pytest_agenttape.plugin.report.wording import counted
 from pytest_agenttape.session.session import Session
 
-SECONDS = 5.0  # between two lines
+SECONDS = 5.0  # seconds between two lines
 
 
 class Progress:
-    """Tells the terminal how far the recording of one test is."""
+    """Shows the progress of one test's recording in the terminal."""
 
     def __init__(self, config: pytest.Config, nodeid: str) -> None:
         self._config = config
@@ -25,7 +25,7 @@ class Progress:
         self._started = self._last = clocks.perf_counter()
 
     def __call__(self, session: Session) -> None:
-        """Note that a live call is over."""
+        """Count a finished live call."""
         now = clocks.perf_counter()
         if now - self._last < SECONDS or threading.current_thread() is not threading.main_thread():
             return

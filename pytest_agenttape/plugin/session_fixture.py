@@ -1,4 +1,4 @@
-"""Where the fixture that opens a test's session comes among the fixtures of the test."""
+"""The position of the session fixture among the fixtures of a test."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import pytest
 from pytest_agenttape.plugin.options import is_marked
 from pytest_agenttape.plugin.pytest_privates import scope_of
 
-NAME = "_agenttape_session"  # defined in the plugin's own module, as pytest wants it
+NAME = "_agenttape_session"  # defined in the plugin's module, where pytest looks for fixtures
 
 
 def leave_out(item: pytest.Item) -> None:
-    """Take our fixture out of a test without the marker: to set up any fixture, even an empty one, costs too much."""
+    """Remove our fixture from an unmarked test: setting up any fixture, even an empty one, costs too much."""
     names = getattr(item, "fixturenames", None)
     if names and NAME in names and not is_marked(item):
-        # A list of its own: tests of one parametrized function share theirs, and another of them may be marked.
+        # A new list: the tests of a parametrized function share one, and another of them may be marked.
         item.fixturenames = [name for name in names if name != NAME]  # type: ignore[attr-defined]  # of functions
 
 
 def move_first(item: pytest.Item) -> None:
-    """Move our fixture before every other function-scoped one, also before one that another plugin made autouse."""
+    """Move our fixture before every other function-scoped one, even another plugin's autouse fixture."""
     names: list[str] = getattr(item, "fixturenames", [])
     if NAME not in names:
         return

@@ -1,6 +1,6 @@
-"""Views in syrupy: comparing one with what is stored, and the extension that stores each as a YAML file.
+"""Views in syrupy: comparison with the stored view, and the extension that stores each view as a YAML file.
 
-Works with syrupy 5, 6 and 7; of `SnapshotAssertion` only what is public in all three is used.
+Works with syrupy 5, 6 and 7; uses only the parts of `SnapshotAssertion` that are public in all three.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class _Viewed(Protocol):
-    """A `CassetteHandle`, whose module imports this one."""
+    """A `CassetteHandle`; its module imports this one, so it cannot be imported here."""
 
     def view(self) -> View:
         """Return the timeline of the run."""
 
 
 class AgentTapeYAMLExtension(SingleFileSnapshotExtension):
-    """Stores each view, or other value, in a YAML file: ``snapshot.use_extension(AgentTapeYAMLExtension)``."""
+    """Stores each view or other value in a YAML file: ``snapshot.use_extension(AgentTapeYAMLExtension)``."""
 
     file_extension = "yaml"
     _write_mode = WriteMode.TEXT
@@ -42,7 +42,7 @@ class AgentTapeYAMLExtension(SingleFileSnapshotExtension):
 def view_problem(snapshot: SnapshotAssertion, view: View, name: str | None, *, writes_new: bool) -> str | None:
     """Compare *view* with the stored one as ``view == snapshot`` does; return the difference in syrupy's words.
 
-    With *writes_new* a view that is not stored yet is written, as ``--snapshot-update`` would.
+    With *writes_new*, a view that is not stored yet is written, as ``--snapshot-update`` would.
     """
     named = snapshot(name=name) if name else snapshot
     asked_to_update = named.update_snapshots
@@ -55,9 +55,9 @@ def view_problem(snapshot: SnapshotAssertion, view: View, name: str | None, *, w
 
 
 def keep_views(config: pytest.Config, nodeid: str) -> None:
-    """Keep the views of a failed test, which did not get as far as using them, from being deleted as unused.
+    """Keep syrupy from deleting the views of a failed test as unused: the test may have failed before using them.
 
-    To be called when the test is torn down: syrupy takes the outcomes of the earlier phases.
+    Call this during teardown, after syrupy has stored the outcomes of the earlier phases.
 
     Third-party private used: `Config._syrupy`, seen in syrupy 5.0, 6.0 and 7.0.
     """

@@ -94,8 +94,8 @@ def _allowed(mode: Mode, where: str, ci: bool, file_exists: bool) -> Mode:
     if mode is Mode.ONCE and file_exists:
         return Mode.NONE
     raise ConfigError(
-        f"{where} = {str(mode)!r} would record, but CI is set: in CI nothing is recorded unless a flag on the command line "
-        f"asks for it. Record on your machine and commit the cassette, or run pytest with --agenttape-mode={mode}"
+        f"{where} = {str(mode)!r} would record, but CI is set: in CI nothing is recorded unless a flag on the command "
+        f"line asks for it. Record on your machine and commit the cassette, or run pytest with --agenttape-mode={mode}"
     )
 
 

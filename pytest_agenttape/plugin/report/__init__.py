@@ -1,1 +1,1 @@
-"""What a run reports of its cassettes: while it goes on, at its end, and in a file."""
+"""What a run reports about its cassettes: as it proceeds, at its end and in a file."""

@@ -1,4 +1,4 @@
-"""The record of a test whose session is over."""
+"""Creates the record of a test after its session has ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Timeline: TypeAlias = Sequence[tuple[Interaction, bool]]  # each call, and wheth
 
 
 def record_of(attempt: Attempt, *, has_report: bool) -> TestRecord:
-    """Return what *attempt* did to its cassette; with all its calls where the run *has_report*."""
+    """Return what *attempt* did to its cassette, with all its calls if the run *has_report*."""
     session = attempt.session
     timeline = session.recording.timeline
     tokens = total_tokens([each for each, _ in timeline])
@@ -56,14 +56,14 @@ def _action(attempt: Attempt) -> str:
 
 
 def _with_money(record: TestRecord, timeline: Timeline) -> TestRecord:
-    from pytest_agenttape.plugin.report.spending import spent_and_saved  # a run that only replays need not load it
+    from pytest_agenttape.plugin.report.spending import spent_and_saved  # not needed if the run only replays
 
     spent, saved = spent_and_saved(timeline)
     return replace(record, spent=spent, saved=saved)
 
 
 def _with_calls(record: TestRecord, timeline: Timeline, session: Session) -> TestRecord:
-    from pytest_agenttape.plugin.report.steps import refreshed, steps  # nor need one without a report
+    from pytest_agenttape.plugin.report.steps import refreshed, steps  # not needed without a report
 
     has_changed = record.wrote or session.verdict.error is not None
     return replace(record, steps=steps(timeline), diff=refreshed(session) if has_changed else None)

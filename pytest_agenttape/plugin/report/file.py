@@ -20,7 +20,7 @@ _FAILURE_SHOWN = 20_000
 
 
 def write_file(path: Path, ledger: Ledger, verdict: RunVerdict) -> str | None:
-    """Write the report to *path*, JSON or HTML by its name; return what went wrong, if something did."""
+    """Write the report to *path* as JSON or HTML, by its extension; return an error message if that fails."""
     document = as_document(ledger, verdict)
     try:
         text = render(document) if path.suffix == ".html" else _as_json(document)
@@ -32,7 +32,7 @@ def write_file(path: Path, ledger: Ledger, verdict: RunVerdict) -> str | None:
 
 
 def as_document(ledger: Ledger, verdict: RunVerdict) -> dict[str, Any]:
-    """Return the whole report in the types of JSON.
+    """Return the whole report as JSON types.
 
     Returns:
         ``{"totals", "kinds", "orphans", "deleted", "tests"}``; each test has ``nodeid``, ``outcome``, ``path``,
@@ -87,7 +87,7 @@ def _test(nodeid: str, record: TestRecord, failure: str | None, redactor: Redact
 
 
 def _outcome(record: TestRecord) -> str:
-    """Return ``passed``, ``failed``, ``skipped`` or ``interrupted``, whichever phase it is of."""
+    """Return ``passed``, ``failed``, ``skipped`` or ``interrupted``, without the phase."""
     return record.outcome.rpartition(" ")[2] or "failed"
 
 

@@ -1,4 +1,4 @@
-"""The hooks that gather what tests did, in the main process, also under xdist, and report it at the end of the run."""
+"""Hooks in the main process that gather the records of tests, also from xdist, and report them at the end."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class Gathering:
-    """Registered for every run; imports what judges and reports only when there is something to say."""
+    """Registered for every run; imports judging and reporting code only if there is something to report."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._ledger = config.stash[LEDGER] = Ledger()
         self._verdict: RunVerdict | None = None
-        self._problem: str | None = None  # with the report file
+        self._problem: str | None = None  # why the report file was not written
 
     def pytest_collect_directory(self, path: Path) -> None:
-        """Note folders of cassettes, also where all tests are gone; not those that pytest finds beside what it runs."""
+        """Note folders with cassettes, even if all their tests are gone, but only below the paths of this run."""
         if path.name == CASSETTES and any(map(path.parent.is_relative_to, self._asked_for)):
             self._ledger.folders.add(path.parent)
 
@@ -51,7 +51,7 @@ class Gathering:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """Take what an xdist worker knows; a worker that was lost takes its claims with it."""
+        """Add the tally of an xdist worker; the claims of a crashed worker are lost."""
         plain = getattr(node, "workeroutput", {}).get("agenttape")
         if plain is not None:
             from pytest_agenttape.plugin.report.test_record import Tally
@@ -62,7 +62,7 @@ class Gathering:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if hasattr(self._config, "workeroutput"):  # the controller does it
+        if hasattr(self._config, "workeroutput"):  # the xdist controller reports
             return
         path: Path | None = self._config.option.agenttape_report
         if not self._ledger.records and not self._ledger.tallies and path is None:
@@ -82,7 +82,7 @@ class Gathering:
             write_summary(terminalreporter, self._ledger, self._verdict, self._problem, self._config.rootpath)
 
     def _write_file(self, path: Path, session: pytest.Session, verdict: RunVerdict) -> None:
-        from pytest_agenttape.plugin.report.file import write_file  # for which most runs do not ask
+        from pytest_agenttape.plugin.report.file import write_file  # most runs do not ask for it
 
         self._problem = write_file(path, self._ledger, verdict)
         if self._problem is not None:

@@ -14,7 +14,7 @@ _MESSAGE_SHOWN = 2_000
 
 
 def workflow_commands(ledger: Ledger, verdict: RunVerdict, root: Path) -> Iterator[str]:
-    """Return the lines that annotate a run; node ids are relative to *root*. None outside of GitHub's workflows."""
+    """Return the lines that annotate a run; node ids are relative to *root*. Empty outside of GitHub workflows."""
     if not os.environ.get("GITHUB_ACTIONS"):
         return
     for nodeid, record in sorted(ledger.records.items()):
@@ -31,7 +31,7 @@ def workflow_commands(ledger: Ledger, verdict: RunVerdict, root: Path) -> Iterat
 
 
 def _annotation(level: str, path: Path, message: str) -> str:
-    """Return a workflow command; GitHub knows files by their place in the repository."""
+    """Return a workflow command; GitHub identifies files by their path in the repository."""
     root = os.environ.get("GITHUB_WORKSPACE") or os.curdir
     file = path.relative_to(root).as_posix() if path.is_relative_to(root) else shown(path)
     file = _escaped(file).replace(":", "%3A").replace(",", "%2C")

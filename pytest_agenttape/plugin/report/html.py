@@ -1,4 +1,4 @@
-"""The HTML report: one page that needs no network and runs nothing that came from a cassette."""
+"""The HTML report: one page that needs no network and executes nothing from a cassette."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 
 from pytest_agenttape.errors import ConfigError
 
-# Every C0 and C1 control character but tab and newline: shown as a picture, not obeyed.
+# All C0 and C1 control characters except tab and newline are shown as symbols, not interpreted.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_WIDTH = 1000  # of a waterfall, in units of its own
+_WIDTH = 1000  # of a waterfall, in SVG units
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """Return *report*, as `file.as_document` gives it, as a page.
+    """Return *report*, as returned by `file.as_document`, as an HTML page.
 
     Raises:
         ConfigError: The template engine is not installed.
     """
     try:
-        import jinja2  # optional: only a run that asks for a page needs it
+        import jinja2  # optional: only needed for an HTML report
     except ImportError:
         raise ConfigError("--agenttape-report=PATH.html needs Jinja2: pip install 'pytest-agenttape[report]'") from None
     folder = files("pytest_agenttape.plugin.report") / "templates"
@@ -42,12 +42,12 @@ def render(report: Mapping[str, Any]) -> str:
 
 
 def waterfall(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a bar for each step: where it starts and how wide it is, in `_WIDTH`ths of the run."""
+    """Return a bar for each step: its start and width, where `_WIDTH` is the whole run."""
     spans = []
     end_of_last = 0.0
     for step in steps:
         latency = float(step["latency_ms"] or 0)
-        # A cassette without starts shows its calls one after the other.
+        # Without start times, calls are shown one after the other.
         start = float(step["start_ms"]) if isinstance(step["start_ms"], int | float) else end_of_last
         end_of_last = max(end_of_last, start + latency)
         spans.append((start, latency))

@@ -1,4 +1,4 @@
-"""What JUnit's report says of a test's cassette."""
+"""The properties of a test's cassette in the JUnit report."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pytest_agenttape.plugin.report.test_record import TestRecord
 
 
 def properties(record: TestRecord, root: Path) -> list[tuple[str, object]]:
-    """Return the properties of a test; the path is relative to *root*, as the test's own name is."""
+    """Return the properties of a test; the path is relative to *root*, like the test's name."""
     path = record.path
-    if path.drive == root.drive:  # else Windows has no way from one to the other
+    if path.drive == root.drive:  # on Windows there is no relative path between drives
         path = Path(os.path.relpath(path, root))
     return [
         ("agenttape_path", path.as_posix()),

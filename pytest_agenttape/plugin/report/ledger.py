@@ -1,4 +1,4 @@
-"""What the processes of a run have reported so far: the records of its tests, and what each process saw."""
+"""The reports of a run's processes so far: the records of its tests and a tally of each process."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 class Ledger:
-    """Filled by `Gathering`, and at its end by the process itself.
+    """Filled by `Gathering`, and by the process itself when it ends.
 
     Attributes:
         records: By node id.
-        failures: What tests failed with, by node id; only for a report file.
-        tallies: Of each process that collected tests.
-        folders: Folders of this process that hold cassettes, also where all tests are gone.
-        is_collected: Whether this process could collect everything.
-        has_lost_worker: Whether an xdist worker crashed, and its claims with it.
+        failures: The failure texts of tests by node id; only for a report file.
+        tallies: One of each process that collected tests.
+        folders: Folders with cassettes that this process saw, even if all their tests are gone.
+        is_collected: Whether this process collected everything without an error.
+        has_lost_worker: Whether an xdist worker crashed, which loses its claims.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Ledger:
         self.has_lost_worker = False
 
     def add(self, tally: Tally) -> None:
-        """Take what a process knows at its end: this one, or a worker."""
+        """Add the tally of a process that ends: this one or a worker."""
         self.tallies.append(tally)
         self.records.update(tally.interrupted)
 
@@ -46,4 +46,4 @@ class Ledger:
         return sum(record.path == path for record in self.records.values())
 
 
-LEDGER = pytest.StashKey[Ledger]()  # the one of this run
+LEDGER = pytest.StashKey[Ledger]()  # the ledger of this run

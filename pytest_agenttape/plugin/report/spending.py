@@ -1,4 +1,4 @@
-"""What LLM calls cost: of one test, and of all."""
+"""The cost of LLM calls, per test and in total."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_agenttape.reading.usage import total_tokens
 
 
 def spent_and_saved(timeline: Iterable[tuple[Interaction, bool]]) -> tuple[Spending, Spending]:
-    """Return what the LLM calls of a run cost: those that were live, and those that were replayed."""
+    """Return the cost of a run's live LLM calls, and of its replayed ones."""
     calls = [(each, is_live) for each, is_live in timeline if each.kind == "llm"]
     live = [each for each, is_live in calls if is_live]
     replayed = [each for each, is_live in calls if not is_live]
@@ -22,7 +22,7 @@ def spent_and_saved(timeline: Iterable[tuple[Interaction, bool]]) -> tuple[Spend
 
 
 def total(spendings: Iterable[Spending | None]) -> Spending:
-    """Return the sum of those that were counted."""
+    """Return the sum of the *spendings* that are not None."""
     known = [each for each in spendings if each is not None]
     return Spending(
         calls=sum(each.calls for each in known),
@@ -44,7 +44,7 @@ def _sum(calls: Sequence[Interaction]) -> Spending:
 
 
 def _sum_of_costs(costs: Iterable[Decimal | None]) -> Decimal | None:
-    """Return the sum; None when one is unknown."""
+    """Return the sum; None if one cost is unknown."""
     result = Decimal()
     for cost in costs:
         if cost is None:

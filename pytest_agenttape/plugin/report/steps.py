@@ -1,4 +1,4 @@
-"""Every call of a test, and what the run changed in its cassette, as the report file shows them."""
+"""The calls of a test and the changes to its cassette, as shown in the report file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_agenttape.reading.timeline import timeline as timeline_of
 from pytest_agenttape.reading.usage import count_tokens
 from pytest_agenttape.session.session import Session
 
-_SHOWN = 20_000  # characters of one call
+_SHOWN = 20_000  # characters shown of one call
 
 
 def steps(timeline: Iterable[tuple[Interaction, bool]]) -> tuple[Step, ...]:
@@ -22,7 +22,7 @@ def steps(timeline: Iterable[tuple[Interaction, bool]]) -> tuple[Step, ...]:
 
 
 def refreshed(session: Session) -> str | None:
-    """Return what a run changed in its cassette, in words; None when there was none or nothing changed."""
+    """Describe what a run changed in its cassette; None if there was no cassette or nothing changed."""
     old = session.recorded.cassette
     if old is None:
         return None

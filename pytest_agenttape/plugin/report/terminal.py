@@ -1,4 +1,4 @@
-"""The lines at the end of a run; none when everything was replayed as recorded."""
+"""The summary at the end of a run; empty if everything was replayed as recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one test did to its cassette, and what one process saw of the run; both cross to the controller of xdist."""
+"""The record of one test and the tally of one process; xdist workers send both to the controller."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeAlias, TypedDict
 
-# A mapping of what xdist can send: None, bool, int, float, str, list, tuple, dict.
+# Holds only what xdist can send: None, bool, int, float, str, list, tuple, dict.
 Plain: TypeAlias = Mapping[str, Any]
 
 
 class Step(TypedDict):
-    """One call of a test as the report file shows it."""
+    """One call of a test as shown in the report file."""
 
     index: int
     kind: str
@@ -31,7 +31,7 @@ class Step(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
-    """What LLM calls cost; without *cost*, the price of one of them is unknown."""
+    """The cost of LLM calls; *cost* is None if the price of one of them is unknown."""
 
     calls: int
     input_tokens: int
@@ -60,26 +60,26 @@ class TestRecord:
 
     Attributes:
         path: The cassette.
-        target: The file that was written, where one was; the cassette else.
-        outcome: As of `Attempt`.
+        target: The file that was written, if any, else the cassette.
+        outcome: As in `Attempt`.
         action: ``created``, ``recorded``, ``refreshed``, ``unchanged``, ``replayed`` or ``refused``.
         wrote: Whether the file changed.
         calls: How many calls the test made.
         live: How many of them were live.
-        unplayed: The indexes of the recordings that a passing test left unplayed.
+        unplayed: The indexes of recordings that a passing test left unplayed.
         is_shared: Whether other tests may use the cassette.
         users: How many tests of the run claim it.
-        is_strict: Whether recordings left unplayed are an error.
-        pending: Where the recording is kept aside, if it is.
-        load_ms: How long it took to load the cassette.
-        error: What the test failed with, where that is for us to say.
-        spent: What its live LLM calls cost, if this was counted.
-        saved: What its replayed LLM calls would have cost, if this was counted.
+        is_strict: Whether unplayed recordings are an error.
+        pending: The file that keeps the recording as pending, if there is one.
+        load_ms: The time it took to load the cassette.
+        error: The failure message, if the error is one of ours.
+        spent: The cost of its live LLM calls, if it was counted.
+        saved: The cost its replayed LLM calls would have had, if it was counted.
         steps: Its calls, for a report file.
-        diff: What the run changed in the cassette, in words, for a report file.
+        diff: A description of what the run changed in the cassette, for a report file.
     """
 
-    __test__: ClassVar[bool] = False  # it is not a class of tests, whatever its name says to pytest
+    __test__: ClassVar[bool] = False  # its name makes pytest take it for a test class
 
     path: Path
     target: Path
@@ -110,7 +110,7 @@ class TestRecord:
 
     @property
     def unplayed_alone(self) -> int:
-        """How many recordings were left unplayed in a cassette of the test's own."""
+        """How many recordings were left unplayed, if no other test uses the cassette."""
         return 0 if self.is_shared else len(self.unplayed)
 
     def or_error(self, error: str | None) -> Self:
@@ -146,12 +146,12 @@ class TestRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What one process knows at its end for the verdict on the whole run.
+    """The contribution of one process to the verdict on the whole run.
 
     Attributes:
         is_whole: Whether it collected everything.
-        claimed: The cassettes that its tests claim.
-        folders: Where cassettes are looked for.
+        claimed: The cassettes claimed by its tests.
+        folders: Folders in which to look for cassettes.
         modules: The paths of its test files.
         interrupted: The records of tests that were never reported.
     """

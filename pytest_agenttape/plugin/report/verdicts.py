@@ -1,4 +1,4 @@
-"""The verdicts that only the whole run can give: orphans, and what all tests of a shared cassette left unplayed."""
+"""Verdicts that need the whole run: orphans, and recordings that all tests of a shared cassette left unplayed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _RAN_TO_THE_END = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 @dataclass(frozen=True, slots=True)
 class RunVerdict:
-    """What the whole run shows.
+    """The verdict on the whole run.
 
     Attributes:
         orphans: Cassettes that no test claims.
-        deleted: Those that were deleted, as the user asked for.
+        deleted: Orphans that were deleted at the user's request.
         unplayed: How many recordings of each shared cassette none of its tests played.
-        strict: Those of them that one of its tests is strict about.
-        fails: Whether the run fails for it.
+        strict: The shared cassettes with unplayed recordings that at least one of their tests uses in strict mode.
+        fails: Whether this makes the run fail.
     """
 
     orphans: tuple[Path, ...]
@@ -36,7 +36,7 @@ class RunVerdict:
 
 
 def judge(ledger: Ledger, session: pytest.Session) -> RunVerdict:
-    """Find orphans, delete them where that was asked for, and say whether strictness fails the run."""
+    """Find orphans, delete them if the user asked for it, and decide whether strict mode fails the run."""
     config = session.config
     found = _orphans(ledger) if _is_whole(ledger, session) else ()
     deleted = found if deletes_orphans(config) else ()
@@ -49,7 +49,7 @@ def judge(ledger: Ledger, session: pytest.Session) -> RunVerdict:
 
 
 def _unplayed_of_shared(ledger: Ledger) -> dict[Path, int]:
-    """Return how many recordings of each shared cassette none of its tests played, where all of them passed."""
+    """Return how many recordings of each shared cassette no test played, if all its tests passed."""
     users: dict[Path, list[TestRecord]] = {}
     for record in ledger.records.values():
         if record.is_shared and record.outcome == "passed":
@@ -57,7 +57,7 @@ def _unplayed_of_shared(ledger: Ledger) -> dict[Path, int]:
     left = {
         path: set.intersection(*(set(record.unplayed) for record in using))
         for path, using in users.items()
-        if len(using) == using[0].users > 1  # one user only: others may share it, which were not collected
+        if len(using) == using[0].users > 1  # if only one test uses it, others may not have been collected
     }
     return {path: len(indexes) for path, indexes in sorted(left.items(), key=_by_text) if indexes}
 

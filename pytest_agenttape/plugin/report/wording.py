@@ -1,4 +1,4 @@
-"""How counts, paths and money are worded to the user."""
+"""How counts, paths and costs are shown to the user."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _LEAST_SHOWN = Decimal("0.0001")
 
 
 def counted(count: int, noun: str) -> str:
-    """Return *count* and *noun*, in the plural where it has to be."""
+    """Return *count* and *noun*, in the plural if needed."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def shown(path: Path) -> str:
-    """Return *path* from the working directory where it is below, else as it is."""
+    """Return *path* relative to the working directory if it is below that, else unchanged."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
 
 
 def in_words(spending: Spending) -> str:
-    """Return tokens and their price."""
+    """Return the tokens and their cost as text."""
     return f"{spending.tokens:,} tokens, {_price(spending.cost)}" if spending.tokens else "0 tokens"
 
 
