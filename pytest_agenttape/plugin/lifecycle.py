@@ -217,7 +217,7 @@ class Lifecycle:
         return self._config.option.agenttape_report is not None
 
     def _guards_wide_fixtures_of(self, item: pytest.Item) -> bool:
-        """Return whether a fixture wider than *item* must not make calls: they would belong to no test, or to *item*."""
+        """Return whether a fixture wider than *item* must not make calls: they would belong to no test or to *item*."""
         if item.nodeid not in self._claims:
             return False
         return item.nodeid in self._attempts or self._claims.would_replay(item)  # first case: requested in mid-test

@@ -14,7 +14,7 @@ import pytest
 from tests.inner_pytest import PLUGINS_FOUND, PLUGINS_NAMED
 from tests.plugin.project import AGENT, Origin, Project
 
-# What an inner run in this process would otherwise import and lose again, patches of libraries included.
+# Otherwise each in-process inner run would import these and drop them again, with their library patches.
 _OURS = (
     "plugin.audit",
     "plugin.lifecycle",
@@ -36,7 +36,9 @@ for _name in ("httpcore", "httpcore2", "openai.resources.chat.completions", "gen
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setattr("sys.dont_write_bytecode", True)  # a test file that is rewritten at once has the same time
+    monkeypatch.setattr(
+        "sys.dont_write_bytecode", True
+    )  # a test file rewritten within the same second has the same mtime
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     made = Project(pytester)
     made.write(agent=AGENT)
@@ -45,7 +47,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
 
 @pytest.fixture
 def autoload(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001  # sets these first
-    """Let runs find the installed plugins by themselves, as they do for a user."""
+    """Let runs discover the installed plugins, as they do for a user."""
     for name in PLUGINS_NAMED:
         monkeypatch.delenv(name)
     for name, value in PLUGINS_FOUND.items():
@@ -64,7 +66,7 @@ def _server() -> Iterator[ThreadingHTTPServer]:
 
 @pytest.fixture
 def origin(_server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch) -> Origin:
-    """Return a server that counts what it is asked; a project finds it in the environment as ORIGIN."""
+    """Return a server that counts its requests; a project finds its URL in the environment variable ORIGIN."""
     _Handler.asked.clear()
     _Handler.statuses.clear()
     url = f"http://127.0.0.1:{_server.server_address[1]}"
@@ -87,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json" if body.startswith(b"{") else "text/plain")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        with contextlib.suppress(ConnectionError):  # a client that timed out waits no more
+        with contextlib.suppress(ConnectionError):  # the client timed out and is gone
             self.wfile.write(body)
 
     def do_POST(self) -> None:

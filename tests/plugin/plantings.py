@@ -1,6 +1,6 @@
-"""Where a test can leave a secret, and what a secret can be: the two sides of the table in docs/security.md."""
+"""The places where a test can leave a secret, and the kinds of secrets: both sides of the table in docs/security.md."""
 
-# ruff: noqa: ARG001, ARG002, ARG005  # what is planted is recorded, whatever a body does with it
+# ruff: noqa: ARG001, ARG002, ARG005  # a planted value is recorded even if a body ignores it
 # ruff: noqa: E501  # the places are a table
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HEX = "0123456789abcdef"
 
 
 def _random(seed: str, length: int, alphabet: str = ALNUM) -> str:
-    """Return a text that no scanner finds in this file, for it is made at run time; with three digits at least."""
+    """Return a random text with at least three digits; created at run time, so no scanner finds it in this file."""
     drawn = "".join(random.Random(seed).choices(alphabet, k=length - 4))
     return f"{drawn[:6]}7{drawn[6:]}042"
 
@@ -92,7 +92,7 @@ KINDS: dict[str, Kind] = {
 
 @dataclass(slots=True)
 class World:
-    """What the planting code needs to know; the tests arrange it, and the tests that run inside read it.
+    """The data the planting code needs; the outer tests set it, the inner tests read it.
 
     Attributes:
         provider: The upstream.
@@ -112,11 +112,11 @@ class World:
     client: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False))
 
     def secret(self, place: str, kind: str) -> str:
-        """Return the secret that is planted at *place*."""
+        """Return the secret planted at *place*."""
         return KINDS[kind].make(f"{self.salt}{kind}{place}")
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that hold the secrets, and those that are kept by `env_snapshot`."""
+        """Return the variables that hold the secrets, and those kept by `env_snapshot`."""
         variables = {}
         for number, (place, kind) in enumerate(self.pairs):
             secret = self.secret(place, kind)
@@ -127,7 +127,7 @@ class World:
         return variables
 
     def plant(self, number: int, handle: Any) -> None:
-        """Leave the secret of a pair where it says."""
+        """Plant the secret of a pair at the place of that pair."""
         place, name = self.pairs[number]
         kind, secret = KINDS[name], self.secret(place, name)
         self.client.cookies.clear()
@@ -139,7 +139,7 @@ class World:
         assert not self.fails
 
     def show(self, secret: str) -> None:
-        """Send the secret where everybody knows it for one."""
+        """Send the secret where it is recognised as one."""
         self.client.get(f"{self.provider.url}/echo", headers={"Authorization": f"Bearer {secret}"})
 
 
@@ -153,12 +153,12 @@ class Planter:
     handle: Any
 
     def send(self, path: str = "/taken", method: str = "POST", **options: Any) -> httpx.Response:
-        """Ask the upstream, which answers without repeating anything."""
+        """Send a request to the upstream; its response repeats nothing."""
         self.world.provider.reply(raw(b"taken"), to=path.partition("?")[0])
         return self.world.client.request(method, self.world.provider.url + path, **options)
 
     def receive(self, body: bytes | list[bytes], content_type: str = "text/plain", **options: Any) -> bytes:
-        """Get an answer from the upstream."""
+        """Return a response of the upstream."""
         headers = {"Content-Type": content_type, **options.pop("headers", {})}
         self.world.provider.reply(raw(body, headers, **options), to="/given")
         with self.world.client.stream("GET", f"{self.world.provider.url}/given") as response:
@@ -234,7 +234,7 @@ def spread_out(*args: Any, **options: Any) -> int:
 
 @cache
 def giving(kind: str) -> Callable[..., Any]:
-    """Return a boundary that gives what its body is told outside of its arguments."""
+    """Return a boundary whose result does not come from its arguments."""
     draw = {"retrieval": retrieval, "memory_read": memory_read}.get(kind, tool)
 
     @draw(name=f"give_{kind}")
@@ -340,7 +340,7 @@ def _final_output(planter: Planter) -> None:
 def _nested_session(planter: Planter) -> None:
     with use_cassette(Path.cwd() / "cassettes" / "nested.yaml", mode="once", tags=[planter.text]):
         look_up("anything")
-        if planter.kind.header:  # each session knows the credentials that it has seen
+        if planter.kind.header:  # a session knows the credentials it has seen
             planter.world.show(planter.text)
 
 
@@ -439,11 +439,11 @@ PLACES: dict[str, Place] = {
     SNAPSHOT: lambda p: os.environ["SETTING_OF_TEST"],
 }  # fmt: skip
 
-_ONE_LINE = ("request header", "cookie sent")  # what is on more than one line cannot be sent there
+_ONE_LINE = ("request header", "cookie sent")  # values with several lines cannot be sent there
 
 
 def pairs(offset: int) -> list[tuple[str, str]]:
-    """Return every place with one kind; as many offsets as there are kinds give them all."""
+    """Return every place paired with one kind; one offset per kind covers all pairs."""
     return [(place, each) for at, place in enumerate(PLACES) if (each := _kind_at(place, at + offset))]
 
 
@@ -451,10 +451,10 @@ def _kind_at(place: str, turn: int) -> str | None:
     """Return a kind that can be planted at *place*."""
     name = list(KINDS)[turn % len(KINDS)]
     kind = KINDS[name]
-    if place == SNAPSHOT and kind.header:  # the variable is set in all tests, and the header is seen in one
+    if place == SNAPSHOT and kind.header:  # the variable is set in all tests, but only one sends the header
         return None
     return None if place.startswith(_ONE_LINE) and "\n" in kind.spell(kind.make("")) else name
 
 
-#: What the running tests plant; set by the test around them.
+#: The data for the inner tests; set by the outer test.
 worlds: list[World] = []

@@ -1,4 +1,4 @@
-"""A project of a user's: an agent with a tool, tests, and counters that tell what ran for real."""
+"""A user's project: an agent with a tool, tests, and counters of what ran for real."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AGENT = """
         return {"city": city, "answer": os.environ.get("WORLD", "old")}
 """
 
-# Of syrupy; before, only whole updates could be asked for.
+# Of syrupy; earlier versions only offer full updates.
 writes_new_only = pytest.mark.skipif(
     tuple(map(int, version("syrupy").split(".")[:2])) < (5, 5), reason="this syrupy cannot write new snapshots only"
 )
@@ -38,7 +38,7 @@ writes_new_only = pytest.mark.skipif(
 
 @dataclass(slots=True)
 class Project:
-    """What a test of the plugin arranges and asks."""
+    """A project that a test of the plugin sets up, runs and inspects."""
 
     pytester: pytest.Pytester
 
@@ -47,7 +47,7 @@ class Project:
         return self.pytester.path
 
     def write(self, **files: str) -> None:
-        """Write modules; a name with two underscores stands for a folder."""
+        """Write modules; a double underscore in a name separates folders."""
         for name, content in files.items():
             path = self.path.joinpath(*name.split("__")).with_suffix(".py")
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,17 +61,17 @@ class Project:
         return self.pytester.runpytest_inprocess(*args)
 
     def run_apart(self, *args: str, stdin: bytes = b"") -> pytest.RunResult:
-        """Run pytest in a process of its own."""
+        """Run pytest in a child process."""
         return self.pytester.run(sys.executable, "-m", "pytest", *args, timeout=90, stdin=stdin)
 
     def record(self, *args: str) -> pytest.RunResult:
-        """Record everything and forget what that ran for real."""
+        """Record everything, then reset the log of live calls."""
         result = self.run("--agenttape-record", *args)
         self.live()
         return result
 
     def live(self) -> list[str]:
-        """Return what ran for real since the last time this was asked."""
+        """Return the calls that ran for real since the last call of this method."""
         log = self.path / "live.log"
         lines = log.read_text().splitlines() if log.exists() else []
         log.unlink(missing_ok=True)
@@ -86,7 +86,7 @@ class Project:
         return [next(iter(each["request"]["args"].values())) for each in loaded["interactions"]]
 
     def answers(self, name: str = "test_it/test_it.yaml") -> list[object]:
-        """Return what the recorded calls gave, in order."""
+        """Return the results of the recorded calls, in order."""
         loaded = yaml.safe_load(self.cassette(name).read_text(encoding="utf-8"))
         return [each["response"]["answer"] for each in loaded["interactions"]]
 

@@ -1,4 +1,4 @@
-"""No tool runs in a child process of a test: it would be neither recorded nor replayed."""
+"""A tool must not run in a child process of a test: it would be neither recorded nor replayed."""
 
 from __future__ import annotations
 

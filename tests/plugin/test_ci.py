@@ -1,4 +1,4 @@
-"""Under CI only our own flags record; the header says when live calls are possible."""
+"""In CI only our own flags record; the header says when live calls are possible."""
 
 from __future__ import annotations
 

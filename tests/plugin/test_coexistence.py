@@ -1,4 +1,4 @@
-"""Beside other plugins nothing breaks; beside one of the same name the user is told what to do."""
+"""Other plugins keep working; if one has the same name, the error says what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings reach a test from every place that may hold them, the strongest first."""
+"""Settings reach a test from every source; the strongest source wins."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ CHECK = """
 
 def test_the_plugin_registers_the_settings_that_an_ini_file_may_hold(pytestconfig: pytest.Config) -> None:
     for name in INI_KEYS:
-        pytestconfig.getini(f"agenttape_{name}")  # raises where there is none
+        pytestconfig.getini(f"agenttape_{name}")  # raises if there is no such key
 
 
 def test_the_word_that_the_options_repeat_is_that_of_its_home() -> None:

@@ -1,4 +1,4 @@
-"""What was recorded here and now is replayed on another machine, in another year."""
+"""A recording replays on another machine and in another year."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""However a test is written and run, its calls reach its own cassette and nothing runs in replay."""
+"""No matter how a test is written and run, its calls reach its own cassette and nothing runs for real in replay."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ def test_a_thread_that_outlives_its_test_runs_nothing_and_reaches_no_other_casse
     """
     project.write(test_it=source)
     result = project.run("--agenttape-record")
-    result.assert_outcomes(passed=1, failed=1)  # for all that is known, the call is the second test's
+    result.assert_outcomes(passed=1, failed=1)  # the call cannot be told apart from one of the second test
     result.stdout.fnmatch_lines(
         ["E *AgentTapeError: a call was made for test_it.py::test_a after it was over; nothing real was run.*"]
     )

@@ -1,4 +1,4 @@
-"""A disk that refuses leaves the old cassette, and the user reads why."""
+"""If the disk refuses a write, the old cassette stays and the error says why."""
 
 from __future__ import annotations
 

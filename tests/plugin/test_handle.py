@@ -1,4 +1,4 @@
-"""What a test can ask and assert about its run."""
+"""The queries and assertions that a test can make about its run."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def numbered(cases: dict[str, Any]) -> dict[str, str]:
 
 
 def run_apart(folder: Path, bodies: dict[str, str], *args: str) -> str:
-    """Run a test for each of *bodies* in one process, which takes a second however many they are."""
+    """Run a test for each of *bodies* in one process, which takes a second no matter how many there are."""
     head, _, test = written("pass").replace("        pass\n", "").partition("    @pytest")
     source = head + "".join(
         f"    @pytest{test.replace('test_it', name)}{textwrap.indent(body.strip(), ' ' * 8)}\n\n"
@@ -121,7 +121,7 @@ agenttape_cassette.assert_final_output(IsStr(regex="booked .*"))
 
 @pytest.fixture(scope="module")
 def passing(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """Return what pytest says of all `PASSING` while recording and in replay."""
+    """Return the output of pytest for all `PASSING`, while recording and in replay."""
     folder, names = tmp_path_factory.mktemp("passing"), numbered(PASSING)
     bodies = {names[case]: body for case, body in PASSING.items()}
     return run_apart(folder, bodies, "--agenttape-record"), run_apart(folder, bodies)
@@ -242,7 +242,7 @@ FAILING = {
 
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return what pytest says of each of `FAILING`."""
+    """Return the output of pytest for each of `FAILING`."""
     names = numbered(FAILING)
     bodies = {names[case]: body for case, (body, _) in FAILING.items()}
     said = run_apart(tmp_path_factory.mktemp("failing"), bodies, "--agenttape-record")
@@ -254,7 +254,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_a_failed_assertion_reads_like_this(failing: dict[str, str], case: str) -> None:
     said = failing[numbered(FAILING)[case]]
     pytest.LineMatcher(said.splitlines()).fnmatch_lines(FAILING[case][1])
-    assert "handle.py" not in said  # the frames are the user's
+    assert "handle.py" not in said  # all frames are in the user's code
 
 
 def test_what_was_called_after_the_verdict_is_not_asserted_on(project: Project) -> None:

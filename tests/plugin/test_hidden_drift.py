@@ -1,4 +1,4 @@
-"""What pytest itself offers to hide a failure does not hide a drift, and no loop that ignores it lasts."""
+"""Pytest's own ways to hide a failure do not hide a drift, and a loop that ignores one is stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every test has a cassette of its own, and what cannot be used is told before anything runs."""
+"""Every test has its own cassette, and unusable names are reported before anything runs."""
 
 from __future__ import annotations
 

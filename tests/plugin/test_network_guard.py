@@ -1,4 +1,4 @@
-"""In replay nothing leaves the machine. Every attempt here is caught and counted below the guard; none is made."""
+"""In replay nothing leaves the machine. The tests catch and count every attempt below the guard; none gets out."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from tests.plugin.project import Project
 _escaped: list[str] = []
 _watching = False
 
-network.install(
-    lambda _host, _port: None
-)  # before the net below, so that it is asked first; a session installs its own
+# Before the hook below, so it comes first; a session installs its own.
+network.install(lambda _host, _port: None)
 
 
 @sys.addaudithook
@@ -32,7 +31,7 @@ def _net(event: str, args: tuple[object, ...]) -> None:
 
 @pytest.fixture(autouse=True)
 def escaped() -> Iterator[list[str]]:
-    """Return the hosts that were let through by the guard, and stopped here."""
+    """Return the hosts that the guard let through; they are stopped here."""
     global _watching
     _escaped.clear()
     _watching = True

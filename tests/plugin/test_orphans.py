@@ -1,4 +1,4 @@
-"""Cassettes that no test claims any more are named, and deleted only when the user asks for it."""
+"""Cassettes that no test claims any more are listed, and deleted only if the user asks for it."""
 
 from __future__ import annotations
 

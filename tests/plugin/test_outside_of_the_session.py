@@ -1,4 +1,4 @@
-"""In replay nothing real is run by what surrounds a test either: wide fixtures, other plugins, old threads."""
+"""In replay the surroundings of a test run nothing real either: wide fixtures, other plugins, old threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a failed recording has paid for is kept aside, and accepted without a second live run."""
+"""The paid-for calls of a failed recording are kept as pending and can be accepted without a second live run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A live call that failed and was swallowed must not become the truth that tests replay."""
+"""A live call whose failure was swallowed must not become a recording that tests replay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pytest_agenttape_policy`: what an organisation says, no test can take back."""
+"""`pytest_agenttape_policy`: no test can undo the settings of an organisation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A long live recording says how far it is."""
+"""A long live recording shows its progress."""
 
 from __future__ import annotations
 

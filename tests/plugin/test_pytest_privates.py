@@ -1,4 +1,4 @@
-"""The undocumented names of pytest and syrupy that we use are there; if not, the user is told which is missing."""
+"""The undocumented names of pytest and syrupy that we use exist; if one is missing, the error names it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def asked_for(request: pytest.FixtureRequest) -> tuple[pytest.Item, pytest.Fixtu
 
 
 def setup_module() -> None:
-    """Be a fixture of pytest's making."""
+    """Become a fixture that pytest creates."""
 
 
 class TestTheNamesThatWeNeedAreThere:

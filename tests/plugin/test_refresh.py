@@ -1,4 +1,4 @@
-"""``--snapshot-update`` is the refresh: what still matches is replayed, what changed runs live, once."""
+"""``--snapshot-update`` refreshes: calls that still match are replayed, changed ones run live, once."""
 
 from __future__ import annotations
 

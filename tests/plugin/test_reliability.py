@@ -1,4 +1,4 @@
-"""What goes wrong in a replay, row by row; and the page that tells of it says what the tests here and there show."""
+"""Failures in replay, one per row; and the docs page about them agrees with these tests and those of recording."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ UNMATCHED = f"E *UnmatchedInteractionError: {OSLO}"
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One row of the second table of the page: what is otherwise than when the cassette was recorded.
+    """One row of the second table of the page: what differs from when the cassette was recorded.
 
     Attributes:
         title: The fault in words.
@@ -243,7 +243,7 @@ def row_of_a_drift(drift: Drift) -> tuple[str, ...]:
 
 
 def shown(patterns: Sequence[str]) -> str:
-    """Return what fnmatch patterns look for, as a person writes it."""
+    """Return fnmatch patterns as a person would write the text."""
     plain = (line.removeprefix("E *").replace("[[]", "[").replace("[]]", "]").strip("*") for line in patterns)
     return "<br>".join(f"`{line.replace('*', '…')}`" for line in plain)
 

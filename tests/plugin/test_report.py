@@ -260,7 +260,7 @@ def test_a_browser_runs_our_script_and_no_other(pytester: pytest.Pytester) -> No
         [CHROMIUM, *flags, profile, path.as_uri()], capture_output=True, text=True, timeout=120, check=True
     ).stdout
     assert "<title>Agent tests: 2 cassettes</title>" in dom
-    assert "2 of 2 tests" in dom  # our own script counted them
+    assert "2 of 2 tests" in dom  # our script counted them
 
 
 @pytest.mark.parametrize("flags", [(), ("-p", "xdist", "-n1")], ids=["alone", "xdist"])

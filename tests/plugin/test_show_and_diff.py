@@ -1,4 +1,4 @@
-"""``--agenttape-diff`` and ``--agenttape-show``: cassettes in the terminal, no test run."""
+"""``--agenttape-diff`` and ``--agenttape-show``: cassettes in the terminal, without running tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Views of a run in syrupy: how they read, when they are written, and when they fail."""
+"""Views of a run in syrupy: what they look like, when they are written, and when they fail."""
 
 from __future__ import annotations
 
@@ -310,7 +310,7 @@ def test_live_calls_are_no_drift(recorded: Project) -> None:
     result.assert_outcomes(passed=1)
 
 
-# What cannot be done
+# Errors
 
 
 @pytest.mark.parametrize(

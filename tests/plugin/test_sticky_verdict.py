@@ -1,4 +1,4 @@
-"""The first call that drifted fails the test, whatever the agent does with the exception."""
+"""The first call that drifts fails the test, whatever the agent does with the exception."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What crosses the border between an xdist worker and its controller comes out as it went in."""
+"""Data sent from an xdist worker to its controller arrives unchanged."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ tallies = st.builds(
 
 
 def sent(plain: Any) -> Any:
-    """Return what a controller gets of what a worker sends."""
+    """Return the data of a worker as its controller receives it."""
     return execnet.loads(execnet.dumps(dict(plain)))
 
 

@@ -1,4 +1,4 @@
-"""A recording is kept whole when its test passed, and never in part: fault by fault."""
+"""A recording is kept whole if its test passed, and never in part: one fault per row."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PENDING = (
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row of the table in docs/reliability.md: what goes wrong while a test records, and what comes of it.
+    """One row of the table in docs/reliability.md: what goes wrong while a test records, and the result.
 
     Attributes:
         title: The fault in words.
@@ -105,7 +105,7 @@ KILLED = """
 
     os.replace = replace
 """
-# What a shell starts in the background ignores Ctrl-C, and so do its children; they take it here whoever started them.
+# A shell's background jobs and their children ignore Ctrl-C; the children started here must not.
 INTERRUPTED = """
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -302,7 +302,7 @@ def fault(request: pytest.FixtureRequest) -> Fault:
 
 
 def whole_files(project: Project, fault: Fault) -> list[str]:
-    """Return the cassettes; what may lie beside them is one temporary file."""
+    """Return the cassettes; at most one temporary file may be next to them."""
     litter = [file for file in project.files() if file.endswith(".tmp")]
     assert len(litter) == fault.litter
     return [file for file in project.files() if file not in litter]

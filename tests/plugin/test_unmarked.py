@@ -1,4 +1,4 @@
-"""Tests without the marker are left alone."""
+"""Tests without the marker are not affected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A passing test that leaves recordings unplayed is told so; strict makes it fail."""
+"""A passing test that leaves recordings unplayed gets a warning; in strict mode it fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = "cassettes/test_it/test_it.yaml"
 
 @pytest.fixture
 def shortened(project: Project) -> Project:
-    """Return a project whose test makes one call less than it did."""
+    """Return a project whose test makes one call fewer than its recording."""
     project.write(test_it=TEST.format(marker="", body=BOTH))
     project.record().assert_outcomes(passed=1)
     project.write(test_it=TEST.format(marker="", body=FIRST))

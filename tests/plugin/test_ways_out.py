@@ -1,4 +1,4 @@
-"""What a failing test says is short, none of it our code, and the command that it names works when it is pasted."""
+"""A failing test's output is short and shows none of our code, and the command it suggests can be pasted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole suite gives the same cassettes in whatever way it is run, and replays them without a live call."""
+"""A whole suite records the same cassettes however it is run, and replays them without a live call."""
 
 from __future__ import annotations
 
@@ -92,20 +92,20 @@ def run(suite: Project, way: str, *args: str) -> None:
 
 
 def content(suite: Project, *, recorded_once: bool = True) -> dict[str, bytes]:
-    """Return what is in the cassettes; without those that hold what is drawn anew for each recording."""
+    """Return the contents of the cassettes, except those with values that are random in each recording."""
     files = (file for file in suite.files() if recorded_once or "chance" not in file)
     return {file: (suite.path / file).read_bytes() for file in files}
 
 
 def calls(suite: Project, origin: Origin) -> list[str]:
-    """Return what ran for real since the last time this was asked."""
+    """Return the calls that ran for real since the last call of this function."""
     found = [*suite.live(), *origin.asked]
     origin.asked.clear()
     return sorted(each for each in found if not each.startswith("look_up 0."))
 
 
 def lasting(cassette: bytes) -> bytes:
-    """Return a cassette without what tells when it was recorded, and how long that took."""
+    """Return a cassette without its recording time and durations."""
     return re.sub(rb"(created_at|run_id|latency_ms|start_ms|clock|seed): .*", b"", cassette)
 
 

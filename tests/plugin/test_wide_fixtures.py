@@ -1,4 +1,4 @@
-"""A fixture wider than a test has no cassette: what it calls in replay is refused with the way out."""
+"""A fixture wider than a test has no cassette: its calls in replay are refused, and the error says what to do."""
 
 from __future__ import annotations
 

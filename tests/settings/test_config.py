@@ -1,4 +1,4 @@
-"""Settings: what a file may say, and how it is found."""
+"""Settings: the contents of a configuration file, and how it is found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the marker and `use_cassette` say means one thing."""
+"""An option means the same in the marker and in `use_cassette`."""
 
 from __future__ import annotations
 

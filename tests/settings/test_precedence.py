@@ -1,4 +1,4 @@
-"""Which source wins, and which mode comes of it."""
+"""Which source wins, and which mode results."""
 
 from __future__ import annotations
 
