@@ -240,6 +240,6 @@ def test_a_format_that_comes_too_late_is_told(project: Project) -> None:
     project.write(test_it=STRICT.format(extra=fixture, marker="", expected=False))
     result = project.run("--agenttape-record")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["E *ConfigError: format = 'json': the fixture agenttape_config is asked when *"])
+    result.stdout.fnmatch_lines(["E *ConfigError: format = 'json': the fixture agenttape_config runs with the test, *"])
     project.write(test_it=STRICT.format(extra=fixture, marker="format='yaml'", expected=False))
     project.run("--agenttape-record").assert_outcomes(passed=1)

@@ -96,7 +96,7 @@ def test_a_shared_cassette_is_recorded_by_one_of_its_tests(project: Project, mar
         """
     )
     refused = project.run("--agenttape-record")
-    command = next(line.split(" records: ")[1] for line in refused.errlines if " records: " in line)
+    command = next(line.split(" from one of them: ")[1] for line in refused.errlines if " from one of them: " in line)
     project.run_apart(*shlex.split(command)[1:]).assert_outcomes(passed=1)
     project.run().assert_outcomes(passed=2)
 
