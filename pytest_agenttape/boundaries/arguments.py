@@ -1,4 +1,4 @@
-"""How the arguments of a callable get their names: positional and keyword calls of it are one and the same."""
+"""How the arguments of a callable get their names: positional and keyword calls are treated as the same call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-# What a framework hands a tool besides the model's arguments: the state of its run, new in each. (package, class)
+# What a framework passes to a tool besides the model's arguments: the state of its run, always new. (package, class)
 _CONTEXTS = frozenset(
     {
         ("pydantic_ai", "RunContext"),
@@ -27,7 +27,7 @@ _CONTEXTS = frozenset(
 
 
 class Bound(NamedTuple):
-    """The arguments of one call by name, defaults filled in; its instance and a framework's context are none."""
+    """The arguments of one call by name, with defaults, but without its instance and a framework's context."""
 
     arguments: dict[str, object]
     instance: object = None
@@ -39,11 +39,12 @@ class Parameters:
 
     Attributes:
         function: The callable.
-        signature: Its signature; None where it tells nothing, as some builtins do.
-        names: Names in order, with the one of the instance or class.
-        positional: How many of them can be given by position; -1 where binding takes more than counting.
-        defaults: What is filled in.
-        fillers: By how many arguments come by position, and none by name, what is filled in; None where that misfits.
+        signature: Its signature; None if it has none, like some builtins.
+        names: Names in order, including that of the instance or class.
+        positional: How many of them can be passed by position; -1 if binding takes more than counting.
+        defaults: The default values.
+        fillers: What is filled in, indexed by the number of positional arguments if none is passed by name;
+            None for a number that does not fit.
         receiver: The name of the parameter that is the instance or class, if the call passes it.
         instance: The instance that the callable is bound to.
         contexts: Names of the parameters that a framework fills with the context of its run.
@@ -67,7 +68,7 @@ class Parameters:
             signature = inspect.signature(function)
         except (TypeError, ValueError):
             return cls(function, None, instance=instance)
-        # A body may change a default that is a list; what the call was asked is the default as it was written.
+        # A body may change a default that is a list; the request has to hold the default as it was written.
         listed = [each.replace(default=_unshared(each.default)) for each in signature.parameters.values()]
         signature = signature.replace(parameters=listed)
         counts = all(each.kind in _BY_NAME for each in listed)
@@ -87,10 +88,10 @@ class Parameters:
         )
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
-        """Return what a call with *args* and *kwargs* passes.
+        """Return the arguments that a call with *args* and *kwargs* passes.
 
         Raises:
-            TypeError: They do not fit; the very error that the call itself would raise.
+            TypeError: They do not fit; the same error that the call itself would raise.
         """
         arguments = self._quickly(args, kwargs) if self.positional >= 0 else None
         if arguments is None:
@@ -103,7 +104,7 @@ class Parameters:
         return Bound(arguments, None if isinstance(instance, type) else instance)
 
     def _quickly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
-        """Bind by counting; None where the arguments do not fit."""
+        """Bind by counting; return None if the arguments do not fit."""
         names = self.names
         given, count = len(args), len(names)
         if given > self.positional:
@@ -141,7 +142,7 @@ class Parameters:
 
 
 def _unshared(default: object) -> object:
-    """Return *default* with plain containers of its own."""
+    """Return *default* with its plain containers copied."""
     if type(default) is list:
         return [_unshared(each) for each in default]
     if type(default) is dict:
@@ -154,17 +155,17 @@ def _filler(missing: tuple[str, ...], defaults: Mapping[str, object]) -> Mapping
 
 
 def _instance_of(function: Callable[..., Any]) -> object:
-    """Return what *function* is a method of, or itself where it is an object that can be called."""
+    """Return the instance that *function* is a method of, or *function* itself if it is a callable object."""
     if isinstance(function, type):
         return None
     if inspect.isroutine(function):
         owner = getattr(function, "__self__", None)
         return None if isinstance(owner, type | ModuleType) else owner
-    return None if hasattr(function, "func") else function  # a partial has no identity of its own
+    return None if hasattr(function, "func") else function  # a partial has no identity
 
 
 def _receiver(function: Callable[..., Any], listed: list[inspect.Parameter]) -> str:
-    """Return the name of the first parameter where *function* is a plain function that was written as a method."""
+    """Return the name of the first parameter if *function* is a plain function written as a method, else nothing."""
     first = listed[0].name if listed else ""
     return first if first in ("self", "cls") and "." in getattr(function, "__qualname__", "") else ""
 
@@ -172,7 +173,7 @@ def _receiver(function: Callable[..., Any], listed: list[inspect.Parameter]) -> 
 def _contexts(function: Callable[..., Any], signature: inspect.Signature) -> tuple[str, ...]:
     hints = {each.name: each.annotation for each in signature.parameters.values()}
     if any(isinstance(hint, str) for hint in hints.values()):
-        with contextlib.suppress(Exception):  # an annotation is any code; where it fails, the argument is a plain one
+        with contextlib.suppress(Exception):  # an annotation can be any code; if it fails, the argument is a plain one
             hints |= typing.get_type_hints(inspect.unwrap(function), include_extras=True)
     return tuple(name for name in signature.parameters if _is_context(hints[name]))
 
@@ -188,18 +189,18 @@ def _is_context(hint: object) -> bool:
 def _as_called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> TypeError | None:
     """Return the interpreter's own error for a call that does not fit, without calling *function*.
 
-    A function with the same name and parameters and no body is called in its place.
+    A function with the same name and parameters but no body is called instead.
     """
     target: Any = inspect.unwrap(function)
     if not inspect.isroutine(target) and not isinstance(target, type):
-        target = getattr(target, "__call__", None)  # noqa: B004  # the method is wanted, not whether there is one
+        target = getattr(target, "__call__", None)  # noqa: B004  # we want the method, not whether it exists
     if isinstance(target, MethodType):
         target, args = target.__func__, (target.__self__, *args)
     if not isinstance(target, FunctionType):
         return None
     try:
         stand_in = _without_body(target)
-    except (SyntaxError, ValueError):  # a signature that was put together by hand
+    except (SyntaxError, ValueError):  # a hand-made signature
         return None
     try:
         stand_in(*args, **kwargs)

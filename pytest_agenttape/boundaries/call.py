@@ -1,4 +1,4 @@
-"""One call of a boundary: what is asked, what the session answers, what a live body gave."""
+"""One call of a boundary: the request, the session's answer, and the result of a live body."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered
 
 Stored: TypeAlias = dict[str, JSON]
 
-_LONGEST_WAIT = 60.0  # seconds that a replay waits for the agent to stop waiting, beyond what the recording took
+_LONGEST_WAIT = 60.0  # seconds that a replay waits for the agent to give up, on top of the recorded time
 _PARTS_OF_A_STREAM = {"items": list, "sent": dict, "thrown": dict}
-_POLL = 0.02  # seconds between two looks at whether the session is over
+_POLL = 0.02  # seconds between two checks whether the session has ended
 
 
 # -- what is asked
@@ -29,7 +29,7 @@ _POLL = 0.02  # seconds between two looks at whether the session is over
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """What stays the same over all calls of one boundary."""
+    """What all calls of one boundary have in common."""
 
     kind: str
     name: str
@@ -45,13 +45,13 @@ class Boundary:
         return cls(kind, chosen, Named(parameters))
 
     def begin(self, found: ownership.Scope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LiveCall | ServedCall:
-        """Capture the call before anything can change its arguments, and let the session decide."""
+        """Capture the call before anything can change its arguments, then let the session decide."""
         __tracebackhide__ = True
         owner = found.owner
         try:
             request = self.asked.request(owner, args, kwargs)
         except AgentTapeError as error:
-            error.add_note(f"in a call of the {self.kind} {self.name!r}")
+            error.add_note(f"in a call to the {self.kind} {self.name!r}")
             raise owner.refuse(error) from None
         begun = owner.begin(self.kind, self.name, request, parent=found.running)
         if isinstance(begun, Served):
@@ -63,7 +63,7 @@ class Boundary:
 
 @dataclass(frozen=True, slots=True)
 class Spelled:
-    """A request that the caller spelled out."""
+    """A request spelled out by the caller."""
 
     given: dict[str, Any]
 
@@ -73,7 +73,7 @@ class Spelled:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A request made of the arguments of a call."""
+    """A request built from the arguments of a call."""
 
     parameters: Parameters
 
@@ -90,7 +90,7 @@ class Named:
         try:
             return values.encode_each(arguments, "args")
         except RecordingRefusedError:
-            # A default such as a sentinel object says that nothing was passed, and so is left out.
+            # A default such as a sentinel object means that nothing was passed, so it is left out.
             defaults = self.parameters.defaults
             passed = {name: each for name, each in arguments.items() if each is not defaults.get(name, _NOTHING)}
             if len(passed) == len(arguments):
@@ -119,7 +119,7 @@ def _name_of(fn: Callable[..., Any]) -> str:
 # -- what is answered
 
 
-# Not frozen: that would cost more than the rest of a replay's own work here.
+# Not frozen: that would cost more than everything else a replay does here.
 
 
 @dataclass(slots=True, eq=False)
@@ -132,7 +132,7 @@ class LiveCall:
 
     @property
     def inside(self) -> ownership.Scope:
-        """Where the body runs."""
+        """The scope that the body runs in."""
         return ownership.Scope(self.owner, self.live)
 
     def encode(self, value: object, where: str = "result") -> JSON:
@@ -145,7 +145,7 @@ class LiveCall:
             raise self.owner.refuse(error) from None
 
     def end(self, response: JSON = None, error: Stored | None = None, status: object = None, failure: str = "") -> None:
-        """Keep what the body gave."""
+        """Keep the result of the body."""
         self.live.recorder.finish(
             self.live,
             response=response,
@@ -157,7 +157,7 @@ class LiveCall:
         )
 
     def fail(self, error: BaseException, about: Stored | None = None) -> None:
-        """Keep what the body raised; an interrupt and our own verdicts are no outcome of the call."""
+        """Keep what the body raised; interrupts and our own errors are not an outcome of the call."""
         if is_cancellation(error):
             self.end(error={**unanswered(), **(about or {})})
         elif values.is_recordable_error(error):
@@ -166,25 +166,25 @@ class LiveCall:
         else:
             self.live.drop()
             if isinstance(error, Exception | SystemExit) and not isinstance(error, AgentTapeError):
-                # Where the agent goes on after it, the recording would lack the call.
-                problem = f"{self.boundary.name} raised {type(error).__name__}, which no recording can hold"
+                # If the agent goes on after it, the recording would lack the call.
+                problem = f"{self.boundary.name} raised {type(error).__name__}, which cannot be recorded"
                 self.owner.refuse(RecordingRefusedError(problem))
 
     def settle(self) -> None:
-        """Keep that the call had no answer when the recording ended."""
+        """Record that the call had no answer when the recording ended."""
         self.end(error=unanswered())
 
     def preview(self) -> None:
-        """Show nothing of a call that has no answer yet."""
+        """Return None: the call has no answer yet."""
 
     def note_nature(self, what: str) -> None:
-        """Keep that a plain function returned something that has to be run: a generator, an awaitable."""
+        """Record that a plain function returned something that has to be run: a generator or an awaitable."""
         self.live.metadata["returns"] = what
 
 
 @dataclass(slots=True, eq=False)
 class ServedCall:
-    """A call that its recording answers."""
+    """A call that is answered by its recording."""
 
     recorder: Recorder
     recorded: Interaction
@@ -192,11 +192,11 @@ class ServedCall:
 
     @property
     def nature(self) -> str | None:
-        """What `LiveCall.note_nature` kept."""
+        """The nature that `LiveCall.note_nature` recorded; None for a plain value."""
         return self.recorded.returns
 
     def answer(self) -> Any:
-        """Return the recorded value, a fresh one, or raise the recorded exception."""
+        """Return a fresh copy of the recorded value, or raise the recorded exception."""
         __tracebackhide__ = True
         recorded = self.recorded
         if recorded.error is None:
@@ -206,7 +206,7 @@ class ServedCall:
         raise values.decode_error(recorded.error)
 
     async def answered(self) -> Any:
-        """Return the answer; where there was none, wait until the agent gives up again."""
+        """Return the answer; if there was none, wait until the agent gives up again."""
         __tracebackhide__ = True
         if self.is_unanswered:
             await waits.until_cancelled(self.longest_wait)
@@ -214,14 +214,14 @@ class ServedCall:
         return self.answer()
 
     def decode(self, stored: JSON) -> Any:
-        """Return the value that was stored; one that cannot be rebuilt decides the run."""
+        """Return the stored value; if it cannot be rebuilt, the error decides the run."""
         try:
             return values.decode(stored)
         except AgentTapeError as error:
             raise self.recorder.refuse(error) from error.__cause__
 
     def is_same(self, value: object, recorded: JSON) -> bool:
-        """Return whether *value*, which the agent passes in, is the *recorded* one."""
+        """Return whether *value*, which the agent passes in, equals the *recorded* one."""
         recorder = self.recorder
         try:
             stored = recorder.redacted(_encode_result(value, "result.sent"))
@@ -241,7 +241,7 @@ class ServedCall:
             raise self.past_the_end("holds a value, not a stream")
         for part, shape in _PARTS_OF_A_STREAM.items():
             if stream.get(part) is not None and not isinstance(stream[part], shape):
-                raise self.past_the_end(f"is damaged: {part} of its stream is no {shape.__name__}")
+                raise self.past_the_end(f"is damaged: {part!r} of its stream is not a {shape.__name__}")
         return stream
 
     def past_the_end(self, problem: str) -> AgentTapeError:
@@ -261,11 +261,11 @@ class ServedCall:
 
     @property
     def longest_wait(self) -> float:
-        """For how long a replay waits, in seconds, until the agent gives up as it did when recording."""
+        """How long a replay waits, in seconds, for the agent to give up as it did when recording."""
         return _LONGEST_WAIT + (self.recorded.latency_ms or 0) / 1000
 
     def _wait_for_the_end(self) -> None:
-        """Hold a thread whose call had no answer before the recording ended, until the session ends."""
+        """Block a thread until the session ends, because its call had no answer before the recording ended."""
         recorder = self.recorder
         deadline = clocks.monotonic() + self.longest_wait
         pause = threading.Event()
@@ -273,12 +273,12 @@ class ServedCall:
             if clocks.monotonic() > deadline:
                 raise self._waited_in_vain()
             pause.wait(_POLL)
-        raise AgentTapeError(f"{recorder.title} is over; in its recording {self.boundary.name} was never answered")
+        raise AgentTapeError(f"{recorder.title} has ended; in its recording, {self.boundary.name} was never answered")
 
     def _waited_in_vain(self) -> AgentTapeError:
         return self.recorder.refuse(
             AgentTapeError(
-                f"when {self.boundary.name} was recorded, the agent stopped waiting for it, and now it does not; "
+                f"the agent stopped waiting for {self.boundary.name} when it was recorded, but is still waiting now; "
                 "record it again"
             )
         )
@@ -286,6 +286,6 @@ class ServedCall:
 
 def _encode_result(value: object, where: str) -> JSON:
     stored = values.encode(value, where)
-    if type(value) is dict and "$stream" in stored:  # the word that tells a stream: these are the user's own
+    if type(value) is dict and "$stream" in stored:  # our key for a stream, here in the user's own dict
         return {"$type": "dict", "items": [[key, each] for key, each in stored.items()]}
     return stored

@@ -1,7 +1,7 @@
-"""`AgentTape`: a listener for frameworks with hooks. It records what it sees; what a call gets is decided elsewhere.
+"""`AgentTape`: a listener for frameworks with hooks. It only records what it sees; calls are answered elsewhere.
 
-It is any framework's listener by having the right methods, so no framework is imported: LangChain's callback
-handler (seen with langchain-core 1.7), LlamaIndex's callback handler, CrewAI's event listener.
+It works with each framework by having the right methods, so no framework is imported: it is LangChain's callback
+handler (seen with langchain-core 1.7), LlamaIndex's callback handler and CrewAI's event listener.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ _LLAMA_KINDS = {"llm": "llm", "function_call": "tool", "retrieve": "retrieval"}
 class AgentTape:
     """Records the model, tool and retrieval events of a framework into the active session.
 
-    Give it to LangChain as ``config={"callbacks": [AgentTape()]}``, to LlamaIndex's ``CallbackManager``, or call
-    its `setup_listeners` with CrewAI's event bus. A listener can answer nothing: in replay it records nothing, and
-    what it recorded is never asked for. What a transport or a decorator records is not recorded again.
+    Pass it to LangChain as ``config={"callbacks": [AgentTape()]}``, to LlamaIndex's ``CallbackManager``, or call
+    its `setup_listeners` with CrewAI's event bus. A listener cannot answer calls: in replay it records nothing, and
+    its recordings do not have to be played. What a transport or a decorator records is not recorded again.
 
     Args:
         tag: A word to keep with each recording.
     """
 
-    # What LangChain's managers read of a handler. Inline, so that an event runs in the context of its call.
+    # Read by LangChain's managers. Inline, so that an event runs in the context of its call.
     raise_error = False
     run_inline = True
     ignore_llm = ignore_chat_model = ignore_agent = ignore_retriever = False
     ignore_chain = ignore_retry = ignore_custom_event = True
-    # What LlamaIndex's manager reads.
+    # Read by LlamaIndex's manager.
     event_starts_to_ignore: Sequence[object] = ()
     event_ends_to_ignore: Sequence[object] = ()
 
@@ -89,13 +89,13 @@ class AgentTape:
         self._end(run_id, documents)
 
     def on_llm_error(self, error: BaseException, *, run_id: Any = None, **_told: Any) -> None:
-        """What was started has failed."""
+        """A model, tool or retriever has failed."""
         self._fail(run_id, error)
 
     on_tool_error = on_retriever_error = on_llm_error
 
     def _pass(self, *_args: Any, **_told: Any) -> None:
-        """Take an event that is no call of a model, a tool or a retriever."""
+        """Ignore an event that is not a call of a model, a tool or a retriever."""
 
     on_llm_new_token = on_stream_event = on_text = on_retry = on_custom_event = _pass
     on_agent_action = on_agent_finish = on_chain_start = on_chain_end = on_chain_error = _pass
@@ -110,7 +110,7 @@ class AgentTape:
         parent_id: str = "",  # noqa: ARG002  # the framework's signature
         **_told: Any,
     ) -> str:
-        """An event starts; returns its id."""
+        """An event starts; return its id."""
         facts = _by_word(payload)
         kind = _LLAMA_KINDS.get(word_of(event_type))
         if kind == "llm":
@@ -155,12 +155,12 @@ class AgentTape:
             return
 
     def on_crew_event(self, source: Any, event: Any, *_more: Any) -> None:  # noqa: ARG002  # the framework's signature
-        """An event of CrewAI, told by the name of its class."""
+        """An event of CrewAI, recognised by the name of its class."""
         kind, moment = _CREW_EVENTS.get(type(event).__name__, ("", ""))
         name, arguments = _crew_call(kind, event)
         key = (kind, name, _key(getattr(event, "call_id", None) or arguments))
         if moment == "start":
-            # The bus runs listeners in threads of its own, so contexts tell nothing.
+            # The bus runs listeners in its own threads, so their context says nothing about the call.
             self._start(key, kind, name, arguments, model=word_of(getattr(event, "model", None)), is_detached=True)
         elif moment == "end":
             found = next(filter(None, (getattr(event, each, None) for each in ("response", "output"))), None)
@@ -182,7 +182,7 @@ class AgentTape:
         model: str = "",
         is_detached: bool = False,
     ) -> None:
-        found = ownership.peek()  # unsure is nowhere: a listener must not disturb
+        found = ownership.peek()  # `peek` does not raise: a listener must not disturb
         observer = found.owner.observer if found is not None else None
         if found is None or observer is None:
             return
@@ -218,7 +218,7 @@ class AgentTape:
 
 
 def _answer(response: Any) -> Any:
-    """Return the message that a framework's result of a model call holds."""
+    """Return the message in a framework's result of a model call."""
     generations = getattr(response, "generations", None)
     if generations:
         answers = [_generated(each) for batch in generations for each in batch]
@@ -237,7 +237,7 @@ def _generated(generation: Any) -> Any:
 
 
 def _usage(response: Any) -> dict[str, JSON] | None:
-    """Return the tokens that a LangChain result tells of: of each message, or of the whole."""
+    """Return the tokens that a LangChain result reports, for each message or as a whole."""
     messages = (
         getattr(each, "message", None) for batch in getattr(response, "generations", None) or () for each in batch
     )

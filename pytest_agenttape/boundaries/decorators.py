@@ -1,4 +1,4 @@
-"""Boundaries that user code draws: ``@tool`` and its kin, `intercept`, `record_call`. In replay no body runs."""
+"""Boundaries drawn in user code: ``@tool`` and the like, `intercept`, `record_call`. In replay, no body runs."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def intercept(fn: Callable[..., Any] | None = None, *, name: str | None = None, 
     """Wrap any callable as a boundary: sync, async, generator, async generator, method.
 
     Args:
-        fn: The callable; left out, a decorator is returned.
-        name: Name of the boundary; default the callable's own.
+        fn: The callable; without it, a decorator is returned.
+        name: Name of the boundary; defaults to that of the callable.
         kind: One of the kinds of a cassette; default ``tool``.
 
     Raises:
@@ -44,22 +44,20 @@ def intercept(fn: Callable[..., Any] | None = None, *, name: str | None = None, 
     if kind not in KINDS:
         raise unknown_name("kind", kind, KINDS)
     if name is not None and (not isinstance(name, str) or not name):
-        raise ConfigError(f"the name of a boundary is a non-empty text, not {name!r}")
+        raise ConfigError(f"the name of a boundary must be a non-empty string, not {name!r}")
     if fn is None:
         return lambda function: intercept(function, name=name, kind=kind)
     if isinstance(fn, staticmethod | classmethod):
         return type(fn)(intercept(fn.__func__, name=name, kind=kind))
     if not callable(fn):
-        raise ConfigError(f"a boundary wraps a callable, not {fn!r}")
+        raise ConfigError(f"a boundary must wrap a callable, not {fn!r}")
     return _wrap(fn, Boundary.of(fn, kind, name))
 
 
 def _decorator(kind: str) -> Decorator:
     def decorate(fn: Callable[..., Any] | None = None, /, *, name: str | None = None) -> Any:
         if isinstance(fn, type):
-            raise ConfigError(
-                f"@{kind} stands above a function, not above the class {fn.__name__}: decorate its methods"
-            )
+            raise ConfigError(f"@{kind} decorates a function, not the class {fn.__name__}: decorate its methods")
         if isinstance(fn, property | functools.cached_property):
             raise ConfigError(f"put @{kind} below @{type(fn).__name__}, directly above the function")
         if not callable(fn) and hasattr(fn, "description"):
@@ -94,12 +92,12 @@ def record_call(
         kind: One of the kinds of a cassette.
         request: What identifies the call.
         executor: Runs the real call; a coroutine function makes the result awaitable.
-        boundary: Name of the boundary; default *kind*.
+        boundary: Name of the boundary; defaults to *kind*.
         usage: Token counts to keep with the recording.
         tags: Words to keep with the recording.
 
     Raises:
-        ConfigError: *kind* is unknown, or an argument is not what it has to be.
+        ConfigError: *kind* is unknown, or an argument has the wrong type.
         UnmatchedInteractionError: No recording answers in replay.
     """
     __tracebackhide__ = True
@@ -188,7 +186,7 @@ async def _awaited(call: LiveCall, start: Callable[[], Any]) -> Any:
 
 
 def _concluded(call: LiveCall, result: object, *, awaited: bool = False) -> Any:
-    """Record what a live body gave, and return what the agent gets of it."""
+    """Record the result of a live body, and return what the agent gets."""
     if inspect.isgenerator(result):
         call.note_nature("generator")
         return generators.logged(call, result)
@@ -203,7 +201,7 @@ def _concluded(call: LiveCall, result: object, *, awaited: bool = False) -> Any:
 
 
 def _served(call: ServedCall) -> Any:
-    """Return what a plain function gave."""
+    """Return what a plain function returned when it was recorded."""
     __tracebackhide__ = True
     match call.nature:
         case None:
@@ -218,7 +216,7 @@ def _served(call: ServedCall) -> Any:
 
 
 async def _served_async(call: ServedCall) -> Any:
-    """Return what a coroutine gave."""
+    """Return what a coroutine returned when it was recorded."""
     __tracebackhide__ = True
     await waits.let_others_run()
     if call.nature in ("generator", "async_generator"):

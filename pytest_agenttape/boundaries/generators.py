@@ -1,4 +1,4 @@
-"""Generators, sync and async, as boundaries: what passes through them is kept, and served again item by item."""
+"""Generators, sync and async, as boundaries: what passes through them is recorded, and replayed item by item."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def served_async(call: ServedCall) -> Any:
 
 
 class _Log:
-    """What passes through a generator that runs for real."""
+    """Logs what passes through a generator that runs for real."""
 
     def __init__(self, call: LiveCall) -> None:
         self._call = call
@@ -64,7 +64,7 @@ class _Log:
         call.live.source = self
 
     def inside(self) -> Any:
-        """Return the block in which the body takes its next step."""
+        """Return the context manager in which the body takes its next step."""
         return ownership.within(self._call.inside)
 
     def yielded(self, item: object) -> None:
@@ -93,11 +93,11 @@ class _Log:
         self._call.fail(error, {"after": self._stream["items"], **about} if self._stream["items"] else about)
 
     def settle(self) -> None:
-        """Keep what was read so far of a stream that is read no further."""
+        """Keep the part of a stream that was read, when it will not be read further."""
         self._call.end(self._so_far())
 
     def preview(self) -> Interaction:
-        """Return the call as it would stand if its reader left now, for an assertion that asks before."""
+        """Return the call as it would be recorded if its reader stopped now, for an assertion made before the end."""
         call = self._call
         return call.live.recorder.outcome(
             call.live, response=self._so_far(), usage=call.boundary.usage, tags=call.boundary.tags
@@ -111,7 +111,7 @@ class _Log:
         self._stream.setdefault(what, {})[str(len(self._stream["items"]) - 1)] = stored
 
 
-_Opened: TypeAlias = tuple[Any, _Log | None]  # a generator, and what is to keep a log of it
+_Opened: TypeAlias = tuple[Any, _Log | None]  # a generator, and its log if it is recorded
 
 
 def _opened(
@@ -133,7 +133,7 @@ def _opened(
 
 
 def _generator(start: Callable[..., _Opened]) -> Callable[..., Any]:
-    """Return a generator function that passes on what the generator of *start* yields, and logs it."""
+    """Return a generator function that passes on what the generator from *start* yields, and logs it."""
 
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         __tracebackhide__ = True
@@ -174,7 +174,7 @@ def _generator(start: Callable[..., _Opened]) -> Callable[..., Any]:
 
 
 def _async_generator(start: Callable[..., _Opened]) -> Callable[..., Any]:
-    """Return an async generator function that passes on what the one of *start* yields, and logs it."""
+    """Return an async generator function that passes on what the generator from *start* yields, and logs it."""
 
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         __tracebackhide__ = True
@@ -214,10 +214,10 @@ def _async_generator(start: Callable[..., _Opened]) -> Callable[..., Any]:
 
 
 class _NoLog(_Log):
-    """Stands in where nothing is recorded."""
+    """The log of a generator that is not recorded."""
 
     def __init__(self) -> None:
-        """Nothing is kept."""
+        """Take no call: nothing is logged."""
 
     def inside(self) -> Any:
         return contextlib.nullcontext()
@@ -254,7 +254,7 @@ async def _items_async(call: ServedCall) -> AsyncGenerator[Any, Any]:
             sent = yield item
         except GeneratorExit:
             raise
-        except BaseException as error:  # noqa: BLE001  # judged where the items are served
+        except BaseException as error:  # noqa: BLE001  # `_served_items` compares it with the recording
             step = functools.partial(items.throw, error)
         else:
             step = functools.partial(items.send, sent)
@@ -270,11 +270,11 @@ def _served_items(call: ServedCall, stream: Stored) -> Generator[Any, Any, None]
         except GeneratorExit:
             raise
         except BaseException as error:
-            # The body went on after it when this was recorded; any other exception it has never seen.
+            # When this was recorded, the body went on after this exception; it never saw any other.
             name = type(error).__name__
             if (stream.get("thrown") or {}).get(str(position)) != name:
                 if isinstance(error, Exception):
-                    call.past_the_end(f"was thrown no {name} after item {position}")
+                    call.past_the_end(f"had no {name} thrown into it after item {position}")
                 raise
         else:
             _check_sent(call, sent, (stream.get("sent") or {}).get(str(position)), position)
@@ -284,7 +284,7 @@ def _check_sent(call: ServedCall, sent: object, recorded: JSON, position: int) -
     if sent is None and recorded is None:
         return
     if not call.is_same(sent, recorded):
-        raise call.past_the_end(f"was sent another value after item {position}")
+        raise call.past_the_end(f"was sent a different value after item {position}")
 
 
 def _ending(call: ServedCall, stream: Stored) -> Any:

@@ -1,4 +1,4 @@
-"""What frameworks hand to a listener, as plain data that a person can read. Nothing of it is ever served."""
+"""Turns what frameworks pass to a listener into plain, readable data, which is never replayed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON
 
 _ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
-_DEPTH = 40  # levels of nested data; nothing that a person reads has more
+_DEPTH = 40  # levels of nested data; nobody reads deeper ones
 
 
 def readable(value: object, depth: int = _DEPTH) -> JSON:
@@ -79,6 +79,6 @@ _SHAPES: tuple[tuple[Callable[[Any], bool], Callable[[Any, int], JSON]], ...] = 
 
 
 def word_of(value: Any) -> str:
-    """Return a text, or the text of an enum member; of anything else, nothing."""
+    """Return a string, or the string value of an enum member; an empty string for anything else."""
     value = getattr(value, "value", value)
     return value if isinstance(value, str) else ""

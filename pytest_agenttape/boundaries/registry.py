@@ -1,4 +1,4 @@
-"""The boundaries drawn so far in this process: their names, and what their arguments are by default."""
+"""The boundaries drawn so far in this process: their names, and the defaults of their arguments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _boundaries: dict[str, Mapping[str, object]] = {}  # grows as modules are import
 
 
 def register_boundary(name: str, defaults: Mapping[str, object] | None = None) -> None:
-    """Note that there is a boundary of that *name*, and what its arguments are by default."""
+    """Note that there is a boundary named *name*, with these *defaults* for its arguments."""
     if defaults is None:
         _boundaries.setdefault(name, {})
     else:
@@ -16,7 +16,7 @@ def register_boundary(name: str, defaults: Mapping[str, object] | None = None) -
 
 
 def defaults_of(name: str | None) -> Mapping[str, object]:
-    """Return what the arguments of the boundary *name* are by default, as far as that is known."""
+    """Return the defaults of the arguments of the boundary *name*, as far as they are known."""
     return _boundaries.get(name or "", {})
 
 

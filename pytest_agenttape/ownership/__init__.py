@@ -1,4 +1,4 @@
-"""Which session a call belongs to, and what such a call is: served, live or observed."""
+"""Which session a call belongs to, and what kind of call it is: served, live or observed."""
 
 from __future__ import annotations
 

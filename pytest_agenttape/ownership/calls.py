@@ -1,4 +1,4 @@
-"""A call that a session has decided about: served from a recording, running for real, or only observed."""
+"""The calls that a session has decided about: served from a recording, running for real, or only observed."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from pytest_agenttape.model import JSON, Call, Interaction
 
 
 class Source(Protocol):
-    """Where the answer of a live call comes from, as long as the agent is reading it."""
+    """Where the answer of a live call comes from while the agent is reading it."""
 
     def settle(self) -> None:
-        """Finish a call whose answer the agent has left unread."""
+        """Finish a call whose answer the agent left unread."""
 
     def preview(self) -> Interaction | None:
-        """Return the call as it would be recorded if its reader left now; None if nothing of it could be."""
+        """Return the call as it would be recorded if its reader stopped now; None if there is nothing to record yet."""
 
 
 class Recorder(Protocol):
-    """The session as a call that it has begun sees it."""
+    """A session, as seen by a call that it has begun."""
 
     @property
     def title(self) -> str:
-        """How a message names it."""
+        """How messages name it."""
 
     @property
     def is_closed(self) -> bool:
-        """Whether it is over."""
+        """Whether the session has ended."""
 
     @property
     def calls_made(self) -> int:
@@ -37,7 +37,7 @@ class Recorder(Protocol):
 
     @property
     def model_override(self) -> str | None:
-        """The model that live LLM calls are sent to in place of the one asked for."""
+        """The model that live LLM calls are sent to instead of the requested one."""
 
     def finish(
         self,
@@ -50,7 +50,7 @@ class Recorder(Protocol):
         status: object = None,
         failure: str = "",
     ) -> None:
-        """Keep what a live call gave."""
+        """Keep the result of a live call."""
 
     def outcome(
         self,
@@ -61,17 +61,17 @@ class Recorder(Protocol):
         usage: dict[str, JSON] | None = None,
         tags: tuple[str, ...] = (),
     ) -> Interaction:
-        """Return the interaction that a live call is now."""
+        """Return a live call as the interaction that it would be recorded as now."""
 
     def redacted(self, value: JSON) -> JSON:
         """Return *value* without secrets."""
 
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
-        """Keep *error* as the verdict where verdicts are kept, and return what to raise."""
+        """Return the error to raise for *error*; it becomes the verdict if this session has verdicts."""
 
 
 class Observer(Protocol):
-    """Keeps what a listener sees of calls that it cannot answer."""
+    """Keeps the calls that a listener sees but cannot answer."""
 
     def begin(
         self,
@@ -98,12 +98,12 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """A failure that does not belong in a good recording, unless a retry made up for it.
+    """A failure that does not belong in a good recording, unless a retry succeeded.
 
     Attributes:
-        code: The status, or ``"timeout"``; what `allow_errors` names.
+        code: The status, or ``"timeout"``, as in `allow_errors`.
         text: The failure in words.
-        traceback: The user's code that met it.
+        traceback: Where the user's code hit it.
     """
 
     code: int | str
@@ -111,7 +111,7 @@ class Poison:
     traceback: TracebackType | None = None
 
 
-# Made at every call, and compared by identity: not frozen, which would cost more than the rest of a replayed call.
+# Created for every call and compared by identity. Not frozen: that would cost more than the rest of a replayed call.
 
 
 @dataclass(slots=True, eq=False)
@@ -139,7 +139,7 @@ class Served:
 
     @property
     def outcome(self) -> Interaction:
-        """The recording: what comes of the call is known from its start."""
+        """The recording: the outcome is known from the start."""
         return self.recorded
 
 
@@ -154,9 +154,9 @@ class Live:
         is_kept: Whether it goes into a cassette.
         started: When it began, by the process's own `perf_counter`.
         metadata: Facts to be recorded with it.
-        source: Where its answer comes from; None until there is one, and when no recording can hold it.
-        interaction: What came of it; None while it is running.
-        poison: Why it must not be kept, if it failed in a way that a good recording does not.
+        source: Where its answer comes from; None until there is one, and if it cannot be recorded.
+        interaction: The call as recorded; None while it is running.
+        poison: Why it must not be kept, if it failed in a way that does not belong in a good recording.
     """
 
     recorder: Recorder
@@ -174,11 +174,11 @@ class Live:
 
     @property
     def outcome(self) -> Interaction | None:
-        """What came of the call, or has come of it so far."""
+        """The outcome of the call, or what there is of it so far."""
         return self.interaction or (self.source.preview() if self.source else None)
 
     def settle(self) -> None:
-        """Finish the call if the agent has left its answer unread."""
+        """Finish the call if the agent left its answer unread."""
         if self.interaction is None and self.source is not None:
             self.source.settle()
 
@@ -189,15 +189,15 @@ class Live:
 
 @dataclass(slots=True, eq=False)
 class Observed:
-    """A call that a listener sees and cannot answer.
+    """A call that a listener sees but cannot answer.
 
     Attributes:
-        observer: What keeps it.
+        observer: Keeps the call.
         recorder: The session it belongs to.
         call: The call as seen.
-        is_live: Whether it is recorded, as it has no recording yet.
-        interaction: The recording of it; None until it is over.
-        is_detached: Whether the listener runs in another context than the call.
+        is_live: Whether it is to be recorded, because it has no recording yet.
+        interaction: Its recording; None until it is over.
+        is_detached: Whether the listener runs in a different context than the call.
         is_covered: Whether the call has crossed a boundary itself, which records it.
         is_concluded: Whether it is over.
     """
@@ -219,10 +219,10 @@ class Observed:
 
     @property
     def is_kept(self) -> bool:
-        """Whether it goes into a cassette: not where a boundary has recorded the call."""
+        """Whether it goes into a cassette: not if a boundary has recorded the call."""
         return not self.is_covered
 
     @property
     def outcome(self) -> Interaction | None:
-        """What came of the call, once it is over."""
+        """The outcome of the call, once it is over."""
         return self.interaction

@@ -1,4 +1,4 @@
-"""Asks whoever a connection belongs to, before it leaves the machine."""
+"""Asks the owner of a connection before it leaves the machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pytest_agenttape.ownership.scopes import current
 
 
 def ask_owner(host: str, port: int | None) -> None:
-    """Return if the connection may be made; raising keeps it from being made.
+    """Raise if the connection must not be made.
 
     Raises:
         AgentTapeError: Its owner blocks it.

@@ -1,4 +1,4 @@
-"""What a call can belong to, as the rooms below a session see it."""
+"""What a call can belong to, as seen by the packages below a session."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pytest_agenttape.ownership.calls import Live, Observer, Served
 
 
 class Owner(Protocol):
-    """What a call can belong to: an open session, or whatever refuses calls where no session can be open."""
+    """What a call can belong to: an open session, or something that refuses calls when no session can be open."""
 
     @property
     def title(self) -> str:
-        """How a message names it."""
+        """How messages name it."""
 
     @property
     def is_closed(self) -> bool:
@@ -24,7 +24,7 @@ class Owner(Protocol):
 
     @property
     def propagates(self) -> bool:
-        """Whether the threads it starts belong to it."""
+        """Whether threads started in it belong to it."""
 
     @property
     def can_execute(self) -> bool:
@@ -32,10 +32,10 @@ class Owner(Protocol):
 
     @property
     def observer(self) -> Observer | None:
-        """What keeps the calls that listeners see; None where nothing is recorded."""
+        """Keeps the calls that listeners see; None if nothing is recorded."""
 
     def admits(self, method: str, url: str) -> bool:
-        """Return whether an HTTP request may pass without belonging to anybody."""
+        """Return whether an HTTP request may pass without belonging to a session."""
 
     def begin(
         self,
@@ -46,26 +46,26 @@ class Owner(Protocol):
         parent: Live | None = None,
         metadata: Mapping[str, JSON] | None = None,
     ) -> Served | Live:
-        """Decide what a call gets; raise if nothing answers it and nothing may run for real."""
+        """Decide whether a call is replayed or runs for real; raise if neither is possible."""
 
     def blocks(self, host: str, port: int | None, running: Live | None) -> AgentTapeError | None:
         """Return the error for a connection to *host* that may not be made."""
 
     def instance_number(self, instance: object) -> int:
-        """Return which of its class *instance* is, in the order of first calls, from 0."""
+        """Return the number of *instance* among the instances of its class, by first call, from 0."""
 
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
-        """Keep *error* as the verdict where verdicts are kept, and return what to raise."""
+        """Return the error to raise for *error*; it becomes the verdict if this owner has verdicts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The session that the running code belongs to, and the live call whose body it is, if any.
+    """The session that the running code belongs to, and the live call whose body is running, if any.
 
     Attributes:
         owner: The session.
-        running: The call whose body the code is.
-        outer: What the code belonged to before, and will again when the session is over.
+        running: The call whose body is running.
+        outer: What the code belonged to before, and will belong to again when the session is over.
     """
 
     owner: Owner

@@ -1,7 +1,7 @@
-"""Which session a call belongs to, in whatever thread or task it is made.
+"""Which session a call belongs to, no matter which thread or task makes it.
 
-The sessions open in this process are the one global that changes: a context variable alone is invisible in
-threads, executors and loops that others created, and there the real tool would run.
+The open sessions of this process are the one global that changes. A context variable alone is not visible in
+threads, executors and loops created elsewhere, so the real tool would run there.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _lock = threading.Lock()
 
 
 def current(url: Callable[[], str] | None = None) -> Scope | None:
-    """Return the scope of the running code; None where no session is open.
+    """Return the scope of the running code; None if no session is open.
 
     Args:
-        url: Tells what is asked, for the message.
+        url: Returns the requested URL, for the message.
 
     Raises:
-        AgentTapeError: The session is over, or a thread that inherited none could belong to several.
+        AgentTapeError: The session has ended, or a thread that inherited no session could belong to several.
     """
     scope = _scope.get()
     if scope is not None:
@@ -48,7 +48,7 @@ def current(url: Callable[[], str] | None = None) -> Scope | None:
 
 
 def peek() -> Scope | None:
-    """Return the scope of the running code; None also where `current` would raise."""
+    """Return the scope of the running code; None also if `current` would raise."""
     scope = _scope.get()
     if scope is not None and (not scope.owner.is_closed or scope.owner.propagates):
         return None if scope.owner.is_closed else scope
@@ -70,7 +70,7 @@ def add(owner: Owner) -> None:
 
 
 def remove(owner: Owner) -> None:
-    """Take *owner* out of the open sessions."""
+    """Remove *owner* from the open sessions."""
     with _lock:
         _open[:] = [scope for scope in _open if scope.owner is not owner]
         if not _open:
@@ -79,14 +79,14 @@ def remove(owner: Owner) -> None:
 
 
 def enter(owner: Owner) -> None:
-    """Let the running context, and what it starts from now on, belong to *owner*."""
+    """Make the running context, and whatever it starts from now on, belong to *owner*."""
     _scope.set(Scope(owner, outer=_scope.get()))
 
 
 def leave(owner: Owner) -> None:
-    """Give the running context back to what it belonged to before *owner*, where that is still open.
+    """Return the running context to what it belonged to before *owner*, if that is still open.
 
-    Sessions may end in another order than they began, and in another context than they were entered in.
+    Sessions may end in a different order than they began, and in a different context than they were entered in.
     """
     scope = _scope.get()
     if scope is None or scope.owner is not owner:
@@ -97,7 +97,7 @@ def leave(owner: Owner) -> None:
 
 
 def bind(scope: Scope | None) -> Scope | None:
-    """Make *scope* the one of the running context; return the one before, for a later `bind`."""
+    """Set the scope of the running context; return the previous one, for a later `bind`."""
     before = _scope.get()
     _scope.set(scope)
     return before
@@ -124,17 +124,17 @@ def _only(scopes: tuple[Scope, ...]) -> Scope | None:
 
 def _refuse_late(owner: Owner, url: str) -> Scope | None:
     error = AgentTapeError(
-        f"a call was made for {owner.title} after it was over; nothing real was run. "
-        "Wait for threads and tasks before the test or the block ends; start a worker that several of them share "
-        "in each, or before the first" + "".join(f"\n  {line}" for line in _origin(url))
+        f"a call for {owner.title} was made after it had ended; nothing ran for real. "
+        "Wait for threads and tasks before the test or block ends; start a worker shared by several of them "
+        "in each one, or before the first" + "".join(f"\n  {line}" for line in _origin(url))
     )
-    for scope in tuple(_open):  # the call may as well be theirs, handed to a thread or task that is older
+    for scope in tuple(_open):  # the call may just as well be theirs, handed to an older thread or task
         scope.owner.refuse(error)
     raise error
 
 
 def _origin(url: str) -> tuple[str, ...]:
-    """Return the lines that say where a call over HTTP came from; a query may hold a secret, and is left out."""
+    """Return the lines that say where an HTTP call came from; the query is left out, as it may hold a secret."""
     if not url:
         return ()
     parts = urlsplit(url)
@@ -145,7 +145,7 @@ def _origin(url: str) -> tuple[str, ...]:
 def _refuse_in_child() -> Scope | None:
     if not child_processes.is_open_in_parent():
         return None
-    error = child_processes.refusal("a child process of a process in which a session is open")
+    error = child_processes.refusal("a child process of a process with an open session")
     child_processes.report(str(error))
     raise error
 
@@ -153,7 +153,7 @@ def _refuse_in_child() -> Scope | None:
 def _refuse_ambiguous(scopes: tuple[Scope, ...]) -> Scope | None:
     titles = " and ".join(scope.owner.title for scope in scopes)
     error = AgentTapeError(
-        f"a call in thread {threading.current_thread().name!r} could belong to {titles}; nothing real was run. "
+        f"a call in thread {threading.current_thread().name!r} could belong to {titles}; nothing ran for real. "
         "Start the thread inside the session's block, or run it in a copy of the block's context"
     )
     for scope in scopes:
@@ -170,8 +170,8 @@ def _inherited() -> Scope | None:
 class _Patch:
     """A method of the standard library that is wrapped while a session is open.
 
-    Somebody else may wrap it in turn, before or meanwhile: what is found is wrapped, and taken off again only
-    where it is still on top. Left below another's, it does nothing while no session is open.
+    Other code may wrap it too, before or in the meantime. Whatever is found is wrapped, and our wrapper is removed
+    only if it is still on top. Left below another one, it does nothing while no session is open.
     """
 
     def __init__(self, owner: type, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
@@ -203,7 +203,7 @@ def _submitting(submit: Callable[..., Future[object]]) -> Callable[..., Future[o
     def submit_in_scope(
         pool: ThreadPoolExecutor, fn: Callable[..., object], /, *args: object, **kwargs: object
     ) -> Future[object]:
-        # A job belongs to who submitted it; the worker thread, which may outlive the session, to nobody.
+        # A job belongs to whoever submitted it; the worker thread, which may outlive the session, belongs to none.
         token = _starts_worker.set(True)
         try:
             return submit(pool, _in_scope(_inherited(), fn), *args, **kwargs)
@@ -230,8 +230,8 @@ def _run_once(thread: threading.Thread, scope: Scope) -> Callable[[], None]:
     real = thread.run
 
     def run() -> None:
-        thread.__dict__.pop("run", None)  # it refers to the thread, and would keep it from being freed
-        with within(_scope.get() or scope):  # a thread may be given a context with a scope of its own
+        thread.__dict__.pop("run", None)  # it refers to the thread and would keep it alive
+        with within(_scope.get() or scope):  # a thread may be given a context that has its own scope
             real()
 
     return run

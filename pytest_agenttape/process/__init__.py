@@ -1,1 +1,1 @@
-"""What belongs to the whole process: clock, chance, network, children, stack."""
+"""What belongs to the whole process: clock, randomness, network, child processes, stack."""

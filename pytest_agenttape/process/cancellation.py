@@ -1,4 +1,4 @@
-"""Cancellation: how the stopping of a task is recognised, and how a recording says that the agent stopped waiting."""
+"""Cancellation: how a stopped task is recognised, and how a recording says that the agent stopped waiting."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _UNANSWERED = {"type": "CancelledError", "module": "asyncio.exceptions", "messag
 
 
 def is_cancellation(error: BaseException) -> bool:
-    """Say whether *error* is how asyncio, trio or the like stop a task.
+    """Return whether *error* is how asyncio, trio or the like stop a task.
 
-    concurrent.futures has an Exception of that name, and so may the user: those are failures.
+    concurrent.futures has an Exception with that name, and the user may have one too; those are failures.
     """
     return not isinstance(error, Exception) and any(each.__name__ in _NAMES for each in type(error).__mro__)
 
@@ -22,11 +22,11 @@ def unanswered() -> dict[str, JSON]:
     """Return the error that is recorded for a call whose answer the agent did not wait for.
 
     The call was cancelled, its stream closed by another thread, or it was still running when the recording ended.
-    In replay there is no answer either.
+    In replay, there is no answer either.
     """
     return {**_UNANSWERED}
 
 
 def is_unanswered(error: Mapping[str, object]) -> bool:
-    """Say whether the recorded *error* is `unanswered`, with or without what belongs to the call itself."""
-    return all(error.get(key) == _UNANSWERED[key] for key in ("type", "module"))  # not a class of the user's own
+    """Return whether the recorded *error* is `unanswered`, perhaps with more keys that describe the call itself."""
+    return all(error.get(key) == _UNANSWERED[key] for key in ("type", "module"))  # not a class of the user's

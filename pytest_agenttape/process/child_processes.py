@@ -1,7 +1,7 @@
-"""Child processes of a session: nothing of them is recorded or replayed, so no boundary runs for real in them.
+"""Child processes of a session: nothing in them is recorded or replayed, so no boundary runs for real there.
 
-The parent keeps a page of shared memory in a file that its children find through the environment: whether a session is
-open, and the call that a child was refused.
+The parent shares a page of memory with its children, in a file that they find through the environment. It says whether
+a session is open, and which call was refused in a child.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from pytest_agenttape.errors import AgentTapeError
 
 _VARIABLE = "PYTEST_AGENTTAPE_PARENT"  # the file, for processes that do not inherit the page
 _SIZE = 4096
-_TEXT = 4  # where the text of a refusal begins; before it: is a session open, was a child refused, length of the text
+_TEXT = 4  # where the text of a refusal begins; before it: is a session open, was a call refused, length of the text
 
-# Of the process: the page it announces to its children, and the one that its parent announces to it.
+# The page that this process shares with its children, and the page that its parent shares with it.
 _ours: mmap.mmap | None = None
 _parents: mmap.mmap | None = None
 
 is_child = _VARIABLE in os.environ
-"""Whether there is a parent to ask."""
+"""Whether this process has a parent to ask."""
 
 
 def announce(is_open: bool) -> None:  # what is announced
-    """Let the children of this process know whether a session is open in it."""
+    """Let the children of this process know whether it has an open session."""
     global _ours
     if _ours is None:
         _ours = _new_page()
     if is_open:
-        _ours[1] = False  # a refusal reported to an earlier session is not this one's
+        _ours[1] = False  # a refusal reported during an earlier session does not count for this one
     _ours[0] = is_open
 
 
 def is_open_in_parent() -> bool:
-    """Say whether this is the child of a process in which a session is open."""
+    """Return whether this is a child of a process with an open session."""
     global _parents
     if _parents is None:
         _parents = _open_page(os.environ.get(_VARIABLE, ""))
@@ -46,15 +46,15 @@ def is_open_in_parent() -> bool:
 
 
 def refusal(where: str) -> AgentTapeError:
-    """Return the error for a call that was made *where* nothing is recorded or replayed."""
+    """Return the error for a call made in a place, *where*, in which nothing is recorded or replayed."""
     return AgentTapeError(
-        f"a call was made in {where}; it is neither recorded nor replayed, and nothing real was run. "
-        "Make it in the process of the test, or in a thread"
+        f"a call was made in {where}, where calls are neither recorded nor replayed; nothing ran for real. "
+        "Make it in the test's own process, or in a thread"
     )
 
 
 def report(text: str) -> None:
-    """Tell the parent that a call of this process was refused."""
+    """Report to the parent that a call in this process was refused."""
     page = _parents
     if page is None:
         return
@@ -97,7 +97,7 @@ def _remove(path: str, owner: int) -> None:
 
 
 def _after_fork() -> None:
-    """Take the page that a forked child has inherited as its parent's; its own sessions get one of their own."""
+    """Treat the page that a forked child has inherited as its parent's; its own sessions will get a new page."""
     global _ours, _parents, is_child
     if _ours is not None:
         _ours, _parents, is_child = None, _ours, True

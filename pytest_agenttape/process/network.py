@@ -1,9 +1,9 @@
-"""The network guard: while it is armed, whoever owns the calling code is asked before a connection leaves the machine.
+"""The network guard: while it is armed, it asks the owner of the calling code before a connection leaves the machine.
 
-One audit hook per process, which Python never removes again; it costs one look at a flag while nothing is armed. It
-covers everything that goes through Python's `socket`. Subprocesses, libraries that open sockets in C (grpc, uvloop,
-libpq, libcurl, c-ares; asyncio's proactor on Windows, once it has an address) and connections that were open before
-are out of its reach.
+There is one audit hook per process, which Python can never remove; while unarmed, it only checks a flag. It covers
+everything that goes through Python's `socket`. Out of its reach are subprocesses, libraries that open sockets in C
+(grpc, uvloop, libpq, libcurl, c-ares; asyncio's proactor on Windows, once it has an address) and connections that were
+already open.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from pytest_agenttape.process.patching import Patch
 
 Decide: TypeAlias = Callable[[str, int | None], None]
 
-# Families that never leave the machine; every other family but IP's (VSOCK, Bluetooth) does.
+# Families that never leave the machine; all others (IP, but also VSOCK and Bluetooth) can.
 _LOCAL_FAMILIES = frozenset(
     getattr(socket, name) for name in ("AF_UNIX", "AF_NETLINK", "AF_ALG", "AF_SYSTEM") if hasattr(socket, name)
 )
 _IP_FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6})
 _SERVICES = {"http": 80, "https": 443}
-# The one a reader knows comes first: requests, not the urllib3 below it.
+# The best known comes first: requests, not the urllib3 below it.
 _LIBRARIES = (
     "requests", "httpx2", "httpx", "aiohttp", "botocore", "websockets", "grpc", "redis", "valkey", "psycopg",
     "psycopg2", "asyncpg", "pymysql", "aiomysql", "pymongo", "elastic_transport", "opensearchpy", "kafka", "pika",
@@ -37,15 +37,15 @@ _LIBRARIES = (
 )  # fmt: skip
 _REPLAYED = frozenset({"requests", "httpx2", "httpx", "httpcore2", "httpcore"})
 
-# Module globals that change, because an audit hook and the socket module are the process's.
+# Module globals that change, because the audit hook and the socket module are process-wide.
 _decide: Decide | None = None
 _armed = 0
 _lock = threading.Lock()
-_names: dict[tuple[str, int | None], str] = {}  # the allowed name that an address was looked up for
+_names: dict[tuple[str, int | None], str] = {}  # the allowed name whose lookup returned an address
 
 
 def install(decide: Decide) -> None:
-    """Let *decide* judge connections; it is asked only for targets beyond this machine, and raises to stop one."""
+    """Make *decide* the judge of connections; it is only asked about other machines, and raises to stop one."""
     global _decide
     with _lock:
         first, _decide = _decide is None, decide
@@ -54,7 +54,7 @@ def install(decide: Decide) -> None:
 
 
 def arm() -> None:
-    """Begin to guard; each call needs its `disarm`."""
+    """Start guarding; each call needs a matching `disarm`."""
     global _armed
     with _lock:
         if _armed == 0:
@@ -64,7 +64,7 @@ def arm() -> None:
 
 
 def disarm() -> None:
-    """End what one `arm` began."""
+    """Undo one `arm`."""
     global _armed
     with _lock:
         _armed = max(0, _armed - 1)
@@ -78,7 +78,7 @@ def disarm() -> None:
 
 
 def blocked(host: str, port: int | None, test: str, *, library: str | None = None) -> NetworkBlockedError:
-    """Return the error for a connection that *test* must not make; the library is looked for in the calling stack."""
+    """Return the error for a connection that *test* must not make; the library is found in the call stack."""
     library = library or calling_library()
     target = f"[{host}]" if ":" in host else host
     lines = [
@@ -93,16 +93,16 @@ def blocked(host: str, port: int | None, test: str, *, library: str | None = Non
 
 
 def unrecorded(host: str, library: str | None) -> str:
-    """Return what is wrong with a connection to *host* that was made while recording, outside of every boundary."""
+    """Return the warning about a connection to *host* that was made while recording, outside any boundary."""
     by = f" by {library}" if library else ""
     return (
-        f"a connection to {host}{by} is not recorded, and replay will block it: wrap the caller in @tool, "
+        f"a connection to {host}{by} was not recorded, and replay will block it: wrap the caller in @tool, "
         f'or allow it: allow_hosts=["{host}"]'
     )
 
 
 def calling_library() -> str | None:
-    """Return the best known library among the callers, None when there is none."""
+    """Return the best known library among the callers; None if there is none."""
     found: set[str] = set()
     frame = sys._getframe(1)
     while frame is not None:
@@ -114,7 +114,7 @@ def calling_library() -> str | None:
 # The hook ---------------------------------------------------------------------------------------------------------
 
 
-def _hook(event: str, args: tuple[Any, ...]) -> None:  # what an audit event carries is its own
+def _hook(event: str, args: tuple[Any, ...]) -> None:  # each audit event has its own arguments
     if not _armed:
         return
     check = _CHECKS.get(event)
@@ -123,7 +123,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:  # what an audit event car
 
 
 def _check_target(sock: Any, address: Any = None) -> None:  # a socket, or the C base of one
-    """Judge a socket that is about to connect or to send."""
+    """Judge a socket that is about to connect or send."""
     family = sock.family
     if address is None or family in _LOCAL_FAMILIES:
         return
@@ -183,7 +183,7 @@ _CHECKS: dict[str, Callable[..., None]] = {
 
 
 def _asking_first(count: int, original: Any) -> Any:
-    """Ask before the C function does: it looks a host name up before it raises its audit event."""
+    """Ask before the C function runs, because it looks up a host name before it raises its audit event."""
 
     def guarded(self: socket.socket, *args: Any) -> Any:
         if _armed and len(args) >= count:
@@ -194,12 +194,12 @@ def _asking_first(count: int, original: Any) -> Any:
 
 
 def _remembering(original: Any) -> Any:
-    """Remember which name an address stands for, as the connection that follows shows the address alone."""
+    """Remember the name that an address belongs to, because the connection that follows only shows the address."""
 
     def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
         answers = original(host, *args, **kwargs)
         name = "" if host is None else _text(host)
-        # A name such as x.localhost must not vouch for a foreign address, and an address has no need to.
+        # A name such as x.localhost must not vouch for a foreign address; an address needs no name.
         if _armed and not is_local(name) and address_of(name) is None:
             for *_, address in answers:
                 _names[address[0], _port(address[1])] = _names[address[0], None] = name
@@ -209,7 +209,7 @@ def _remembering(original: Any) -> Any:
 
 
 def _asking_in_the_task(original: Any) -> Any:
-    """Ask in the task that wants a name: in the executor's thread neither it nor its library is on the stack."""
+    """Ask in the task that looks up a name: in the executor's thread, its code and library are not on the stack."""
 
     async def getaddrinfo(self: Any, host: Any, port: Any, **kwargs: Any) -> Any:
         if _armed:

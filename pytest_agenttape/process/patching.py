@@ -1,4 +1,4 @@
-"""Wrapping a function that belongs to somebody else, and giving back what was there."""
+"""Wraps a function that belongs to other code, and restores what was there."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _NOTHING = object()
 class Patch:
     """A function of a class or module that is wrapped from `install` to `uninstall`.
 
-    Somebody else may wrap it in turn, before or meanwhile: what is found is wrapped, and taken off only while it is
-    still on top. Left below another's it stays in use, so what *wrap* returns has to do nothing while it is not wanted.
+    Other code may wrap it too, before or in the meantime. Whatever is found is wrapped, and our wrapper is removed only
+    if it is still on top. Left below another one, it stays in use, so it must do nothing when it is not wanted.
     """
 
     def __init__(self, owner: Any, name: str, wrap: Callable[[Any], Callable[..., Any]]) -> None:
@@ -23,17 +23,17 @@ class Patch:
         self._is_inherited = False
 
     def install(self) -> None:
-        """Put the wrapper on top; one that is there already stays."""
+        """Put the wrapper on top, unless it is already there."""
         found = getattr(self._owner, self._name)
         if found is self._ours:
             return
-        if found is not self._found:  # else as last time: tests come by the thousand
+        if found is not self._found:  # otherwise reuse the wrapper: there may be thousands of tests
             self._found, self._ours = found, functools.update_wrapper(self._wrap(found), found)
         self._is_inherited = self._name not in vars(self._owner)
         setattr(self._owner, self._name, self._ours)
 
     def uninstall(self) -> None:
-        """Give back what `install` found, unless somebody has put their own on top."""
+        """Restore what `install` found, unless other code has put its own wrapper on top."""
         if vars(self._owner).get(self._name) is not self._ours:
             return
         if self._is_inherited:

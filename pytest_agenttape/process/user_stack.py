@@ -1,4 +1,4 @@
-"""Where in the user's code something happened: a traceback of the running stack without libraries and ourselves."""
+"""Where in the user's code something happened: a traceback of the current stack without libraries and this plugin."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RUNNERS = ("_pytest.python", "_pytest.fixtures", "_pytest.unittest", "_pytest.r
 def user_traceback(frame: FrameType | None = None) -> TracebackType | None:
     """Return the stack that ends in *frame* (the caller's) as a traceback of the user's frames, outermost first.
 
-    None where no frame is the user's. It is there for an error that is swallowed: its own traceback ends where it was
+    None if no frame is the user's. It serves errors that are swallowed: their own traceback ends where they were
     caught, and in a thread it never reaches the test.
     """
     at: FrameType | None = frame or sys._getframe(1)
@@ -29,7 +29,7 @@ def user_traceback(frame: FrameType | None = None) -> TracebackType | None:
 
 
 def traceback_at(path: str, line: int, name: str) -> TracebackType | None:
-    """Return a traceback that ends at *line* of the file at *path*, for an error that no line of its own has raised."""
+    """Return a traceback that ends at *line* of the file at *path*, for an error that no line of code raised."""
     code = _fail.__code__.replace(co_filename=path, co_firstlineno=line - 1, co_name=name, co_qualname=name)
     try:
         FunctionType(code, {"Exception": Exception})()
@@ -39,7 +39,7 @@ def traceback_at(path: str, line: int, name: str) -> TracebackType | None:
 
 
 def is_typed_in_debugger() -> bool:
-    """Return whether the running code was typed at the debugger's prompt, rather than stepped through."""
+    """Return whether the running code was typed at the debugger's prompt, not just stepped through."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "onecmd" and frame.f_globals.get("__name__") == "cmd":

@@ -1,4 +1,4 @@
-"""How a replayed async call waits: for the turn of its neighbours, and for a cancellation that was recorded."""
+"""How a replayed async call waits: to give other tasks a turn, and for a recorded cancellation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 async def let_others_run() -> None:
-    """Give concurrent tasks the turn that they had while the call was running for real."""
+    """Give concurrent tasks the turn that they had while the call ran for real."""
     asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
     if asyncio is not None and _is_in_asyncio(asyncio):
         await asyncio.sleep(0)
@@ -16,7 +16,7 @@ async def let_others_run() -> None:
 
 
 async def until_cancelled(seconds: float) -> None:
-    """Wait to be cancelled, for *seconds* of real time at most."""
+    """Wait to be cancelled, for at most *seconds* of real time."""
     asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
     if asyncio is not None and _is_in_asyncio(asyncio):
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""A session in Python's own words: ``with``, ``async with``, and a decorator."""
+"""A session as Python syntax: ``with``, ``async with``, and a decorator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_agenttape.session.settings import Settings
 
 
 class Block(ABC):
-    """What can be entered, sync or async, and can decorate a function."""
+    """A context manager, sync and async, that can also decorate a function."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -26,7 +26,7 @@ class Block(ABC):
 
     @abstractmethod
     def leave(self, error: BaseException | None) -> None:
-        """Close it again; keep what the block recorded unless it ends with *error*."""
+        """Close the cassette; keep what the block recorded unless it ends with *error*."""
 
     def __enter__(self) -> Self:
         self.enter()
@@ -47,7 +47,7 @@ class Block(ABC):
         self.leave(error)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Run *function* in a session of its own at each call; what it calls of itself belongs to the same one."""
+        """Run each call of *function* in its own session; recursive calls belong to the same one."""
         wrapper: Callable[..., Any] = decorated(function, self._again)
         return wrapper
 

@@ -11,16 +11,16 @@ from pytest_agenttape.settings.config import Config
 
 
 class Connections:
-    """What one session makes of the connections of its run."""
+    """Judges the connections made during one session."""
 
     def __init__(self, config: Config, title: str, *, records: bool) -> None:
         self._config = config
         self._title = title
         self._records = records
-        self._unrecorded: dict[str, str | None] = {}  # by host, the library that asked for it
+        self._unrecorded: dict[str, str | None] = {}  # host -> the library that connected
 
     def blocks(self, host: str, port: int | None) -> NetworkBlockedError | None:
-        """Return the error for a connection to *host* that nothing allows, None for one that may be made."""
+        """Return the error for a connection to *host* that is not allowed; None if it may be made."""
         if not self._config.block_network or is_allowed(host, port, host_rules(self._config.allow_hosts)):
             return None
         if self._records:
@@ -29,6 +29,6 @@ class Connections:
         return network.blocked(host, port, self._title)
 
     def problems(self) -> Iterator[str]:
-        """Yield what to say of each host that was connected to while recording, and that replay will block."""
+        """Yield a message for each host that was connected to while recording and that replay will block."""
         for host, library in self._unrecorded.items():
             yield f"{self._title}: {network.unrecorded(host, library)}"

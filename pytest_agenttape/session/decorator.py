@@ -1,4 +1,4 @@
-"""A block as a decorator: each call of the function runs in a block of its own, for as long as the function runs."""
+"""A block as a decorator: each call of the function runs in its own block, for as long as the function runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Block: TypeAlias = Callable[[], AbstractContextManager[object]]
 
 
 def decorated(function: Any, block: Block) -> Any:
-    """Return *function*, of whatever nature, with each of its calls inside a *block*.
+    """Return *function*, sync, async or a generator, with each of its calls inside a *block*.
 
     Raises:
         ConfigError: *function* is a class, or cannot be called.
@@ -24,7 +24,7 @@ def decorated(function: Any, block: Block) -> Any:
     if isinstance(function, staticmethod | classmethod):
         return type(function)(decorated(function.__func__, block))
     if isinstance(function, type) or not callable(function):
-        raise ConfigError(f"a cassette decorates a function or a method, not {function!r}")
+        raise ConfigError(f"a cassette can only decorate a function or a method, not {function!r}")
     wrapper = _WRAPPERS[nature_of(function)](function, block)
     return functools.update_wrapper(wrapper, function, updated=("__dict__",) if inspect.isroutine(function) else ())
 
@@ -76,10 +76,10 @@ _WRAPPERS: Mapping[Nature, Callable[[Callable[..., Any], Block], Callable[..., A
 
 
 def _finished(function: Callable[..., Any], result: Any) -> Any:
-    """Return *result*, unless it is code that would run when the block is over.
+    """Return *result*, unless it is code that would run after the block has ended.
 
     Raises:
-        ConfigError: It is.
+        ConfigError: *result* is such code.
     """
     if not (inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result)):
         return result

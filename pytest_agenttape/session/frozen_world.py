@@ -1,4 +1,4 @@
-"""The clock, the uuids and the random numbers that a session runs with, and how the cassette keeps them."""
+"""The clock, UUIDs and random numbers that a session runs with, and how the cassette keeps them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pytest_agenttape.session.settings import Settings
 
 
 class FrozenWorld:
-    """What is pinned while a session is open, from its opening to its end.
+    """What is pinned while a session is open.
 
     Attributes:
         opened: When the session opened, by the process's own `perf_counter`.
-        created_at: The same as an ISO 8601 time, UTC.
-        freeze: What pins it; calls let it know of progress, and it can start the random numbers over.
+        created_at: The same moment as an ISO 8601 time in UTC.
+        freeze: Pins it; calls report progress to it, and it can restart the random numbers.
 
     Args:
         settings: What the session is opened with.
@@ -37,10 +37,10 @@ class FrozenWorld:
         self.created_at = ""
 
     def enter(self) -> None:
-        """Pin it.
+        """Pin the clock, UUIDs and random numbers.
 
         Raises:
-            CassetteCorruptError: What the cassette has frozen cannot be read.
+            CassetteCorruptError: The frozen state in the cassette cannot be read.
         """
         features = self._settings.freeze
         state = None if self._recorded is None else _recorded_state(self._settings, self._recorded)
@@ -58,7 +58,7 @@ class FrozenWorld:
         self.freeze.__exit__(None, None, None)
 
     def meta(self) -> dict[str, Any]:
-        """Return what a cassette keeps of it: ``freeze`` and ``env``, not yet redacted."""
+        """Return the metadata that a cassette keeps: ``freeze`` and ``env``, not yet redacted."""
         meta: dict[str, JSON] = {}
         frozen = self._state.to_dict()
         if frozen:

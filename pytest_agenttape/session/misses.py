@@ -1,4 +1,4 @@
-"""Calls that no recording answers, or only one of another request."""
+"""Calls that no recording answers, or only a recording of another request."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pytest_agenttape.session.settings import Settings, working_directory
 
 
 class Misses:
-    """What a run asked for and its cassette does not hold; used under the lock of the run.
+    """The calls of one run that its cassette does not hold; callers must hold the run's lock.
 
     Attributes:
         divergences: ``{"index", "expected", "actual"}`` for each call that was answered by a recording of another
-            request, or by none (``index`` None).
+            request, or by none at all (``index`` None).
     """
 
     def __init__(self, settings: Settings, recorded: Recorded) -> None:
@@ -26,7 +26,7 @@ class Misses:
         self.divergences: list[dict[str, JSON]] = []
 
     def note_divergence(self, call: Call, recorded: Interaction) -> None:
-        """Note that *recorded* answers *call*, if the two do not ask for the same."""
+        """Note that *recorded* answers *call* if their requests differ."""
         digest_of = self._recorded.digest_of
         if digest_of(call.request) != digest_of(recorded.request):
             self.divergences.append(
@@ -34,7 +34,7 @@ class Misses:
             )
 
     def unmatched(self, call: Call, *, position: int, served: Sequence[Interaction]) -> AgentTapeError:
-        """Return the error for a call that nothing answers, the *position*-th of its run."""
+        """Return the error for a call that no recording answers, the *position*-th of its run."""
         settings, tape = self._settings, self._recorded.tape
         self.divergences.append({"index": None, "expected": None, "actual": dict(call.request)})
         if self._recorded.cassette is None:
@@ -54,9 +54,9 @@ class Misses:
         )
 
     def not_found(self) -> CassetteNotFoundError:
-        """Return the error for a call that only a cassette could answer, where there is none."""
+        """Return the error for a call that only a cassette could answer, if there is no cassette."""
         mode = f"mode {str(self._settings.mode)!r} runs nothing for real"
-        why = "what is frozen is only replayed" if self._recorded.policy.records else mode
+        why = "frozen calls are only replayed" if self._recorded.policy.records else mode
         return CassetteNotFoundError(
             f"there is no cassette at {self._settings.path}, and {why}\n  record it: {self._settings.advice}",
             path=self._settings.path,

@@ -1,4 +1,4 @@
-"""What listeners observe: calls that they see and cannot answer, and whether a boundary has seen them as well."""
+"""What listeners observe: calls that they see but cannot answer, and whether a boundary has seen them too."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pytest_agenttape.ownership.calls import Live, Observed, Recorder
 from pytest_agenttape.session.recorded import Recorded
 from pytest_agenttape.session.run import Run
 
-# Innermost last. A new task or copied context observes along.
+# Innermost last. A new task or a copied context inherits them.
 _observed: ContextVar[tuple[Observed, ...]] = ContextVar("agenttape_observed", default=())
 
 
 class Observing:
     """Keeps what listeners see of the calls of one session.
 
-    It is recorded where calls are recorded, decides nothing, and is never missed in replay.
+    It is recorded when calls are recorded, never affects a decision, and replay never misses it.
     """
 
     def __init__(self, recorder: Recorder, recorded: Recorded, run: Run) -> None:
@@ -33,10 +33,10 @@ class Observing:
         parent: Live | None = None,
         is_detached: bool = False,
     ) -> Observed:
-        """Note the start of a call that a listener sees and cannot answer.
+        """Note the start of a call that a listener sees but cannot answer.
 
-        A detached listener runs in another context than the call, so any call of the kind that is made meanwhile
-        counts as the same.
+        A detached listener runs in a different context than the call, so any call of the same kind made in the
+        meantime counts as that call.
         """
         asked = self._recorder.redacted(request)
         call = Call(kind, boundary, asked, nested=parent is not None, observed=True)
@@ -67,7 +67,7 @@ class Observing:
         usage: dict[str, JSON] | None = None,
         tags: tuple[str, ...] = (),
     ) -> None:
-        """Note its end: it is kept, unless a transport or a decorator has recorded the call itself."""
+        """Note the end of a call; keep it unless a transport or a decorator has recorded the call itself."""
         observed.is_concluded = True
         _observed.set(tuple(each for each in _running() if each is not observed))
         with self._run.lock:
@@ -93,6 +93,6 @@ def cover() -> None:
 
 
 def _running() -> tuple[Observed, ...]:
-    """Return what is observed in this context and not over, though perhaps concluded in another."""
+    """Return the calls observed in this context that are not over; another context may have concluded some."""
     observed = _observed.get()
     return tuple(each for each in observed if not each.is_concluded) if observed else observed

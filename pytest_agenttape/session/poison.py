@@ -1,4 +1,4 @@
-"""Failures that a good recording does not hold: which they are, and what is refused because of them."""
+"""Failures that do not belong in a good recording: what they are, and which calls have to be refused."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _ANSWERS_TO_CHALLENGES = ("authorization", "proxy-authorization")
 
 
 def poison_of(kind: str, status: object, failure: str = "") -> Poison | None:
-    """Return what is wrong with a live call that was answered with *status*, or ended with the exception *failure*."""
-    if kind in BOUNDARY_KINDS:  # an agent deals with the failures of its tools
+    """Return what is wrong with a live call that got *status* or failed with the exception *failure*, if anything."""
+    if kind in BOUNDARY_KINDS:  # agents are expected to handle failures of their tools
         return None
     if isinstance(status, int) and (status in _STATUSES or status >= 500):
-        return Poison(status, f"a live call was answered with {status}")
-    return Poison("timeout", f"a live call ended with {failure}") if "Timeout" in failure else None
+        return Poison(status, f"a live call got status {status}")
+    return Poison("timeout", f"a live call failed with {failure}") if "Timeout" in failure else None
 
 
 def poisoned(run: Run, allowed: frozenset[object] | bool, digest_of: Callable[[Any], str]) -> list[tuple[Live, Poison]]:
-    """Return the failed live calls that must not be kept: not allowed, and not made good later by the same call."""
+    """Return the failed live calls that must not be kept: not allowed, and not repeated later with success."""
 
     def is_allowed(poison: Poison) -> bool:
         return allowed if isinstance(allowed, bool) else poison.code in allowed
@@ -35,7 +35,7 @@ def poisoned(run: Run, allowed: frozenset[object] | bool, digest_of: Callable[[A
 
 
 def _attempt_at(call: Call, digest_of: Callable[[Any], str]) -> tuple[str, str | None, str]:
-    """Return what a call and its retries have in common; only the retry of a challenge carries credentials."""
+    """Return what a call and its retries share; credentials are left out, as only the retry of a challenge has them."""
     request, headers = call.request, call.request.get("headers")
     if isinstance(headers, dict):
         asked = {name: each for name, each in headers.items() if name.lower() not in _ANSWERS_TO_CHALLENGES}

@@ -1,4 +1,4 @@
-"""What a session was opened with: the cassette, its recordings as a tape, and what the mode makes of them."""
+"""What a session starts from: the cassette, its recordings as a tape, and what the mode does with them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Recorded:
     Attributes:
         cassette: What was recorded; None if there was nothing.
         tape: The recordings that calls are answered from.
-        policy: What the mode makes of them.
-        rules: What is left out when requests are compared.
+        policy: What the mode does with them.
+        rules: What is ignored when requests are compared.
         lines: The line of the file on which each recording starts.
         seconds_to_load: How long reading the file took.
     """
@@ -44,7 +44,7 @@ class Recorded:
 
     @classmethod
     def of(cls, settings: Settings, cassette: Cassette | None, lines: tuple[int, ...] = ()) -> Recorded:
-        """Lay out *cassette* for a session of *settings*."""
+        """Prepare *cassette* for a session with *settings*."""
         recordings = cassette.interactions if cassette is not None else []
         rules = KeyRules.of(tuple(settings.config.ignore_volatile_fields))
         policy = Policy(mode=settings.mode, fresh=cassette is None, live=settings.live, frozen=settings.frozen)
@@ -57,40 +57,40 @@ class Recorded:
 
     @property
     def frozen(self) -> Cassette | None:
-        """The cassette whose clock and seed the run takes over, if it does."""
+        """The cassette whose clock and seed the run takes over, if any."""
         return self.cassette if self.policy.keeps_frozen_world else None
 
     @property
     def texts(self) -> Iterable[str]:
-        """What is recorded already, as text, for new placeholders to number on from; nothing if none can be new."""
+        """The existing recordings as text, so that new placeholders continue their numbering; empty in pure replay."""
         return map(repr, self.tape.recordings) if self.policy.records else ()
 
     @property
     def unplayed(self) -> list[Interaction]:
-        """The recordings that the run did not use and should have."""
+        """The recordings that the run should have used but did not."""
         return [each for each in self.tape.unplayed if self.policy.is_missed(each)]
 
     def digest_of(self, request: Mapping[str, JSON]) -> str:
-        """Return what two requests share that are the same call."""
+        """Return a digest of *request*; two requests with the same digest are the same call."""
         return match_key(canonical_text(request, self.rules))
 
     def known_tokens(self, called: Iterable[str | None]) -> frozenset[str]:
-        """Return all that a token can name; *called* are the boundaries that the run has crossed."""
+        """Return every name that a token can have; *called* are the boundaries that the run has crossed."""
         recorded = (each.boundary for each in self.tape.recordings)
         return selectors.known_tokens([*registered_boundaries(), *recorded, *called])
 
     def refuse_mistyped(self, frozen: frozenset[str]) -> None:
-        """Stop before anything runs for real that somebody meant to protect.
+        """Stop before anything that was meant to be frozen runs for real.
 
         Raises:
-            ConfigError: A token is nearly the name of something.
+            ConfigError: A token looks like a misspelled name.
         """
         if frozen and self.policy.can_execute:
             selectors.refuse_mistyped(frozen, self.known_tokens(()), "frozen")
 
 
 def load(settings: Settings) -> tuple[Recorded, AgentTapeError | None]:
-    """Return what was recorded; for a test also the problem, if its file cannot be read: its verdict.
+    """Return what was recorded; for a test whose file cannot be read, also the problem, which becomes its verdict.
 
     Raises:
         AgentTapeError: The file of a block cannot be read as a cassette.

@@ -1,4 +1,4 @@
-"""From the calls of a run to the cassette that it leaves behind, and the writing of it."""
+"""Turns the calls of a run into the cassette that it leaves behind, and writes it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from pytest_agenttape.settings import selectors
 
 
 class Recording:
-    """What a session makes of its run: a timeline to look at, a cassette to write."""
+    """What comes out of a run: a timeline to look at, and a cassette to write."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Recording:
         self._has_new_order = False
         self._run_id = str(uuid.UUID(bytes=os.urandom(16), version=4))
         self._finished: dict[tuple[object, ...], tuple[Interaction, Interaction]] = {}
-        self._secrets_known = 0  # when these were cleaned
+        self._secrets_known = 0  # when these were redacted
         self._prepared: tuple[int, writing.Prepared] | None = None  # and how many secrets were known then
 
     # -- what happened
@@ -62,17 +62,17 @@ class Recording:
             return [(self._interaction(each), each.is_live) for each in self._run.laid_out()]
 
     def keep_order(self) -> None:
-        """Let a refreshed cassette hold the calls in the order of this run, which was asserted on."""
+        """Make a refreshed cassette keep the calls in the order of this run, because a test asserted on it."""
         self._has_new_order = True
 
     # -- what must not be kept
 
     def refuse_poison(self) -> None:
-        """Raise for a recording that holds a failed call which the agent swallowed, or lacks one that was refused.
+        """Raise if the recording contains a failed call that the agent swallowed, or lacks a call that was refused.
 
         Raises:
-            RecordingRefusedError: A live call failed with 401, 403, 429, 5xx or a timeout, and no retry made it good;
-                or a call could not be recorded, or not be replayed, and the agent went on.
+            RecordingRefusedError: A live call failed with 401, 403, 429, 5xx or a timeout, and no retry succeeded;
+                or a call could not be recorded or replayed, and the agent went on.
         """
         __tracebackhide__ = True
         self._refuse_gaps()
@@ -112,7 +112,7 @@ class Recording:
     # -- the file
 
     def result(self, *, without_poison: bool = False) -> Cassette | None:
-        """Return the cassette that this run leaves behind; None if the file stays as it is."""
+        """Return the cassette that this run leaves behind; None if the file should stay as it is."""
         with self._run.lock:
             if self._is_untouched():
                 return None
@@ -126,24 +126,24 @@ class Recording:
         )
 
     def target(self) -> Path:
-        """Return the file that `commit` writes."""
+        """Return the path of the file that `commit` writes."""
         file = self._settings.file
         return paths.derived_path(file) if self._policy.writes_derived else file
 
     def verify(self) -> None:
-        """Make sure that what this run leaves behind can be written; nothing is.
+        """Make sure that the recording can be written, without writing it.
 
         Raises:
-            RecordingRefusedError: It cannot.
+            RecordingRefusedError: It cannot be written.
         """
         __tracebackhide__ = True
         self._prepare()
 
     def commit(self) -> bool:
-        """Write what this run leaves behind; return whether a file changed.
+        """Write the recording; return whether a file changed.
 
         Raises:
-            RecordingRefusedError: The recording cannot be written as it is; the old file is untouched.
+            RecordingRefusedError: The recording cannot be written; the old file is untouched.
         """
         prepared = self._prepare()
         has_changed = prepared is not None and writing.commit(prepared)
@@ -155,7 +155,7 @@ class Recording:
     # -- below: how
 
     def _prepare(self) -> writing.Prepared | None:
-        """Return the proved file, the same one as before if nothing was added since and no secret was learned."""
+        """Return the checked file; the previous one, if nothing was added and no secret was learned since."""
         cassette = self.result()
         if cassette is None:
             return None
@@ -190,7 +190,7 @@ class Recording:
         return [self._interaction(each, with_key=True) for each in (*placed, *new)]
 
     def _interaction(self, placed: Placed, *, with_key: bool = False) -> Interaction:
-        """Return a call as it is to be seen, made once for as long as no further secret becomes known."""
+        """Return a call as it is shown and recorded; cached until another secret becomes known."""
         known = self._secrets.redactor.secrets_known
         if known != self._secrets_known:
             self._finished.clear()
@@ -204,11 +204,11 @@ class Recording:
         else:
             made = self._numbered(placed)
         if placed.is_over:
-            self._finished[key] = placed.outcome, made  # with the outcome, or its id could become another's
+            self._finished[key] = placed.outcome, made  # keeps the outcome alive, or its id could be reused
         return made
 
     def _numbered(self, placed: Placed) -> Interaction:
-        """Return a call with the numbers of its place, without what was learned to be a secret only after it."""
+        """Return a call numbered by its place, without the secrets that became known only after it."""
         found = self._secrets.redactor.interaction(placed.outcome) if placed.is_live else placed.outcome
         metadata = {key: value for key, value in found.metadata.items() if key != "parent"}
         if placed.parent is not None:

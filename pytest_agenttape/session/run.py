@@ -1,4 +1,4 @@
-"""The calls of one run, in order of their start, and how they are laid out in a cassette."""
+"""The calls of one run, in the order they started, and how they are laid out in a cassette."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Placed(NamedTuple):
     number: int
     parent: int | None
     is_live: bool
-    is_over: bool = True  # else its answer is still being read
+    is_over: bool = True  # if not, its answer is still being read
 
 
 class Run:
     """The calls that a session has decided about.
 
     Attributes:
-        lock: To be held while the run is read or changed.
-        by_agent: How many calls the agent itself has begun; those made by the body of a live tool do not count.
+        lock: Must be held while the run is read or changed.
+        by_agent: How many calls the agent itself has begun; calls made by the body of a live tool do not count.
     """
 
     def __init__(self) -> None:
@@ -55,10 +55,10 @@ class Run:
         return begun
 
     def start(self, call: _Real) -> _Real:
-        """Append a call that is to run for real from now on; return it.
+        """Append a call that is about to run for real; return it.
 
         Raises:
-            AgentTapeError: This is a forked child, whose copy of the run nobody writes.
+            AgentTapeError: This is a forked child, whose copy of the run is never written.
         """
         if call.is_live and self.is_forked:
             raise call.recorder.refuse(child_processes.refusal(f"a forked child of {call.recorder.title}"))
@@ -97,9 +97,9 @@ class Run:
         return any(call.kind in (observed.call.kind, "http", "llm") for call in later)
 
     def laid_out(self, *, without: Collection[Begun] = (), is_live_only: bool = False, first: int = 0) -> list[Placed]:
-        """Return what is kept and has an outcome, with its place in a cassette, counted from *first*.
+        """Return the calls that are kept and have an outcome, with their places in a cassette, counted from *first*.
 
-        The calls that a replayed one made itself follow it.
+        The calls that a replayed call made itself follow it.
         """
         out: list[Placed] = []
         numbers: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""The secrets that a session knows: those of its rules, and those of an environment that tests change."""
+"""The secrets that a session knows: from its rules, and from the environment, which tests may change."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pytest_agenttape.redaction import RedactionRules, Redactor
 
 
 class Secrets:
-    """The redactor of one session, kept up with the environment.
+    """The redactor of one session, kept up to date with the environment.
 
     Args:
-        rules: What is taken out beside the built-in rules.
-        taken: Recorded text; placeholders in it are not given out again.
+        rules: What is redacted in addition to the built-in rules.
+        taken: Recorded text; placeholders found in it are not reused.
     """
 
     def __init__(self, rules: RedactionRules, taken: Iterable[str] = ()) -> None:
@@ -27,9 +27,9 @@ class Secrets:
 
     @property
     def redactor(self) -> Redactor:
-        """The redactor, which knows all that is a secret in the environment now."""
+        """The redactor, which knows every secret now in the environment."""
         redactor = self._redactor or self._made()
-        if self._environment != _raw_environment():  # fixtures and tests set keys, too
+        if self._environment != _raw_environment():  # fixtures and tests set keys too
             self._learn_environment(redactor)
         return redactor
 
@@ -45,10 +45,10 @@ class Secrets:
             known, environment = self._environment, dict(_raw_environment())
             changed = [each for each in environment.items() if known.get(each[0]) != each[1]]
             redactor.learn_environment({os.fsdecode(name): os.fsdecode(value) for name, value in changed if value})
-            self._environment = environment  # only now: another thread would take it for learned
+            self._environment = environment  # only now, or another thread would think it already learned
 
 
 def _raw_environment() -> Mapping[Any, Any]:
-    """Return the variables as CPython 3.11-3.14 keeps them: compared at each call, and decoding them costs more."""
+    """Return the variables as CPython 3.11-3.14 stores them: they are compared at each call, and decoding is slow."""
     environment: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
     return environment

@@ -35,23 +35,23 @@ class Session(Block):
     """One open cassette. `use_cassette` makes them; under pytest the plugin does.
 
     Attributes:
-        settings: What it was opened with.
+        settings: What the session was opened with.
         path: The cassette file.
         mode: The record mode; compares equal to the plain word.
-        title: How messages name it.
+        title: How messages name the session.
         divergences: ``{"index", "expected", "actual"}`` for each call that was answered by a recording of another
-            request, or by none (``index`` None).
+            request, or by none at all (``index`` None).
         recorded: The cassette as it was when the session opened.
-        run: The calls made since.
-        recording: What they leave behind.
-        observer: What keeps the calls that listeners see.
-        secrets: What is redacted.
+        run: The calls made since then.
+        recording: The recording that they leave behind.
+        observer: Keeps the calls that listeners see.
+        secrets: The secrets to redact.
         verdict: The first error that decides the run.
-        phase: Set while a test is torn down; calls made then say so in their metadata.
-        model_override: The model that live LLM calls are sent to in place of the one asked for.
+        phase: Set during a test's teardown, and kept in the metadata of calls made then.
+        model_override: The model that live LLM calls are sent to instead of the requested one.
     """
 
-    propagates = True  # to the threads that it starts
+    propagates = True  # to threads started in it
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -67,18 +67,18 @@ class Session(Block):
     # -- life
 
     def open(self) -> Self:
-        """Load the cassette and become the session that calls belong to.
+        """Load the cassette; from now on, calls belong to this session.
 
         Raises:
             CassetteCorruptError: The file cannot be read as a cassette.
-            ConfigError: A token of `frozen` is nearly the name of something.
+            ConfigError: A token in `frozen` looks like a misspelled name.
         """
         recorded, problem = load(self.settings)
         self._reset(recorded)
         if problem is not None:
             self.refuse(problem)
         recorded.refuse_mistyped(self.settings.frozen)
-        _ = self.secrets.redactor  # now: a secret may be taken out of the environment before the first call
+        _ = self.secrets.redactor  # now, because a secret may be removed from the environment before the first call
         self.world.enter()
         self.is_closed = False
         network.install(ask_owner)
@@ -93,7 +93,7 @@ class Session(Block):
         return self
 
     def close(self) -> None:
-        """Stop being the session that calls belong to; restore the clock, uuids and random."""
+        """End the session: calls no longer belong to it; restore the clock, UUIDs and random numbers."""
         if self.is_closed:
             return
         self.run.settle()
@@ -109,17 +109,17 @@ class Session(Block):
         """Open the cassette for a block.
 
         Raises:
-            CassetteNotFoundError: Only the cassette could answer calls, and there is none.
+            CassetteNotFoundError: Only a cassette could answer calls, and there is none.
         """
         if not self.is_closed:
-            raise ConfigError(f"{self.title} is open already; open another session for a nested block")
+            raise ConfigError(f"{self.title} is already open; open another session for a nested block")
         self.open()
         if self.recorded.cassette is None and not self.can_execute:
             self.close()
             raise self._misses.not_found()
 
     def leave(self, error: BaseException | None) -> None:
-        """Close it again, and write what the block recorded, unless it ends with *error*."""
+        """Close the cassette, and write what the block recorded unless it ends with *error*."""
         self.close()
         if error is None:
             self.hear_children()
@@ -137,17 +137,17 @@ class Session(Block):
         parent: Live | None = None,
         metadata: Mapping[str, JSON] | None = None,
     ) -> Served | Live:
-        """Decide what the call gets: its recording, or to be run for real.
+        """Decide whether the call is answered by a recording or runs for real.
 
         Args:
             kind: One of `KINDS`.
             boundary: Name of the tool or provider operation.
-            request: The call in stored form; secrets are taken out here.
-            parent: The live call whose body makes it.
-            metadata: Facts to be recorded with it.
+            request: The call in stored form; secrets are removed here.
+            parent: The live call whose body makes this one.
+            metadata: Facts to record with it.
 
         Raises:
-            UnmatchedInteractionError: No recording answers, and the mode runs nothing for real.
+            UnmatchedInteractionError: No recording answers, and the mode does not let the call run for real.
         """
         __tracebackhide__ = True
         self.world.freeze.progress()
@@ -177,9 +177,9 @@ class Session(Block):
         status: object = None,
         failure: str = "",
     ) -> None:
-        """Keep what a live call gave: *response* or *error* in stored form; secrets are taken out here.
+        """Keep the result of a live call: *response* or *error*, in stored form; secrets are removed here.
 
-        *status* is that of an answer over HTTP, *failure* the class of the exception that ended the call.
+        *status* is that of an HTTP answer, *failure* the class of the exception that ended the call.
         """
         with self.run.lock:
             poison = poison_of(live.call.kind, status, failure)
@@ -202,7 +202,7 @@ class Session(Block):
         usage: dict[str, JSON] | None = None,
         tags: tuple[str, ...] = (),
     ) -> Interaction:
-        """Return the interaction that a live call is now."""
+        """Return a live call as the interaction that it would be recorded as now."""
         elapsed = clocks.perf_counter() - live.started
         redactor = self.secrets.redactor
         return Interaction(
@@ -219,11 +219,11 @@ class Session(Block):
         )
 
     def redacted(self, value: JSON) -> JSON:
-        """Return *value*, in stored form, without secrets."""
+        """Return *value*, which is in stored form, without secrets."""
         return self.secrets.redactor.value(value)
 
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
-        """Keep *error* as the verdict of the run if the plugin opened the session; return it."""
+        """Return *error*; if the plugin opened the session, it becomes the verdict of the run."""
         __tracebackhide__ = True
         if self.run.is_forked:
             child_processes.report(str(error))
@@ -237,16 +237,16 @@ class Session(Block):
         if text is not None:
             self.refuse(AgentTapeError(text))
 
-    def admits(self, method: str, url: str) -> bool:  # noqa: ARG002  # the question other owners answer
-        """Return whether an HTTP request may pass without belonging to anybody; in a session none may."""
+    def admits(self, method: str, url: str) -> bool:  # noqa: ARG002  # other owners look at them
+        """Return whether an HTTP request may pass without belonging to a session; here, none may."""
         return False
 
     def blocks(self, host: str, port: int | None, running: Live | None) -> NetworkBlockedError | None:
-        """Return the error for a connection that nothing allows; what a live call connects to is its own affair."""
+        """Return the error for a connection that is not allowed; a live call may connect to anything."""
         return None if running is not None else self._connections.blocks(host, port)
 
     def instance_number(self, instance: object) -> int:
-        """Return which of its class *instance* is, in the order of first calls, from 0."""
+        """Return the number of *instance* among the instances of its class, by first call, from 0."""
         with self.run.lock:
             known = self._instances.setdefault(type(instance), {})
             return known.setdefault(id(instance), (len(known), instance))[0]
@@ -260,20 +260,20 @@ class Session(Block):
 
     @property
     def interactions(self) -> list[Interaction]:
-        """The calls of this run, in order of their start, as they would stand in a cassette if it ended now.
+        """The calls of this run, in the order they started, as a cassette would hold them if the run ended now.
 
-        A stream that is still being read is among them, a function that has not returned is not. They are copies.
+        A stream that is still being read is included, a function that has not returned is not. They are copies.
         """
         return copy.deepcopy([each for each, _ in self.recording.timeline])
 
     @property
     def remaining(self) -> int:
-        """How many recordings are not played yet."""
+        """How many recordings have not been played yet."""
         return len(self.engine.unplayed)
 
     @property
     def unplayed(self) -> list[Interaction]:
-        """The recordings that this run did not use and should have."""
+        """The recordings that this run should have used but did not."""
         return self.recorded.unplayed
 
     @property
@@ -283,12 +283,12 @@ class Session(Block):
 
     @property
     def usage(self) -> TokenTotals:
-        """The tokens of this run's LLM calls, replayed ones included."""
+        """The tokens used by this run's LLM calls, including replayed ones."""
         return total_tokens(each for each, _ in self.recording.timeline)
 
     @property
     def calls_made(self) -> int:
-        """How many calls the agent itself has begun; what the body of a live tool does is not among them."""
+        """How many calls the agent itself has begun; calls made by the body of a live tool do not count."""
         return self.run.by_agent
 
     @property
@@ -316,9 +316,9 @@ class Session(Block):
         self._instances: dict[type, dict[int, tuple[int, object]]] = {}
 
     def _begin_typed(self, call: Call, parent: Live | None) -> Live:
-        """What somebody types at the debugger's prompt runs where the mode allows it, and is no part of the run."""
+        """Begin a call typed at the debugger's prompt: it runs if the mode allows it, and is not part of the run."""
         if not self.recorded.policy.records:
-            raise AgentTapeError(f"typed in the debugger: {self.title} is replayed, nothing real was run")
+            raise AgentTapeError(f"typed in the debugger: {self.title} is being replayed; nothing ran for real")
         return Live(self, call, parent, is_kept=False, started=clocks.perf_counter())
 
     def _decided(self, call: Call, parent: Live | None, metadata: Mapping[str, JSON] | None) -> Served | Live:

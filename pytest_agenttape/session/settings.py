@@ -1,4 +1,4 @@
-"""What a session is opened with."""
+"""The settings that a session is opened with."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from pytest_agenttape.settings.config import Config
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that opens a session, already validated.
+    """Everything needed to open a session, already validated.
 
     Attributes:
         path: The cassette file, as the user named it.
         mode: The record mode.
         config: The configuration in force.
-        directory: Where a relative path starts from.
+        directory: The folder that a relative path starts from.
         live: Tokens of calls that run for real.
         frozen: Tokens of calls that are replayed in every mode.
-        matchers: A matcher or a fallback chain; None for the configured one.
+        matchers: A matcher or a chain of fallbacks; None for the configured one.
         freeze: Which of clock, uuid and random are pinned.
-        yields_random: Whether random numbers are left to a session that runs beside this one.
-        format: ``yaml`` or ``json``; None for what the name or the configuration says.
+        yields_random: Whether to leave random numbers alone if a session running beside this one pins them.
+        format: ``yaml`` or ``json``; None to go by the name or the configuration.
         tags: Words kept with each recorded interaction.
-        title: How messages name the session; empty for the name of the file.
-        command: What records the cassette again.
+        title: How messages name the session; if empty, they use the file name.
+        command: The command that records the cassette again.
         is_sticky: Whether the first refusal decides the run, as it does for a test.
         allow_errors: Failures of live calls that may be recorded: all, none or these.
-        test: The test that owns the file, to be kept in it.
-        pending: A recording that was kept aside, to be replayed in place of the file.
-        rules: What redaction takes out beside the built-in rules.
+        test: The test that owns the file; its name is kept in the cassette.
+        pending: A recording that was set aside, to be replayed instead of the file.
+        rules: What is redacted in addition to the built-in rules.
     """
 
     path: Path
@@ -62,12 +62,12 @@ class Settings:
 
     @property
     def file(self) -> Path:
-        """The path, in full if the agent has left the directory that a relative one starts from."""
+        """The path, made absolute if the agent has left the directory that a relative path starts from."""
         return self.path if self.directory in (Path(), working_directory()) else self.directory / self.path
 
     @property
     def advice(self) -> str:
-        """What to do to record the cassette."""
+        """How to record the cassette."""
         return self.command or "open the cassette once with mode='all'"
 
 

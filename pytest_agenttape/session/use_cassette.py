@@ -1,4 +1,4 @@
-"""What users open a cassette with: `use_cassette`, `replay` and `record`."""
+"""The public ways to open a cassette: `use_cassette`, `replay` and `record`."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ def use_cassette(
     Args:
         name: Name below *cassette_dir*; slashes are folders. A `Path` may be absolute.
         mode: ``none`` (default), ``once``, ``new_episodes``, ``refresh``, ``all`` or ``record``.
-        live: Kinds or boundary names that run for real, ``"*"`` for all; the rest is replayed.
+        live: Kinds or boundary names that run for real, ``"*"`` for all; everything else is replayed.
         frozen: Kinds or boundary names that are replayed in every mode.
-        matchers: A matcher or a fallback chain of them; default ``ignore_volatile``.
+        matchers: A matcher or a chain of fallbacks; default ``ignore_volatile``.
         freeze: Which of ``clock``, ``uuid``, ``random`` are pinned; default all, but ``random`` only
-            where no other session that pins it is open beside this one.
-        record: Short for ``mode="all"``.
-        config: Configuration to use in place of the one found from the working directory.
+            if no session running beside this one pins it.
+        record: Shorthand for ``mode="all"``.
+        config: Configuration to use instead of the one found from the working directory.
         cassette_dir: Folder of the cassettes; default from the configuration.
         format: ``yaml`` or ``json``; default by the name's extension, else from the configuration.
         tags: Words kept with each recorded interaction.
-        allow_errors: Failures of live calls that may be recorded although the agent went on: True, or some of the
+        allow_errors: Failures of live calls that may be recorded even though the agent went on: True, or any of the
             statuses 400 to 599 and ``"timeout"``.
 
     Raises:
-        ConfigError: An argument names nothing that exists, or *live* and *frozen* are both given.
+        ConfigError: An argument names something that does not exist, or *live* and *frozen* are both given.
     """
     if not isinstance(config, Config | None):
         raise ConfigError(f"config takes a Config, not {config!r}; make one with Config.from_mapping(...)")
@@ -96,5 +96,5 @@ def replay(cassette: str | Path, **options: Any) -> Session:
 
 
 def record(cassette: str | Path, **options: Any) -> Session:
-    """Record *cassette* anew, as a decorator or a block: `use_cassette` with ``mode="all"``."""
+    """Record *cassette* again, as a decorator or a block: `use_cassette` with ``mode="all"``."""
     return use_cassette(cassette, mode=Mode.ALL, **options)

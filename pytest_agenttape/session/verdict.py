@@ -1,4 +1,4 @@
-"""The first error that decides a run: kept, whatever the agent does with the exception."""
+"""The first error, which decides a run: it is kept, whatever the agent does with the exception."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from types import TracebackType
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.process.user_stack import user_traceback
 
-RETRIES_BEFORE_CUT = 10  # crossings after the verdict that only raise; the next one cuts the run
-REFUSALS_BEFORE_CUT = 100  # the same for a block of the user's own, which has no verdict
+RETRIES_BEFORE_CUT = 10  # calls after the verdict that only raise; the next one cuts the run
+REFUSALS_BEFORE_CUT = 100  # the same for a block opened by the user, which has no verdict
 
 
 class RunCut(BaseException):
-    """Ends a run that goes on calling after its verdict; no agent's ``except Exception`` holds it."""
+    """Ends a run that keeps calling after its verdict; an agent's ``except Exception`` cannot catch it."""
 
 
 class Verdict:
-    """What is decided about one run; who uses it locks.
+    """What is decided about one run; callers must hold the run's lock.
 
     Attributes:
-        first: The first error that was refused with, in a block of the user's own as well.
-        error: The same where it decides the run: where the plugin opened the session.
-        traceback: The user's code that met it.
+        first: The first error with which a call was refused, also in a block opened by the user.
+        error: The same error if it decides the run: only in a session opened by the plugin.
+        traceback: Where the user's code hit it.
     """
 
     def __init__(self, *, is_sticky: bool) -> None:
@@ -35,7 +35,7 @@ class Verdict:
         """Note that a call was refused with *error*; return it.
 
         Raises:
-            RunCut: The run goes on and on.
+            RunCut: The run keeps making calls.
         """
         __tracebackhide__ = True
         if self.first is None:
@@ -48,19 +48,19 @@ class Verdict:
         return error
 
     def stop(self) -> None:
-        """Raise the error that decided the run, if one has.
+        """Raise the error that decided the run, if there is one.
 
         Raises:
-            RunCut: The run goes on and on.
+            RunCut: The run keeps making calls.
         """
         __tracebackhide__ = True
         if self.error is None:
             return
         self._count_further()
-        raise self.error.with_traceback(None)  # or the same error would collect the frames of every crossing
+        raise self.error.with_traceback(None)  # or the same error would collect the frames of every call
 
     def fail(self) -> None:
-        """Raise the error that decided the run, if one has, where the user's code met it."""
+        """Raise the error that decided the run, if there is one, at the place where the user's code hit it."""
         __tracebackhide__ = True
         if self.error is not None:
             raise self.error.with_traceback(self.traceback)
@@ -69,4 +69,4 @@ class Verdict:
         __tracebackhide__ = True
         self._further += 1
         if self._further > RETRIES_BEFORE_CUT:
-            raise RunCut(f"cut after {RETRIES_BEFORE_CUT} further calls; the verdict was: {self.first}")
+            raise RunCut(f"run stopped after {RETRIES_BEFORE_CUT} more calls; it had already failed: {self.first}")

@@ -1,14 +1,14 @@
-"""HTTP seen on the wire: one module a library, and the table that says which patches which, and when.
+"""HTTP as seen on the wire: one module per library, and the table that says which module patches which, and when.
 
 A transport has one function, `install(library)`. It patches the innermost method that sends a request, once, below any
-mock of the user's own, and raises an AgentTapeError where that method is not what it knows. The method in its place
-    1  asks `ownership.current` whom the call belongs to; passes it on where nobody does, or the owner admits it
-    2  makes an `HttpRequest` of the library's request, its body read once and whole, for `exchange.begin`
-    3  replaying: turns `exchange.served` into the library's response, whose body is a `RecordedBody`, or raises a
-       `TransportFailure` as the library's own class, else as the stand-in for its failures of the network
-    4  live: sends `Exchange.request` within `Exchange.inside`; hands what is raised to `exchange.record_failure`, and
-       what the agent reads of the body, as it reads it, to a `LiveResponse`
-Where a library is sync and async, the two differ by an `await`. Nothing else imports the library.
+mock of the user's, and raises an AgentTapeError if that method is not the one it knows. The new method
+    1  asks `ownership.current` which session owns the call; passes it on if none does, or if the owner admits it
+    2  builds an `HttpRequest` from the library's request, reading the whole body once, for `exchange.begin`
+    3  in replay: turns `exchange.served` into the library's response, whose body is a `RecordedBody`, or raises a
+       `TransportFailure` as the library's own class, or else as the library's general network error
+    4  live: sends `Exchange.request` within `Exchange.inside`; passes an exception to `exchange.record_failure`, and
+       the body, as the agent reads it, to a `LiveResponse`
+If a library is both sync and async, the two differ by an `await`. Nothing else imports the library.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pytest_agenttape.transports.import_hook import ImportHook
 
 @dataclass(frozen=True, slots=True)
 class _Transport:
-    """A module of ours, and the libraries it imports: in the middle of the import of one it cannot be loaded."""
+    """One of our modules, and the libraries it imports; it cannot be loaded while one of them is being imported."""
 
     module: str
     imports: frozenset[str] = frozenset()
@@ -34,7 +34,7 @@ _HTTPCORE = _Transport("pytest_agenttape.transports.httpcore", frozenset({"httpc
 _REQUESTS = _Transport("pytest_agenttape.transports.requests", frozenset({"requests", "responses"}))
 _TLS = _Transport("pytest_agenttape.transports.tls")
 
-# A module that has to be patched once it is imported, and by what.
+# The modules to patch once they are imported, and the transport that does it.
 _TABLE = {
     "httpcore": _HTTPCORE,
     "httpcore2": _HTTPCORE,
@@ -47,10 +47,10 @@ _TABLE = {
 def install() -> None:
     """Patch the HTTP libraries that are imported, and arrange for the others to be patched on import.
 
-    Each session asks again: the user may have reloaded a library, or had a mock of their own in its place.
+    Each session does this again, because the user may have reloaded a library, or replaced it with a mock.
 
     Raises:
-        AgentTapeError: What is to be patched is not there in the installed version of a library.
+        AgentTapeError: The installed version of a library lacks what is to be patched.
     """
     _hook.install()
     _patch_imported()
@@ -59,7 +59,7 @@ def install() -> None:
 def _patch_imported() -> None:
     for transport in dict.fromkeys(_TABLE[library] for library in _TABLE if _is_due(library)):
         _load(transport)
-    # Only now: one transport may have imported the library of another, as respx does with httpcore.
+    # Only now, because a transport may have imported the library of another, as respx does with httpcore.
     for library in _TABLE:
         if _is_due(library):
             _load(_TABLE[library]).install(library)
@@ -84,7 +84,7 @@ def _load(transport: _Transport) -> ModuleType:
 
 
 class _Loading(threading.local):
-    """The transports that the running thread is in the middle of importing."""
+    """The transports that the current thread is importing."""
 
     def __init__(self) -> None:
         self.modules: set[str] = set()

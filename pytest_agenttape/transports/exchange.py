@@ -1,4 +1,4 @@
-"""One HTTP exchange through a session, the same for every library: what is asked, served, recorded."""
+"""One HTTP exchange through a session, the same for every library: requested, served, recorded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from pytest_agenttape.transports.pacing import Schedule
 
 @dataclass(frozen=True, slots=True)
 class TransportFailure:
-    """A recorded failure below HTTP; each library raises it as the class of its own named *type*."""
+    """A recorded failure below HTTP; each library raises it as its own class named *type*."""
 
     type: str
     message: str
@@ -35,7 +35,7 @@ class TransportFailure:
 
     @property
     def is_cancellation(self) -> bool:
-        """Whether nothing failed: the agent stopped waiting, and in replay it waits until it does so again."""
+        """Whether nothing failed, but the agent stopped waiting; a replay waits until it does so again."""
         return is_unanswered({"type": self.type, "module": self.module})
 
 
@@ -55,13 +55,13 @@ class Exchange:
 
     @property
     def live(self) -> Live:
-        """The call, which is known to run for real."""
+        """The call; only for one that runs for real."""
         assert isinstance(self.call, Live)
         return self.call
 
     @property
     def recorded(self) -> Interaction | None:
-        """The recording that answers it, if one does."""
+        """The recording that answers it, if any."""
         return self.call.recorded if isinstance(self.call, Served) else None
 
     @property
@@ -80,10 +80,10 @@ class Exchange:
 
 
 def begin(found: Scope, request: HttpRequest) -> Exchange:
-    """Let the session of *found* decide what *request* gets.
+    """Let the session of *found* decide about *request*.
 
     Raises:
-        UnmatchedInteractionError: Nothing answers, and nothing may run for real.
+        UnmatchedInteractionError: No recording answers, and the request may not run for real.
     """
     __tracebackhide__ = True
     stored = stored_request(request)
@@ -100,7 +100,7 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
 
 
 def stored_request(request: HttpRequest) -> dict[str, JSON]:
-    """Return *request* as a cassette holds it, secrets and all."""
+    """Return *request* in the form that a cassette stores, with its secrets still in it."""
     kept = tuple((name, value) for name, value in request.headers if not is_transport_header(name.lower()))
     content_type = header(request.headers, "content-type")
     stored: dict[str, JSON] = {"method": request.method, "url": request.url, "headers": grouped(kept)}
@@ -109,7 +109,7 @@ def stored_request(request: HttpRequest) -> dict[str, JSON]:
 
 
 def served(exchange: Exchange) -> HttpResponse | TransportFailure:
-    """Return what the recording answers."""
+    """Return the recorded answer."""
     recorded = exchange.recorded
     assert recorded is not None
     if recorded.error is not None:
@@ -121,7 +121,7 @@ def served(exchange: Exchange) -> HttpResponse | TransportFailure:
 
 
 def failure_after(exchange: Exchange) -> TransportFailure | None:
-    """Return the recorded failure that came in place of an answer or ended its stream, if one did."""
+    """Return the recorded failure that came instead of an answer or ended its stream, if any."""
     recorded = exchange.recorded
     if recorded is None:
         return None
@@ -132,7 +132,7 @@ def failure_after(exchange: Exchange) -> TransportFailure | None:
 
 
 def past_the_end(exchange: Exchange) -> StreamingReplayError:
-    """Return the error for a reader that goes on where the recorded one stopped."""
+    """Return the error for a reader that goes on after the point where the recorded one stopped."""
     error = StreamingReplayError(
         f"{exchange.request.method} {exchange.call.call.request['url']}: the recording of this stream ends here, "
         "because its reader stopped early; record it again to read further"
@@ -142,7 +142,7 @@ def past_the_end(exchange: Exchange) -> StreamingReplayError:
 
 
 def schedule(exchange: Exchange, pieces: int) -> Schedule | None:
-    """Return when the *pieces* of the recorded body are due; None when all of them are, as they mostly are."""
+    """Return when the *pieces* of the recorded body are due; None if all are due at once, as they usually are."""
     recorded = exchange.recorded
     failure = failure_after(exchange)
     if recorded is None:
@@ -165,23 +165,23 @@ def schedule(exchange: Exchange, pieces: int) -> Schedule | None:
 
 
 def schedule_without_answer(exchange: Exchange) -> Schedule | None:
-    """Return the schedule of a request on whose answer the agent gave up; None when there was one."""
+    """Return the schedule of a request that the agent stopped waiting for; None if it got an answer."""
     recorded = exchange.recorded
     return schedule(exchange, 0) if recorded is not None and recorded.error is not None else None
 
 
 def waited_in_vain(exchange: Exchange) -> StreamingReplayError:
-    """Return the error for an agent that no longer gives up where it did when recording."""
+    """Return the error for an agent that does not give up where it did when recording."""
     error = StreamingReplayError(
-        f"{exchange.request.method} {exchange.call.call.request['url']}: when this was recorded, the agent stopped "
-        "waiting for an answer, and now it does not; record it again"
+        f"{exchange.request.method} {exchange.call.call.request['url']}: the agent stopped waiting for an answer when "
+        "this was recorded, but is still waiting now; record it again"
     )
     exchange.recorder.refuse(error)
     return error
 
 
 def record_failure(exchange: Exchange, error: BaseException) -> None:
-    """Keep a live request that got no response; an agent that was interrupted keeps nothing."""
+    """Keep a live request that got no response, unless the agent was interrupted."""
     if isinstance(error, AgentTapeError) or not (isinstance(error, Exception) or is_cancellation(error)):
         return
     stored = stored_failure(error)
@@ -189,7 +189,7 @@ def record_failure(exchange: Exchange, error: BaseException) -> None:
 
 
 def stored_failure(error: BaseException) -> dict[str, JSON]:
-    """Return *error* as a cassette keeps it."""
+    """Return *error* in the form that a cassette stores."""
     if is_cancellation(error):
         return unanswered()
     return {"type": type(error).__name__, "module": type(error).__module__, "message": str(error)}
@@ -202,7 +202,7 @@ def _read_failure(stored: Mapping[str, JSON]) -> TransportFailure:
 
 
 def _overridden(live: Live, operation: providers.Operation | None, request: HttpRequest) -> HttpRequest:
-    """Send a live LLM call to the configured model in place of the one that was asked for."""
+    """Return *request*, changed to name the configured model instead of the requested one."""
     model = live.recorder.model_override
     if model is None or operation is None:
         return request
@@ -220,9 +220,9 @@ def _overridden(live: Live, operation: providers.Operation | None, request: Http
 
 def _read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:
     if not isinstance(stored, dict) or not isinstance(stored.get("status"), int):
-        raise AgentTapeError("the recording of this request holds no HTTP response with a status; record it again")
+        raise AgentTapeError("the recording of this request is not an HTTP response with a status; record it again")
     if not isinstance(stored.get("headers") or {}, dict):
-        raise AgentTapeError("the headers in the recording of this request are no mapping; record it again")
+        raise AgentTapeError("the headers in the recording of this request are not a mapping; record it again")
     headers = listed(stored.get("headers") or {})
     content_type = header(headers, "content-type")
     chunks = bodies.decode_chunks(stored, content_type)

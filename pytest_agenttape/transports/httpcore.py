@@ -1,7 +1,7 @@
 """httpcore and httpcore2, below httpx and httpx2: their connection pools, through respx's mocker.
 
 Third-party privates used here: respx 0.22-0.23 `Mocker._patches`, and `.registry`, `.start`, `.stop`, `.targets`,
-`.target_methods`, which it does not document; httpcore 1.x and httpcore2 2.x `_synchronization.AsyncEvent`, which waits
+`.target_methods`, which are not documented; httpcore 1.x and httpcore2 2.x `_synchronization.AsyncEvent`, which waits
 under asyncio and trio alike.
 """
 
@@ -35,14 +35,14 @@ _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 
 
 class _PoolMocker(HTTPCoreMocker):
-    """respx's patching with our own answer: the pools alone, or a pass-through would be consulted twice."""
+    """respx's patching with our own answer; only the pools, or a request that is passed through would be seen twice."""
 
-    name = ""  # respx registers a subclass only under a name
+    name = ""  # respx only registers a subclass that has a name
     library: ClassVar[str]
 
     @classmethod
     def mock(cls, spec: Callable[..., Any]) -> Callable[..., Any]:
-        if hasattr(spec, "__agenttape__"):  # httpcore can be another name of httpcore2
+        if hasattr(spec, "__agenttape__"):  # httpcore can be an alias of httpcore2
             return spec
         wrap = _wrap_async if inspect.iscoroutinefunction(spec) else _wrap_sync
         return wrap(spec, cls.library)
@@ -61,23 +61,23 @@ class _Httpcore2Mocker(_PoolMocker):
 
 
 _lock = threading.Lock()
-_placed: dict[str, object] = {}  # the pool class that was patched last; another one after a re-import
+_placed: dict[str, object] = {}  # the pool class that was patched last; a re-import makes a new one
 
 
 def install(library: str) -> None:
-    """Patch the pools of *library*, below any mock of the user's own that is active already."""
+    """Patch the pools of *library*, below any mock of the user's that is already active."""
     if not hasattr(sys.modules[library], "ConnectionPool"):
-        importlib.import_module(library)  # waits for a thread that is in the middle of it
+        importlib.import_module(library)  # waits for another thread that is importing it
     pool = getattr(sys.modules[library], "ConnectionPool", None)
     with _lock:
         if pool is not None and (_placed.get(library) is pool or pool.__module__.partition(".")[0] not in _LIBRARIES):
-            return  # in place, or a stand-in of the user's that answers everything while it is there
+            return  # already patched, or replaced by the user with something that answers everything
         _RESPX.require(HTTPCoreMocker, "_patches", "registry", "start", "stop")
         chosen = _HttpcoreMocker if library == "httpcore" else _Httpcore2Mocker
         others = [each for each in Mocker.registry.values() if each._patches and not issubclass(each, _PoolMocker)]
         for other in others:
             other.stop(force=True)
-        chosen._patches.clear()  # older pools stay as they are: clients made of them may be around
+        chosen._patches.clear()  # older pools stay patched: clients built on them may still be around
         try:
             chosen.start()
             _check(sys.modules[library], _LIBRARIES[library])
@@ -88,7 +88,7 @@ def install(library: str) -> None:
 
 
 def _check(module: Any, library: Library) -> None:
-    """Make sure that the pools are patched, as respx passes over those it does not find; and that they can wait."""
+    """Make sure that the pools are patched, because respx skips those it does not find, and that they can wait."""
     for pool, method in _POOLS.items():
         if not hasattr(getattr(getattr(module, pool, None), method, None), "__agenttape__"):
             raise library.lacks(f"{pool}.{method}")
@@ -97,7 +97,7 @@ def _check(module: Any, library: Library) -> None:
 
 
 def _wrap_sync(real: Callable[..., Any], library: str) -> Callable[..., Any]:
-    @functools.wraps(real)  # respx refuses to wrap a function of another name
+    @functools.wraps(real)  # respx refuses to wrap a function with a different name
     def handle_request(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
         found, url = _owner_of(request)
@@ -116,7 +116,7 @@ def _wrap_sync(real: Callable[..., Any], library: str) -> Callable[..., Any]:
         response.stream = _Tee(response.stream, _recording(exchange, response))
         return response
 
-    handle_request.__agenttape__ = True  # type: ignore[attr-defined]  # a mark of our own
+    handle_request.__agenttape__ = True  # type: ignore[attr-defined]  # our mark
     return handle_request
 
 
@@ -132,24 +132,24 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
             await waits.let_others_run()
             unanswered = exchanges.schedule_without_answer(exchange)
             if unanswered is not None:
-                await _wait(unanswered, 0, _new_event(library), library)  # the task is going to be cancelled again
+                await _wait(unanswered, 0, _new_event(library), library)  # the task will be cancelled again
             return _respond(exchange, library)
         _restore(request, exchange)
         try:
             with ownership.within(exchange.inside):
                 response = await real(self, request)
-        except BaseException as error:  # also of a task that is cancelled
+        except BaseException as error:  # also when the task is cancelled
             exchanges.record_failure(exchange, error)
             raise
         response.stream = _Tee(response.stream, _recording(exchange, response))
         return response
 
-    handle_async_request.__agenttape__ = True  # type: ignore[attr-defined]  # a mark of our own
+    handle_async_request.__agenttape__ = True  # type: ignore[attr-defined]  # our mark
     return handle_async_request
 
 
 def _owner_of(request: Any) -> tuple[ownership.Scope | None, str]:
-    """Return whom *request* belongs to, None where it is passed on; and its URL."""
+    """Return the owner of *request*, None if it is passed on; and its URL."""
     found = ownership.current(functools.partial(_url, request))
     if found is None:
         return None, ""
@@ -180,7 +180,7 @@ def _url(request: Any) -> str:
 
 
 def _restore(request: Any, exchange: Exchange) -> None:
-    """Put what is to be sent into the request, which may hold a generator that is used up, or name another model."""
+    """Make the request send `exchange.request`: its generator may be exhausted, or it may name a different model."""
     sent = exchange.request
     if sent.url != _url(request):
         request.url.target = f"/{sent.url.split('/', 3)[3]}".encode("ascii")
@@ -191,7 +191,7 @@ def _restore(request: Any, exchange: Exchange) -> None:
 
 
 class _Body:
-    """A request body that can be sent again, by either kind of pool."""
+    """A request body that can be sent more than once, by a sync or an async pool."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -224,7 +224,7 @@ def _new_event(library: str) -> Any:
 
 
 async def _wait(schedule: Schedule, piece: int, closed: Any, library: str) -> None:
-    """Hold the task that reads until the piece is due or the stream is closed."""
+    """Block the reading task until the piece is due or the stream is closed."""
     timed_out = sys.modules[library].PoolTimeout  # what such an event raises
     started = clocks.monotonic()
     while not schedule.is_due(piece):
@@ -264,15 +264,15 @@ def _failure(failure: TransportFailure, core: Any, exchange: Exchange) -> Except
 
 
 class _Served(RecordedBody):
-    """A recorded body for either kind of reader."""
+    """A recorded body for sync and async readers."""
 
     def __init__(self, answer: HttpResponse, exchange: Exchange, library: str) -> None:
         super().__init__(answer, exchange, lambda failure: _failure(failure, sys.modules[library], exchange))
         self._library = library
         self._next = 0
-        self._aclosed: Any = None  # httpcore's event, where an async reader waits
+        self._aclosed: Any = None  # httpcore's event, on which an async reader waits
 
-    # No async generator: one that is left early waits for the garbage collector.
+    # Not an async generator: one that is left early waits for the garbage collector.
     def __aiter__(self) -> AsyncIterator[bytes]:
         self._next = 0
         return self
@@ -310,7 +310,7 @@ class _Tee:
         self._recording.add(chunk)
         return chunk
 
-    # No async generators: one that is left early waits for the garbage collector, and is warned about.
+    # Not async generators: one that is left early waits for the garbage collector, which warns about it.
     def __aiter__(self) -> AsyncIterator[bytes]:
         self._chunks = aiter(self._stream)
         return self
@@ -322,7 +322,7 @@ class _Tee:
         return chunk
 
     def close(self) -> None:
-        # First the recording: a thread that is still waiting for more sees only what the closing does to it.
+        # The recording first: a thread still waiting for more only sees the effect of closing the stream.
         self._recording.close()
         self._stream.close()
 

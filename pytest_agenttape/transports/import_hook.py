@@ -1,4 +1,4 @@
-"""Hears of libraries that are imported later, in whatever thread."""
+"""Notices libraries that are imported later, in any thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import ModuleType
 
 
 class ImportHook(importlib.abc.MetaPathFinder):
-    """Calls *then* each time one of the modules *watched* has been imported."""
+    """Calls *then* whenever one of the modules in *watched* has been imported."""
 
     def __init__(self, watched: frozenset[str], then: Callable[[], None]) -> None:
         self._watched = watched
@@ -26,7 +26,7 @@ class ImportHook(importlib.abc.MetaPathFinder):
 
     @property
     def executing(self) -> Set[str]:
-        """The watched modules that the running thread is in the middle of importing."""
+        """The watched modules that the current thread is importing."""
         return self._here.executing
 
     def find_spec(
@@ -49,7 +49,7 @@ class ImportHook(importlib.abc.MetaPathFinder):
 
 
 class _Here(threading.local):
-    """The running thread's imports; other threads wait at the import system's own locks."""
+    """The imports of the current thread; other threads wait on the import system's own locks."""
 
     def __init__(self) -> None:
         self.executing: set[str] = set()

@@ -1,4 +1,4 @@
-"""A live response over HTTP, recorded while the agent reads it, and kept once."""
+"""A live HTTP response, recorded while the agent reads it, and kept once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_agenttape.transports.pacing import Arrivals
 
 
 class LiveResponse:
-    """Collects a live response as it passes by, and hands it to the session once."""
+    """Collects a live response as it is read, and passes it to the session once."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class LiveResponse:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """The agent waits for the next chunk: it comes, or the body ends, or it breaks."""
+        """The agent waits for the next chunk: it arrives, or the body ends, or the connection breaks."""
         self._is_waiting = True
         try:
             yield
@@ -65,17 +65,17 @@ class LiveResponse:
             self._arrivals.note(chunk)
 
     def end(self) -> None:
-        """The body was read to its end."""
+        """The body was read to the end."""
         self._finish(complete=True)
 
     def close(self) -> None:
-        """The reader stopped, or the session is over; the recording says whether the end was reached."""
+        """The reader stopped, or the session has ended; the recording says whether the end was reached."""
         self._finish(error=unanswered() if self._is_waiting else None)
 
     settle = close
 
     def preview(self) -> Interaction:
-        """Return the call as it would stand if its reader left now, for an assertion that asks before."""
+        """Return the call as it would be recorded if its reader stopped now, for an assertion made before the end."""
         stored, exchange = self._answer(), self._exchange
         return exchange.recorder.outcome(exchange.live, response=stored, usage=self._usage(stored))
 
@@ -113,7 +113,7 @@ class LiveResponse:
         return stored
 
     def _note_pace(self, stored: Mapping[str, JSON]) -> None:
-        """Keep how an event stream of a GET and the calls made meanwhile follow one another."""
+        """Record how the events of a GET stream and the calls made in the meantime interleave."""
         if self._arrivals is None or (header(self._headers, "content-encoding") and not self._is_decoded):
             return
         events = bodies.split_events(b"".join(self._chunks))
@@ -134,19 +134,19 @@ class LiveResponse:
         return stored
 
     def _decoded(self) -> tuple[bytes, frozenset[str]]:
-        """Return the body with its content encoding undone, and the headers that do not speak of it."""
+        """Return the body without its content encoding, and the headers that do not apply to that."""
         raw, encoding = b"".join(self._chunks), header(self._headers, "content-encoding")
         if not encoding or not raw:
             return raw, CONNECTION_HEADERS
         if not self._is_decoded:
             try:
                 raw = bodies.decode_content(raw, encoding, partial=True)
-            except ValueError:  # kept as it came, header and all
+            except ValueError:  # kept as received, with the header
                 return raw, CONNECTION_HEADERS
         return raw, CONNECTION_HEADERS | {"content-encoding", "content-length"}
 
     def _is_whole(self, stored: Mapping[str, JSON]) -> bool:
-        """Say whether a body that was not read to its end has nothing more to give."""
+        """Return whether a body that was not read to its end has nothing left to read."""
         if self._exchange.request.method == "HEAD" or self._status in (204, 304) or self._status < 200:
             return True
         length = header(self._headers, "content-length")

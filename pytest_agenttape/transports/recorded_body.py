@@ -1,4 +1,4 @@
-"""The body of a recorded response as a transport hands it out: each chunk when it is due, then what ended it."""
+"""The body of a recorded response, as a transport hands it out: each chunk when it is due, then what ended it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 
 
 class RecordedBody:
-    """The chunks of a recorded response as they came; *fail* makes a recorded failure the library's own."""
+    """The chunks of a recorded response as they arrived; *fail* turns a recorded failure into the library's own."""
 
     def __init__(self, answer: HttpResponse, exchange: Exchange, fail: Callable[[TransportFailure], Exception]) -> None:
         self._chunks = answer.chunks
@@ -40,6 +40,6 @@ class RecordedBody:
             raise exchanges.past_the_end(self._exchange)
 
     def close(self) -> None:
-        """End the wait of whoever reads."""
+        """End the wait of the reader."""
         if self._closed is not None:
             self._closed.set()

@@ -1,7 +1,7 @@
 """requests: its adapter's `send`, through responses.
 
 Third-party privates used here: responses 0.25-0.26 `RequestsMock._on_request`, `._real_send`, `._patcher` (recording
-needs the real adapter and the unread body, which no public hook gives) and `.unbound_on_send`; Python 3.11-3.14
+needs the real adapter and the unread body, which no public hook provides) and `.unbound_on_send`; Python 3.11-3.14
 `temp_original` of what `unittest.mock.patch` returns.
 """
 
@@ -33,7 +33,7 @@ _RESPONSES = Library("responses", seen="0.25-0.26")
 class _Wire(responses.RequestsMock):
     """responses' patching of the adapter with our own answer."""
 
-    _real_send: Any = None  # set for each, and never what `_PassThrough` makes of it
+    _real_send: Any = None  # set on each instance; hides the `_PassThrough` of the base class
 
     def _on_request(self, adapter: Any, request: Any, **kwargs: Any) -> Any:  # Any: requests' own, as in responses
         __tracebackhide__ = True
@@ -65,7 +65,7 @@ def _respond(adapter: Any, request: Any, exchange: Exchange) -> Any:
 
 
 class _Recorded(responses.BaseResponse):
-    """One recorded answer as responses understands it."""
+    """A recorded answer in the form that responses understands."""
 
     def __init__(self, request: Any, answer: HttpResponse, exchange: Exchange) -> None:
         super().__init__(request.method, request.url)
@@ -90,7 +90,7 @@ def _failure(failure: TransportFailure, request: Any, exchange: Exchange) -> Exc
 
 @contextlib.contextmanager
 def _as_sent(request: Any, exchange: Exchange) -> Iterator[None]:
-    """Put what is to be sent into the request; a file or generator cannot be read twice, a model may be another."""
+    """Make *request* send `exchange.request`: a file or generator cannot be read twice, and the model may differ."""
     url, body, length = request.url, request.body, request.headers.get("Content-Length")
     request.url, request.body = exchange.request.url, exchange.request.body or None
     if length is not None:
@@ -104,12 +104,12 @@ def _as_sent(request: Any, exchange: Exchange) -> Iterator[None]:
 
 
 def _record(response: Any, exchange: Exchange) -> None:
-    """Let *response* be recorded while its body is read."""
+    """Record *response* while its body is read."""
     raw = response.raw
     if isinstance(raw, HTTPResponse):
         urllib3.record(raw, exchange)
         return
-    # An adapter of the user's own has put something else there.
+    # A custom adapter of the user's has put something else there.
     recording = urllib3.recording(raw, exchange, response.headers.items(), is_decoded=True)
     recording.add(response.content)
     recording.end()
@@ -145,11 +145,11 @@ def _encoded(part: Any) -> bytes:
 # Patching ---------------------------------------------------------------------------------------------------------
 
 _lock = threading.Lock()
-_ours: dict[Any, Any] = {}  # requests' own `send`, and what stands in its place
+_ours: dict[Any, Any] = {}  # requests' own `send` -> what replaces it
 
 
 def install(library: str) -> None:
-    """Patch `HTTPAdapter.send`, below any mock of the user's own that is active already."""
+    """Patch `HTTPAdapter.send`, below any mock of the user's that is already active."""
     with _lock:
         _check_privates()
         urllib3.check()
@@ -159,10 +159,10 @@ def install(library: str) -> None:
         if send in _ours.values():
             return
         top = send.__module__.partition(".")[0]
-        if top == "responses":  # a mock that looks unlike those we know: what it passes through would go past us
+        if top == "responses":  # an unknown form of its mock: requests that it passes through would bypass us
             raise _RESPONSES.lacks("RequestsMock.unbound_on_send.<locals>.send")
         if top != "requests":
-            return  # somebody's that answers everything while it is there
+            return  # a replacement by other code that answers everything
         ours = _ours[send] = _Wire(real_adapter_send=send, assert_all_requests_are_fired=False).unbound_on_send()
         if innermost is None:
             adapter.send = ours
@@ -173,7 +173,7 @@ def install(library: str) -> None:
 
 @functools.cache
 def _check_privates() -> None:
-    """Make sure, once, that responses has what is used of it."""
+    """Make sure, once, that responses has what we use."""
     _RESPONSES.require(responses.RequestsMock, "_on_request", "unbound_on_send")
     made = vars(responses.RequestsMock())
     for name in ("_real_send", "_patcher"):
@@ -182,7 +182,7 @@ def _check_privates() -> None:
 
 
 class _PassThrough:
-    """What a mock of the user's own passes through to: ours, where it would be requests' own."""
+    """What a mock of the user's passes through to: our `send` instead of requests' own."""
 
     def __get__(self, mock: Any, owner: type) -> Any:
         send = mock.__dict__["_real_send"]
@@ -193,7 +193,7 @@ class _PassThrough:
 
 
 def _innermost_patch(send: Any) -> Any:
-    """Return the patch that holds requests' own `send` while mocks by responses stand on it; None without one."""
+    """Return the patch that holds requests' own `send` below the mocks of responses; None if there are none."""
     patch = None
     while (
         getattr(send, "__qualname__", "") == "RequestsMock.unbound_on_send.<locals>.send" and send not in _ours.values()

@@ -1,4 +1,4 @@
-"""One TLS context for all clients built during replay: nothing is connected, and each context costs 28-46 ms.
+"""One TLS context for all clients built during replay: they never connect, and each context takes 28-46 ms.
 
 Third-party private used here: `_transports.default.create_ssl_context` of httpx 0.28 and httpx2 2.x.
 """
@@ -17,12 +17,12 @@ _FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 
 def install(module: str) -> None:
-    """Let clients whose default transport lives in *module* share a context while everything is replayed."""
+    """Make clients whose default transport lives in *module* share a context while everything is replayed."""
     transport = sys.modules[module]
     create = getattr(transport, "create_ssl_context", None)
     if create is not None and not hasattr(create, "__agenttape__"):
         shared: Any = _shared(create)
-        shared.__agenttape__ = True  # a mark of our own
+        shared.__agenttape__ = True  # our mark
         transport.create_ssl_context = shared  # type: ignore[attr-defined]  # the private named above
 
 

@@ -1,7 +1,7 @@
-"""urllib3's response, below requests: made of a recording, or recorded while it is read.
+"""urllib3's response, below requests: built from a recording, or recorded while it is read.
 
 Third-party privates used here: urllib3 1.26-2.x `_collections.HTTPHeaderDict`, which 1.26 does not export, and `fp.fp`
-and `fp._safe_read`, through which it reads a chunked body as it finds them in the response of http.client.
+and `fp._safe_read` of http.client's response, through which it reads a chunked body.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _URLLIB3 = Library("urllib3", seen="1.26-2.x")
 
 @functools.cache
 def check() -> None:
-    """Make sure, once, that urllib3 reads a chunked body by the names it is known to use.
+    """Make sure, once, that urllib3 reads a chunked body through the names it is known to use.
 
     Raises:
         AgentTapeError: It does not.
@@ -44,7 +44,7 @@ def check() -> None:
 
 
 def replayed(answer: Answer, exchange: Exchange, method: str, target: str) -> HTTPResponse:
-    """Return the recorded *answer* to a request with *method* of *target*, its body unread."""
+    """Return the recorded *answer* to a *method* request for *target*, with its body unread."""
     headers = HTTPHeaderDict()
     for name, value in answer.headers:
         headers.add(name, value)
@@ -67,7 +67,7 @@ def replayed(answer: Answer, exchange: Exchange, method: str, target: str) -> HT
 
 
 class _Original:
-    """What requests takes for the response of http.client: it asks it for headers and whether it is over."""
+    """Takes the place of http.client's response, which requests asks for headers and whether it is closed."""
 
     def __init__(self, headers: HTTPHeaderDict, method: str) -> None:
         self.msg = self
@@ -85,7 +85,7 @@ class _Original:
 
 
 class _Body:
-    """A body on a make-believe wire; read as a chunked one, it gives each recorded event as it came."""
+    """A body on a simulated wire; read as a chunked one, it returns each recorded event as it arrived."""
 
     def __init__(self, chunks: Iterable[bytes], close: Callable[[], None]) -> None:
         self._chunks = iter(chunks)
@@ -104,7 +104,7 @@ class _Body:
         return None if self.closed else self
 
     def read(self, size: int | None = None) -> bytes:
-        """Read without the framing, as http.client's response does."""
+        """Read without the framing, like http.client's response."""
         return self._take(size, self._chunks)
 
     read1 = read
@@ -144,14 +144,14 @@ class _Body:
 
 
 def _failure_while_reading(failure: TransportFailure) -> Exception:
-    """Return what urllib3 raises; requests makes its own of it."""
+    """Return what urllib3 would raise; requests converts it to its own class."""
     found = getattr(exceptions, failure.type, None)
     if found is exceptions.ReadTimeoutError:
         return found(None, None, failure.message)  # type: ignore[arg-type]  # as urllib3 itself raises it
     if isinstance(found, type) and issubclass(found, exceptions.HTTPError):
         try:
             return found(failure.message)
-        except TypeError:  # some take more than a message
+        except TypeError:  # some require more than a message
             pass
     return exceptions.ProtocolError(failure.message)
 
@@ -160,13 +160,13 @@ def _failure_while_reading(failure: TransportFailure) -> Exception:
 
 
 def record(raw: HTTPResponse, exchange: Exchange) -> None:
-    """Let *raw* be recorded while its body is read."""
+    """Record *raw* while its body is read."""
     vars(raw)["_agenttape"] = _Listener(raw, exchange)
     raw.__class__ = _heard(type(raw))
 
 
 class _Listener:
-    """Hears of the body of one response while it is read."""
+    """Observes the body of one response while it is read."""
 
     def __init__(self, raw: HTTPResponse, exchange: Exchange) -> None:
         self._raw = raw
@@ -194,21 +194,21 @@ class _Listener:
         return self._recording
 
     def stop(self) -> None:
-        """The reader stopped, unless it is urllib3 that closes what broke while it was read."""
+        """The reader stopped, unless urllib3 itself is closing a response that broke while being read."""
         if self._reader != threading.get_ident():
             self.start(decode_content=True).close()
 
     settle = stop
 
     def preview(self) -> None:
-        """Show nothing of an answer that is not read yet."""
+        """Return None: the answer has not been read yet."""
 
 
 @functools.cache
 def _heard(base: type[Any]) -> type[Any]:
-    """Return *base* with a listener to what is read of its body, and to the end of that.
+    """Return *base* with a listener that sees what is read of its body, and its end.
 
-    Everything else that reads (`data`, `readinto`, iteration) goes through these.
+    All other ways to read (`data`, `readinto`, iteration) go through these methods.
     """
 
     class Heard(base):  # type: ignore[misc]  # urllib3's response, or a subclass of it
@@ -247,7 +247,7 @@ def _heard(base: type[Any]) -> type[Any]:
 
 
 def _can_decode(raw: HTTPResponse) -> bool:
-    """Say whether urllib3 has a decoder for the content encoding; it hands out what it cannot decode as it came."""
+    """Return whether urllib3 has a decoder for the content encoding; other bodies are returned as they arrive."""
     encodings = raw.headers.get("content-encoding", "").lower().split(",")
     return any(each.strip() in raw.CONTENT_DECODERS for each in encodings)
 
@@ -260,7 +260,7 @@ def _note(recording: LiveResponse, chunk: bytes | None, *, is_last: bool) -> Non
 
 
 def recording(raw: Any, exchange: Exchange, headers: Iterable[tuple[str, str]], *, is_decoded: bool) -> LiveResponse:
-    """Return the recording of *raw*, which may be somebody's that only looks like urllib3's."""
+    """Return the recording of *raw*, which may be a lookalike of urllib3's response."""
     return LiveResponse(
         exchange,
         status=raw.status,

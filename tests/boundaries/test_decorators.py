@@ -416,7 +416,7 @@ def test_each_replay_gives_a_fresh_value(path: Path) -> None:
 def test_an_argument_that_cannot_be_recorded_is_refused_with_its_path_and_the_tool(path: Path) -> None:
     with pytest.raises(RecordingRefusedError, match=r"args\.a.*lock") as caught, use_cassette(path, mode="all"):
         add(threading.Lock())
-    assert caught.value.__notes__ == ["in a call of the tool 'add'"]
+    assert caught.value.__notes__ == ["in a call to the tool 'add'"]
     assert not path.exists()
     assert ran.since() == []
 
@@ -625,7 +625,7 @@ def test_what_is_sent_and_thrown_into_a_generator_is_part_of_its_recording(path:
 
 def test_sending_something_else_than_recorded_is_no_replay(path: Path) -> None:
     around(path, _talk, mode="all")
-    with use_cassette(path), pytest.raises(StreamingReplayError, match="sent another value after item 0"):
+    with use_cassette(path), pytest.raises(StreamingReplayError, match="sent a different value after item 0"):
         _talk(sent="b")
 
 
@@ -736,7 +736,7 @@ def test_a_damaged_stream_is_named(path: Path, part: str, damaged: object) -> No
     cassette["interactions"][0]["response"]["$stream"][part] = damaged
     path.write_text(yaml.safe_dump(cassette))
     kind, text = around(path, lambda: list(count_to(3)))[0]
-    assert (kind, f"is damaged: {part} of its stream is no" in text) == (StreamingReplayError, True)
+    assert (kind, f"is damaged: {part!r} of its stream is not a" in text) == (StreamingReplayError, True)
 
 
 def test_async_generators_get_what_is_sent_and_thrown(path: Path) -> None:
@@ -864,7 +864,7 @@ def test_a_cancelled_call_that_nobody_cancels_any_more_is_an_error(path: Path, m
     around(path, _timeout, mode="all")
     kind, text = around(path, lambda: hang())[0]
     assert kind is AgentTapeError
-    assert "when hang was recorded, the agent stopped waiting for it, and now it does not" in text
+    assert "the agent stopped waiting for hang when it was recorded, but is still waiting now" in text
 
 
 @pytest.mark.parametrize("library", ["asyncio", "trio"])
@@ -916,7 +916,7 @@ def test_a_call_that_the_recording_did_not_see_end_is_held_until_the_replay_ends
     replayed.join(5)
     assert ran.since() == ["linger"]
     assert len(errors) == 1
-    assert "in its recording linger was never answered" in errors[0]
+    assert "in its recording, linger was never answered" in errors[0]
 
 
 # -- nested calls
@@ -981,14 +981,14 @@ def test_record_call_awaits_what_its_executor_gives(executor: Callable[..., Any]
     ("draw", "text"),
     [
         (lambda: intercept(len, kind="tol"), "unknown kind 'tol'. Did you mean 'tool'?"),
-        (lambda: intercept(5), "a boundary wraps a callable, not 5"),
-        (lambda: tool(name=""), "the name of a boundary is a non-empty text"),
-        (lambda: tool("search"), "a boundary wraps a callable, not 'search'"),
+        (lambda: intercept(5), "a boundary must wrap a callable, not 5"),
+        (lambda: tool(name=""), "the name of a boundary must be a non-empty string"),
+        (lambda: tool("search"), "a boundary must wrap a callable, not 'search'"),
         (
             lambda: tool(FrameworkTool("search")),
             "put @tool below the decorator that makes the FrameworkTool, directly above the function",
         ),
-        (lambda: tool(Shop), "above a function, not above the class Shop"),
+        (lambda: tool(Shop), "@tool decorates a function, not the class Shop: decorate its methods"),
         (lambda: tool(property(len)), "put @tool below @property"),
         (lambda: record_call("shop", {}, dict), "unknown kind 'shop'"),
         (lambda: record_call("tool", [1], dict), "record_call takes a mapping"),

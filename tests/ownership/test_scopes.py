@@ -93,7 +93,7 @@ def test_a_bound_context_wins_over_others_that_are_open(a: Owner, b: Owner) -> N
 def test_a_context_that_could_belong_to_two_raises_and_tells_both(a: Owner, b: Owner) -> None:
     a.open(bound=False)
     b.open(bound=False)
-    with pytest.raises(AgentTapeError, match=r"could belong to a and b; nothing real was run") as caught:
+    with pytest.raises(AgentTapeError, match=r"could belong to a and b; nothing ran for real") as caught:
         ownership.current()
     assert a.refused == b.refused == [caught.value]
     assert ownership.peek() is None
@@ -105,7 +105,7 @@ def test_a_context_whose_session_is_over_raises_and_tells_the_open_one(a: Owner,
     context = contextvars.copy_context()
     a.close()
     b.open()
-    with pytest.raises(AgentTapeError, match=r"for a after it was over; nothing real was run") as caught:
+    with pytest.raises(AgentTapeError, match=r"for a was made after it had ended; nothing ran for real") as caught:
         context.run(ownership.current)
     assert context.run(ownership.peek) is None
     assert (a.refused, b.refused) == ([], [caught.value])

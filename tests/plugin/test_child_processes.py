@@ -46,7 +46,7 @@ def test_a_call_there_runs_nothing_and_fails_the_test_also_when_it_is_swallowed(
     for arguments, ran in ((), []), (("--agenttape-record",), ["look_up Rome"]):
         result = project.run_apart("-W", "ignore", *arguments)
         result.assert_outcomes(failed=1)
-        result.stdout.fnmatch_lines(["E *Error: *Make it in the process of the test, or in a thread*"])
+        result.stdout.fnmatch_lines(["E *Error: *Make it in the test's own process, or in a thread*"])
         assert project.live() == ran
 
 

@@ -255,13 +255,13 @@ def test_a_thread_that_outlives_its_test_runs_nothing_and_reaches_no_other_casse
             look_up("b")
             go.set()
             assert done.wait(5)
-            assert "a call was made for test_it.py::test_a after it was over; nothing real was run" in seen[0]
+            assert "a call for test_it.py::test_a was made after it had ended; nothing ran for real" in seen[0]
     """
     project.write(test_it=source)
     result = project.run("--agenttape-record")
     result.assert_outcomes(passed=1, failed=1)  # the call cannot be told apart from one of the second test
     result.stdout.fnmatch_lines(
-        ["E *AgentTapeError: a call was made for test_it.py::test_a after it was over; nothing real was run.*"]
+        ["E *AgentTapeError: a call for test_it.py::test_a was made after it had ended; nothing ran for real.*"]
     )
     assert project.live() == ["look_up a", "look_up b"]
     assert not project.cassette("test_it/test_b.yaml").exists()
@@ -286,7 +286,7 @@ def test_what_is_typed_in_the_debugger_is_no_part_of_the_recording(project: Proj
     assert project.calls() == ["Rome"]
     result = project.run_apart("-s", stdin=b"look_up('typed')\ncontinue\n")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*typed in the debugger: test_it.py::test_it is replayed, nothing real was run"])
+    result.stdout.fnmatch_lines(["*typed in the debugger: test_it.py::test_it is being replayed; nothing ran for real"])
     assert project.live() == []
 
 

@@ -189,7 +189,7 @@ def test_such_a_loop_in_a_block_of_the_users_own(project: Project) -> None:
         """,
     )
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *RunCut: cut after *"])
+    result.stdout.fnmatch_lines(["E *RunCut: run stopped after *"])
 
 
 def test_an_exception_thrown_into_a_generator_that_its_recording_never_saw(project: Project) -> None:
@@ -205,4 +205,6 @@ def test_an_exception_thrown_into_a_generator_that_its_recording_never_saw(proje
     )
     result = project.run_apart("-W", "ignore")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *StreamingReplayError: the recording of ask was thrown no KeyError after item 0*"])
+    result.stdout.fnmatch_lines(
+        ["E *StreamingReplayError: the recording of ask had no KeyError thrown into it after item 0*"]
+    )

@@ -156,7 +156,7 @@ def test_recording_connects_and_tells_what_replay_will_block(project: Project, e
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
         [
-            "*AgentTapeWarning: test_it.py::test_it: a connection to api.invalid by aiohttp is not recorded, and "
+            "*AgentTapeWarning: test_it.py::test_it: a connection to api.invalid by aiohttp was not recorded, and "
             'replay will block it: wrap the caller in @tool, or allow it: allow_hosts=[[]"api.invalid"[]]'
         ]
     )

@@ -190,7 +190,7 @@ def test_a_worker_of_an_earlier_test_fails_the_test_whose_call_it_could_not_make
     result = project.run_apart("--agenttape-record")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
-        ["____* test_second *____", "E *AgentTapeError: a call was made for test_it.py::test_first after it was over*"]
+        ["____* test_second *____", "E *AgentTapeError: a call for test_it.py::test_first was made after it had ended*"]
     )
     assert project.live() == ["look_up Rome"]
 

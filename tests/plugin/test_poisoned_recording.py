@@ -27,7 +27,7 @@ def test_it_is_refused_and_says_which_call(project: Project, origin: Origin, sta
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            f"E *RecordingRefusedError: a live call was answered with {status}, and the run went on as if nothing had "
+            f"E *RecordingRefusedError: a live call got status {status}, and the run went on as if nothing had "
             "happened; the recording is not kept",
             "E *call: #0 http GET http://127.0.0.1:*/answer*",
             "E *allow it: allow_errors=True (or the statuses, such as allow_errors=[[]429[]])",
@@ -42,7 +42,7 @@ def test_a_timeout_is_refused(project: Project) -> None:
     project.write(test_it=SWALLOWING.format(marker="", path="/slow"))
     result = project.run("--agenttape-record")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *RecordingRefusedError: a live call ended with ReadTimeout, and the run went on*"])
+    result.stdout.fnmatch_lines(["E *RecordingRefusedError: a live call failed with ReadTimeout, and the run went on*"])
     assert project.files() == []
 
 
@@ -143,7 +143,7 @@ def test_a_success_makes_no_later_failure_good(project: Project, origin: Origin)
     origin.statuses.extend([200, 429])
     result = project.run("--agenttape-record")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *RecordingRefusedError: a live call was answered with 429, and the run went on*"])
+    result.stdout.fnmatch_lines(["E *RecordingRefusedError: a live call got status 429, and the run went on*"])
     origin.statuses.extend([429, 200])
     project.run("--agenttape-record").assert_outcomes(passed=1)
 

@@ -152,7 +152,7 @@ DRIFTS = (
     Drift(
         "a thread of the previous test makes a call",
         CALLS + "go.set()\nassert done.wait(5)",
-        ("E *AgentTapeError: a call was made for test_it.py::test_before after it was over; nothing real was run.*",),
+        ("E *AgentTapeError: a call for test_it.py::test_before was made after it had ended; nothing ran for real.*",),
         {"passed": 1, "failed": 1},
         above=LATE,
     ),
@@ -190,7 +190,7 @@ DRIFTS = (
     Drift(
         "a recorded answer was edited and is no longer a response",
         CALLS.replace("httpx.get", "with contextlib.suppress(Exception):\n    httpx.get"),
-        ("E *AgentTapeError: the recording of this request holds no HTTP response with a status; record it again",),
+        ("E *AgentTapeError: the recording of this request is not an HTTP response with a status; record it again",),
         FAILED,
         edit=lambda text: text.replace("status: 200", "status: fine", 1),
     ),

@@ -192,7 +192,7 @@ FAULTS = (
         "old",
         "none",
         (
-            "E *RecordingRefusedError: a live call was answered with 429, and the run went on as if nothing had "
+            "E *RecordingRefusedError: a live call got status 429, and the run went on as if nothing had "
             "happened; the recording is not kept",
             PENDING,
         ),

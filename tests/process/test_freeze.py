@@ -332,7 +332,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.usefixtures("impatient")
 def test_every_way_to_read_the_clock_counts(reader: str) -> None:
-    with frozen("clock"), pytest.raises(ConfigError, match="stands still"):
+    with frozen("clock"), pytest.raises(ConfigError, match="and it is frozen here"):
         read(READERS[reader], 21 * 1024)
 
 
@@ -923,18 +923,18 @@ def test_a_snapshot_has_the_named_variables_and_no_secrets() -> None:
     ("recorded", "environ", "messages"),
     [
         ({"MODEL": "a"}, {"MODEL": "a"}, []),
-        ({"MODEL": "a"}, {"MODEL": "b"}, ["MODEL was 'a' when recorded, and is 'b' now"]),
-        ({"MODEL": "a"}, {}, ["MODEL was 'a' when recorded, and is not set now"]),
-        ({"MODEL": None}, {"MODEL": "b"}, ["MODEL was not set when recorded, and is 'b' now"]),
+        ({"MODEL": "a"}, {"MODEL": "b"}, ["MODEL was 'a' when recorded, but is 'b' now"]),
+        ({"MODEL": "a"}, {}, ["MODEL was 'a' when recorded, but is not set now"]),
+        ({"MODEL": None}, {"MODEL": "b"}, ["MODEL was not set when recorded, but is 'b' now"]),
         ({"MODEL": None}, {}, []),
         ({"API_KEY": "****"}, {"API_KEY": "another secret"}, []),
-        ({"API_KEY": "****"}, {}, ["API_KEY was set (not shown) when recorded, and is not set now"]),
-        ({"API_KEY": None}, {"API_KEY": "hunter2"}, ["API_KEY was not set when recorded, and is set (not shown) now"]),
+        ({"API_KEY": "****"}, {}, ["API_KEY was set (not shown) when recorded, but is not set now"]),
+        ({"API_KEY": None}, {"API_KEY": "hunter2"}, ["API_KEY was not set when recorded, but is set (not shown) now"]),
         ({"PLAIN": "a ****1 b"}, {"PLAIN": "a b"}, []),
         (
             {"BUILD": "a"},
             {"BUILD": "0123456789abcdef0123456789abcdef"},
-            ["BUILD was 'a' when recorded, and is another value (not shown) now"],
+            ["BUILD was 'a' when recorded, but is another value (not shown) now"],
         ),
     ],
     ids=repr,

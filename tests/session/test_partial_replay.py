@@ -364,7 +364,7 @@ def test_a_call_after_its_session_is_over_raises_and_runs_nothing(mode: str, how
     release.set()
     got = outcomes.get(timeout=5)
     assert isinstance(got, AgentTapeError), got
-    assert "after it was over; nothing real was run" in str(got)
+    assert "after it had ended; nothing ran for real" in str(got)
     assert ran.since() == []
     pool.shutdown()
     assert POOL.submit(charge, 5).result() == "charged 5"  # the pool is not spoilt for those without a session
@@ -399,7 +399,7 @@ def test_a_late_call_of_one_session_never_lands_in_the_next(path: Path, tmp_path
     with use_cassette(path, mode="all"):
         thread = threading.Thread(target=late)
         thread.start()
-    with pytest.raises(RecordingRefusedError, match="after it was over"):
+    with pytest.raises(RecordingRefusedError, match="after it had ended"):
         use_cassette(tmp_path / "next.yaml", mode="all")(lambda: (release.set(), thread.join()))()
     assert (got, ran.since(), (tmp_path / "next.yaml").exists()) == ([], [], False)
 
@@ -566,7 +566,7 @@ def test_a_frozen_call_that_was_refused_and_swallowed_keeps_the_old_cassette(mod
 
 def test_frozen_without_a_cassette_says_what_is_missing(path: Path) -> None:
     with (
-        pytest.raises(CassetteNotFoundError, match="what is frozen is only replayed"),
+        pytest.raises(CassetteNotFoundError, match="frozen calls are only replayed"),
         use_cassette(path, mode="record", frozen={"charge"}),
     ):
         charge(1)
@@ -696,7 +696,7 @@ AGENTS = """
     async def test_late_calls_of_the_test_before():
         GO.set()
         outcomes = await asyncio.gather(*LATE, return_exceptions=True)
-        assert ["after it was over" in str(each) for each in outcomes] == [True, True]
+        assert ["after it had ended" in str(each) for each in outcomes] == [True, True]
 
     @pytest.mark.agenttape
     @pytest.mark.anyio

@@ -217,7 +217,7 @@ def test_a_session_object_can_be_entered_again(path: Path) -> None:
 
 def test_entering_an_open_session_is_refused_and_leaves_it_open(recorded: Path) -> None:
     with use_cassette(recorded) as session:
-        with pytest.raises(ConfigError, match="is open already"):
+        with pytest.raises(ConfigError, match="is already open"):
             session.__enter__()
         assert work(1) == 10
 
@@ -310,7 +310,7 @@ def test_a_cancelled_future_that_the_agent_swallows_refuses_the_recording(tmp_pa
         raise concurrent.futures.CancelledError
 
     with (
-        pytest.raises(RecordingRefusedError, match="wait raised CancelledError, which no recording can hold"),
+        pytest.raises(RecordingRefusedError, match="wait raised CancelledError, which cannot be recorded"),
         use_cassette(tmp_path / "c.yaml", mode="all"),
         contextlib.suppress(concurrent.futures.CancelledError),
     ):
@@ -516,7 +516,7 @@ def test_a_recursive_agent_is_one_recording(path: Path) -> None:
 
 @pytest.mark.parametrize("target", [int, 5, "name"])
 def test_what_is_no_function_cannot_be_decorated(target: Any) -> None:
-    with pytest.raises(ConfigError, match="a cassette decorates a function or a method"):
+    with pytest.raises(ConfigError, match="a cassette can only decorate a function or a method"):
         use_cassette("x")(target)
 
 

@@ -1,8 +1,8 @@
 """A session's deterministic clock, UUIDs and random numbers, and the environment it was recorded in.
 
 All three are process-wide in Python, so the open sessions are kept in one process-wide list. Clock and UUIDs
-are answered per context (each task and thread sees its own session); `random` and the local time zone cannot be,
-and sessions that would really share them are refused.
+are answered per context (each task and thread sees its own session). `random` and the local time zone cannot be,
+so a session that would have to share them is refused.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def capture(features: frozenset[str], now: datetime, seed: int) -> FrozenState:
-    """Return the state in which a recording that starts at *now* runs, for its replays to start from."""
+    """Return the state of a recording that starts at *now*, from which its replays start too."""
     dated = bool(features & {"clock", "uuid"})  # a version 1 UUID carries a time
     return FrozenState(
         clock=now.astimezone().isoformat(timespec="microseconds") if dated else None,
@@ -40,10 +40,10 @@ def capture(features: frozenset[str], now: datetime, seed: int) -> FrozenState:
 
 
 class Freeze:
-    """Pin the clock and start UUIDs and random numbers from a seed; leaving it gives back what was there.
+    """Pins the clock and starts UUIDs and random numbers from a seed; leaving it restores what was there.
 
-    One object can be entered again, also while it is open; each entry starts from the state again. One that *yields*
-    leaves random numbers alone while a session runs beside it that has seeded them.
+    The same object can be entered again, even while it is open; each entry starts from the same state. If it *yields*,
+    it leaves random numbers alone while a session running beside it has seeded them.
     """
 
     def __init__(self, features: frozenset[str], state: FrozenState, *, yields: bool = False) -> None:
@@ -66,12 +66,12 @@ class Freeze:
                 self._open.pop()
 
     def progress(self) -> None:
-        """Note that the session got somewhere, so that reading the clock often does not count as an endless loop."""
+        """Note that the session made progress, so that reading the clock often does not count as an endless loop."""
         for layer in self._open:
             layer.reads = layer.warnings = 0
 
     def reseed(self) -> None:
-        """Start the random numbers again, for when another plugin has seeded them meanwhile."""
+        """Restart the random numbers, in case another plugin has seeded them in the meantime."""
         if self._open:
             randoms.seed(self._open[-1])
 
@@ -114,7 +114,7 @@ def _leave(layer: Layer) -> None:
 
 
 def _hand_over() -> None:
-    """Start the random numbers of a session that did without its own, now that no other session has any."""
+    """Start the random numbers of a session that had to do without, now that no other session pins them."""
     heir = next((each for each in layers.OPEN if each.own_plan is not None), None)
     if heir is None or any(each.plan.random_seed is not None for each in layers.OPEN):
         return
@@ -124,7 +124,7 @@ def _hand_over() -> None:
 
 
 def _sync_process() -> None:
-    """Make the process-wide zone, UUID source and sleeps what the open sessions need."""
+    """Adjust the process-wide zone, UUID source and sleeps to what the open sessions need."""
     try:
         zone.sync()
     finally:

@@ -1,7 +1,7 @@
-"""The pinned clock: time-machine, read through the session of whoever asks; and the true time beside it.
+"""The pinned clock: time-machine, read through the session of the caller; and the true time as well.
 
-Third-party privates used here: time-machine 3.0-3.6 `traveller_stack`, and `time_ns` of the Traveller on its top, which
-is where the time is read. (2.x also stops the monotonic clock, on which event loops hang.)
+Third-party privates used here: time-machine 3.0-3.6 `traveller_stack`, and `time_ns` of the Traveller on top of it,
+which is where the time is read. (2.x also stops the monotonic clock, on which event loops hang.)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TIME_MACHINE = Library("time-machine", seen="3.0-3.6")
 
 
 def start(layer: Layer) -> None:
-    """Pin the clock where *layer* wants that."""
+    """Pin the clock if *layer* asks for it."""
     if not layer.plan.clock:
         return
     import time_machine
@@ -33,7 +33,7 @@ def start(layer: Layer) -> None:
         traveller: Any = travel.start()
     except RuntimeError as error:  # freezegun is active
         raise ConfigError(
-            f"the clock cannot be frozen here: {error} Keep it real: freeze=('uuid', 'random')"
+            f"the clock cannot be frozen here: {error} Keep the real clock: freeze=('uuid', 'random')"
         ) from error
     layer.traveller = (travel, traveller)
     _TIME_MACHINE.require(traveller, "time_ns")
@@ -41,14 +41,14 @@ def start(layer: Layer) -> None:
 
 
 def _read(layer: Layer) -> int:
-    """Return the pinned time for whoever is reading, in nanoseconds."""
+    """Return the pinned time for the caller, in nanoseconds."""
     if len(sys.modules) != sleeps.SITES.modules:
         sleeps.SITES.adopt_new_modules()
     return layer.read()
 
 
 def stop(layer: Layer) -> None:
-    """Let go of the clock that *layer* has pinned."""
+    """Release the clock that *layer* has pinned."""
     if layer.traveller is None:
         return
     travel, traveller = layer.traveller
@@ -56,11 +56,11 @@ def stop(layer: Layer) -> None:
     stack = travellers()
     if stack and stack[-1] is traveller:
         travel.stop()
-    elif traveller in stack:  # a session that outlives this one, or the user's own time travel, stands above it
+    elif traveller in stack:  # below a session that outlives this one, or the user's own time travel
         stack.remove(traveller)
 
 
-def _time_machine() -> Any:  # None, or without its names, until it is imported: in this thread or in another
+def _time_machine() -> Any:  # None or incomplete until this or another thread has imported it
     return sys.modules.get("time_machine")
 
 
@@ -70,7 +70,7 @@ def travellers() -> list[Any]:  # time_machine's own Traveller, ours and the use
 
 
 def real_time_ns() -> int:
-    """Return the true Unix time in nanoseconds, also while the clock is pinned."""
+    """Return the true Unix time in nanoseconds, even while the clock is pinned."""
     hatch = getattr(_time_machine(), "escape_hatch", None)
     if hatch is not None and hatch.is_travelling():
         return int(hatch.time.time_ns())
@@ -78,5 +78,5 @@ def real_time_ns() -> int:
 
 
 def real_utcnow() -> datetime:
-    """Return the true time as an aware datetime in UTC, also while the clock is pinned."""
+    """Return the true time as an aware datetime in UTC, even while the clock is pinned."""
     return EPOCH + timedelta(microseconds=real_time_ns() // 1_000)

@@ -1,4 +1,4 @@
-"""The environment that a cassette was recorded in, and how today's differs."""
+"""The environment that a cassette was recorded in, and how the current one differs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _SECRET_NAME = re.compile(
 _SECRET_VALUE = re.compile(
     r"://[^/\s:]*:[^/\s@]*@|-----BEGIN|\b(?:sk|gh[a-z]|xox[a-z]|AKIA|AIza|hf|pk|glpat)[-_]?\w{12}"
 )
-_UNSHOWN_VALUE = re.compile(r"[A-Za-z0-9+/=]{20}")  # perhaps a secret: compared, but not printed
+_UNSHOWN_VALUE = re.compile(r"[A-Za-z0-9+/=]{20}")  # may be a secret: compared, but not printed
 
 
 def env_snapshot(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str | None]:
-    """Return the variables that *names* (or patterns such as ``MODEL_*``) stand for, without secret-like values."""
+    """Return the variables with these *names* (or patterns such as ``MODEL_*``), without secret-like values."""
     wanted = chain.from_iterable(_expand(name, environ) for name in names)
     return {name: _shown(name, environ.get(name)) for name in sorted(set(wanted))}
 
@@ -27,7 +27,7 @@ def env_snapshot(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, 
 def env_drift(recorded: Mapping[str, object], environ: Mapping[str, str]) -> list[str]:
     """Return one message for each recorded variable that differs now; secret-like values are never shown."""
     return [
-        f"{name} was {_described(was)} when recorded, and is {_described(now)} now"
+        f"{name} was {_described(was)} when recorded, but is {_described(now)} now"
         for name, was in sorted(recorded.items())
         if (now := _shown(name, environ.get(name))) != was and not _hides_the_same(was, now)
     ]
@@ -44,7 +44,7 @@ def _shown(name: str, value: str | None) -> str | None:
 
 
 def _hides_the_same(was: object, now: str | None) -> bool:
-    """Say whether a value that was redacted on its way to the cassette is also set now."""
+    """Return whether a value that was redacted in the cassette is also set now."""
     return isinstance(was, str) and REDACTION_PLACEHOLDER in was and now is not None
 
 

@@ -1,6 +1,6 @@
 """The open sessions: what each has pinned, and which of them the running code belongs to.
 
-Private used here: `asyncio._get_running_loop` of CPython 3.11-3.14, which unlike its public twin raises nothing.
+Private used here: `asyncio._get_running_loop` of CPython 3.11-3.14, which, unlike its public twin, does not raise.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _SECONDS_WITHOUT_PROGRESS = 600.0
 
 
 class ClockLoop(BaseException):
-    """A loop that keeps reading a pinned clock after the error that says why it cannot end; nothing may swallow it."""
+    """Ends a loop that keeps reading a pinned clock after an error said why it cannot end; must not be swallowed."""
 
 
 class Layer:
-    """One open session: its pinned time, its UUIDs, and what it has to give back."""
+    """One open session: its pinned time, its UUIDs, and what it has to restore."""
 
     __slots__ = (
         "is_open", "lock", "now", "own_plan", "parent", "plan", "reads", "saved_numpy", "saved_random",
@@ -38,7 +38,7 @@ class Layer:
 
     def __init__(self, plan: Plan, parent: Layer | None) -> None:
         self.plan = plan
-        self.own_plan: Plan | None = None  # kept for when random numbers that another session has are free
+        self.own_plan: Plan | None = None  # the full plan, for when another session releases random numbers
         self.parent = parent
         self.is_open = True
         self.lock = threading.Lock()
@@ -47,7 +47,7 @@ class Layer:
         self.slow_since = 0.0
         self.warnings = 0
         self.tick = 0
-        self.tz: str | None = None  # the TZ value it needs; None: the machine's own zone is right
+        self.tz: str | None = None  # the TZ value it needs; None if the machine's own zone is right
         self.uuids: random.Random | None = None
         self.traveller: Any = None  # time_machine's travel and Traveller
         self.saved_random: object = None
@@ -63,7 +63,7 @@ class Layer:
         self.reads = self.warnings = 0
 
     def read(self) -> int:
-        """Return the pinned time for whoever is reading, in nanoseconds."""
+        """Return the pinned time for the caller, in nanoseconds."""
         layer = _clock_layer(CURRENT.get()) or self
         layer.reads += 1
         if not layer.reads % _READS_BETWEEN_CHECKS:
@@ -71,11 +71,11 @@ class Layer:
         return layer.now
 
     def check_progress(self) -> None:
-        """Cut a loop that waits for a time that never comes.
+        """Stop a loop that waits for a time that never comes.
 
         Raises:
-            ConfigError: The clock was read too often, or for too long, with no sleep and no interaction.
-            ClockLoop: It still is, after that error was swallowed.
+            ConfigError: The clock was read too often, or for too long, with no sleep or interaction in between.
+            ClockLoop: It is still being read after that error was swallowed.
         """
         if self.reads == _READS_BETWEEN_CHECKS:
             self.slow_since = clocks.monotonic()
@@ -105,7 +105,7 @@ class Layer:
         return uuid.UUID(fields=(*fields, self.node()), version=1).bytes
 
     def node(self) -> int:
-        """Return the hardware address that UUIDs show; the multicast bit says that it is none."""
+        """Return the hardware address for UUIDs; the multicast bit marks it as made up."""
         return int.from_bytes(_digest(self.plan.uuid_seed)[:6]) | 1 << 40
 
 
@@ -115,13 +115,13 @@ def _digest(seed: int | None) -> bytes:
 
 def _loop_message(reads: int) -> str:
     return (
-        f"the clock was read {reads:,} times with no sleep and no recorded call in between, and it stands still here\n"
+        f"the clock was read {reads:,} times with no sleep or recorded call in between, and it is frozen here\n"
         "  a loop that waits for a time never ends under a frozen clock: sleep in it (time.sleep, asyncio.sleep,\n"
         "  anyio.sleep and trio.sleep move the clock), or keep the real clock: freeze=('uuid', 'random')"
     )
 
 
-# The open sessions in the order of their start. A module global, because what they change is the process's.
+# The open sessions in the order they started. A module global, because what they change is process-wide.
 OPEN: list[Layer] = []
 LOCK = threading.RLock()
 CURRENT: ContextVar[Layer | None] = ContextVar("agenttape_frozen", default=None)
@@ -158,9 +158,9 @@ def uuid_source() -> Layer | None:
 
 
 def refuse_sharing(layer: Layer, inherited: Layer | None, *, yields: bool) -> None:
-    """Refuse a session that runs beside another one, not inside it, when they cannot both get their own values.
+    """Refuse a session that runs beside another one, not inside it, if they cannot both have their own values.
 
-    One that *yields* does without random numbers of its own instead.
+    If it *yields*, it does without its own random numbers instead.
     """
     ancestors = set()
     while inherited is not None:
@@ -190,10 +190,10 @@ def _unshareable(layer: Layer, other: Layer) -> str | None:
 
 
 def _runs_beside(other: Layer, layer: Layer) -> bool:
-    """Say whether *other* was opened by a task or thread that goes on running while *layer* is open.
+    """Return whether *other* was opened by a task or thread that keeps running while *layer* is open.
 
-    The main thread is taken to wait for the threads it starts, as a test does; an opener without a task in the same
-    thread is a fixture or the caller.
+    The main thread is assumed to wait for the threads it starts, as a test does. In the same thread, code that opened
+    *other* outside of any task is a fixture or the caller.
     """
     if other.thread is not layer.thread:
         return other.thread is not threading.main_thread() and other.thread.is_alive()

@@ -1,4 +1,4 @@
-"""Random numbers from a seed: `random`, and NumPy's own where it is imported."""
+"""Random numbers from a seed: `random`, and NumPy's if it is imported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _numpy_random() -> Any:  # numpy is optional and never imported by us
 
 
 def save(layer: Layer) -> None:
-    """Keep the state that *layer* has to give back."""
+    """Save the state that *layer* has to restore."""
     if layer.plan.random_seed is None:
         return
     layer.saved_random = random.getstate()
@@ -33,7 +33,7 @@ def seed(layer: Layer) -> None:
 
 
 def restore(layer: Layer) -> None:
-    """Give back the state from before *layer*; to the session above it, if that one outlives it."""
+    """Restore the state from before *layer*, or pass it to the session above that outlives *layer*."""
     above = layers.OPEN[layers.OPEN.index(layer) + 1 :] if layer in layers.OPEN else []
     if layer.saved_random is not None:
         heir = next((each for each in above if each.saved_random is not None), None)

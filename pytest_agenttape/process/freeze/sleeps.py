@@ -1,4 +1,4 @@
-"""Sleeping moves a pinned clock by the time slept, wherever the function that sleeps is held."""
+"""Sleeping advances a pinned clock by the time slept, no matter which module holds the sleep function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _real_sleep = time.sleep
 
 
 def _sleep(seconds: float, /) -> None:
-    """Sleep as time.sleep does, and move a pinned clock by the time slept."""
+    """Sleep as time.sleep does, and advance a pinned clock by the time slept."""
     layer = layers.pinned()
     if layer is None:
         return _real_sleep(seconds)
@@ -23,8 +23,8 @@ def _sleep(seconds: float, /) -> None:
     return None
 
 
-def _moving(sleep: Callable[..., Any]) -> Callable[..., Any]:  # the answer of asyncio.sleep is the caller's
-    """Return an async *sleep* that also moves a pinned clock; one of zero only yields, and moves nothing."""
+def _moving(sleep: Callable[..., Any]) -> Callable[..., Any]:  # asyncio.sleep returns what its caller wants
+    """Return an async *sleep* that also advances a pinned clock; sleeping for zero only yields."""
 
     async def moving_sleep(delay: float, *args: Any, **kwargs: Any) -> Any:
         layer = layers.pinned()
@@ -40,10 +40,10 @@ def _moving(sleep: Callable[..., Any]) -> Callable[..., Any]:  # the answer of a
 
 
 class _Sleeps:
-    """The places that hold a sleep function, also under `from time import sleep`, swapped while a clock is pinned.
+    """The places that hold a sleep function, including `from time import sleep`, swapped while a clock is pinned.
 
-    anyio.sleep calls asyncio's or trio's, so these are enough. A module that is imported meanwhile keeps our function,
-    which is a plain sleep when no clock is pinned.
+    anyio.sleep calls asyncio's or trio's, so these are enough. A module that is imported in the meantime keeps our
+    function, which is a plain sleep when no clock is pinned.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class _Sleeps:
         self._installed = False
 
     def sync(self, wanted: bool) -> None:
-        """Swap the functions in when they are *wanted*, and out when they are not."""
+        """Swap our functions in if they are *wanted*, and out if they are not."""
         if wanted and len(sys.modules) != self.modules:
             self._look()
         if wanted == self._installed:
@@ -66,9 +66,9 @@ class _Sleeps:
                 names[name] = moving if wanted else original
 
     def adopt_new_modules(self) -> None:
-        """Swap the functions in modules that were imported while a clock is pinned."""
+        """Swap the functions in modules that were imported while a clock was pinned."""
         if not layers.LOCK.acquire(blocking=False):
-            return  # the one who holds it is doing just this, or will be back here at the next read
+            return  # its holder is doing the same, or will get here at the next read
         try:
             if self._installed:
                 self._installed = False
@@ -94,7 +94,7 @@ class _Sleeps:
                     self._sites.append((names, name, value, self._moving[id(value)]))
 
     def _learn(self, module: str) -> bool:
-        """Learn the sleep function of *module* once it is imported; tell whether it is a new one."""
+        """Learn the sleep function of *module* once it is imported; return whether it is new."""
         if module in self._learned or module not in sys.modules:
             return False
         sleep = getattr(sys.modules[module], "sleep", None)

@@ -1,4 +1,4 @@
-"""What a session freezes, as settings name it and as a cassette keeps it."""
+"""What a session freezes, as named in the settings and as kept in a cassette."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PLAIN_ZONE = re.compile(r"[A-Za-z0-9_+\-<>,.:][A-Za-z0-9_+\-<>,.:/]*")  # a name
 
 @dataclass(frozen=True, slots=True)
 class FrozenState:
-    """What a session's time and chance start from; ``meta.freeze`` of a cassette.
+    """The starting point of a session's clock and randomness; ``meta.freeze`` of a cassette.
 
     Attributes:
         clock: ISO 8601 with microseconds and the recorder's UTC offset; None leaves the clock alone.
-        zone: The recorder's time zone as a ``TZ`` value, when it has a name.
+        zone: The recorder's time zone as a ``TZ`` value, if it has a name.
         seed: Where UUIDs and random numbers start; None leaves them alone.
     """
 
@@ -35,7 +35,7 @@ class FrozenState:
         """Build a state from its cassette form, as written by a machine or by hand.
 
         Raises:
-            CassetteCorruptError: A value cannot be a time, a zone or a seed.
+            CassetteCorruptError: A value is not a valid time, zone or seed.
         """
         if raw is None:
             return cls()
@@ -51,7 +51,7 @@ class FrozenState:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one session freezes, with everything parsed."""
+    """What one session freezes, fully parsed."""
 
     clock: bool
     start: int  # nanoseconds since the epoch

@@ -1,4 +1,4 @@
-"""UUIDs from a seed: the standard module asks us in place of the operating system.
+"""UUIDs from a seed: the standard module asks us instead of the operating system.
 
 Privates used here: `os`, `_generate_time_safe`, `_node` and `_last_timestamp*` of `uuid` in CPython 3.11-3.14, and
 `generate_time_safe` of its `_uuid`.
@@ -18,7 +18,7 @@ _saved_node: object = _NOT_SET
 
 
 class _UuidOs:
-    """What the uuid module sees as `os`: its random bytes are the session's, everything else is the real one."""
+    """What the uuid module sees as `os`: random bytes come from the session, everything else from the real module."""
 
     def urandom(self, count: int) -> bytes:
         layer = layers.uuid_source()
@@ -37,7 +37,7 @@ def _generate_time_uuid() -> tuple[bytes, None]:
 
 
 def sync() -> None:
-    """Make the UUID source what the open sessions need."""
+    """Adjust the UUID source to what the open sessions need."""
     global _saved_node
     names: dict[str, Any] = vars(uuid)
     seeded = [layer for layer in layers.OPEN if layer.plan.uuid_seed is not None]
@@ -45,7 +45,7 @@ def sync() -> None:
         return
     for name in ("_last_timestamp", "_last_timestamp_v6", "_last_timestamp_v7"):
         if name in names:
-            names[name] = None  # else the first UUIDs of a session depend on the last ones before it
+            names[name] = None  # or the first UUIDs of a session would depend on the last ones before it
     if seeded:
         if _saved_node is _NOT_SET:
             _saved_node = names["_node"]

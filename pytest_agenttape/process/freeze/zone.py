@@ -1,4 +1,4 @@
-"""The local time zone: that of the recorder while a clock is pinned, for the whole process."""
+"""The local time zone: the recorder's while a clock is pinned, for the whole process."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pytest_agenttape.process.freeze import layers
 from pytest_agenttape.process.freeze.state import PLAIN_ZONE, SECOND, Plan
 
 _NOT_SET = object()
-_saved_tz: object = _NOT_SET  # the value of TZ before the first session changed it; None: it was unset
+_saved_tz: object = _NOT_SET  # the value of TZ before the first session changed it; None if it was unset
 
 
 def original_tz() -> str | None:
-    """Return the value of TZ as it was before any session; None when it was unset."""
+    """Return the value of TZ from before any session; None if it was unset."""
     return os.environ.get("TZ") if _saved_tz is _NOT_SET else _saved_tz  # type: ignore[return-value]  # str or None then
 
 
@@ -32,7 +32,7 @@ def machine_zone(tz: str | None) -> str | None:
 
 
 def needed_tz(plan: Plan) -> str | None:
-    """Return the TZ value under which local time is the recorder's; None if it already is."""
+    """Return the TZ value that makes local time the recorder's; None if it already is."""
     here = machine_zone(original_tz())
     if not hasattr(time, "tzset") or (plan.zone is not None and plan.zone == here):
         return None
@@ -57,7 +57,7 @@ def _system_offset(zone: str, seconds: int) -> timedelta | None:
     from zoneinfo import TZPATH, ZoneInfo
 
     if not any(os.path.isfile(os.path.join(folder, zone)) for folder in TZPATH):
-        return None  # the C library takes an unknown zone for UTC and does not say so
+        return None  # the C library silently treats an unknown zone as UTC
     try:
         return datetime.fromtimestamp(seconds, ZoneInfo(zone)).utcoffset()
     except (LookupError, ValueError, OSError):
@@ -69,7 +69,7 @@ def _local_offset(seconds: int) -> timedelta | None:
 
 
 def sync() -> None:
-    """Make the process-wide zone what the latest open clock needs."""
+    """Adjust the process-wide zone to what the latest open clock needs."""
     global _saved_tz
     clocks = [layer for layer in layers.OPEN if layer.plan.clock]
     wanted = clocks[-1].tz if clocks else None
