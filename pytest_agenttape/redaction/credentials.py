@@ -49,7 +49,7 @@ def redact_set_cookie(value: str, memory: Memory) -> str:
 
 
 def redact_any_cookies(value: str, memory: Memory) -> str:
-    """Return the value of a Cookie or a Set-Cookie header, where nothing says which of them it is."""
+    """Return the value of a Cookie or a Set-Cookie header, if it is unknown which of them it is."""
     return "; ".join(_cookie_or_attribute(each.strip(), memory) for each in value.split(";"))
 
 
