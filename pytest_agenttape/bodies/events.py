@@ -45,7 +45,7 @@ class _EventLayout:
 
 
 def split_events(raw: bytes) -> tuple[bytes, ...]:
-    """Split an event stream after each blank line; what follows the last one is kept as it is."""
+    """Split an event stream after each blank line; the rest after the last one is kept as it is."""
     events, position = [], 0
     while found := _EVENT.match(raw, position):
         events.append(found[0])

@@ -156,7 +156,7 @@ def _refuse_secrets(prepared: Prepared, lines: Sequence[int], scan: Scan) -> Non
             listed = "".join(f"\n  {_located(each, prepared.root, own_lines)}" for each in findings)
             raise RecordingRefusedError(
                 f"the recording for {prepared.path} still contains what looks like a secret, in {name}:{listed}\n"
-                "  name its field in [redact] denylist, or its pattern in [redact] regexes"
+                "  add its field to [redact] denylist, or its pattern to [redact] regexes"
             )
 
 

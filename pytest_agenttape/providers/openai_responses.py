@@ -27,7 +27,7 @@ _RESULT_ITEMS = ("function_call_output", "custom_tool_call_output")
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Recognise a response request by its input or prompt."""
+    """Recognise a response request by a field that carries what is asked, such as ``input`` or ``prompt``."""
     if not any(body.get(key) for key in _ASKING):
         return None
     return openai_operation(url, body, "chat", "openai.responses")

@@ -1,4 +1,4 @@
-"""What replaces a secret: one grammar, readable, numbered per value, never derived from the value.
+"""The placeholders that replace secrets: one grammar, readable, numbered per value, never derived from the value.
 
 A placeholder is the word and four digits, ``REDACTED0001``. It has no character that a URL, a cookie, JSON, YAML or
 base64 would escape, so it is spelled alike everywhere, and a client that parses what is around it still can.

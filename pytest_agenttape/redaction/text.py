@@ -1,4 +1,4 @@
-"""Text searched as it is: known values, the formats of credentials, assignments. JSON within it is the tree's."""
+"""Searches text as it is: known values, the formats of credentials, assignments. JSON within it is left to `tree`."""
 
 from __future__ import annotations
 

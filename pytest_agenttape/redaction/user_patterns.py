@@ -74,7 +74,7 @@ def bounded(source: str) -> BoundedPattern:
     if missing := missing_names():
         raise ConfigError(
             f"redact.regexes: {source!r} could hang a test and cannot be checked: Python {platform.python_version()}"
-            f" does not have {', '.join(missing)}, which {_SEEN_IN} have; leave the pattern out, or use one of those"
+            f" does not have {', '.join(missing)}, which {_SEEN_IN} have; remove the pattern, or use one of those"
         )
     try:
         compiled = re.compile(source)

@@ -50,7 +50,7 @@ def encode(value: object, where: str = "result") -> JSON:
     except RecursionError as error:
         raise RecordingRefusedError(f"{where}: is nested too deeply to be recorded; register a codec") from error
     except RuntimeError as error:  # a dict or set that another thread changed meanwhile
-        raise RecordingRefusedError(f"{where}: cannot be read while it changes ({error}); return a copy") from error
+        raise RecordingRefusedError(f"{where}: changed while it was being read ({error}); return a copy") from error
 
 
 def _is_plain_integer(value: object) -> bool:

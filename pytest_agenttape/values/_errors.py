@@ -44,7 +44,7 @@ def is_recordable_error(error: BaseException) -> bool:
     """Return whether *error* is an outcome of the call itself, not a cancellation, an interrupt or our own verdict."""
     if not isinstance(error, Exception) or (isinstance(error, AgentTapeError) and not isinstance(error, RecordedError)):
         return False
-    futures = sys.modules.get("concurrent.futures")  # whoever raises its CancelledError has imported it
+    futures = sys.modules.get("concurrent.futures")  # code that raises its CancelledError has imported it
     return futures is None or not isinstance(error, futures.CancelledError)
 
 
