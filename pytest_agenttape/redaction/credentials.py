@@ -18,7 +18,7 @@ _COOKIE_ATTRIBUTES = frozenset(("path", "domain", "expires", "max-age", "samesit
 
 
 def split_scheme(text: str) -> tuple[str, str]:
-    """Return a known scheme and what follows it, such as ``("Bearer", "...")``; the scheme is empty if there is none."""
+    """Return a known scheme and what follows it, such as ``("Bearer", "...")``; empty if there is no scheme."""
     scheme, space, rest = text.strip().partition(" ")
     return (scheme, rest) if space and scheme.lower() in _SCHEMES else ("", text)
 
