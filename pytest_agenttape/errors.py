@@ -74,7 +74,7 @@ class FieldDiff:
 
 
 class UnmatchedInteractionError(AgentTapeError):
-    """A call that matches no unplayed recording; nothing real was run."""
+    """A call that matches no unplayed recording; nothing ran for real."""
 
     def __init__(
         self,

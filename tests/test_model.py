@@ -209,10 +209,10 @@ def test_duration_ms_counts_a_nested_call_with_the_call_that_made_it() -> None:
 @pytest.mark.parametrize(
     ("use", "text"),
     [
-        (lambda _: Cassette.load(None), "read from a path, not None"),  # type: ignore[arg-type]  # the mistake
+        (lambda _: Cassette.load(None), "Cassette.load takes a path, not None"),  # type: ignore[arg-type]  # the mistake
         (lambda path: Cassette().save(path, format="xml"), "unknown format 'xml'. Valid: yaml, json"),
-        (lambda _: Cassette().redact(""), "a text that is not empty; found ''"),
-        (lambda _: diff_cassettes(Cassette(), "b.yaml"), "not 'b.yaml'; read a file with Cassette.load"),  # type: ignore[arg-type]  # the mistake
+        (lambda _: Cassette().redact(""), "a non-empty string; found ''"),
+        (lambda _: diff_cassettes(Cassette(), "b.yaml"), "not 'b.yaml'; load a file with Cassette.load"),  # type: ignore[arg-type]  # the mistake
         (lambda _: Config.from_mapping(["strict"]), "settings must be a mapping, found ['strict']"),  # type: ignore[arg-type]  # the mistake
     ],
     ids=["load", "save", "redact", "diff", "config"],

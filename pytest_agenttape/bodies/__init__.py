@@ -1,4 +1,4 @@
-"""Codecs of HTTP bodies: bytes to the most readable stored form that gives the exact bytes back, and back again."""
+"""Codecs of HTTP bodies: bytes to the most readable stored form that restores them exactly, and back again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 _EVENT_STREAM = "text/event-stream"
 _LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 _STREAM_TYPES = (*_LINE_TYPES, _EVENT_STREAM, "application/vnd.amazon.eventstream")
-_LINE = re.compile(rb"[^\n]*\n|[^\n]+")  # a lone CR ends no ndjson line
+_LINE = re.compile(rb"[^\n]*\n|[^\n]+")  # a lone CR does not end an ndjson line
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f]")  # what no reader wants to see in a text
 
 
@@ -73,7 +73,7 @@ def decode_chunks(stored: Mapping[str, JSON], content_type: str | None = None) -
 
 
 def stored_json(stored: Mapping[str, JSON]) -> JSON:
-    """Return the JSON value in a stored request or response, also when it is kept as text; None when there is none."""
+    """Return the JSON value in a stored request or response, even if it is kept as text; None if there is none."""
     if "json" in stored:
         return stored["json"]
     text = stored.get("text")
@@ -81,7 +81,7 @@ def stored_json(stored: Mapping[str, JSON]) -> JSON:
 
 
 def is_stream(content_type: str | None) -> bool:
-    """Tell whether the pieces of such a body carry meaning."""
+    """Return whether the pieces of a body of this type carry meaning."""
     return media_type(content_type) in _STREAM_TYPES
 
 
@@ -94,7 +94,9 @@ def _decode(stored: Mapping[str, JSON]) -> list[bytes]:
     try:
         return _DECODERS[forms[0]](stored)
     except UnicodeEncodeError as error:
-        raise CassetteCorruptError(f"{forms[0]!r} holds a character that no text has: {error.reason}") from error
+        raise CassetteCorruptError(
+            f"{forms[0]!r} holds a character that is not valid in text: {error.reason}"
+        ) from error
 
 
 def _is_events(kind: str, text: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def decode_content(raw: bytes, encoding: str, *, partial: bool = False) -> bytes:
-    """Undo a Content-Encoding, the last applied first; where *partial*, as far as a body that was cut short goes.
+    """Undo a Content-Encoding, the last applied first; if *partial*, as far as a body that was cut short goes.
 
     Raises:
         ValueError: The encoding is unknown, its library is missing, or the bytes are damaged or cut short.
@@ -28,8 +28,8 @@ def _decode_one(raw: bytes, name: str, partial: bool) -> bytes:
         return _DECOMPRESSORS[name](raw, partial)
     except ImportError as error:
         raise ValueError(f"content encoding {name!r} needs an optional package: {error}") from error
-    except Exception as error:  # each library has an error class of its own, loaded with it
-        raise ValueError(f"the body is no complete {name!r} stream: {error}") from error
+    except Exception as error:  # each library has its own error class, loaded with it
+        raise ValueError(f"the body is not a complete {name!r} stream: {error}") from error
 
 
 def _gunzip(raw: bytes, partial: bool) -> bytes:

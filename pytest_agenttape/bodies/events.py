@@ -45,7 +45,7 @@ class _EventLayout:
 
 
 def split_events(raw: bytes) -> tuple[bytes, ...]:
-    """Split an event stream after each blank line; what follows the last one is kept as it is."""
+    """Split an event stream after each blank line; the rest after the last one is kept as it is."""
     events, position = [], 0
     while found := _EVENT.match(raw, position):
         events.append(found[0])
@@ -56,7 +56,7 @@ def split_events(raw: bytes) -> tuple[bytes, ...]:
 
 
 def read_event(entry: JSON) -> tuple[str | None, JSON]:
-    """Return the name and the data of a stored event, JSON decoded where it is JSON; data is None when it has none."""
+    """Return the name and the data of a stored event, JSON decoded; data is None if it has none."""
     if not isinstance(entry, Mapping):
         return None, None
     if isinstance(entry.get("raw"), str):
@@ -67,7 +67,7 @@ def read_event(entry: JSON) -> tuple[str | None, JSON]:
 
 
 def _read_raw(block: str) -> dict[str, str]:
-    """Read a raw event the way a client does: unknown fields are nothing, data lines are joined."""
+    """Read a raw event the way a client does: unknown fields are ignored, data lines are joined."""
     fields: dict[str, str] = {}
     for line in _NEWLINE.split(block.removeprefix("\ufeff")):
         name, _, value = line.partition(":")
@@ -77,12 +77,12 @@ def _read_raw(block: str) -> dict[str, str]:
 
 
 def looks_like_events(text: str) -> bool:
-    """Tell whether a body without a content type can be an event stream."""
+    """Return whether a body without a content type can be an event stream."""
     return _EVENT_START.match(text) is not None
 
 
 def encode_events(text: str) -> dict[str, JSON] | None:
-    """Return the stored form of an event stream; None when no event of it can be read."""
+    """Return the stored form of an event stream; None if no event of it can be read."""
     blocks = [block.decode() for block in split_events(text.encode())]
     layout = _guess_event_layout(text, blocks)
     entries = [_encode_event(block, layout) for block in blocks]
@@ -120,7 +120,7 @@ def _encode_event(block: str, layout: _EventLayout) -> dict[str, JSON]:
 
 
 def _parse_fields(lines: list[str]) -> dict[str, JSON] | None:
-    """Read the lines of one event in wire order; None when a mapping of fields cannot say them."""
+    """Read the lines of one event in wire order; None if a mapping of fields cannot express them."""
     fields: dict[str, JSON] = {}
     last = ""
     for line in lines:

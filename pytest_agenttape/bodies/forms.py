@@ -13,7 +13,7 @@ from pytest_agenttape.model import JSON
 
 
 def encode_binary(raw: bytes) -> dict[str, JSON]:
-    """Return the stored form of bytes that are no text."""
+    """Return the stored form of bytes that are not text."""
     return {"body_b64": base64.b64encode(raw).decode("ascii")}
 
 
@@ -28,11 +28,11 @@ def decode_binary(stored: Mapping[str, JSON]) -> list[bytes]:
     try:
         return [base64.b64decode("".join(text.split()), validate=True)]
     except (binascii.Error, ValueError) as error:
-        raise CassetteCorruptError(f"'body_b64' is no valid base64: {error}") from error
+        raise CassetteCorruptError(f"'body_b64' is not valid base64: {error}") from error
 
 
 def encode_form(text: str) -> dict[str, JSON] | None:
-    """Return the stored form of a url-encoded form; None when it is spelled or ordered unusually."""
+    """Return the stored form of a url-encoded form; None if it is spelled or ordered unusually."""
     form: dict[str, JSON] = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
         form[name] = _append(form[name], value) if name in form else value

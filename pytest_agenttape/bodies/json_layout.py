@@ -55,7 +55,7 @@ class _JsonLayout:
 
 
 def encode_json(text: str) -> dict[str, JSON] | None:
-    """Return the stored form of a JSON body; None when only its text gives the exact bytes back."""
+    """Return the stored form of a JSON body; None if only its text restores the exact bytes."""
     try:
         value = json.loads(text)
         hint = json_hint(value, text)
@@ -76,7 +76,7 @@ def write_json(value: JSON, hint: str, key: str, hint_key: str) -> str:
     """Return *value* spelled as *hint* says.
 
     Raises:
-        CassetteCorruptError: The hint or the value is none of JSON's.
+        CassetteCorruptError: The hint is unknown, or the value is not JSON.
     """
     try:
         layout = json_layout(hint)
@@ -123,7 +123,7 @@ def json_hint(value: JSON, text: str) -> str | None:
 
 
 def is_deep(value: JSON, text: str) -> bool:
-    """Tell whether *value* is nested too deeply to be stored as more than its text."""
+    """Return whether *value* is nested too deeply to be stored as more than its text."""
     if text.count("[") + text.count("{") <= _MAX_DEPTH:
         return False
     layer = [value]
@@ -141,7 +141,7 @@ def is_deep(value: JSON, text: str) -> bool:
 
 
 def has_lone_surrogate(value: JSON, text: str) -> bool:
-    """Tell whether *value* holds a string that no UTF-8 file can hold."""
+    """Return whether *value* holds a string that no UTF-8 file can hold."""
     if "\\ud" not in text and "\\uD" not in text:
         return False
     try:
@@ -177,7 +177,7 @@ def _edge_words(before: str, after: str) -> tuple[str, ...]:
 
 
 def escape_words(core: str) -> tuple[str, ...]:
-    """Name the escapes that Python's encoder would spell another way."""
+    """Name the escapes that Python's encoder would spell differently."""
     if "\\" not in core:
         return ()
     tokens = set(_ESCAPE.findall(core))
@@ -202,7 +202,7 @@ def _no_words(text: str) -> tuple[str, ...] | None:  # noqa: ARG001  # the shape
 
 
 def _odd_numbers(text: str) -> tuple[str, ...] | None:
-    """Name the numbers spelled unlike Python's, such as 1e5 or 0.10; None when there are none or too many."""
+    """Name the numbers spelled unlike Python's, such as 1e5 or 0.10; None if there are none or too many."""
     odd: dict[str, None] = {}
 
     def note(token: str) -> float:

@@ -33,7 +33,7 @@ def grouped(headers: Headers) -> dict[str, JSON]:
 
 
 def listed(headers: Mapping[str, JSON]) -> Headers:
-    """Return stored *headers* one by one: what `grouped` undoes."""
+    """Return stored *headers* one by one: the inverse of `grouped`."""
     return tuple(
         (str(name), str(each))
         for name, value in headers.items()
@@ -42,7 +42,7 @@ def listed(headers: Mapping[str, JSON]) -> Headers:
 
 
 def standard_phrase(status: int) -> str:
-    """Return what HTTP says beside *status*, empty for one that it does not know."""
+    """Return the standard reason phrase of *status*; empty if there is none."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -64,8 +64,7 @@ class HttpResponse:
     """A response with its content encoding undone; `chunks` joined are the body.
 
     Attributes:
-        complete: False when the stream ended before its end was reached.
-        streamed: True when the chunks carry meaning (event streams) and are replayed one by one.
+        complete: False if the stream was cut off before its end.
     """
 
     status: int

@@ -10,7 +10,7 @@ from pytest_agenttape.model import JSON
 
 
 def media_type(content_type: str | None) -> str:
-    """Return the bare lower-case media type of a Content-Type header, empty when there is none."""
+    """Return the bare lower-case media type of a Content-Type header; empty if there is none."""
     return (content_type or "").partition(";")[0].strip().lower()
 
 

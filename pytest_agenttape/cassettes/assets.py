@@ -1,7 +1,7 @@
-"""Large bodies of an exchange: what the cassette says in their place, and the way back. No file is touched here.
+"""Large bodies of an exchange: replacing them by references in the cassette, and back. No file is touched here.
 
-A body over the threshold becomes ``text_asset: {file, bytes}`` in the place of ``text``, or ``body_asset`` in the
-place of ``body_b64``. The file is named by the digest of its content.
+A body over the threshold becomes ``text_asset: {file, bytes}`` instead of ``text``, or ``body_asset`` instead of
+``body_b64``. The file is named after the digest of its content.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SIDES = ("request", "response")
 _DIGEST_DIGITS = 32
 _FILE = re.compile(r"[0-9a-f]{32}\.[a-z0-9]{1,5}")
 
-# So that a reviewer's tools open the file; anything else is .txt or .bin.
+# Lets a reviewer's tools open the file; anything else is .txt or .bin.
 _EXTENSIONS = {
     "application/pdf": "pdf",
     "application/zip": "zip",
@@ -53,16 +53,16 @@ def move_out(root: dict[str, JSON], threshold: int) -> tuple[dict[str, JSON], di
 
 
 def move_in(interaction: JSON, read: Callable[[str], bytes]) -> JSON:
-    """Return *interaction* with its references replaced by what *read* gives for their files.
+    """Return *interaction* with its references replaced by what *read* returns for their files.
 
     Raises:
-        CassetteCorruptError: A reference is none of ours, or its file is not what was recorded.
+        CassetteCorruptError: A reference is not one of ours, or its file differs from what was recorded.
     """
     return _each_body(interaction, lambda body: _inlined(body, read))
 
 
 def is_asset_name(name: str) -> bool:
-    """Whether a file of this name is one that a save made."""
+    """Return whether *name* is the name of a file that a save wrote."""
     return _FILE.fullmatch(name) is not None
 
 
@@ -104,7 +104,7 @@ def _referring(body: dict[str, JSON], threshold: int, files: dict[str, bytes]) -
 
 
 def _content(key: str, stored: JSON) -> bytes | None:
-    """Return the bytes of a stored body, or None where they would not give it back exactly."""
+    """Return the bytes of a stored body, or None if they would not restore it exactly."""
     if not isinstance(stored, str):
         return None
     try:
@@ -138,8 +138,8 @@ def _checked(key: str, reference: JSON, read: Callable[[str], bytes]) -> bytes:
     content = read(name)
     if not name.startswith(_digest(content)) or reference.get("bytes") != len(content):
         raise CassetteCorruptError(
-            f"asset {name} is not what was recorded ({len(content)} bytes, {reference.get('bytes')} recorded); "
-            "restore it from version control (an automatic change of line ends also does this) or record again"
+            f"asset {name} differs from what was recorded ({len(content)} bytes, {reference.get('bytes')} recorded); "
+            "restore it from version control (automatic conversion of line endings also causes this) or record again"
         )
     return content
 

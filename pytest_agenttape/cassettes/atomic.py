@@ -1,4 +1,4 @@
-"""Files that are written whole: after any crash the old bytes are there, or the new ones."""
+"""Writes files whole: after any crash, either the old bytes are there or the new ones."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import IO
 
 try:
     import fcntl
-except ImportError:  # Windows: there, age alone tells what a killed save has left
+except ImportError:  # Windows: only its age shows that a file was left by a killed save
     fcntl = None  # type: ignore[assignment]
 
 _STALE_SECONDS = 3600
-_UNTIL_LOCKED = 0.1  # seconds within which a new temporary file is locked for sure
-_NAME_IN_TEMP = 40  # a temporary name must fit where the cassette's own just fits
+_UNTIL_LOCKED = 0.1  # seconds within which a new temporary file is certain to be locked
+_NAME_IN_TEMP = 40  # a temporary name must fit even if the cassette's own barely does
 _TEMP = re.compile(r"\..{1,40}\.[0-9a-f]{16}\.tmp", re.DOTALL)
 
 
@@ -34,12 +34,12 @@ def content_of(path: Path) -> bytes:
         OSError: It cannot be read, or is a pipe or a device, where reading would wait for a writer.
     """
     if not path.is_file() and path.exists() and not path.is_dir():
-        raise OSError(errno.EINVAL, "is no regular file", str(path))
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     return path.read_bytes()
 
 
 def holds(path: Path, content: bytes) -> bool:
-    """Whether the file at *path* has exactly this content."""
+    """Return whether the file at *path* has exactly this content."""
     try:
         return path.stat().st_size == len(content) and path.read_bytes() == content
     except OSError:
@@ -50,16 +50,16 @@ def write_whole(path: Path, content: bytes) -> None:
     """Put *content* at *path* in one step, keeping the mode of the file that was there.
 
     Raises:
-        OSError: It cannot be written; what was there is untouched and nothing is left beside it.
+        OSError: It cannot be written; the old file is untouched and no temporary file is left.
     """
     mode = _mode(path)
     if mode is not None and not os.access(path, os.W_OK):
         raise PermissionError(13, "the file is read-only", str(path))
-    # Not `random`, `uuid` or the clock: they stand still while a session is open.
+    # Not `random`, `uuid` or the clock: they are frozen while a session is open.
     temp = path.with_name(f".{path.name[:_NAME_IN_TEMP]}.{os.urandom(8).hex()}.tmp")
     try:
         with open(temp, "xb") as stream:
-            _lock(stream)  # until it has its name: what is not locked is nobody's
+            _lock(stream)  # until it is renamed: an unlocked file counts as abandoned
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
@@ -69,7 +69,7 @@ def write_whole(path: Path, content: bytes) -> None:
             if fcntl is not None:
                 os.replace(temp, path)
         if fcntl is None:
-            os.replace(temp, path)  # Windows moves no open file
+            os.replace(temp, path)  # Windows cannot rename an open file
     except BaseException:
         with suppress(OSError):
             temp.unlink()
@@ -79,14 +79,14 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def missing_folders(folder: Path) -> list[Path]:
-    """Return *folder* and those above it that do not exist, innermost first."""
+    """Return *folder* and its parents as far as they do not exist, innermost first."""
     return [each for each in (folder, *folder.parents) if not each.exists()]
 
 
 def remove_old(paths: Iterable[Path], now: float) -> None:
     """Remove those of *paths* that are older than any save can last.
 
-    *now* is the file system's time, taken from a file that was just written: Python's clock may stand still.
+    *now* is the file system's time, taken from a file that was just written: Python's clock may be frozen.
     """
     for path in paths:
         with suppress(OSError):
@@ -95,7 +95,7 @@ def remove_old(paths: Iterable[Path], now: float) -> None:
 
 
 def _remove_abandoned(temporaries: Iterable[Path], now: float) -> None:
-    """Remove what saves that were killed have left, and no save that is running."""
+    """Remove the files of killed saves, but none of a running save."""
     if fcntl is None:
         remove_old(temporaries, now)
         return
@@ -106,8 +106,8 @@ def _remove_abandoned(temporaries: Iterable[Path], now: float) -> None:
 
 
 def _lock(stream: IO[bytes]) -> bool:
-    """Lock an open file against other savers; the system unlocks it when the process ends, however it does."""
-    with suppress(OSError):  # also where the file system has no locks
+    """Lock an open file against other savers; the system unlocks it when the process ends, however it ends."""
+    with suppress(OSError):  # also if the file system has no locks
         if fcntl is not None:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
@@ -125,14 +125,14 @@ def _mode(path: Path) -> int | None:
 
 
 def _temporaries(folder: Path) -> list[Path]:
-    """Return what saves that were killed have left in *folder*, and what running ones are writing."""
+    """Return the files in *folder* that killed saves left behind or running saves are writing."""
     with suppress(OSError):
         return [folder / name for name in os.listdir(folder) if _TEMP.fullmatch(name)]
     return []
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a replaced name last through a power cut, where the system has a way to."""
+    """Make a rename survive a power cut, if the system supports that."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

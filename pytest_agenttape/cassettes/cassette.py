@@ -24,7 +24,7 @@ class Cassette(Contents):
         created_at: ISO 8601 time of the recording's start, UTC.
         run_id: Identifies the recording run.
         meta: Facts about the run: ``freeze`` values, ``env`` snapshot.
-        interactions: In order of the start of each call.
+        interactions: In the order in which the calls started.
     """
 
     @classmethod
@@ -37,7 +37,7 @@ class Cassette(Contents):
             ConfigError: *path* is not a path.
         """
         if not isinstance(path, str | Path):
-            raise ConfigError(f"a cassette is read from a path, not {path!r}")
+            raise ConfigError(f"Cassette.load takes a path, not {path!r}")
         return load_with_lines(Path(path))[0]
 
     def save(self, path: str | Path, *, format: str | None = None) -> bool:  # noqa: A002  # the option's public name
@@ -54,10 +54,10 @@ class Cassette(Contents):
     def redact(self, key: str, replacement: str = REDACTION_PLACEHOLDER) -> Self:
         """Replace every value stored under *key*, at any depth; return the cassette.
 
-        Also in JSON within texts, and as a parameter of a URL; the name of a header may be spelled in any case.
+        JSON inside texts and the parameters of URLs are included; the names of headers match in any case.
         """
         if not isinstance(key, str) or not key:
-            raise ConfigError(f"what is redacted stands under a name, a text that is not empty; found {key!r}")
+            raise ConfigError(f"Cassette.redact takes a key, which must be a non-empty string; found {key!r}")
         self.meta = _replaced(self.meta, key, replacement)
         self.interactions = [
             replace(
@@ -83,7 +83,7 @@ class Cassette(Contents):
 
     @property
     def total_output_tokens(self) -> int:
-        """Tokens that models answered with, counted like the input."""
+        """Tokens in the models' answers, counted like the input."""
         return total_tokens(self.interactions).output
 
     @property

@@ -1,4 +1,4 @@
-"""When two file forms are the same: exactly, or but for what differs in every run."""
+"""Whether two file forms are the same: exactly, or apart from what differs in every run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _Where: TypeAlias = tuple[()] | tuple["_Where", str]  # a path, innermost part f
 
 
 def first_difference(wrote: JSON, got: JSON) -> str | None:
-    """Return where two values are not the same in type, content and order of keys; values are not shown."""
+    """Return where two values differ in type, content or order of keys, without showing the values."""
     waiting: list[tuple[_Where, JSON, JSON]] = [((), wrote, got)]
     while waiting:
         where, a, b = waiting.pop()
@@ -37,15 +37,15 @@ def without_times(root: JSON) -> JSON:
 
 
 def _own_difference(a: JSON, b: JSON) -> str | None:
-    """Return how two values differ, their parts left aside."""
+    """Return how two values themselves differ, ignoring their parts."""
     if type(a) is not type(b):
         return f"is a {type(a).__name__} and comes back as a {type(b).__name__}"
     if isinstance(a, dict):
-        return None if list(a) == list(b) else "comes back with other keys"
+        return None if list(a) == list(b) else "comes back with different keys"
     if isinstance(a, list):
         return None if len(a) == len(b) else f"comes back with {len(b)} items instead of {len(a)}"
-    if isinstance(a, float):  # its text tells -0.0 from 0.0, and finds nan equal to itself
-        return None if repr(a) == repr(b) else "comes back as another number"
+    if isinstance(a, float):  # repr distinguishes -0.0 from 0.0, and equals itself for nan
+        return None if repr(a) == repr(b) else "comes back as a different number"
     return None if a == b else "comes back changed"
 
 

@@ -1,4 +1,4 @@
-"""What is in a cassette file, from and to the form of the file. Nothing of disks, encodings or assets."""
+"""The content of a cassette, from and to its file form. Knows nothing of disks, encodings or assets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_agenttape.model import JSON, SCHEMA_VERSION, Interaction, require_li
 
 @dataclass(kw_only=True)
 class Contents:
-    """The fields of a cassette: what reading and writing need of one. Users meet it as a `Cassette`."""
+    """The fields of a cassette: all that reading and writing need. Users see it as a `Cassette`."""
 
     version: str = SCHEMA_VERSION
     created_at: str = ""

@@ -1,4 +1,4 @@
-"""Names of cassettes: from a test or a name that the user gave to a path that is safe on every file system."""
+"""Paths of cassettes: derived from a test or from the user's name for one, and safe on every file system."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def node_path(
     *,
     siblings: Iterable[str] = (),
 ) -> Path:
-    """Return the cassette of a test that names none: ``cassettes/<module>/<Class.test[param]>.yaml``.
+    """Return the path of the cassette of a test that names none: ``cassettes/<module>/<Class.test[param]>.yaml``.
 
     A name that cannot be a file name as it is gets digits of a digest of the original, so two tests never share
     a file. *siblings* are the ids of all parameter sets of the test, selected or not, in their order: of those that
@@ -56,7 +56,7 @@ def explicit_path(
     *,
     siblings: Iterable[str] = (),
 ) -> Path:
-    """Return the cassette that a marker on a test names; a parametrized test gets ``[id]``.
+    """Return the path of the cassette that a marker on a test names; a parametrized test gets ``[id]``.
 
     An extension in *name* decides the format.
 
@@ -80,7 +80,7 @@ def folder_path(
     *,
     siblings: Iterable[str] = (),
 ) -> Path:
-    """Return the cassette of a test whose class or module has the marker: *name* is a folder, the file is the test's.
+    """Return the path for a test whose class or module has the marker: *name* is a folder, the file is the test's.
 
     *class_names* are the classes inside the marked one, outermost first; an extension in *name* decides the format.
 
@@ -100,15 +100,17 @@ def session_path(
     *,
     exists: Callable[[Path], bool] = os.path.exists,
 ) -> Path:
-    """Return the cassette that `use_cassette` means: *name* in *cassette_dir*, or an absolute `Path` as it is.
+    """Return the path that `use_cassette` means: *name* in *cassette_dir*, or an absolute `Path` as it is.
 
-    Without an extension in *name* an existing cassette of another format is used before a new one is named.
+    If *name* has no extension, an existing cassette in any format takes precedence over a new one.
 
     Raises:
         ConfigError: *name* leaves *cassette_dir*, or cannot be a file name on every system.
     """
     if isinstance(name, str) and Path(name).is_absolute():
-        raise ConfigError(f"cassette name {name!r} is absolute; a name is below cassette_dir, a file anywhere a Path")
+        raise ConfigError(
+            f"cassette name {name!r} is absolute; names are relative to cassette_dir, pass a Path for any other place"
+        )
     path = Path(name) if isinstance(name, os.PathLike) else None
     if path and path.is_absolute() and path.name:
         wanted = path
@@ -148,18 +150,18 @@ def format_of(path: Path) -> str:
 
 
 def derived_path(path: Path) -> Path:
-    """Return where the timeline of a run with live parts of the cassette at *path* is written."""
+    """Return where a partly live run of the cassette at *path* is written."""
     stem, extension = split_extension(path.name)
     return path.with_name(f"{stem}.derived{extension or '.yaml'}")
 
 
 def assets_dir(path: Path) -> Path:
-    """Return the folder of the large bodies of the cassette at *path*."""
+    """Return the folder that holds the large bodies of the cassette at *path*."""
     return path.with_name(f"{split_extension(path.name)[0]}{ASSETS_SUFFIX}")
 
 
 def collisions(claims: Iterable[tuple[Path, str]]) -> dict[Path, tuple[str, ...]]:
-    """Return the files that more than one owner claims, also where only case differs, each with its owners."""
+    """Return the files that several owners claim, even in different case, each with its owners."""
     claimed: dict[str, tuple[Path, list[str]]] = {}
     for path, owner in claims:
         _, owners = claimed.setdefault(_same_file_key(str(path)), (path, []))
@@ -184,14 +186,14 @@ def _with_parameter(stem: str, param_id: str, identity: str, siblings: Iterable[
 
 
 def _is_taken(param_id: str, siblings: Iterable[str]) -> bool:
-    """Whether an earlier parameter set has the same file name where case does not count."""
+    """Return whether an earlier parameter set has the same file name apart from case."""
     wanted = _same_file_key(_unescaped(param_id))
     first = next((each for each in siblings if _same_file_key(_unescaped(each)) == wanted), param_id)
     return first != param_id
 
 
 def _spelled(name: str, identity: str, *, taken: bool = False) -> str:
-    """Return *name* where it is a safe file name, else what is readable of it with digits of *identity*."""
+    """Return *name* if it is a safe file name, else its readable part with digits of a digest of *identity*."""
     safe = _safe(name)
     if safe == name and _fits(name) and not taken:
         return name
@@ -218,12 +220,12 @@ def _fits(name: str) -> bool:
 
 
 def _is_reserved(name: str) -> bool:
-    """Whether Windows takes *name* for a device, which it does whatever follows the first dot."""
+    """Return whether *name* is a device on Windows, where whatever follows the first dot is ignored."""
     return name.partition(".")[0].rstrip().upper() in _RESERVED
 
 
 def _problem(part: str) -> str | None:
-    """Return why *part* cannot be a file or folder name on every system; None when it can."""
+    """Return why *part* cannot be a file or folder name on every system; None if it can."""
     if not part:
         return "has an empty part, or starts or ends with a slash"
     if part in (".", ".."):

@@ -1,4 +1,4 @@
-"""Recordings of failed and refused runs: kept aside for as long as their cassettes have not changed."""
+"""Recordings of failed and refused runs, kept aside until their cassettes change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PendingRecording:
     cassette: Cassette
 
     def is_stale(self) -> bool:
-        """Whether the target has changed since, so that accepting would undo that."""
+        """Return whether the target has changed since, so accepting would undo that change."""
         return _digest_of(self.target) != self.base
 
 
@@ -42,7 +42,7 @@ class Pending:
         self.root = root
 
     def keep(self, cassette: Cassette, target: Path, nodeid: str, *, scan: writing.Scan | None = None) -> Path:
-        """Keep *cassette* for *target* in place of what was kept before; return where.
+        """Keep *cassette* for *target*, replacing what was kept before; return its path.
 
         Raises:
             RecordingRefusedError: It cannot be written, or holds a secret.
@@ -55,7 +55,7 @@ class Pending:
         }
         noted = replace(cassette, meta={**cassette.meta, "pending": about})
         writing.save(noted, place, assets_threshold=None, scan=scan)
-        os.utime(place)  # its age counts from now, also when nothing changed
+        os.utime(place)  # its age counts from now, even if nothing changed
         return place
 
     def find(self, target: Path) -> PendingRecording | None:
@@ -90,7 +90,7 @@ class Pending:
 
 
 def _kept(path: Path) -> PendingRecording | None:
-    """Return the pending recording in the file at *path*, or None where there is none that can be read."""
+    """Return the pending recording in the file at *path*, or None if there is none or it cannot be read."""
     try:
         cassette = Cassette.load(path)
     except (CassetteNotFoundError, CassetteCorruptError):

@@ -1,4 +1,4 @@
-"""Cassettes read from disk: every doubt is named, with its line; other tools' files are translated."""
+"""Reads cassettes from disk: every problem is named, with its line; other tools' files are translated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_agenttape.model import JSON, Interaction
 def read(path: Path) -> tuple[Contents, tuple[int, ...]]:
     """Return the cassette at *path* and the line on which each of its interactions starts.
 
-    A cassette of another tool is translated; saving writes ours.
+    A cassette of another tool is translated; saving writes our format.
 
     Raises:
         CassetteNotFoundError: There is no such file.
@@ -60,7 +60,7 @@ def _bytes_of(path: Path, place: Path) -> bytes:
 
 
 def _translated(document: serializer.Document, place: Path, path: Path) -> Contents | None:
-    """Return the cassette in a document that another tool wrote; None when it is ours."""
+    """Return the cassette in a document that another tool wrote; None if it is ours."""
     folder = paths.assets_dir(place)
     try:
         root = imported.translate(document.root, lambda name: _asset(folder / name))
@@ -69,7 +69,7 @@ def _translated(document: serializer.Document, place: Path, path: Path) -> Conte
     except CassetteCorruptError as error:
         raise type(error)(error.problem, path=path, line=error.line) from None
     if document.tagged is not None:
-        raise CassetteCorruptError("tags are not read; remove it", path=path, line=document.tagged)
+        raise CassetteCorruptError("tags are not supported; remove it", path=path, line=document.tagged)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Cassettes written to disk, whole or not at all, after what is written has been read back and searched for secrets."""
+"""Writes cassettes to disk, whole or not at all, once their text was read back and searched for secrets."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Scan: TypeAlias = Callable[[bytes], Sequence[object]]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A recording that has been proved, and so can be written: it reads back as it was and holds no known secret.
+    """A recording that was checked and can be written: it reads back unchanged and holds no known secret.
 
     Attributes:
-        path: Where `commit` writes it; a relative path starts from the working directory of that moment.
+        path: Where `commit` writes it; a relative path starts from the working directory at that moment.
         place: The file at the end of a symbolic link, if *path* is one; else *path*.
-        interactions: What was proved, by which a later recording is compared.
+        interactions: The interactions that were checked; a later recording is compared with them.
         root: The file form as it was read back, large bodies taken out.
         content: The bytes of the file.
         assets: The large bodies by the names of their files.
@@ -43,9 +43,9 @@ class Prepared:
     assets: Mapping[str, bytes]
 
     def is_of(self, recording: Contents, path: Path) -> bool:
-        """Whether *recording* for *path* is what was proved; only its run id and time may be others.
+        """Return whether *recording* for *path* is what was checked; only its run id and time may differ.
 
-        It takes the very same interactions, so that a look at each is enough.
+        The interactions have to be the same objects, so comparing identities is enough.
         """
         return (
             path == self.path
@@ -63,9 +63,9 @@ def prepare(
     assets_threshold: int | None = ASSETS_THRESHOLD,
     scan: Scan | None = None,
 ) -> Prepared:
-    """Make sure that *recording* can be written to *path*, as far as its content goes; nothing is written yet.
+    """Check that the content of *recording* can be written to *path*; nothing is written yet.
 
-    An extension of a cassette decides the format; *format* counts for any other path.
+    The extension of a cassette decides the format; *format* is used for any other path.
 
     Raises:
         RecordingRefusedError: It does not read back, or holds a secret.
@@ -78,9 +78,9 @@ def prepare(
 
 
 def commit(prepared: Prepared) -> bool:
-    """Write what was prepared whole or not at all; return whether the file changed.
+    """Write the prepared recording whole or not at all; return whether the file changed.
 
-    A file that differs only in when it was recorded stays.
+    A file that differs only in when it was recorded stays as it is.
 
     Raises:
         RecordingRefusedError: The disk refuses; the old file is intact.
@@ -94,7 +94,7 @@ def commit(prepared: Prepared) -> bool:
         reason = error.strerror or str(error)
         where = f" ({error.filename})" if error.filename and str(error.filename) != str(prepared.path) else ""
         raise RecordingRefusedError(
-            f"the recording cannot be written to {prepared.path}: {reason}{where}; what was there is untouched"
+            f"the recording cannot be written to {prepared.path}: {reason}{where}; existing files are untouched"
         ) from error
     return True
 
@@ -144,7 +144,7 @@ def _encoded(
         raise RecordingRefusedError(f"the recording for {place} cannot be written: {error}") from error
     different = first_difference(whole, again)
     if different:
-        raise RecordingRefusedError(f"the recording for {place} does not read back as it was: {different}")
+        raise RecordingRefusedError(f"the recording for {place} does not read back unchanged: {different}")
     return Prepared(path, place, tuple(recording.interactions), back, content, moved), document.lines
 
 
@@ -155,13 +155,13 @@ def _refuse_secrets(prepared: Prepared, lines: Sequence[int], scan: Scan) -> Non
             own_lines = lines if content is prepared.content else ()
             listed = "".join(f"\n  {_located(each, prepared.root, own_lines)}" for each in findings)
             raise RecordingRefusedError(
-                f"the recording for {prepared.path} still holds what looks like a secret, in {name}:{listed}\n"
-                "  name its field in [redact] denylist, or its pattern in [redact] regexes"
+                f"the recording for {prepared.path} still contains what looks like a secret, in {name}:{listed}\n"
+                "  add its field to [redact] denylist, or its pattern to [redact] regexes"
             )
 
 
 def _located(finding: object, root: dict[str, JSON], lines: Sequence[int]) -> str:
-    """Return *finding* with the interaction that its line is in: the file with that line is never written."""
+    """Return *finding* with the interaction on its line, because the file with that line is never written."""
     position = bisect_right(lines, getattr(finding, "line", 0)) - 1
     if position < 0:
         return str(finding)
@@ -171,7 +171,7 @@ def _located(finding: object, root: dict[str, JSON], lines: Sequence[int]) -> st
 
 @dataclass(frozen=True, slots=True)
 class _Old:
-    """What a save finds in place; the root is None where it cannot be read."""
+    """The cassette that a save replaces; the root is None if it cannot be read."""
 
     content: bytes
     root: JSON
@@ -211,7 +211,7 @@ def _write(prepared: Prepared, old: _Old | None) -> None:
                 atomic.write_whole(asset, content)
         atomic.write_whole(path, prepared.content)
     except BaseException:
-        if not atomic.holds(path, prepared.content):  # else the interrupt came when all was done
+        if not atomic.holds(path, prepared.content):  # else the interrupt came after the write
             _undo(new_assets, new_folders)
         raise
     _drop_unreferenced(prepared, folder, old)
@@ -226,7 +226,7 @@ def _undo(new_assets: Iterable[Path], new_folders: Iterable[Path]) -> None:
 
 
 def _drop_unreferenced(prepared: Prepared, folder: Path, old: _Old | None) -> None:
-    """Remove what only the old cassette referred to, and strange assets once no running save can be their owner."""
+    """Remove assets that only the old cassette referred to, and unknown ones once no running save can own them."""
     present = {each for each in _assets_in(folder) if each.name not in prepared.assets}
     if present and not _siblings(prepared.place):
         before = assets.referenced(old.root) if old else frozenset()
@@ -244,7 +244,7 @@ def _assets_in(folder: Path) -> Iterator[Path]:
 
 
 def _siblings(path: Path) -> list[Path]:
-    """Return the cassettes of another extension that share the folder of assets."""
+    """Return the cassettes with another extension that share the assets folder."""
     stem, own = paths.split_extension(path.name)
     others = (path.with_name(f"{stem}{each}") for each in paths.FORMAT_OF_EXTENSION if each != own)
     return [each for each in others if each.exists()]

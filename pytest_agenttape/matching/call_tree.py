@@ -56,7 +56,7 @@ class CallTree:
 
 
 def parent_of(interaction: Interaction) -> int | None:
-    """Return the index of the call whose body made *interaction*; None when the agent itself did."""
+    """Return the index of the call whose body made *interaction*; None if the agent itself did."""
     parent = interaction.parent
     return parent if parent is not None and parent < interaction.index else None
 

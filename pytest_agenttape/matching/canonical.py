@@ -38,13 +38,13 @@ VOLATILE_PARAMETERS = frozenset(
     "x-amz-date x-amz-expires".split()
 )
 
-_MAX_ORDERED_DEPTH = 50  # no provider nests its own fields deeper; below, keys are in the order of the alphabet
+_MAX_ORDERED_DEPTH = 50  # no provider nests its own fields deeper; below, keys are sorted
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _encoder = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def _make_dumps() -> Callable[[JSON], str]:
-    """Return `_encoder.encode`, which builds the C encoder anew at each call, with one built once where there is one.
+    """Return `_encoder.encode` with the C encoder, if there is one, built once instead of at each call.
 
     `json.encoder.c_make_encoder` is private to the standard library; its arguments are the same from 3.11 to 3.14.
     """
@@ -65,7 +65,7 @@ class KeyRules:
     Attributes:
         volatile: Leave out volatile headers and query parameters.
         names: Further names of volatile headers and parameters, lower-case.
-        paths: Further paths into the request, split at dots; ``*`` stands for any one step, ``**`` for any number.
+        paths: Further paths into the request, split at dots; ``*`` means any one step, ``**`` any number.
     """
 
     volatile: bool = True
@@ -80,7 +80,7 @@ class KeyRules:
             ConfigError: A field is empty.
         """
         if not all(_split_path(field.strip()) for field in ignored):
-            raise ConfigError("ignore_volatile_fields: an entry is empty; give a header, a parameter or a path")
+            raise ConfigError("ignore_volatile_fields: an entry is empty; name a header, a parameter or a path")
         names = frozenset(field.lower() for field in ignored if "." not in field)
         paths = tuple(_split_path(field.strip()) for field in ignored if "." in field)
         return cls(names=names, paths=paths)
@@ -99,7 +99,7 @@ def canonical_text(request: Mapping[str, JSON], rules: KeyRules) -> str:
 
 
 def canonical_request(request: Mapping[str, JSON], rules: KeyRules) -> JSON:
-    """Return what of *request* is compared, as a tree whose keys keep their order; headers come last."""
+    """Return the compared part of *request*, as a tree whose keys keep their order; headers come last."""
     tree = _in_order_of(request, json.loads(canonical_text(request, rules)))
     if isinstance(tree, dict) and "headers" in tree and "url" in tree:
         tree["headers"] = tree.pop("headers")
@@ -107,12 +107,12 @@ def canonical_request(request: Mapping[str, JSON], rules: KeyRules) -> JSON:
 
 
 def match_key(text: str) -> str:
-    """Return the digest that stands in the cassette for a canonical *text*, 16 hex digits."""
+    """Return the digest that the cassette has for a canonical *text*, 16 hex digits."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def is_transport_header(name: str) -> bool:
-    """Say whether the header *name* (lower-case) belongs to the client library rather than to the agent."""
+    """Return whether the header *name* (lower-case) belongs to the client library rather than to the agent."""
     return name in TRANSPORT_HEADERS or name.startswith(TRANSPORT_HEADER_PREFIXES)
 
 
@@ -135,7 +135,7 @@ def _normalise_parts(request: dict[str, JSON], content_type: str) -> str:
     elif "body_b64" in request:
         try:
             body, content_type = normalise_multipart(decode_body(request), content_type)
-        except CassetteCorruptError:  # edited by hand; it equals nothing that is asked
+        except CassetteCorruptError:  # edited by hand; it equals no request
             return content_type
         request.update(encode_binary(body))
     return content_type
@@ -152,7 +152,7 @@ def _canonical_url(url: str, volatile: bool, names: frozenset[str]) -> str:
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").lower()
-    except ValueError:  # such as a bracket without its partner; it equals only itself
+    except ValueError:  # such as an unmatched bracket; it equals only itself
         return url
     port = _explicit_port(parts.scheme, host, parts.netloc)
     query = sorted(
@@ -162,7 +162,7 @@ def _canonical_url(url: str, volatile: bool, names: frozenset[str]) -> str:
     )
     userinfo = parts.netloc.rpartition("@")[0]
     authority = f"{userinfo}@{host}{port}" if userinfo else f"{host}{port}"
-    # Brackets stay bare, so that placeholders of secrets are still seen as such.
+    # Brackets stay bare, so placeholders of secrets are still recognised.
     text = urlencode(query, quote_via=quote, safe="[]#:*", errors="surrogateescape")
     return f"{parts.scheme.lower()}://{authority}{parts.path or '/'}{'?' + text if text else ''}"
 
@@ -175,7 +175,7 @@ def _explicit_port(scheme: str, host: str, netloc: str) -> str:
 
 
 def _in_order_of(original: JSON, tree: JSON, depth: int = 0) -> JSON:
-    """Return *tree* with its keys in the order that *original* has them in."""
+    """Return *tree* with its keys in the order of *original*."""
     if depth > _MAX_ORDERED_DEPTH:
         return tree
     if isinstance(original, Mapping) and isinstance(tree, dict):
@@ -188,7 +188,7 @@ def _in_order_of(original: JSON, tree: JSON, depth: int = 0) -> JSON:
 
 def _split_path(field: str) -> tuple[str, ...]:
     steps = [step for step in field.replace("[", ".").replace("]", "").split(".") if step]
-    if steps[-1:] == ["**"]:  # everything below is what stands directly below
+    if steps[-1:] == ["**"]:  # removing the children removes everything below them
         steps[-1] = "*"
     if steps[:1] == ["headers"]:
         steps[1:2] = [step.lower() for step in steps[1:2]]
@@ -225,7 +225,7 @@ def _without_item(node: list[JSON], step: str, rest: tuple[str, ...]) -> list[JS
 
 
 def _positions(step: str, length: int) -> Container[int]:
-    """Return which items of a list *step* means; one below zero counts from the end."""
+    """Return which items of a list *step* means; a negative one counts from the end."""
     if step == "*":
         return range(length)
     if not re.fullmatch(r"-?[0-9]{1,9}", step):

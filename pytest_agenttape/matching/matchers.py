@@ -23,11 +23,11 @@ MatcherSpec: TypeAlias = object  # a name, a callable or an object with `key` or
 
 @dataclass(frozen=True, slots=True)
 class KeyMatcher:
-    """Requests are the same call when *key* gives the same text for both.
+    """Requests are the same call when *key* returns the same text for both.
 
     Attributes:
-        name: What messages call it.
-        key: Gives the text.
+        name: Its name in messages.
+        key: Returns the text.
         is_canonical: Whether only equal canonical requests have the same key.
     """
 
@@ -69,7 +69,7 @@ def parse_matchers(specs: MatcherSpec, rules: KeyRules) -> tuple[Matcher, ...]:
 
 
 def with_any_secret(chain: Sequence[Matcher], recordings: Sequence[Interaction]) -> tuple[Matcher, ...]:
-    """Return *chain*, followed by its canonical matchers with any text in place of the secrets of *recordings*."""
+    """Return *chain*, followed by its canonical matchers that accept any text where *recordings* have secrets."""
     return (
         *chain,
         *(_any_secret(each, recordings) for each in chain if isinstance(each, KeyMatcher) and each.is_canonical),
@@ -128,14 +128,14 @@ def _from_callable(function: Callable[..., object], name: str) -> Matcher:
 
 def _key(name: str, function: Callable[[Request], object]) -> Matcher:
     def key(request: Request) -> str:
-        lent = copy.deepcopy(request)  # a matcher may take out what it ignores; a recording stays as it is
+        lent = copy.deepcopy(request)  # a matcher may remove what it ignores; a recording must not change
         return _guarded(name, lambda: _text_of(function(lent)))
 
     return KeyMatcher(name, key, is_canonical=False)
 
 
 def _predicate(name: str, function: Callable[[Request, Request], object]) -> Matcher:
-    last: list[tuple[Request, Request]] = []  # one question is compared to many recordings
+    last: list[tuple[Request, Request]] = []  # one request is compared with many recordings
     lent: dict[int, tuple[Request, Request]] = {}
 
     def matches(asked: Request, recorded: Request) -> bool:
@@ -152,7 +152,7 @@ def _text_of(key: object) -> str:
     """Return a text that equal keys share.
 
     Raises:
-        TypeError: *key* is no plain data, so that equal ones could not be told.
+        TypeError: *key* is not plain data, so equal keys could not be recognised.
     """
     return json.dumps(key, sort_keys=True, default=_as_plain)
 
@@ -162,7 +162,7 @@ def _as_plain(value: object) -> JSON:
         return {"bytes": value.hex()}
     if isinstance(value, set | frozenset):
         return {"set": sorted(map(_text_of, value))}
-    raise TypeError(f"a key is a text, a number or plain data, not {type(value).__name__}")
+    raise TypeError(f"a key must be text, a number or plain data, not {type(value).__name__}")
 
 
 def _guarded(name: str, ask: Callable[[], T]) -> T:
@@ -179,18 +179,18 @@ def _checked(function: Callable[..., object], name: str, counts: tuple[int, ...]
         ConfigError: It is async, or cannot take the right number of requests.
     """
     if nature_of(function) is not Nature.PLAIN:
-        raise ConfigError(f"matcher {name!r} is async or a generator; a matcher is a plain function")
+        raise ConfigError(f"matcher {name!r} is async or a generator; it must be a plain function")
     if _arity(function) not in counts:
         takes = " or ".join("one request (a key)" if count == 1 else "two (asked, recorded)" for count in counts)
-        raise ConfigError(f"matcher {name!r} has to take {takes}")
+        raise ConfigError(f"matcher {name!r} must take {takes}")
     return function
 
 
 def _arity(function: Callable[..., object]) -> int:
-    """Return how many requests *function* takes: what it requires, else two where it can, else one."""
+    """Return how many requests *function* takes: what it requires, else two if it can, else one."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # some builtins tell nothing
+    except (TypeError, ValueError):  # some builtins have no signature
         return 2
     if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters):
         return 0

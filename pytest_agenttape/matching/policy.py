@@ -12,7 +12,7 @@ from pytest_agenttape.model import BOUNDARY_KINDS, Call, Interaction, Mode
 
 @dataclass(frozen=True, slots=True)
 class Execute:
-    """Run the real thing; it goes into a cassette if it is kept."""
+    """Run the call for real; if kept, it goes into a cassette."""
 
     is_kept: bool = True
 
@@ -27,7 +27,7 @@ Decision: TypeAlias = Replay | Execute | Refuse
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The record mode, and the tokens that overrule it.
+    """The record mode, and the tokens that override it.
 
     Attributes:
         mode: The record mode.
@@ -93,12 +93,12 @@ class Policy:
 
     @property
     def refreshes(self) -> bool:
-        """Whether the run renews the recording: what still matches is kept, the rest made anew."""
+        """Whether the run renews the recording: recordings that still match are kept, the rest are made again."""
         return self.mode is Mode.REFRESH
 
     @property
     def starts_over(self) -> bool:
-        """Whether the run records all of its calls, so that nothing old can be compared with it."""
+        """Whether the run records all of its calls, so no old recording can be compared with it."""
         return self.mode is Mode.ALL or (self.fresh and self.can_execute)
 
     @property
@@ -125,18 +125,18 @@ class Policy:
 
     @property
     def keeps_old(self) -> bool:
-        """Whether what was recorded stays in the file, whatever this run does."""
+        """Whether old recordings stay in the file, whatever this run does."""
         return self.mode is Mode.NEW_EPISODES and not self.fresh
 
     @property
     def writes_derived(self) -> bool:
-        """Whether a live call is written to ``NAME.derived.yaml`` in place of the cassette."""
+        """Whether a live call is written to ``NAME.derived.yaml`` instead of the cassette."""
         return self.replays_only
 
     def leaves_untouched(self, *, live_calls: int, is_all_played: bool, has_news: bool) -> bool:
         """Return whether the file stays as it is after a run of *live_calls* live calls.
 
-        *has_news* says that there is something to write even if every call was replayed.
+        *has_news* means that there is something to write even if every call was replayed.
         """
         if not self.can_execute:
             return True

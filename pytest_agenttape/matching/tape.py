@@ -22,7 +22,7 @@ class Replay(NamedTuple):
     is_kept: bool = True  # not what the body of a live tool asked for
 
 
-_Lane: TypeAlias = bool | str  # whether it was made by another call's body, or "observed"
+_Lane: TypeAlias = bool | str  # whether another call's body made it, or "observed"
 _BucketKey: TypeAlias = tuple[str, str | None, _Lane, str]
 
 
@@ -42,7 +42,7 @@ class _Bucket:
 
 
 class _Shelf:
-    """The recordings by what one matcher compares; they are laid out when it is first asked."""
+    """The recordings, indexed by what one matcher compares; the index is built on first use."""
 
     def __init__(self, matcher: Matcher, recordings: Sequence[Interaction]) -> None:
         self.matcher = matcher
@@ -71,7 +71,7 @@ class Tape:
         self._tree = CallTree.of(self.recordings)
         self._is_flat = self._tree.is_flat  # asked at every call
         self._lanes = {_lane_of(each) for each in self.recordings}
-        #: Whether only equal canonical requests match, so that what is served is what was asked for.
+        #: Whether only equal canonical requests match, so a served recording is always one of this very request.
         self.is_keyed = all(_is_canonical(matcher) for matcher in matchers)
 
     def take(self, call: Call) -> Replay | None:
@@ -97,7 +97,7 @@ class Tape:
         return []
 
     def is_played(self, recorded: Interaction) -> bool:
-        """Say whether *recorded* was served, or belongs to one that was."""
+        """Return whether *recorded* was served, or belongs to one that was."""
         return self._positions[recorded.index] in self._played
 
     @property
@@ -118,7 +118,7 @@ class Tape:
         return bucket.next_unplayed(self._played)
 
     def _find_by_predicate(self, matcher: PredicateMatcher, bucket: _Bucket, call: Call) -> int | None:
-        bucket.next_unplayed(self._played)  # what was played from the front is not looked at again
+        bucket.next_unplayed(self._played)  # recordings already played from the front are not looked at again
         for position in bucket.positions[bucket.cursor :]:
             if position not in self._played and matcher.matches(call.request, self.recordings[position].request):
                 return position
@@ -143,5 +143,5 @@ def _lane_of(recorded: Interaction) -> _Lane:
 
 
 def _is_canonical(matcher: Matcher) -> bool:
-    # What another tool recorded is matched by what it kept, and counts as what was asked.
+    # Another tool's recording is matched by what the tool kept, and counts as an equal request.
     return matcher.name == "imported" or (isinstance(matcher, KeyMatcher) and matcher.is_canonical)

@@ -98,7 +98,7 @@ class WideFixture(_SetUp):
     def _error(self, what: str) -> AgentTapeError:
         return AgentTapeError(
             f"{what} was made by {self.title}, which is set up before any test's cassette is open; "
-            "nothing real was run\n"
+            "nothing ran for real\n"
             "  make the fixture function-scoped, or open a cassette in it: with use_cassette('name'): ..."
         )
 
@@ -112,7 +112,7 @@ class ConfigFixture(_SetUp):
     def _error(self, what: str) -> AgentTapeError:
         return AgentTapeError(
             f"{what} was made by the fixture 'agenttape_config' or by one that it uses, which are set up before the "
-            "test's cassette is open; nothing real was run\n"
+            "test's cassette is open; nothing ran for real\n"
             "  do not make calls there, or open a cassette for them: with use_cassette('name'): ..."
         )
 
@@ -134,6 +134,6 @@ class Aftermath(Outsider):
 
     def _error(self, what: str) -> AgentTapeError:
         return AgentTapeError(
-            f"{what} was made by {self.title}, when the test's cassette was already closed; nothing real was run\n"
+            f"{what} was made by {self.title}, when the test's cassette was already closed; nothing ran for real\n"
             "  make the fixture function-scoped, or open a cassette in it: with use_cassette('name'): ..."
         )

@@ -1,4 +1,4 @@
-"""LLM views: what an HTTP exchange with a known provider means. Adding one is a module and its line in `registry`."""
+"""LLM views: what an HTTP exchange with a known provider means. A new one is a module and its line in `registry`."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ BOUNDARIES = frozenset(BY_BOUNDARY)
 
 
 def is_llm_path(method: str, url: str) -> bool:
-    """Say from the URL alone whether a request can be an LLM call."""
+    """Return whether a request can be an LLM call, judging by its URL alone."""
     return method.upper() == "POST" and _without_query(url).endswith(_SUFFIXES)
 
 
 def identify(method: str, url: str, json: JSON) -> Operation | None:
-    """Return what an LLM request does; None when it is plain HTTP. *json* is its decoded body."""
+    """Return what an LLM request does; None if it is plain HTTP. *json* is its decoded body."""
     if not isinstance(json, Mapping) or not is_llm_path(method, url):
         return None
     bare = _without_query(url)
@@ -48,7 +48,7 @@ def identify(method: str, url: str, json: JSON) -> Operation | None:
 
 
 def with_model(url: str, body: Mapping[str, JSON], model: str) -> tuple[str, Mapping[str, JSON]] | None:
-    """Return the URL and body of an LLM request for another *model*; None where neither names one."""
+    """Return the URL and body of an LLM request for another *model*; None if neither names one."""
     if "model" in body:
         return url, {**body, "model": model}
     renamed = _MODEL_IN_PATH.sub(lambda found: f"{found[1]}{quote(model, safe='')}{found[2]}", url, count=1)
@@ -62,7 +62,7 @@ def read_messages(operation: Operation, request: Mapping[str, JSON]) -> list[dic
 
 
 def read_answer(operation: Operation, response: Mapping[str, JSON]) -> Answer:
-    """Return what a stored response says; of an odd or truncated one, what is there."""
+    """Return what a stored response says; for an odd or truncated one, what is there."""
     view = BY_BOUNDARY.get(operation.boundary)
     objects = payloads(response)
     answer = view.read_answer(objects) if view else Answer()
@@ -70,7 +70,7 @@ def read_answer(operation: Operation, response: Mapping[str, JSON]) -> Answer:
 
 
 def operation_of(interaction: Interaction) -> Operation | None:
-    """Return the operation that a recording was made of; None when it is not an LLM call that this release knows."""
+    """Return the operation that a recording was made of; None if it is not an LLM call that this release knows."""
     view = BY_BOUNDARY.get(interaction.boundary or "")
     if interaction.kind != "llm" or view is None or interaction.boundary is None:
         return None

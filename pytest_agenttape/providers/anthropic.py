@@ -29,7 +29,7 @@ def identify(_url: str, body: Mapping[str, JSON]) -> Operation | None:
 
 
 def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
-    """Return the system prompt and the messages of a request; tool results are messages of their own."""
+    """Return the system prompt and the messages of a request; tool results become separate messages."""
     out = [message("system", body["system"])] if body.get("system") else []
     for each in mappings(body.get("messages")):
         out += _messages(each)
@@ -101,7 +101,7 @@ def _requested(block: Mapping[str, JSON]) -> RequestedTool:
 
 
 def _usage(counts: JSON) -> dict[str, int] | None:
-    # Anthropic counts cached input apart; the conventions count it as input.
+    # Anthropic counts cached input separately; the conventions count it as input.
     read, written = (number(at(counts, f"cache_{how}_input_tokens")) or 0 for how in ("read", "creation"))
     fresh = number(at(counts, "input_tokens"))
     consumed = None if fresh is None and not read and not written else (fresh or 0) + read + written

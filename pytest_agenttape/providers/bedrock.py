@@ -1,4 +1,4 @@
-"""AWS Bedrock: converse and invoke. Its binary event streams are kept as bytes and give no text."""
+"""AWS Bedrock: converse and invoke. Its binary event streams are kept as bytes, without text."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def _requested(call: Mapping[str, JSON], sent: str | None = None) -> RequestedTo
 
 
 def _usage(counts: JSON) -> dict[str, int] | None:
-    # What is billed leaves out what Cohere itself adds to a prompt.
+    # The billed units leave out what Cohere itself adds to a prompt.
     counted = at(counts, "tokens") or at(counts, "billed_units")
     cached = at(counts, "cached_tokens")
     return usage(at(counted, "input_tokens"), at(counted, "output_tokens"), cached=cached)

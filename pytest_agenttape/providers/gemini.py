@@ -81,7 +81,7 @@ def _calls(parts: list[Mapping[str, JSON]]) -> tuple[RequestedTool, ...]:
 
 
 def _usage(counts: JSON) -> dict[str, int] | None:
-    # Thoughts and the results of built-in tools are counted apart, but are output and input.
+    # Thoughts and the results of built-in tools are counted separately, but are output and input.
     thoughts = number(at(counts, "thoughtsTokenCount")) or 0
     results = number(at(counts, "toolUsePromptTokenCount")) or 0
     asked, said = number(at(counts, "promptTokenCount")), number(at(counts, "candidatesTokenCount"))

@@ -6,7 +6,7 @@ from pytest_agenttape.model import JSON
 from pytest_agenttape.providers.registry import WORDS
 from pytest_agenttape.providers.tolerant import MAX_DEPTH
 
-_MADE_UP = frozenset(WORDS.made_up) | {"data_layout"}  # how one event was spaced, beside it in the stored form
+_MADE_UP = frozenset(WORDS.made_up) | {"data_layout"}  # how one event was spaced, next to it in the stored form
 _USERS_OWN = frozenset(WORDS.users_own)
 _SERVING_HEADERS = frozenset(WORDS.serving_headers)
 _SERVING_PREFIXES = tuple(name for name in WORDS.serving_headers if name.endswith("-"))
@@ -33,5 +33,5 @@ def _is_the_users(key: str, value: JSON) -> bool:
 
 
 def is_about_serving(name: str) -> bool:
-    """Say whether the response header *name* (lower-case) is a provider's, and about who served what and when."""
+    """Return whether the response header *name* (lower-case) is a provider's, and about who served what and when."""
     return name in _SERVING_HEADERS or name.startswith(_SERVING_PREFIXES)

@@ -1,4 +1,4 @@
-"""What the OpenAI protocols share: who is asked under which host, and under which name."""
+"""What the OpenAI protocols share: which provider is behind which host, and where the model is named."""
 
 from __future__ import annotations
 

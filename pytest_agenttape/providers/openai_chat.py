@@ -79,7 +79,7 @@ class _Fragment:
 
 def _fragments(part: Mapping[str, JSON]) -> list[_Fragment]:
     found = [_fragment(call) for call in mappings(part.get("tool_calls"))]
-    if isinstance(part.get("function_call"), Mapping):  # the way before there were tools
+    if isinstance(part.get("function_call"), Mapping):  # the form before there were tools
         found.append(_Fragment(-1, "", text(part["function_call"].get("name")), part["function_call"].get("arguments")))
     return found
 

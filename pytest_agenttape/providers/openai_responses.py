@@ -27,7 +27,7 @@ _RESULT_ITEMS = ("function_call_output", "custom_tool_call_output")
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Recognise a response request by what it asks with."""
+    """Recognise a response request by a field that carries what is asked, such as ``input`` or ``prompt``."""
     if not any(body.get(key) for key in _ASKING):
         return None
     return openai_operation(url, body, "chat", "openai.responses")
@@ -54,7 +54,7 @@ def _message(item: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
-    """Read a response, whole, or from the last event that carries it, or from what arrived of it."""
+    """Read a response: whole, from the last event that carries it, or from the part that arrived."""
     responses = [each["response"] for each in objects if _has_response(each)]
     finished = [each["response"] for each in objects if each.get("type") in _LAST_EVENTS and _has_response(each)]
     if finished:

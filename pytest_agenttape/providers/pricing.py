@@ -1,4 +1,4 @@
-"""What LLM calls cost, by the optional package genai-prices; there is no table of ours."""
+"""What LLM calls cost, according to the optional package genai-prices; there is no price table here."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from importlib.util import find_spec
 
 
 def are_known() -> bool:
-    """Say whether the package with the prices is installed."""
+    """Return whether the package with the prices is installed."""
     return "genai_prices" in sys.modules or find_spec("genai_prices") is not None
 
 
 def price(provider: str | None, models: Iterable[str | None], usage: Mapping[str, int]) -> Decimal | None:
-    """Return the US dollars of one call: by the first of *models* that has a price; None when none has.
+    """Return the US dollars of one call: by the first of *models* that has a price; None if none has.
 
     Raises:
         ImportError: genai-prices is not installed.
     """
     if not usage.get("total_tokens"):
-        return Decimal()  # it failed, or was free of tokens
+        return Decimal()  # it failed, or used no tokens
     # Optional and heavy: looked for only when a price is asked for.
     import genai_prices  # type: ignore[import-not-found, unused-ignore]  # installed or not
 

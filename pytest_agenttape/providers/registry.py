@@ -1,4 +1,4 @@
-"""Every protocol that is known, and all their words. A new one is its own module and its line in `VIEWS`."""
+"""Every known protocol, and all their words. A new one is a module and its line in `VIEWS`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SHARED = Words(
     texts=("content", "text", "prompt", "input", "output", "arguments"),
 )
 
-# Of all protocols together, for gateways speak one protocol with fields of another.
+# Of all protocols together, because gateways speak one protocol with fields of another.
 WORDS = Words.union((SHARED, *(view.words for view in VIEWS)))
 
 BY_BOUNDARY = {boundary: view for view in VIEWS for boundary in view.operations}

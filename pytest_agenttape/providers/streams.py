@@ -14,7 +14,7 @@ _PIECES = frozenset(WORDS.pieces)
 
 
 def is_last_event(entry: JSON) -> bool:
-    """Say whether a stored event is one after which its provider sends nothing more."""
+    """Return whether a stored event is one after which its provider sends nothing more."""
     name, content = read_event(entry)
     kind = content.get("type") if isinstance(content, dict) else content
     return name in _LAST_EVENTS or (isinstance(kind, str) and kind in _LAST_EVENTS)

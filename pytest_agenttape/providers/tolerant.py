@@ -1,4 +1,4 @@
-"""Ways into a body of unknown form: what is not there, or is something else, reads as nothing."""
+"""Reads bodies of unknown form: a part that is missing, or of another type, reads as nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pytest_agenttape.bodies import read_event, stored_json
 from pytest_agenttape.model import JSON
 from pytest_agenttape.providers.view import RequestedTool
 
-MAX_DEPTH = 50  # no provider nests its own fields deeper; what is below is taken as it is
+MAX_DEPTH = 50  # no provider nests its own fields deeper; what is below is left as it is
 
 
 def payloads(response: Mapping[str, JSON]) -> list[Mapping[str, JSON]]:
@@ -45,7 +45,7 @@ def _error_text(found: JSON) -> str:
 
 
 def at(value: JSON, *path: str | int) -> JSON:
-    """Return what lies under *path*, or None where the way ends."""
+    """Return the value at *path*, or None if there is none."""
     for step in path:
         if isinstance(step, int):
             if not isinstance(value, list) or len(value) <= step:
@@ -59,22 +59,22 @@ def at(value: JSON, *path: str | int) -> JSON:
 
 
 def mappings(value: JSON) -> list[Mapping[str, JSON]]:
-    """Return the objects of a list; nothing of anything else."""
+    """Return the objects in a list; empty for anything else."""
     return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
 
 
 def text(value: JSON) -> str:
-    """Return *value* when it is text, else nothing."""
+    """Return *value* if it is text, else an empty text."""
     return value if isinstance(value, str) else ""
 
 
 def text_or_none(value: JSON) -> str | None:
-    """Return *value* when it is text with something in it."""
+    """Return *value* if it is text and not empty, else None."""
     return value if isinstance(value, str) and value else None
 
 
 def number(value: JSON) -> int | None:
-    """Return *value* when it is a whole number."""
+    """Return *value* if it is a whole number, else None."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
@@ -89,7 +89,7 @@ def arguments(value: JSON) -> JSON:
 def usage(
     consumed: JSON, produced: JSON, total: JSON = None, *, cached: JSON = None, reasoning: JSON = None
 ) -> dict[str, int] | None:
-    """Return token counts under their common names; None when there are none."""
+    """Return token counts under their common names; None if there are none."""
     first, second = number(consumed), number(produced)
     if first is None and second is None:
         return None
@@ -104,7 +104,7 @@ def usage(
 
 
 def message(role: JSON, content: JSON, calls: Iterable[RequestedTool] = ()) -> dict[str, JSON]:
-    """Return a normalised message: text parts are joined, tool calls stand beside them."""
+    """Return a normalised message: text parts are joined, tool calls are listed separately."""
     out: dict[str, JSON] = {"role": text(role) or "unknown", "content": plain(content)}
     listed = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls]
     return out | {"tool_calls": listed} if listed else out
@@ -117,7 +117,7 @@ def tool_message(call_id: JSON, content: JSON) -> dict[str, JSON]:
 
 
 def plain(content: JSON) -> JSON:
-    """Return the text of *content* when it is nothing but text, else *content* itself."""
+    """Return the text of *content* if it is nothing but text, else *content* itself."""
     if content is None:
         return ""
     if not isinstance(content, list):

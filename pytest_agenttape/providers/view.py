@@ -103,7 +103,7 @@ class View:
         provider: The provider, unless the URL names another.
         operations: Each boundary with its operation.
         suffixes: Ends of the URL paths that can be this protocol.
-        identify: Return the operation from the URL without its query, and the decoded body; None when it is another's.
+        identify: Return the operation from the URL without its query, and the decoded body; None if it is another's.
         read_messages: Normalise the messages of a request body.
         read_answer: Read the JSON objects of a response, one or a stream of them.
         words: What this protocol has beyond the words that all share (`registry.SHARED`).

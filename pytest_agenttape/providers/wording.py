@@ -30,20 +30,20 @@ _MODEL_IN_PATH = re.compile(r"/models?/([^/:?]+)")  # as Gemini and Bedrock have
 
 
 def model_in_path(url: str) -> str:
-    """Return the model that *url* names; empty where it names none."""
+    """Return the model that *url* names; empty if it names none."""
     found = _MODEL_IN_PATH.search(url[:2_000])
     return unquote(found[1]) if found else ""
 
 
 def part_at(path: str) -> str | None:
-    """Return what of a stored request is at *path*: ``the system prompt``; None when it has no name."""
+    """Return the name of the part of a stored request at *path*: ``the system prompt``; None if it has none."""
     return next((thing for pattern, thing in _PARTS if pattern.match(path)), None)
 
 
 def message_at(path: str, request: Mapping[str, JSON]) -> tuple[str, str] | None:
-    """Return who or what says the message of *request* that *path* leads into, and where it is.
+    """Return whose message of *request* the *path* leads into, and where that message is.
 
-    ``("the user's message", "messages[1]")``; None where the path leads elsewhere.
+    ``("the user's message", "messages[1]")``; None if the path leads elsewhere.
     """
     found = _IN_CONVERSATION.match(path)
     if found is None:
@@ -94,7 +94,7 @@ def _speaker(message: Mapping[str, JSON]) -> str:
 
 
 def _last_said(node: JSON) -> JSON:
-    """Return the text of the last part below *node* that has one, or its data: it is what was said last."""
+    """Return the text of the last part below *node* that has one, or its data: the last thing said."""
     for _ in range(8):
         if isinstance(node, str):
             return node

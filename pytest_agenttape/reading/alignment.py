@@ -1,4 +1,4 @@
-"""Which call of one timeline is which of another: equal requests wherever they are, then the likest of one boundary."""
+"""Pairs the calls of two timelines: equal requests wherever they are, then the most alike of one boundary."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_agenttape.reading.json_diff import Comparison, increasing
 
 @dataclass(frozen=True, slots=True)
 class ComparedCall:
-    """An interaction, its position in its timeline, and what of it is compared."""
+    """An interaction, its position in its timeline, and the parts of it that are compared."""
 
     interaction: Interaction
     position: int
@@ -33,7 +33,7 @@ class ComparedCall:
 
     @property
     def place(self) -> tuple[str, ...]:
-        """What two calls must share to be one call that changed."""
+        """What two calls must share to count as one call that changed."""
         call = self.interaction
         if call.boundary is not None or "url" not in call.request:
             return call.kind, call.boundary or ""
@@ -42,7 +42,7 @@ class ComparedCall:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One call of both timelines, or of one of them; then the other side is None."""
+    """A call of both timelines, or of only one; then the other side is None."""
 
     old: ComparedCall | None
     new: ComparedCall | None
@@ -63,7 +63,7 @@ def _aligned(old: list[ComparedCall], new: list[ComparedCall], comparison: Compa
         return *request(each), outcome
 
     pairs: dict[int, int] = {}
-    for key in (exchange, request):  # equal results first, so that of many equal calls the changed one is found
+    for key in (exchange, request):  # equal results first, so the changed one is found among many equal calls
         pairs |= _equal_pairs(old, new, pairs, key)
     pairs |= _likest_pairs(old, new, pairs, comparison)
     in_order = sorted(pairs.items())

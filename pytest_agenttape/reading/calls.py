@@ -22,7 +22,7 @@ class ToolCall(str):
         kind: ``tool`` or ``retrieval``.
         index: Its place among all interactions of the run.
         parent: The call whose body made it; None for the agent's own.
-        duration: Milliseconds the live call took; None when that is not known.
+        duration: Milliseconds the live call took; None if that is not known.
     """
 
     kind: str
@@ -64,14 +64,14 @@ class ToolCall(str):
 
     @property
     def compared(self) -> Any:
-        """The arguments for looking only: one copy, however often a test compares."""
+        """The arguments, not to be changed: one copy, however often a test compares."""
         if self._compared is None:
             self._compared = self.arguments
         return self._compared
 
     @property
     def result(self) -> Any:
-        """What the call returned (a list of the items of a stream), a fresh copy; None when it raised."""
+        """What the call returned (a list of the items of a stream), a fresh copy; None if it raised."""
         return None if self._recorded is None else _result_of(self._recorded)
 
     @property
@@ -95,7 +95,7 @@ class LLMCall:
         messages: The conversation sent, as ``{"role", "content", "tool_calls"?, "tool_call_id"?}``.
         text: What the model said.
         tool_calls: The tools that the model asked for, each with ``name`` and ``arguments``.
-        usage: Its tokens; estimated where the answer had no usage block.
+        usage: Its tokens; estimated if the answer had no usage block.
         latency: Milliseconds the live call took.
         error: The message of the failure that came back.
     """

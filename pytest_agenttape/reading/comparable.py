@@ -1,4 +1,4 @@
-"""What of a recorded call is compared: all but what two recordings of one run never share."""
+"""The parts of a recorded call that are compared: all except those that differ in every recording of one run."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _LAYOUT = frozenset(("json_layout", "events_layout", "http_version", "reason"))
 
 
 def compared_request(interaction: Interaction, rules: KeyRules) -> JSON:
-    """Return what of the request of *interaction* is compared."""
+    """Return the compared part of the request of *interaction*."""
     request = canonical_request(interaction.request, rules)
     return without_made_up(request) if interaction.kind == "llm" else request
 
 
 def compared_response(interaction: Interaction) -> JSON:
-    """Return what of the response of *interaction* is compared."""
+    """Return the compared part of the response of *interaction*."""
     response = interaction.response
     if isinstance(response, dict) and "status" in response and "url" in interaction.request:
         response = {key: value for key, value in response.items() if key not in _LAYOUT}

@@ -23,8 +23,8 @@ class CassetteDiff:
     Attributes:
         new_calls: Names of the calls that only the new cassette has, in order.
         dropped_calls: Names of the calls that only the old one has.
-        changed_calls: Calls of both with other arguments or another result.
-        moved_calls: Names of the calls that come in another order.
+        changed_calls: Calls in both whose arguments or result changed.
+        moved_calls: Names of the calls whose order changed.
         divergences: All of these in the order of the run.
     """
 
@@ -44,17 +44,17 @@ class CassetteDiff:
 
     @property
     def token_delta(self) -> int:
-        """How many tokens the new cassette has more."""
+        """How many more tokens the new cassette has."""
         return self._more_tokens.total
 
     @property
     def input_token_delta(self) -> int:
-        """How many input tokens the new cassette has more."""
+        """How many more input tokens the new cassette has."""
         return self._more_tokens.input
 
     @property
     def output_token_delta(self) -> int:
-        """How many output tokens the new cassette has more."""
+        """How many more output tokens the new cassette has."""
         return self._more_tokens.output
 
     def render(self, limit: int = 30) -> str:
@@ -72,13 +72,13 @@ class Recording(Protocol):
 
     @property
     def interactions(self) -> Sequence[Interaction]:
-        """In order of the start of each call."""
+        """In the order in which the calls started."""
 
 
 def diff_cassettes(a: Recording, b: Recording, *, rules: KeyRules | None = None) -> CassetteDiff:
     """Return what changed from cassette *a* to cassette *b*.
 
-    What two recordings of one run never share does not count: run id, times, volatile headers, and the identifiers
+    Whatever differs in every recording of one run is ignored: run id, times, volatile headers, and the identifiers
     and timestamps that a provider puts into an LLM exchange.
 
     Raises:
@@ -86,7 +86,7 @@ def diff_cassettes(a: Recording, b: Recording, *, rules: KeyRules | None = None)
     """
     for each in (a, b):
         if not isinstance(each, Recording):
-            raise ConfigError(f"diff_cassettes compares two Cassettes, not {each!r}; read a file with Cassette.load")
+            raise ConfigError(f"diff_cassettes compares two Cassettes, not {each!r}; load a file with Cassette.load")
     return diff_interactions(a.interactions, b.interactions, rules=rules)
 
 

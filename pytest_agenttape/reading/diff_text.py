@@ -60,7 +60,7 @@ def _what_happened(divergence: Divergence) -> str:
         return f"{summary_line(call)} is gone"
     where = f"call {call.index} ({call_name(call)})"
     if changed is None or divergence.before is None:
-        return f"{where} comes in another place"
+        return f"{where} moved"
     if changed.request:
         first = changed.request[0]
         first = replace(first, path=first.path.removeprefix("request."))

@@ -1,4 +1,4 @@
-"""Where two timelines part, and which of the differences an earlier one explains."""
+"""Where two timelines diverge, and which of the differences an earlier one explains."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_agenttape.reading.summary import call_name
 
 @dataclass(frozen=True, slots=True)
 class ChangedCall:
-    """A call that both cassettes have, with other arguments or another result.
+    """A call that both cassettes have, with different arguments or a different result.
 
     Attributes:
         index: Its index in the new cassette; `old_index` is the one in the old.
@@ -36,7 +36,7 @@ class ChangedCall:
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """One place where two timelines part; `follows` when an earlier divergence can explain it."""
+    """One place where two timelines diverge; `follows` is true if an earlier divergence can explain it."""
 
     sign: str  # + new, - dropped, ~ changed, > moved
     call: Interaction

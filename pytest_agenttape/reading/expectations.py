@@ -29,7 +29,7 @@ _SHAPES = "a name, (name, {argument: value}), or an object with .name and .argum
 _PLAIN_TYPES = (str, bytes, int, float, list, tuple, set, frozenset, type(None))
 
 NOT_GIVEN: Final = object()
-"""Stands for an argument that one side does not have."""
+"""Marks an argument that one side does not have."""
 
 
 def parse_mode(mode: object) -> str:
@@ -45,13 +45,13 @@ def parse_mode(mode: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A tool call to expect; `arguments` are those that matter, None when none do."""
+    """A tool call to expect; `arguments` are those that matter, None if none do."""
 
     name: str
     arguments: Any = None  # what a user compares with: a mapping, or anything whose == decides
 
     def fits(self, call: ToolCall) -> bool:
-        """Say whether *call* is the expected one."""
+        """Return whether *call* is the expected one."""
         return self.name == call.name and (self.arguments is None or not any(self.differences(call)))
 
     def differences(self, call: ToolCall) -> Iterator[tuple[str, object, object]]:
@@ -62,14 +62,14 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An expected call beside the one that was made; a side is None where only the other has the call."""
+    """An expected call and the one that was made; a side is None if only the other has the call."""
 
     expected: Expected | None
     call: ToolCall | None
     is_same: bool = False
 
     def is_wrong(self, mode: str) -> bool:
-        """Say whether *mode* does not tolerate what is here."""
+        """Return whether *mode* does not tolerate this row."""
         if self.expected is None:
             return mode not in _EXTRA_IS_FINE
         if self.call is None:
@@ -81,11 +81,11 @@ def parse_expected(given: object, what: str = "assert_tool_calls", *, mode: str 
     """Return the expected calls that a test names.
 
     Raises:
-        ConfigError: *given* is not a list, or has no order where *mode* compares one, or an item has another shape than
-            those allowed.
+        ConfigError: *given* is not a list, has no order although *mode* compares it, or an item has none of the allowed
+            shapes.
     """
     if mode in _ORDERED and isinstance(given, Set):
-        raise ConfigError(f"{what}: mode {mode!r} compares the order, and a set has none; give a list")
+        raise ConfigError(f"{what}: mode {mode!r} compares the order, but a set has none; use a list")
     if isinstance(given, str) and not isinstance(given, ToolCall):
         raise ConfigError(f"{what} takes a list; for one call write [{given!r}]")
     if isinstance(given, Mapping | bytes | ToolCall) or not isinstance(given, Iterable):
@@ -94,7 +94,7 @@ def parse_expected(given: object, what: str = "assert_tool_calls", *, mode: str 
 
 
 def compared(expected: Sequence[Expected], calls: Sequence[ToolCall], mode: str) -> list[Row]:
-    """Return expected and made calls side by side, with at least one wrong row; nothing where *mode* is satisfied."""
+    """Return expected and made calls side by side, with at least one wrong row; empty if *mode* is satisfied."""
     if mode in _ORDERED:
         rows = [] if _follows(expected, calls, mode) else _rows_in_order(expected, calls, mode)
     else:
@@ -212,7 +212,7 @@ def _place(
     candidates: Callable[[int], Iterable[int]],
     fits: Callable[[int, int], bool],
 ) -> None:
-    """Find a call for the expected *number*, moving others to another call that fits them as well."""
+    """Find a call for the expected *number*, moving others to another call that also fits them."""
     came_from: dict[int, int] = {}  # call -> the expected call that reached it
     waiting = deque([number])
     while waiting:

@@ -17,13 +17,13 @@ _MOST_ROWS = 60
 
 
 def calls_problem(expected: Sequence[Expected], calls: Sequence[ToolCall], mode: str) -> str | None:
-    """Return how *calls* differ from those expected under *mode*, for a reader; None when they do not."""
+    """Return how *calls* differ from those expected under *mode*, for a reader; None if they do not."""
     rows = compared(expected, calls, mode)
     return _rendered(rows, mode) if rows else None
 
 
 def forbidden_problem(forbidden: Sequence[Expected], calls: Sequence[ToolCall]) -> str | None:
-    """Return which of *calls* must not have been made; None when there is none."""
+    """Return which of *calls* must not have been made; None if there are none."""
     found = [call for call in calls if any(each.fits(call) for each in forbidden)]
     if not found:
         return None
@@ -31,7 +31,7 @@ def forbidden_problem(forbidden: Sequence[Expected], calls: Sequence[ToolCall]) 
 
 
 def count_problem(calls: Sequence[ToolCall], most: int) -> str | None:
-    """Return which calls were made when there are more than *most*; None when there are not."""
+    """Return which calls were made if there are more than *most*, else None."""
     if len(calls) <= most:
         return None
     lines = [f"  {shown_call(call)}" for call in calls[:_MOST_ROWS]]
@@ -39,10 +39,10 @@ def count_problem(calls: Sequence[ToolCall], most: int) -> str | None:
 
 
 def requests_problem(interactions: Sequence[Interaction], ignore: frozenset[str] = frozenset()) -> str | None:
-    """Return which tools a model asked for that never ran, and which ran unasked; None when there are none.
+    """Return which tools a model asked for that never ran, and which ran unasked; None if there are none.
 
     A call counts as asked for when an earlier answer asks for its name, once for each call. Calls made by other tools
-    need no asking, nor do retrievals and memory, which agents use by themselves.
+    need no asking, nor do retrievals and memory, which agents use on their own.
     """
     asked: dict[str, deque[tuple[int, RequestedTool]]] = {}
     unasked = []
@@ -54,7 +54,7 @@ def requests_problem(interactions: Sequence[Interaction], ignore: frozenset[str]
         elif asked.get(name):
             asked[name].popleft()
         elif each.kind == "tool" and parent_of(each) is None and name not in ignore:
-            unasked.append(f"  {shown_call(ToolCall.of(each))} ran, and no model asked for it")
+            unasked.append(f"  {shown_call(ToolCall.of(each))} ran, but no model asked for it")
     lines = [
         f"  #{index} asked for {_shown_call(call.name, call.arguments)}, which never ran"
         for index, call in _left(asked, ignore)
@@ -67,7 +67,7 @@ def requests_problem(interactions: Sequence[Interaction], ignore: frozenset[str]
 def llm_problem(
     calls: Sequence[LLMCall], *, count: int | None, most: int | None, model: object, provider: object
 ) -> str | None:
-    """Return why *calls* are not those expected, by default at least one; None when they are."""
+    """Return why *calls* are not those expected, by default at least one; None if they are."""
     chosen = [call for call in calls if _is_by(call, model, provider)]
     is_enough = bool(chosen) if count is None and most is None else count in (None, len(chosen))
     if is_enough and (most is None or len(chosen) <= most):
@@ -98,7 +98,7 @@ def _rendered(rows: Sequence[Row], mode: str) -> str:
     width = min(max(map(len, [*left.values(), "expected"])), _COLUMN)
     start = max(0, rows.index(first) - _MOST_ROWS // 2)
     lines = [
-        f"the tool calls are not those expected (mode {mode}: {MODES[mode]})",
+        f"the tool calls are not the expected ones (mode {mode}: {MODES[mode]})",
         f"first divergence: {_divergence(rows, first)}",
         "",
         f"    {'expected':<{width}}  the run",
@@ -129,7 +129,7 @@ def _divergence(rows: Sequence[Row], row: Row) -> str:
         return f"{_shown_expected(row.expected)} was not made{f' after {shown_call(before[-1])}' if before else ''}"
     names = [path for path, _, _ in row.expected.differences(row.call)]
     if row.expected.name != row.call.name:
-        return f"{shown_call(row.call)} came in place of {_shown_expected(row.expected)}"
+        return f"{shown_call(row.call)} was made instead of {_shown_expected(row.expected)}"
     return f"{shown_call(row.call)} differs at {', '.join(names[:5])}"
 
 

@@ -63,7 +63,7 @@ def diff_lines(
 def bag_of_words(value: JSON, leaves: int = 40, sample: int = 200) -> frozenset[object]:
     """Return words of *value*, each with the name it is found under: of *leaves* texts, *sample* characters each.
 
-    Breadth first and from the end of lists, so that the last messages of a conversation are in it.
+    Breadth first and from the end of lists, so the last messages of a conversation are in it.
     """
     bag: set[object] = set()
     waiting: deque[tuple[str, JSON]] = deque([("", value)])
@@ -82,7 +82,7 @@ def bag_of_words(value: JSON, leaves: int = 40, sample: int = 200) -> frozenset[
 
 
 def likeness(a: frozenset[object], b: frozenset[object]) -> float:
-    """Return how much two bags of words share, from 0 to 1."""
+    """Return how much two bags of words have in common, from 0 to 1."""
     return 2 * len(a & b) / (len(a) + len(b)) if a or b else 0.0
 
 
@@ -199,7 +199,7 @@ class _Identities:
     def of(self, value: object) -> int:
         if not isinstance(value, dict | list):
             return self._number(_scalar_key(value))
-        waiting: list[tuple[object, bool]] = [(value, False)]  # a stack of our own: depth is the input's choice
+        waiting: list[tuple[object, bool]] = [(value, False)]  # an explicit stack: the input decides the depth
         while waiting:
             node, ready = waiting.pop()
             if id(node) in self._known:

@@ -25,14 +25,14 @@ IsPlayed: TypeAlias = Callable[[Interaction], bool]
 _DIFFS_SHOWN = 8
 _NAMES_SHOWN = 12
 _PLACES_SHOWN = 5
-_CANDIDATES = 50  # compared in full; the likest by a sample of their words
+_CANDIDATES = 50  # compared in full: the most alike by a sample of their words
 
 _IN_LIST = re.compile(r"json\.(\w+)\[(\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """Where a run first left the order of its recording; a side is None when that timeline has ended."""
+    """Where a run first left the order of its recording; a side is None if that timeline has ended."""
 
     position: int
     recorded: Interaction | None
@@ -56,12 +56,12 @@ def explain(
     """Return the error for *asked*, which none of *recordings* answers.
 
     Args:
-        played: Says of a recording whether it was served already.
+        played: Returns whether a recording was already served.
         lines: The line in the file where each recording begins.
         command: The command that records again.
-        same_key: The recordings of the very same request.
+        same_key: The recordings of exactly the same request.
         rules: What matching leaves out.
-        served: What this run was given so far, in order; names an earlier departure from the recorded order.
+        served: The recordings served to this run so far, in order; they show an earlier departure from that order.
         root: The path is shown relative to this folder.
     """
     case = _Case(asked, recordings, played, lines, rules or KeyRules())
@@ -84,7 +84,7 @@ def explain(
 
 
 def nearest(asked: Interaction, candidates: Sequence[Interaction], is_played: IsPlayed) -> Interaction | None:
-    """Return the candidate with the fewest differing paths, then the likest, then one that is not played yet."""
+    """Return the candidate with the fewest differing paths, then the most alike, then one not yet played."""
     if len(candidates) > _CANDIDATES:
         candidates = _likest(asked, candidates, is_played)
     comparison = Comparison()
@@ -101,7 +101,7 @@ def nearest(asked: Interaction, candidates: Sequence[Interaction], is_played: Is
 def first_divergence(
     served: Sequence[Interaction], recorded: Sequence[Interaction], *, rules: KeyRules | None = None
 ) -> Departure | None:
-    """Return where *served* first leaves the order of *recorded*; None when one is the beginning of the other."""
+    """Return where *served* first leaves the order of *recorded*; None if one is the beginning of the other."""
     rules = rules or KeyRules()
     for position, (call, recording) in enumerate(zip(served, recorded, strict=False)):
         if not _is_same_call(call, recording, rules):
@@ -145,7 +145,7 @@ class _Finding:
 
 
 def _unplayable(case: _Case) -> list[str]:
-    """Return why recordings that could be meant are never served: another tool recorded them with losses."""
+    """Return why recordings that may be meant are never served: another tool recorded them with losses."""
     kept = [each for each in case.recordings if each.kind == case.asked.kind and each.unplayable is not None]
     named = [each for each in kept if each.boundary == case.asked.boundary] or kept
     lines = [f"{case.place(each)} cannot be replayed: {each.unplayable}" for each in named[:_PLACES_SHOWN]]
@@ -201,7 +201,7 @@ def _recorded_otherwise(case: _Case, family: Sequence[Interaction]) -> _Finding:
 
 
 def _request_diffs(closest: Interaction, case: _Case) -> tuple[FieldDiff, ...]:
-    """Return what differs in what is matched; failing that, in what only the `exact` matcher sees, then at all."""
+    """Return what differs in what is matched; failing that, in what only the `exact` matcher sees, then anywhere."""
     theirs, ours = closest.request, case.asked.request
     for rules in (case.rules, EXACT):
         diffs = field_diffs(canonical_request(theirs, rules), canonical_request(ours, rules), limit=_DIFFS_SHOWN)
@@ -211,7 +211,7 @@ def _request_diffs(closest: Interaction, case: _Case) -> tuple[FieldDiff, ...]:
 
 
 def _where_they_part(diffs: Sequence[FieldDiff]) -> str:
-    """Say "differs at", or from which message on two conversations differ when more than one message does."""
+    """Return "differs at", or from which message on two conversations differ if several messages do."""
     found = [_IN_LIST.match(each.path) for each in diffs if each.recorded or each.asked]
     places = {(each[1], int(each[2])) for each in found if each}
     names = {name for name, _ in places}
@@ -230,7 +230,7 @@ def _earlier_departure(case: _Case, served: Sequence[Interaction]) -> tuple[str,
     if departure is None or departure.recorded is None or departure.asked is None:
         return ()
     return (
-        f"the run left the recorded order before, at call {departure.position}:",
+        f"the run left the recorded order earlier, at call {departure.position}:",
         f"  recorded  {summary_line(departure.recorded)}",
         f"  asked     {summary_line(departure.asked)}",
     )

@@ -1,4 +1,4 @@
-"""Values as a person sees them: on one printable line, cut where they are long, two of them cut at the same place."""
+"""Values as a person sees them: on one printable line, cut if they are long, two of them at the same place."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def around_difference(a: str, b: str, width: int = WIDTH) -> tuple[str, str]:
     if len(a) <= width and len(b) <= width:
         return a, b
     start = _common_prefix(a, b) - width // 3
-    start = start if start > 1 else 0  # an ellipsis in place of one character saves nothing
+    start = start if start > 1 else 0  # an ellipsis instead of one character saves nothing
     return _window(a, start, width), _window(b, start, width)
 
 

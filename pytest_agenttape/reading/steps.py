@@ -22,14 +22,14 @@ PARTS = (
     *("method", "url", "body", "status"),
 )
 
-MAX_NESTING = 150  # of values that are looked into at all: the depth is the input's choice, the stack is not
+MAX_NESTING = 150  # of values that are looked into at all: the input decides the depth, and the stack is limited
 
 _BODIES = ("json", "form", "events", "text", "body_b64")
 _NUMBERED = re.compile(rf"({SECRET_PLACEHOLDER}|{re.escape(REDACTION_PLACEHOLDER)})[0-9]{{4}}")
 
 
 class _Hidden:
-    """Stands in the place of a part that was left out."""
+    """Marks a part that was left out."""
 
     def __repr__(self) -> str:
         return "…"
@@ -99,7 +99,7 @@ def _message(message: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 def _news(said: list[dict[str, JSON]], conversations: list[list[dict[str, JSON]]]) -> list[dict[str, JSON]]:
-    """Return the messages that go beyond the latest earlier conversation which *said* continues."""
+    """Return the messages that *said* adds to the latest earlier conversation that it continues."""
     for earlier in reversed(conversations):
         for known in (earlier, earlier[:-1]):  # with the answer it got, or without
             if known and said[: len(known)] == known:

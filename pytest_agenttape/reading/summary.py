@@ -36,7 +36,7 @@ def asked_line(call: Interaction) -> str:
 
 
 def summary_line(call: Interaction) -> str:
-    """Return one line that tells *call* from its neighbours: ``#4 tool get_weather(city='London')``."""
+    """Return one line that distinguishes *call* from its neighbours: ``#4 tool get_weather(city='London')``."""
     said = _llm_summary(call) if call.kind == "llm" else asked_line(call)
     return f"#{call.index} {call.kind} {said}"
 

@@ -19,7 +19,7 @@ _SWITCHES: tuple[tuple[str, re.Pattern[str], str], ...] = (
 
 
 def hint(url: str) -> tuple[str, ...]:
-    """Return the line that says how to switch off the telemetry that asks *url*; nothing if it is not known as such."""
+    """Return the line that says how to switch off the telemetry that requests *url*; empty if it is not known."""
     parts = urlsplit(url)
     place = f"{parts.hostname or ''}{parts.path}"
     for sender, pattern, switch in _SWITCHES:

@@ -58,8 +58,8 @@ def timeline(
         only: Kinds, boundary names or dotted paths; nothing else is shown.
         exclude: The same, left out. A path (``args.now``, ``get_weather.result.id``, ``messages.*.content``) leaves
             a ``…`` in its place.
-        final_output: What the test says came out, in stored form; shown last.
-        rules: What of an HTTP request is volatile.
+        final_output: The final output that the test reports, in stored form; shown last.
+        rules: Which parts of an HTTP request are volatile.
         names: Boundary names that may be named although the run has no call of them.
 
     Raises:
@@ -110,7 +110,7 @@ def _token(given: object, what: str, known: frozenset[str]) -> _Token:
     if _leads_somewhere(path := _path(given)) or path[:1] == (FINAL_OUTPUT,):
         return _Token(None, path)
     raise ConfigError(
-        f"{what}={given!r} names no call of this run and no part of one.\n"
+        f"{what}={given!r} is not a call of this run or part of one.\n"
         f"  kinds: {', '.join(KINDS)}\n"
         f"  boundaries: {', '.join(sorted(known)) or '(none)'}\n"
         f"  paths begin with: {', '.join((*PARTS, FINAL_OUTPUT))}"
@@ -126,7 +126,7 @@ def _path(text: str) -> tuple[str, ...]:
 
 
 def _pruned(steps: Iterable[Step], parts_of: _PartsOf) -> Iterator[Step]:
-    """Yield the steps of which something is left; the nested calls of one that goes take its place."""
+    """Yield the steps that have something left; the nested calls of a dropped step take its place."""
     for step in steps:
         nested = tuple(_pruned(step.calls, parts_of))
         parts = parts_of(step)
@@ -153,7 +153,7 @@ def _left_parts(step: Step, tokens: Sequence[_Token]) -> Mapping[str, JSON] | No
 
 
 def _picked(node: JSON, paths: Sequence[tuple[str, ...]]) -> JSON:
-    """Return what of *node* the *paths* lead to."""
+    """Return the parts of *node* that the *paths* lead to."""
     if any(not path for path in paths):
         return node
     if isinstance(node, list):
@@ -164,7 +164,7 @@ def _picked(node: JSON, paths: Sequence[tuple[str, ...]]) -> JSON:
 
 
 def _covered(node: JSON, paths: Sequence[tuple[str, ...]]) -> JSON:
-    """Return *node* with ``…`` in place of what the *paths* lead to."""
+    """Return *node* with ``…`` for each part that the *paths* lead to."""
     if not paths:
         return node
     if any(not path for path in paths):

@@ -10,7 +10,7 @@ from pytest_agenttape.reading.one_line import digest, visible
 from pytest_agenttape.reading.steps import HIDDEN, Step
 
 _WIDTH = 100
-_MAX_TEXT = 4_000  # of one text; the digest of the rest still tells a change
+_MAX_TEXT = 4_000  # of one text; the digest of the rest still reveals a change
 _MAX_DEPTH = 12  # of what is laid out over lines
 
 
@@ -26,7 +26,7 @@ def step_lines(step: Step) -> Iterator[str]:
 
 
 def final_output_lines(value: JSON) -> list[str]:
-    """Return the lines that say what came out in the end."""
+    """Return the lines for the final output."""
     return _labelled("final output:", _said(value))
 
 
@@ -95,7 +95,7 @@ def _word(value: object) -> str:
 
 
 def _labelled(label: str, lines: Sequence[str]) -> list[str]:
-    """Return *lines* after *label*: beside it when there is one that is no block, else below."""
+    """Return *lines* after *label*: on its line if there is only one and it is not a block, else below."""
     if len(lines) == 1 and not lines[0].startswith(("| ", "- ")):
         return [f"{label} {lines[0]}"]
     return [label, *_indented(lines)]
@@ -106,7 +106,7 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _said(value: JSON) -> list[str]:
-    """Return what somebody said as lines: text bare, anything else as a value."""
+    """Return a message's content as lines: text bare, anything else as a value."""
     if not isinstance(value, str):
         return _value_lines(value)
     return _text_lines(value) if "\n" in value else [visible(_cut(value))]

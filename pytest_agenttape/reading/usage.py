@@ -19,7 +19,7 @@ class TokenTotals:
     estimated: bool = False
 
     def __sub__(self, other: TokenTotals) -> TokenTotals:
-        """Return how many tokens more these are than *other*."""
+        """Return how many more tokens these are than *other*."""
         return TokenTotals(
             self.input - other.input,
             self.output - other.output,

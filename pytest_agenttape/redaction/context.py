@@ -1,4 +1,4 @@
-"""Secrets that only their context gives away: an assignment in text, a parameter of a URL in text."""
+"""Secrets that only their context reveals: an assignment in text, a parameter of a URL in text."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _COOKIE_ATTRIBUTES = frozenset(("path", "domain", "expires", "max-age", "samesit
 
 
 def split_scheme(text: str) -> tuple[str, str]:
-    """Return a known scheme and what follows it, such as ``("Bearer", "...")``; no scheme is empty."""
+    """Return a known scheme and what follows it, such as ``("Bearer", "...")``; empty if there is no scheme."""
     scheme, space, rest = text.strip().partition(" ")
     return (scheme, rest) if space and scheme.lower() in _SCHEMES else ("", text)
 
@@ -49,7 +49,7 @@ def redact_set_cookie(value: str, memory: Memory) -> str:
 
 
 def redact_any_cookies(value: str, memory: Memory) -> str:
-    """Return the value of a Cookie or a Set-Cookie header, where nothing says which of them it is."""
+    """Return the value of a Cookie or a Set-Cookie header, if it is unknown which of them it is."""
     return "; ".join(_cookie_or_attribute(each.strip(), memory) for each in value.split(";"))
 
 

@@ -1,4 +1,4 @@
-"""Documents inside of others: read, and written back with nothing changed but what must go."""
+"""Documents inside others: read, and written back with only the secrets changed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def parsed(text: str) -> JSON:
 
 
 def inflated(data: bytes) -> bytes | None:
-    """Return what *data* holds compressed; None when it is not a whole gzip stream, or too large to search."""
+    """Return what *data* holds compressed; None if it is not a whole gzip stream, or is too large to search."""
     reader = zlib.decompressobj(16 + zlib.MAX_WBITS)
     try:
         plain = reader.decompress(data, _MOST_INFLATED)

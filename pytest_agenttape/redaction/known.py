@@ -15,14 +15,14 @@ from pytest_agenttape.redaction import names, shapes
 
 SHORTEST = 8
 
-# Bytes of which tokens consist become "a": a long run of them is the cheapest sign that a text may hold a secret.
+# Bytes that tokens consist of become "a": a long run of them is the cheapest sign that a text may hold a secret.
 _TOKEN_BYTES = bytes(97 if chr(at).isascii() and (chr(at).isalnum() or chr(at) in "_-+") else 32 for at in range(256))
 _RUN = b"a" * 16
 _SHORTEST_LINE = 24
 
 
 def has_token(text: str) -> bool:
-    """Say whether *text* has a run of 16 or more characters as tokens have."""
+    """Return whether *text* has a run of 16 or more token characters."""
     return _RUN in text.encode("utf-8", "surrogatepass").translate(_TOKEN_BYTES)
 
 
@@ -43,7 +43,7 @@ class KnownSecrets:
         self._forms: dict[str, Needle] = {}
         self._ordered: list[Needle] | None = []
         self._lengths: list[int] = []
-        self.unrun: tuple[str, ...] = ()  # the forms without a long run, which no cheap sign announces
+        self.unrun: tuple[str, ...] = ()  # the forms without a long run, for which there is no cheap sign
 
     def __contains__(self, secret: str) -> bool:
         return secret in self._secrets
@@ -61,7 +61,7 @@ class KnownSecrets:
         self._ordered = None
 
     def in_text(self, text: str) -> Iterator[Needle]:
-        """Yield the forms that *text* holds, the longest first, for a secret may hold another."""
+        """Yield the forms that *text* holds, the longest first, because a secret may contain another."""
         ordered = self._sorted()
         first = bisect_left(self._lengths, -len(text))
         return (needle for needle in ordered[first:] if needle.text in text)
@@ -93,7 +93,7 @@ def environment_secrets(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def is_worth_knowing(value: str) -> bool:
-    """Say whether *value* may be looked for everywhere without hitting plain words, numbers and paths."""
+    """Return whether *value* may be looked for everywhere without hitting plain words, numbers and paths."""
     if len(value) < SHORTEST or value.isdigit() or (shapes.is_filler(value) and len(value) < 16):
         return False
     if "-----BEGIN " in value:
@@ -147,7 +147,7 @@ def _base64_cores(raw: bytes) -> Iterator[str]:
 
 
 def _quantum_keeper(length: int) -> Callable[[str], str]:
-    # The rest of the base64 text stays aligned, so that it decodes, when the length stays the same modulo four.
+    # If the length stays the same modulo four, the rest of the base64 text stays aligned and still decodes.
     return lambda stand_in: stand_in + "A" * ((length - len(stand_in)) % 4)
 
 

@@ -17,7 +17,7 @@ from pytest_agenttape.redaction.placeholders import Placeholders
 from pytest_agenttape.redaction.rules import RedactionRules
 
 MOST_TEXTS = 4_096  # clean texts and plain keys that are remembered
-# Values found by name and then looked for elsewhere: bounded, so that a long recording does not get slower and slower.
+# Values found by name and then looked for elsewhere: bounded, or a long recording would get slower and slower.
 _MOST_FOUND_BY_NAME = 256
 _SHORTEST_TOKEN = 16
 
@@ -25,7 +25,7 @@ _Shape = TypeVar("_Shape")
 
 
 class Memory:
-    """The state that all rules share, one for the whole of a cassette, so that there is one numbering."""
+    """The state that all rules share: one for a whole cassette, so there is one numbering."""
 
     __slots__ = (
         "_denied", "clean_texts", "headers", "known", "patterns", "placeholders", "plain_keys", "redacts_emails",
@@ -44,7 +44,7 @@ class Memory:
         self.plain_keys: set[str] = set()
 
     def is_denied(self, name: str) -> bool:
-        """Say whether the user's denylist has *name*."""
+        """Return whether the user's denylist has *name*."""
         return bool(self._denied) and names.folded(name) in self._denied
 
     def rule_of(self, name: str, rule: Callable[[str], Rule]) -> Rule:
@@ -59,14 +59,14 @@ class Memory:
         return SHORTEST if self.known.unrun or self.patterns or self.redacts_emails else _SHORTEST_TOKEN
 
     def learn(self, secret: str) -> None:
-        """Take *secret*, a credential seen, as one that goes wherever it appears."""
+        """Redact *secret*, a credential that was seen, wherever it appears from now on."""
         if len(secret) >= SHORTEST and secret not in self.known and not self.placeholders.is_part(secret):
             self.known.learn(secret)
             for seen in (self.headers, self.urls, self.clean_texts, self.plain_keys):
                 seen.clear()  # what was clean may hold the new one
 
     def replaced(self, secret: str) -> str:
-        """Return the stand-in of *secret*; what is blank or a placeholder already stays."""
+        """Return the stand-in of *secret*; a blank text or a placeholder stays."""
         if not secret.strip() or self.placeholders.is_settled(secret):
             return secret
         return self.placeholders.stand_in(secret)
@@ -91,7 +91,7 @@ class Memory:
         return len(self.known) < _MOST_FOUND_BY_NAME
 
     def until_known(self, redact: Callable[[_Shape], _Shape], value: _Shape) -> _Shape:
-        """Redact *value* again when a secret was learned on the way: it may occur further up, too."""
+        """Redact *value* again when a secret was learned on the way: it may also occur further up."""
         try:
             while True:
                 before, known = value, len(self.known)

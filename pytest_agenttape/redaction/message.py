@@ -1,6 +1,6 @@
 """HTTP messages as a cassette stores them: headers by name, a URL, and a body in one of its forms.
 
-This is the only place that knows what in a message holds secrets; what a message has beside that is plain data.
+This is the only place that knows what in a message holds secrets; everything else in a message is plain data.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PART_NAME = re.compile(r"name=\"([^\"\r\n]{1,256})\"")
 def redact_message(stored: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
     """Return a stored request or response without secrets; the same object if it has none."""
     redacted, content_type = dict(stored), ""
-    # In this order: what the headers give away is known when the rest is searched.
+    # In this order: the secrets of the headers are known when the rest is searched.
     if "headers" in stored:
         redacted["headers"], content_type = _redact_headers(stored["headers"], memory)
     if "url" in stored:
@@ -81,7 +81,7 @@ def _redact_each_header(headers: dict[str, JSON], memory: Memory) -> dict[str, J
 def _redact_header_values(name: str, values: JSON, memory: Memory) -> JSON:
     if isinstance(values, list):
         return [_redact_header_values(name, each, memory) for each in values]
-    text = str(values)  # a number, where someone edited the file
+    text = str(values)  # a number, if someone edited the file
     redacted = _redact_header(str(name), text, memory)
     return values if redacted == text else redacted
 
@@ -180,7 +180,7 @@ _NOT_DATA = frozenset(("headers", "url", "json_layout", "events_layout"))
 
 
 def _redact_lines(text: str, memory: Memory) -> str | None:
-    """Return lines of JSON, each alone or after ``data:``, redacted as one stream; None when *text* has none."""
+    """Return lines of JSON, each alone or after ``data:``, redacted as one stream; None if *text* has none."""
     lines = text.splitlines(keepends=True)
     matches = [(at, match) for at, line in enumerate(lines) if (match := _STREAM_LINE.fullmatch(line))]
     if len(matches) < (1 if "data:" in text else 2) or len(matches) * 4 < len(lines):

@@ -11,9 +11,9 @@ class Rule(IntEnum):
     """What a name says about its value."""
 
     NONE = 0
-    RANDOM = 1  # a secret when it looks random: the name has other uses, too
+    RANDOM = 1  # a secret when it looks random: the name also has other uses
     SHAPED = 2  # a secret when it is secret-shaped
-    SEVERAL = 3  # like SHAPED, and a mapping under it holds secrets under names of its own choice
+    SEVERAL = 3  # like SHAPED, and a mapping under it holds secrets under names of any kind
     COOKIES = 4
     ALWAYS = 5
 
@@ -153,14 +153,14 @@ def header_rule(name: str) -> HeaderRule:
 
 
 def may_hold_secret(name: str) -> bool:
-    """Say whether a secret under *name*, of whatever kind, is there because of the name."""
+    """Return whether a value under *name* can be a secret because of the name, be it a key, parameter or header."""
     header = "-".join(_WORD.findall(name)).lower()
     return bool(body_rule(name) or parameter_rule(name)) or header_rule(header) is HeaderRule.CREDENTIAL
 
 
 @lru_cache(maxsize=1024)
 def is_secret_variable(name: str) -> bool:
-    """Say whether the environment variable *name* holds a secret by its name."""
+    """Return whether the environment variable *name* holds a secret, judging by the name."""
     upper = name.upper()
     if _ENV_PUBLIC.search(upper):
         return False
@@ -172,5 +172,5 @@ def is_secret_variable(name: str) -> bool:
 
 
 def folded(name: str) -> str:
-    """Return *name* without case and separators, as a denied name is compared."""
+    """Return *name* without case and separators, the form in which denied names are compared."""
     return re.sub(r"[^0-9a-z]", "", name.lower())

@@ -2,7 +2,7 @@
 
 Which formats exist was taken from the public rule lists of gitleaks and detect-secrets and from the providers' own
 documentation; no rule of theirs is used as it is. Each format starts at a literal that is found by plain search, and
-the expression matched there is bounded or possessive, so that no text makes it backtrack.
+the expression matched there is bounded or possessive, so no text makes it backtrack.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def find_emails(text: str) -> Iterator[Span]:
 
 
 def _is_boundary(text: str, at: int) -> bool:
-    """Say whether a word can begin at *at*: also after an escape such as ``\\n``, ``%20`` or ``\\u0022``."""
+    """Return whether a word can begin at *at*: also after an escape such as ``\\n``, ``%20`` or ``\\u0022``."""
     if at == 0:
         return True
     before = text[at - 1]
@@ -139,7 +139,7 @@ def _is_basic(text: str) -> bool:
 
 
 def _find_beside(text: str) -> Iterator[tuple[str, Span]]:
-    """Yield secrets that have no mark of their own but are near the identifier that they belong to."""
+    """Yield secrets that have no mark of their own but are near the identifier they belong to."""
     for starts, identifier, secret, judge in _BESIDE:
         if not any(start in text for start in starts):
             continue
@@ -196,7 +196,7 @@ _BESIDE: tuple[tuple[tuple[str, ...], re.Pattern[str], re.Pattern[str], Callable
     ),
 )
 
-# Token | where it starts | the whole of it. A run is possessive: it never gives back what it took.
+# Token | where it starts | the whole token. A run is possessive: it never gives back what it took.
 FORMATS: tuple[Format, ...] = (
     _format(
         "sk-key",

@@ -1,4 +1,4 @@
-"""What replaces a secret: one grammar, readable, numbered per value, never derived from the value.
+"""The placeholders that replace secrets: one grammar, readable, numbered per value, never derived from the value.
 
 A placeholder is the word and four digits, ``REDACTED0001``. It has no character that a URL, a cookie, JSON, YAML or
 base64 would escape, so it is spelled alike everywhere, and a client that parses what is around it still can.
@@ -51,10 +51,10 @@ def canonical_secrets(text: str) -> str:
 
 
 def any_secret(texts: Iterable[str], stored: Iterable[str] = ()) -> Callable[[str], str]:
-    """Return what turns canonical JSON into the one of *texts* (canonical, too) that differs by secrets only.
+    """Return a function from canonical JSON to the one of *texts* (also canonical) that differs only in secrets.
 
-    A key is recognised by its looks, which the dummy key of a test does not have. What a recording holds a placeholder
-    for, under the name of a secret, may be any text in that place; nothing else is forgiven. In the *stored* form of
+    A real key is recognised by its looks, but the dummy key of a test does not look like one. So where a recording has
+    a placeholder under the name of a secret, any text is accepted; nothing else may differ. In the *stored* form of
     *texts*, a placeholder without a number is one that `Cassette.redact` wrote, under a name of the user's choice.
     """
     known = set(texts)
@@ -63,7 +63,7 @@ def any_secret(texts: Iterable[str], stored: Iterable[str] = ()) -> Callable[[st
         return lambda text: text
     either = "|".join(map(re.escape, sorted(names)))
     value = re.compile(rf'("(?:{either})":")((?:[^"\\]|\\.)++)|((?<=[?&"])(?:{either})=)([^&"\\]++)')
-    places: dict[str, dict[frozenset[int], None]] = {}  # of the placeholders, by the text without any value
+    places: dict[str, dict[frozenset[int], None]] = {}  # of the placeholders, by the text without the values
     for text in sorted(known):
         found = enumerate(value.finditer(text))
         placeholders = frozenset(number for number, match in found if PLACEHOLDER in (match[2], match[4]))
@@ -93,7 +93,7 @@ def _with_secrets(value: re.Pattern[str], text: str, places: Container[int] | No
 
 
 def unnumbered(data: bytes) -> bytes:
-    """Return *data* with the number of every placeholder zero: in base64, a match key could not look past it."""
+    """Return *data* with the number of every placeholder set to zero: in base64, a match key could not ignore it."""
     return re.sub(rb"(REDACTED|\*{4})[0-9]{4}", rb"\g<1>0000", data)
 
 
@@ -127,19 +127,19 @@ class Placeholders:
         return self.text_for(secret)
 
     def is_settled(self, text: str) -> bool:
-        """Say whether *text* is nothing but placeholders and what may surround them."""
+        """Return whether *text* is nothing but placeholders and what may surround them."""
         if (block := _PEM_START.match(text)) and (found := self.pattern.match(text, block.end())):
             return _PEM_BODY.match(text, found.end()) is None  # its last line may be in another event of a stream
         rest = self.without(text)
         return rest is not text and not any(map(str.isalnum, _PEM_LINES.sub("", unquote(rest))))
 
     def without(self, text: str) -> str:
-        """Return *text* less the placeholders in it; the same object when there is none."""
+        """Return *text* without the placeholders in it; the same object if there are none."""
         rest = self.pattern.sub("", text)
         return text if len(rest) == len(text) else rest
 
     def is_part(self, text: str) -> bool:
-        """Say whether *text* could occur inside a placeholder, and so must never be looked for."""
+        """Return whether *text* could occur inside a placeholder, and so must never be looked for."""
         shape = re.sub("[0-9]", "0", text)
         return any(shape in f"{word}0000{self._tail}" for word in (*_WORDS, self._head)) or bool(
             self.pattern.search(text)

@@ -17,7 +17,7 @@ from pytest_agenttape.redaction.tree import redact_text, redact_value
 
 
 class Redactor:
-    """Replaces secrets by placeholders; one for the whole of a cassette, so that its numbering is one."""
+    """Replaces secrets by placeholders; one for a whole cassette, so there is one numbering."""
 
     def __init__(
         self,
@@ -34,27 +34,27 @@ class Redactor:
         return "<Redactor>"
 
     def learn_environment(self, environ: Mapping[str, str]) -> None:
-        """Take the variables of *environ* that are secrets as ones that go wherever they appear."""
+        """Redact the secrets among the variables of *environ* wherever they appear from now on."""
         for secret in environment_secrets(environ) if self._is_enabled else ():
             self._memory.learn(secret)
 
     def learn(self, secret: str) -> None:
-        """Take *secret*, a credential seen, as one that goes wherever it appears."""
+        """Redact *secret*, a credential that was seen, wherever it appears from now on."""
         self._memory.learn(secret)
 
     @property
     def secrets_known(self) -> int:
-        """How many values are taken out wherever they appear; it only grows."""
+        """How many values are redacted wherever they appear; the number only grows."""
         return len(self._memory.known)
 
     def interaction(self, recorded: Interaction) -> Interaction:
-        """Return a whole recording without secrets, as if it was recorded now; the same object if it has none."""
+        """Return a whole recording without secrets, as if it were recorded now; the same object if it has none."""
         if not self._is_enabled:
             return recorded
         request = self.request(recorded.request)
         response = self.response(recorded.response, recorded.request)
         stored = replace(recorded, request=request, response=response).to_dict()
-        clean = redact_value(stored, self._memory)  # the rest, and what was learned to be a secret on the way
+        clean = redact_value(stored, self._memory)  # the rest, and secrets learned on the way
         is_same = clean is stored and request is recorded.request and response is recorded.response
         return recorded if is_same else Interaction.from_dict(clean)
 

@@ -32,9 +32,9 @@ class RedactionRules:
     """The rules beyond the built-in ones; checked when made.
 
     Attributes:
-        denylist: Further names of headers, parameters, keys and arguments whose values always go.
+        denylist: Further names of headers, parameters, keys and arguments whose values are always redacted.
         regexes: Further patterns of secrets.
-        redact_emails: Whether e-mail addresses go, too.
+        redact_emails: Whether e-mail addresses are redacted too.
         placeholder: What replaces a secret. A number follows the word ``REDACTED`` (or ``****``) in it; a text
             without that word replaces every secret alike.
         enabled: False leaves everything as it is.
@@ -52,14 +52,14 @@ class RedactionRules:
     def __post_init__(self) -> None:
         for name in self.denylist:
             if not isinstance(name, str) or not folded(name):
-                raise ConfigError(f"redact.denylist: {name!r} is no name")
+                raise ConfigError(f"redact.denylist: {name!r} is not a name")
         for source in self.regexes:
             bounded(source)
         text = self.placeholder
         if not isinstance(text, str) or not 1 <= len(text) <= 64 or not text.isprintable() or set(text) & set("\"'\\ "):
             raise ConfigError(
-                f"redact.placeholder: {text!r} cannot stand everywhere; give 1 to 64 printable characters"
-                " without spaces, quotes and backslashes"
+                f"redact.placeholder: {text!r} cannot be written everywhere; use 1 to 64 printable characters"
+                " without spaces, quotes or backslashes"
             )
 
     @classmethod
@@ -74,7 +74,7 @@ class RedactionRules:
         )
 
     def merged(self, other: Self) -> Self:
-        """Return the rules that hold all of both: what one redacts, no other can leave."""
+        """Return the rules of both together: what one redacts, the other cannot let through."""
         return type(self)(
             denylist=tuple(dict.fromkeys((*self.denylist, *other.denylist))),
             regexes=tuple(dict.fromkeys((*self.regexes, *other.regexes))),

@@ -21,7 +21,7 @@ _SAMPLE = 256  # enough to judge by; a long value is judged in constant time
 
 
 def is_secret_shaped(text: str) -> bool:
-    """Say whether a value under a secret's name is a secret: 16 characters or more, or shorter and mixed."""
+    """Return whether a value under a secret's name is a secret: 16 characters or more, or shorter and mixed."""
     if len(text) < 8:
         return False
     if text.startswith("-----BEGIN "):
@@ -32,7 +32,7 @@ def is_secret_shaped(text: str) -> bool:
 
 
 def is_random(text: str) -> bool:
-    """Say whether *text* is a long token of letters and digits that nobody would write as a name."""
+    """Return whether *text* is a long token of letters and digits that nobody would write as a name."""
     if len(text) < 16 or _SPACE.search(text):
         return False
     sample = text[:_SAMPLE]
@@ -42,14 +42,14 @@ def is_random(text: str) -> bool:
 
 
 def is_mixed(text: str) -> bool:
-    """Say whether a short *text* mixes characters as a password does and a word does not."""
+    """Return whether a short *text* mixes characters as a password does and a word does not."""
     classes = [bool(each.search(text)) for each in (_LOWER, _UPPER, _DIGIT, _SYMBOL)]
     has_letter = classes[0] or classes[1]
     return has_letter and (classes[2] or sum(classes) >= 3) and len(set(text)) >= 5
 
 
 def is_filler(text: str) -> bool:
-    """Say whether *text* is what an example has in a key's place: one repeated character, or words."""
+    """Return whether *text* is what an example has instead of a key: one repeated character, or words."""
     sample = text[:_SAMPLE]
     if len(set(sample)) <= 4:
         return True
@@ -57,7 +57,7 @@ def is_filler(text: str) -> bool:
 
 
 def is_path(text: str) -> bool:
-    """Say whether *text* is a path of a file; base64 may begin with a slash, too."""
+    """Return whether *text* is a path of a file; base64 may begin with a slash too."""
     sample = text[:_SAMPLE]
     if sample[:1] not in ("/", "~", ".") and sample[1:2] != ":":
         return False
@@ -68,11 +68,11 @@ def is_path(text: str) -> bool:
 
 
 def is_plain_url(text: str) -> bool:
-    """Say whether *text* is a URL without userinfo; what its query holds is judged by the rules of URLs."""
+    """Return whether *text* is a URL without userinfo; what its query holds is judged by the rules of URLs."""
     scheme, mark, rest = text.partition("://")
     return bool(mark) and scheme.isascii() and len(scheme) <= 24 and "@" not in rest
 
 
 def is_word(text: str) -> bool:
-    """Say whether *text* could occur in prose, so that looking for it everywhere would hit more than secrets."""
+    """Return whether *text* could occur in prose, so looking for it everywhere would hit more than secrets."""
     return len(text) < 16 and not is_mixed(text)

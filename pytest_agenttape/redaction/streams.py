@@ -23,7 +23,7 @@ class _Field:
 
 
 def redact_stream(items: Sequence[JSON], redact: Callable[[str], str], placeholder: re.Pattern[str]) -> Sequence[JSON]:
-    """Return *items* with what *redact* finds in the joined pieces gone from each; the same object if there is none."""
+    """Return *items* without what *redact* finds in the joined pieces; the same object if it finds nothing."""
     fields: dict[_Path, _Field] = {}
     for item in items:
         for path, container, key, text in _texts(item, ()):

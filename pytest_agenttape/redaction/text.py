@@ -1,4 +1,4 @@
-"""Text searched as it is: known values, the formats of credentials, assignments. JSON within it is the tree's."""
+"""Searches text as it is: known values, the formats of credentials, assignments. JSON within it is left to `tree`."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def redact_flat(text: str, memory: Memory) -> str:
 
 
 def is_unmarked(text: str, memory: Memory) -> bool:
-    """Say whether *text* has nothing that a secret which is plain in it would bring along."""
+    """Return whether *text* has none of the signs that come with every secret that is plain in it."""
     if has_token(text) or memory.patterns:
         return False
     if "://" in text and ("@" in text or "=" in text):
@@ -93,7 +93,7 @@ def _redact_plain(text: str, memory: Memory) -> str:
 
 
 def _hard_spans(text: str, memory: Memory) -> Iterator[tuple[str, Span]]:
-    """Yield what is a secret by its look alone, whatever is around it."""
+    """Yield the secrets that are recognised by their look alone, whatever is around them."""
     yield from patterns.find_formats(text)
     if "://" in text:
         yield from (("password-in-url", span) for span in patterns.find_userinfo(text))

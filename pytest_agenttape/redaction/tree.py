@@ -25,10 +25,10 @@ from pytest_agenttape.redaction.text import is_unmarked, redact_flat
 
 _LONGEST_REMEMBERED = 16_384  # characters of a clean text
 _LONGEST_NAME = 64  # of a pair
-_STREAM_KEYS = frozenset(("events", "$stream", "after"))  # what is under them came in pieces
+_STREAM_KEYS = frozenset(("events", "$stream", "after"))  # the values under them came in pieces
 _BINARY_KEYS = frozenset(("base64", "body_b64"))
 _LOGPROB_KEYS = frozenset(("logprob", "top_logprobs"))
-_UNPLAIN_KEYS = _STREAM_KEYS | _BINARY_KEYS | _LOGPROB_KEYS | {"value"}  # their neighbours have a say
+_UNPLAIN_KEYS = _STREAM_KEYS | _BINARY_KEYS | _LOGPROB_KEYS | {"value"}  # their neighbours matter
 _SCALARS = frozenset((int, float, bool, type(None)))
 _NAME_KEYS = ("name", "key", "header", "Name", "Key")
 
@@ -48,7 +48,7 @@ def redact_value(value: JSON, memory: Memory) -> JSON:
 
 
 def redact_items(items: JSON, memory: Memory) -> JSON:
-    """Return the items of a stream without secrets, also those that are split over several."""
+    """Return the items of a stream without secrets, including secrets that are split over several."""
     return redact_value(_joined(items, memory), memory)
 
 
@@ -87,7 +87,7 @@ def redact_base64(encoded: str, memory: Memory, further: Callable[[bytes], bytes
 
 
 def _is_plain(node: JSON, memory: Memory) -> bool:
-    """Say whether *node* is as most are: names that mean nothing, texts that are clean. False leaves it open."""
+    """Return whether *node* is like most: names without meaning, clean texts. False means undecided."""
     kind = type(node)
     if kind is str:
         return redact_text(node, memory) is node
@@ -135,7 +135,7 @@ def _is_plain_key(key: JSON, memory: Memory) -> bool:
 
 
 def redact_by_rule(node: JSON, rule: Rule, memory: Memory) -> JSON:
-    """Return *node*, of which its name says *rule*, without secrets; the same object if it has none."""
+    """Return *node*, whose name implies *rule*, without secrets; the same object if it has none."""
     if isinstance(node, str):
         return redact_string(node, rule, memory)
     if isinstance(node, dict):
@@ -151,7 +151,7 @@ def redact_by_rule(node: JSON, rule: Rule, memory: Memory) -> JSON:
 
 
 def _redact_mapping(node: dict[JSON, JSON], rule: Rule, memory: Memory) -> JSON:
-    # A mapping under a secret's name is judged by its own names, unless the name is one for several secrets.
+    # A mapping under a secret's name is judged by its own names, unless the name means several secrets.
     inherited = rule if rule in (Rule.ALWAYS, Rule.SEVERAL) else Rule.NONE
     is_logprob = not _LOGPROB_KEYS.isdisjoint(node)
     named = _rule_of_named(node, memory) if "value" in node else Rule.NONE
@@ -230,7 +230,7 @@ def _joined(pieces: JSON, memory: Memory) -> JSON:
 
 
 def redact_string(text: str, rule: Rule, memory: Memory) -> str:
-    """Return *text*, of which its name says *rule*, without secrets; the same object if it has none."""
+    """Return *text*, whose name implies *rule*, without secrets; the same object if it has none."""
     if rule is Rule.COOKIES and "=" in text:
         redacted = redact_any_cookies(text, memory)
         return text if redacted == text else redacted
@@ -246,7 +246,7 @@ def redact_string(text: str, rule: Rule, memory: Memory) -> str:
 
 
 def is_secret(text: str, rule: Rule, memory: Memory) -> bool:
-    """Say whether *text*, of which its name says *rule*, is a secret."""
+    """Return whether *text*, whose name implies *rule*, is a secret."""
     text = memory.placeholders.without(text)
     if rule is Rule.ALWAYS:
         return bool(text.strip())
@@ -254,7 +254,7 @@ def is_secret(text: str, rule: Rule, memory: Memory) -> bool:
 
 
 def _is_clean(text: str, memory: Memory) -> bool:
-    """Say, at the price of a few searches, that *text* cannot hold a secret."""
+    """Return whether a few searches suffice to say that *text* holds no secret."""
     if len(text) < SHORTEST and not memory.patterns:
         return True
     return text.lstrip()[:1] not in ("{", "[") and is_unmarked(text, memory)
@@ -266,7 +266,7 @@ def _searched(text: str, memory: Memory) -> str:
 
 
 def _document(text: str, memory: Memory) -> str | None:
-    """Return JSON text redacted by its names and still valid; None when *text* is not a JSON document."""
+    """Return JSON text redacted by its names and still valid; None if *text* is not a JSON document."""
     stripped = text.strip()
     if stripped[:1] + stripped[-1:] not in ("{}", "[]"):
         return None
@@ -295,5 +295,5 @@ def _redact_bytes_as(raw: bytes, encoding: str, errors: str, memory: Memory) -> 
     redacted = redact_text(text, memory)
     try:
         return raw if redacted is text else redacted.encode(encoding, errors)
-    except UnicodeEncodeError:  # the user's own placeholder is not Latin-1; the scan refuses what stays
+    except UnicodeEncodeError:  # the user's own placeholder is not Latin-1; the scan refuses what remains
         return raw

@@ -17,7 +17,7 @@ _GRANT_MARKS = frozenset(("state", "grant_type", "redirect_uri", "client_id"))
 
 
 def is_url(text: str) -> bool:
-    """Say whether *text* is a whole URL."""
+    """Return whether *text* is a whole URL."""
     return _URL.fullmatch(text) is not None
 
 
@@ -40,7 +40,7 @@ def redact_query(query: str, memory: Memory, certain: frozenset[str] = frozenset
 
 
 def certain_of_names(given: set[str]) -> frozenset[str]:
-    """Return the parameters that are credentials because of what is sent beside them: the code of an OAuth grant."""
+    """Return the parameters that are credentials because of what is sent with them: the code of an OAuth grant."""
     return frozenset(("code",)) if "code" in given and not given.isdisjoint(_GRANT_MARKS) else frozenset()
 
 

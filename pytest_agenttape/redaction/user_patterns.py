@@ -1,11 +1,11 @@
-"""The user's own patterns, run so that none can hang a test.
+"""The user's own patterns, run in a way that none can hang a test.
 
-Python's matcher cannot be interrupted, so the bound is kept from outside in three ways. A pattern whose worst case
-grows too fast is refused when the rules are read. What is left runs on windows of a text, so that its cost grows with
-the text's length only. And between windows the time is looked at: a pattern that took too long ends in an error.
+Python's matcher cannot be interrupted, so three outside measures bound it. A pattern whose worst case
+grows too fast is refused when the rules are read. The others run on windows of a text, so their cost grows only with
+its length. Between windows the time is checked: a pattern that took too long ends in an error.
 
 The worst case is estimated from the parse tree of the pattern, which only the private `re._parser` and `re._constants`
-give. They were seen in Python 3.11 to 3.14; where they are missing, a pattern is refused, for nothing bounds it.
+provide. They were seen in Python 3.11 to 3.14; if they are missing, patterns are refused because nothing bounds them.
 """
 
 from __future__ import annotations
@@ -70,21 +70,23 @@ def bounded(source: str) -> BoundedPattern:
         ConfigError: It is invalid, matches the empty text or nothing else, cannot be checked, or can take too long.
     """
     if not isinstance(source, str):
-        raise ConfigError(f"redact.regexes: {source!r} is no text")
+        raise ConfigError(f"redact.regexes: {source!r} is not a string")
     if missing := missing_names():
         raise ConfigError(
             f"redact.regexes: {source!r} could hang a test and cannot be checked: Python {platform.python_version()}"
-            f" does not have {', '.join(missing)}, which {_SEEN_IN} have; leave the pattern out, or use one of those"
+            f" does not have {', '.join(missing)}, which {_SEEN_IN} have; remove the pattern, or use one of those"
         )
     try:
         compiled = re.compile(source)
         tree = parser.parse(source)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ConfigError(f"redact.regexes: {source!r} is no valid regular expression: {error}") from error
+        raise ConfigError(f"redact.regexes: {source!r} is not a valid regular expression: {error}") from error
     if compiled.search("") is not None:
         raise ConfigError(f"redact.regexes: {source!r} matches the empty text, so it would match everywhere")
     if tree.getwidth()[1] == 0:
-        raise ConfigError(f"redact.regexes: {source!r} only looks around and matches no character, so it takes nothing")
+        raise ConfigError(
+            f"redact.regexes: {source!r} only looks around and matches no character, so it redacts nothing"
+        )
     if _steps(tree, is_last=True) > _WORST_STEPS:
         raise ConfigError(
             f"redact.regexes: {source!r} can take very long on some texts, because a repeat in it can match the same"
@@ -94,7 +96,7 @@ def bounded(source: str) -> BoundedPattern:
 
 
 def missing_names() -> list[str]:
-    """Return what this Python does not have of the private names by which patterns are checked."""
+    """Return the private names for checking patterns that this Python lacks."""
     if parser is None:
         return ["re._parser and re._constants"]
     return [f"re._constants.{name}" for name in _OPERATIONS if not hasattr(sre, name)]
@@ -168,7 +170,7 @@ def _steps_of_branch(branches: Any, *, is_last: bool) -> float:
 
 
 def _ends_clearly(body: Any, following: Any) -> bool:
-    """Say whether the end of a repeated single character is certain: what follows is a literal that it never takes."""
+    """Return whether a repeated single character has a certain end: a literal follows that it never takes."""
     if len(body) != 1 or following is None:
         return False
     operation, argument = following

@@ -1,12 +1,12 @@
 """Turns cassettes into YAML or JSON text and back; nothing else in the project knows these formats.
 
-What is written is plain YAML that any parser reads. Text is a literal block or a plain scalar where that keeps every
-character, and a double-quoted scalar where it would not. Two things are beyond the formats' reach:
+What is written is plain YAML that any parser reads. Text is a literal block or a plain scalar if that keeps every
+character, else a double-quoted scalar. Two things need a convention:
 
 * A lone surrogate has no UTF-8 form, and YAML parsers refuse its escape. It is written as U+001A SUBSTITUTE and the
-  four hexadecimal digits of the code unit, as in ``"\\x1AD800"``. A U+001A that is followed by text of that form
-  by itself is written as U+001A ``001A``.
-* Timestamps stay the strings they are, quoted or not; keys are always strings.
+  four hexadecimal digits of the code unit, as in ``"\\x1AD800"``. A U+001A that happens to be followed by
+  text of that form is written as U+001A ``001A``.
+* Timestamps are read as strings, quoted or not; keys are always strings.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def load(
 
     Args:
         format: One of `FORMATS`.
-        path: What messages name.
+        path: The path that messages name.
         tags: Read the tags that other tools write: text, and ``!!binary`` as bytes.
 
     Raises:
@@ -82,14 +82,14 @@ def _decode(data: bytes) -> str:
         raise CassetteCorruptError(f"is not UTF-8: byte 0x{data[error.start]:02X}", line=line) from None
     text = text.removeprefix(_BOM)
     if text.startswith("version https://git-lfs."):
-        raise CassetteCorruptError("is a pointer of Git LFS; fetch the file: git lfs pull", line=1)
+        raise CassetteCorruptError("is a Git LFS pointer file; fetch the content: git lfs pull", line=1)
     if not text or text.isspace():
         raise CassetteCorruptError("is empty", line=1)
     return text
 
 
 def _conflict(data: bytes) -> tuple[str, int] | None:
-    """Return the message for what is a merge conflict rather than a damaged file."""
+    """Return the message and the line of a merge conflict; None if there is none."""
     found = _CONFLICT.search(data)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""A cassette file as plain values, and what the readers of both formats say alike."""
+"""A cassette file as plain values, and what the readers of both formats share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import JSON
 
-MAX_DEPTH = 500  # more levels than data has, fewer than would exhaust the stack of the recursive rooms above
+MAX_DEPTH = 500  # more levels than data has, fewer than would exhaust the stack of the recursive packages above
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Document:
 
     Attributes:
         root: The file's mapping.
-        lines: The 1-based line on which each interaction starts; 0 where that is unknown.
+        lines: The 1-based line on which each interaction starts; 0 if that is unknown.
         tagged: The line of the first value that was read by its tag; no cassette of this project has one.
     """
 
@@ -26,7 +26,7 @@ class Document:
 
 
 def checked_root(root: JSON) -> dict[str, JSON]:
-    """Return *root*, which a cassette file must be a mapping at."""
+    """Return *root*, which must be a mapping."""
     if isinstance(root, dict):
         return root
     found = "nothing" if root is None else type(root).__name__
@@ -45,5 +45,5 @@ def short(name: str | None) -> str:
 
 
 def duplicate(key: str) -> str:
-    """Return what both readers say of a key that is there twice."""
+    """Return the message of both readers for a duplicate key."""
     return f"duplicate key {short(key)}"

@@ -1,4 +1,4 @@
-"""Cassettes as JSON text, in the layout that tells where each interaction starts."""
+"""Cassettes as JSON text, in a layout that shows where each interaction starts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def dump_json(value: JSON) -> str:
     return _HOSTILE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
 
 
-_HOSTILE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")  # valid, but no reader would see them
+_HOSTILE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")  # valid, but invisible to a reader
 
 
 def _mapped(root: JSON, change: Callable[[str], str]) -> JSON:
@@ -59,7 +59,7 @@ def load_json(text: str) -> Document:
     """Read a JSON document.
 
     Raises:
-        CassetteCorruptError: It is none, or no mapping.
+        CassetteCorruptError: It is not JSON, or not a mapping.
     """
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _refuse_deep_json(text)
@@ -100,7 +100,7 @@ def _distinct(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
 
 
 def _duplicate_line(text: str, problem: str) -> int | None:
-    """Read the JSON again as the YAML it nearly is, for a line that the JSON reader does not tell."""
+    """Return the line of a duplicate key: JSON is nearly YAML, whose reader knows the line."""
     try:
         load_yaml(text)
     except CassetteCorruptError as error:

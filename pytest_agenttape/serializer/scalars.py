@@ -33,7 +33,7 @@ _FLOAT = re.compile(
 
 
 def typed(value: str) -> JSON:
-    """Return what the plain scalar *value* stands for: a word's value, a number, else *value*.
+    """Return the value of the plain scalar *value*: that of a known word, a number, else *value* itself.
 
     Raises:
         ValueError: It is a number that cannot be read.
@@ -41,7 +41,7 @@ def typed(value: str) -> JSON:
     """
     if value in _WORDS:
         return _WORDS[value]
-    return value if value[0] > "9" else _number(value)  # a letter, and no word
+    return value if value[0] > "9" else _number(value)  # a letter, but not a known word
 
 
 def _number(value: str) -> JSON:

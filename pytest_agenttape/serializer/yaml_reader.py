@@ -35,7 +35,7 @@ try:
     import yaml.cyaml as _libyaml
 except ImportError:  # PyYAML was built without libyaml
     CParser: Any = None
-else:  # Any, because the stubs know neither that it is here nor that it may be absent
+else:  # Any: the stubs do not know that it exists and may be absent
     CParser = _libyaml.CParser  # type: ignore[attr-defined]
 
 # What a YAML stream may not hold (section 5.1 of YAML 1.1).
@@ -52,10 +52,10 @@ class _PureParser(Reader, Scanner, Parser):
 
 
 def load_yaml(text: str, *, tags: bool = False) -> Document:
-    """Read a YAML document; *tags* says whether those that other tools write are read.
+    """Read a YAML document; *tags* allows those that other tools write.
 
     Raises:
-        CassetteCorruptError: It is none, or no mapping, or needs more than plain values.
+        CassetteCorruptError: It is not YAML, not a mapping, or needs more than plain values.
     """
     try:
         reading = _Reading((CParser or _PureParser)(text.encode()).get_event, tags=tags)
@@ -125,10 +125,10 @@ class _Reading:
         elif "\x1a" in value:
             value = unescaped(value)
         if type(container) is dict:
-            container[self._key] = value  # type: ignore[index]  # a key is there, or this were the key
+            container[self._key] = value  # type: ignore[index]  # without a key this would be the key
             self._key = None
             return
-        container.append(value)  # type: ignore[union-attr]  # what is no mapping is a list
+        container.append(value)  # type: ignore[union-attr]  # not a mapping, so a list
         if container is self._listed:
             self.lines.append(_start_line(event))
 
@@ -140,14 +140,14 @@ class _Reading:
         try:
             value = read(event.value)
         except ValueError:
-            _refuse(f"is no {short(event.tag)}", event)
+            _refuse(f"is not a valid {short(event.tag)}", event)
         if self.tagged is None:
             self.tagged = _start_line(event)
         if type(container) is dict:
-            container[self._key] = value  # type: ignore[index]  # a key is there, or it were refused
+            container[self._key] = value  # type: ignore[index]  # without a key it would have been refused
             self._key = None
         else:
-            container.append(value)  # type: ignore[union-attr]  # what is no mapping is a list
+            container.append(value)  # type: ignore[union-attr]  # not a mapping, so a list
 
     def _new_key(self, key: str, event: ScalarEvent) -> str:
         if "\x1a" in key:
@@ -155,7 +155,7 @@ class _Reading:
         if key in self._container:
             _refuse(duplicate(key), event)
         if key == "<<" and event.implicit[0]:
-            _refuse("merge keys are not read; write the keys out", event)
+            _refuse("merge keys are not supported; write the keys out", event)
         return key
 
     def _open(self, event: MappingStartEvent | SequenceStartEvent) -> bool:
@@ -170,7 +170,7 @@ class _Reading:
         elif self._key is None:
             _refuse("a key must be a string", event)
         else:
-            container[self._key] = value  # type: ignore[call-overload]  # what is no list is a mapping
+            container[self._key] = value  # type: ignore[call-overload]  # not a list, so a mapping
             if self._key == "interactions" and len(self._stack) == 1:
                 self._listed = value
         self._stack.append((container, None))
@@ -189,7 +189,7 @@ class _Reading:
         return False
 
     def _refuse_alias(self, event: AliasEvent) -> bool:
-        _refuse(f"aliases are not read (*{short(event.anchor)}); write the value out", event)
+        _refuse(f"aliases are not supported (*{short(event.anchor)}); write the value out", event)
 
     def _pass(self, _event: Event) -> bool:
         return False
@@ -200,7 +200,7 @@ class _Reading:
 
 # What to do with each event but the scalar; True ends the reading.
 _STEPS: dict[type[Event], Callable[[_Reading, Event], bool]] = {
-    MappingStartEvent: _Reading._open,  # type: ignore[dict-item]  # each takes the event it stands beside
+    MappingStartEvent: _Reading._open,  # type: ignore[dict-item]  # each takes the event of its key
     SequenceStartEvent: _Reading._open,  # type: ignore[dict-item]
     MappingEndEvent: _Reading._close,
     SequenceEndEvent: _Reading._close,
@@ -233,4 +233,4 @@ def _start_line(event: Event) -> int:
 
 
 def _refuse_tag(event: ScalarEvent | MappingStartEvent | SequenceStartEvent) -> NoReturn:
-    _refuse(f"tags are not read ({short(event.tag)}); remove it", event)
+    _refuse(f"tags are not supported ({short(event.tag)}); remove it", event)

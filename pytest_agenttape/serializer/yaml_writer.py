@@ -1,4 +1,4 @@
-"""Plain values to YAML: literal blocks and plain scalars where those keep every character."""
+"""Plain values to YAML: literal blocks and plain scalars if those keep every character."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ try:
     import yaml.cyaml as _libyaml
 except ImportError:  # PyYAML was built without libyaml
     CEmitter: Any = None
-else:  # Any, because the stubs know neither that it is here nor that it may be absent
+else:  # Any: the stubs do not know that it exists and may be absent
     CEmitter = _libyaml.CEmitter  # type: ignore[attr-defined]
 
 _PLAIN, _QUOTED = (True, False), (False, True)  # "needs no tag": when plain, when quoted
@@ -39,8 +39,8 @@ _OPEN_MAP, _CLOSE_MAP = MappingStartEvent(None, None, True, flow_style=False), M
 _OPEN_LIST, _CLOSE_LIST = SequenceStartEvent(None, None, True, flow_style=False), SequenceEndEvent()
 _LEAVES = frozenset({str, int, float, bool, type(None)})
 
-# Plain text that YAML 1.1 or 1.2 takes for something else than a string: null, bool, merge and value keys, every kind
-# of number with its neighbourhood (sexagesimal, octal, hexadecimal, versions, dates), timestamps.
+# Plain text that YAML 1.1 or 1.2 may read as something other than a string: null, bool, merge and value keys, every
+# kind of number and what resembles one (sexagesimal, octal, hexadecimal, versions, dates), timestamps.
 _RETYPED = re.compile(
     r"~|=|<<|y|n|yes|no|true|false|on|off|null"
     r"|[-+]?[.0-9][0-9a-fox_:,.+-]*"
@@ -49,7 +49,7 @@ _RETYPED = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 # Control characters, and those that YAML 1.1 counts as line breaks, byte order marks or not printable. Tab and line
-# feed are judged by where they stand.
+# feed are judged by their position.
 _HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
@@ -97,7 +97,7 @@ class _Sink:
 def walk(root: JSON) -> Iterator[JSON | Event]:
     """Yield keys and leaves in order, and an event wherever a container opens or closes.
 
-    Without recursion, so that a deep value meets `MAX_DEPTH` and a cyclic one ends.
+    Without recursion, so a deep value reaches `MAX_DEPTH` and a cyclic one ends.
     """
     stack: list[tuple[Iterator[tuple[object, JSON]], Event | None]] = [(iter(((None, root),)), None)]
     trail: list[object] = [None]
@@ -129,7 +129,7 @@ def walk(root: JSON) -> Iterator[JSON | Event]:
 
 
 def _simplified(value: object, trail: list[object], bases: tuple[type, ...]) -> JSON:
-    """Return a member of a subclass (an enum's, say) as the plain value it equals."""
+    """Return an instance of a subclass (an enum member, say) as the plain value it equals."""
     for base in bases:
         if type(value) is base:
             return value
@@ -161,7 +161,7 @@ def _float_spelling(value: float) -> str:
     spelling = float.__repr__(value)
     if spelling in ("nan", "inf", "-inf"):
         return spelling.replace("nan", ".nan").replace("inf", ".inf")
-    return spelling if "." in spelling else spelling.replace("e", ".0e")  # YAML 1.1 takes 1e-07 for a string
+    return spelling if "." in spelling else spelling.replace("e", ".0e")  # YAML 1.1 reads 1e-07 as a string
 
 
 def _text_event(text: str) -> ScalarEvent:
@@ -169,12 +169,12 @@ def _text_event(text: str) -> ScalarEvent:
         return ScalarEvent(None, None, _QUOTED, _stand_in(escaped(text)), style='"')
     if "\n" in text:
         return ScalarEvent(None, None, _QUOTED, _stand_in(text).replace("\t", _TAB), style="|")
-    # The emitter knows where plain style fails (indicators, comments) and takes single quotes there.
+    # The emitter knows where plain style fails (indicators, comments) and uses single quotes there.
     return ScalarEvent(None, None, (True, True), _stand_in(text))
 
 
 def _needs_quotes(text: str) -> bool:
-    """Say whether only double quotes bring *text* back as it is, and a string."""
+    """Return whether only double quotes bring *text* back unchanged and as a string."""
     if not text or text[0] in " \t" or text[-1] in " \t" or _RETYPED.fullmatch(text):
         return True
     if text.isascii() and text.isprintable():
@@ -187,8 +187,8 @@ def _needs_quotes(text: str) -> bool:
 
 
 # Stand-ins: libyaml's emitter gives up literal style for any character above U+FFFF and for tabs, and a page of prose
-# with one emoji would become a single quoted line. So it is shown characters of the private use area (an emoji's two
-# UTF-16 halves, one for the tab), which are put back in what it wrote. Real ones are marked, so nothing is confused.
+# with one emoji would become a single quoted line. So it gets characters of the private use area instead (an
+# emoji's two UTF-16 halves, one for the tab), which are replaced in its output. Real ones are marked.
 
 
 _TAB, _REAL = "\ue800", "\ue801"

@@ -6,8 +6,8 @@ Plain JSON stays as it is, copied. Anything else becomes a mapping with one mark
     {$type: 'shop.model:Order', fields: {id: 7, ...}}           a class, looked up among the modules already imported
     {$type: exception, type: KeyError, module: builtins, ...}   an exception as a value
 
-What cannot come back is refused, naming the path to it. Reading never imports a module and never calls
-a constructor, a validator or a property of a class that a stored value names.
+A value that cannot come back is refused; the message names the path to it. Reading never imports a module and never
+calls a constructor, a validator or a property of a class that a stored value names.
 """
 
 from __future__ import annotations

@@ -177,15 +177,15 @@ def _decode_time(stored: Stored, _: DecodePart) -> time:
     return value.replace(tzinfo=_decode_zone(stored, value.tzinfo), fold=stored.get("fold", 0))
 
 
-# Zones of libraries that services' clients hand out, by the place of their class: rebuilt from the offset alone.
+# Zones that client libraries return, by the module and name of their class: rebuilt from the offset alone.
 _OFFSET_ZONES: dict[str, Callable[[type, timedelta], object]] = {
     "pydantic_core._pydantic_core:TzInfo": lambda cls, offset: cls(int(offset.total_seconds())),
-    "dateutil.tz.tz:tzutc": lambda cls, offset: cls(),  # noqa: ARG005 - the table gives every entry the offset
+    "dateutil.tz.tz:tzutc": lambda cls, offset: cls(),  # noqa: ARG005 - the table passes every entry the offset
 }
 
 
 def _encode_zone(zone: tzinfo) -> Stored:
-    """Return what the ISO text does not say about the zone: nothing at all for a plain offset."""
+    """Return what the ISO text does not say about the zone; empty for a plain offset."""
     if type(zone) is timezone:
         offset = zone.utcoffset(None)
         name = zone.tzname(None)
@@ -225,7 +225,7 @@ _ZONE_KEY = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
 def _zone(key: str) -> ZoneInfo:
     # A key with dots would reach other packages: zoneinfo looks for its data with importlib.
     if not _ZONE_KEY.fullmatch(key):
-        raise ValueError(f"{key!r:.40} is no time zone")
+        raise ValueError(f"{key!r:.40} is not a time zone")
     return ZoneInfo(key)
 
 
@@ -273,7 +273,7 @@ FORMS: dict[type, Form] = {
     timedelta: Form("timedelta", _encode_timedelta, _decode_timedelta),
     timezone: Form("timezone", _encode_bare_timezone, _decode_bare_timezone),
     ZoneInfo: Form("ZoneInfo", lambda value, _: _encode_zone(value), lambda stored, _: _zone(_text(stored["zone"]))),
-    # The running system's own flavour is just Path, so that a cassette works on the others too.
+    # The running system's own flavour is just Path, so a cassette works on the others too.
     type(Path()): _named(_as_text(Path, lambda path: path.as_posix()), "Path"),
     PurePosixPath: _as_text(PurePosixPath),
     PureWindowsPath: _as_text(PureWindowsPath, lambda path: path.as_posix()),

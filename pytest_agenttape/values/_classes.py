@@ -29,7 +29,7 @@ def _decode_enum(cls: type[Enum], stored: Stored, _: DecodePart) -> Enum:
     if known is not None:
         return known
     if not issubclass(cls, Flag) or has_own_missing(cls):
-        raise ValueError(f"{name!r:.60} is no member of it")
+        raise ValueError(f"{name!r:.60} is not a member of it")
     bits = 0
     for part in name.split("|"):
         bits |= cls._member_map_[part].value if part in cls._member_map_ else int(part)
@@ -37,7 +37,7 @@ def _decode_enum(cls: type[Enum], stored: Stored, _: DecodePart) -> Enum:
 
 
 def has_own_missing(cls: type) -> bool:
-    """Return whether *cls* looks up unknown values by code of its own, which a cassette must not reach."""
+    """Return whether *cls* looks up unknown values with its own code, which a cassette must not reach."""
     return static_attribute(cls, "_missing_") is not vars(Flag)["_missing_"]
 
 
@@ -61,7 +61,7 @@ def _decode_named_tuple(cls: type, stored: Stored, part: DecodePart) -> object:
     defaults: Mapping[str, object] = cls._field_defaults  # type: ignore[attr-defined]  # owned
     fields = complete(stored["fields"], names, lambda name: defaults.get(name, REQUIRED), part)
     if len(fields) != len(names):
-        raise ValueError("it has other fields now; record again with --agenttape-record")
+        raise ValueError("its fields have changed; record again with --agenttape-record")
     return tuple.__new__(cls, [fields[name] for name in names])
 
 
@@ -92,7 +92,7 @@ def _decode_attrs(cls: Any, stored: Stored, part: DecodePart) -> object:  # Any:
     return rebuild(cls, complete(stored["fields"], fields, default, part))
 
 
-# --- raw state, shared with the other rooms of this package
+# --- raw state, shared with the other modules of this package
 
 
 def instance_state(value: object) -> dict[str, object]:
@@ -117,27 +117,27 @@ def _slot_state(value: object, base: type) -> Iterator[tuple[str, object]]:
 
 
 def dict_state(value: object) -> dict[str, object]:
-    """Return the instance's ``__dict__`` without what the object computes again."""
+    """Return the instance's ``__dict__`` without what the object can recompute."""
     cls = type(value)
     state: dict[str, object] = object.__getattribute__(value, "__dict__")
     return {name: each for name, each in state.items() if not _is_derived(cls, name)}
 
 
 def _is_derived(cls: type, name: str) -> bool:
-    """Return whether *name* holds what the object computes again: a cached property, a generic's type arguments."""
+    """Return whether *name* holds what the object can recompute: a cached property, a generic's type arguments."""
     return name == "__orig_class__" or isinstance(static_attribute(cls, name), cached_property)
 
 
 def encode_state(state: Mapping[str, object], part: EncodePart) -> dict[str, JSON]:
     """Return the stored attributes."""
-    # attrs keeps a hash here that depends on the hash seed; None has it computed again.
+    # attrs keeps a hash here that depends on the hash seed; None makes attrs recompute it.
     return {name: None if name == "_attrs_cached_hash" else part(each, f".{name}") for name, each in state.items()}
 
 
 def complete(
     stored: Mapping[str, JSON], names: Iterable[str], default: Callable[[str], object], part: DecodePart
 ) -> dict[str, object]:
-    """Return the decoded attributes, and plain defaults for the fields among *names* that the class got since.
+    """Return the decoded attributes, and plain defaults for the fields among *names* that the class has gained since.
 
     Raises:
         ValueError: A field without a plain default was not recorded.
@@ -159,7 +159,7 @@ def rebuild(cls: type, state: Mapping[str, object]) -> object:
     for name, each in state.items():
         slot = static_attribute(cls, name)
         if name.startswith("__") and name.endswith("__"):
-            raise ValueError(f"{name!r} is no attribute that can be recorded")
+            raise ValueError(f"{name!r} is not an attribute that can be recorded")
         if isinstance(slot, MemberDescriptorType):
             slot.__set__(value, each)
         else:

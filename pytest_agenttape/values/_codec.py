@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 MAX_DEPTH = 200
 _TEXT_KEYS = frozenset({str})
-_PLAIN = ATOMS | {int, float}  # what is stored stands for itself
+_PLAIN = ATOMS | {int, float}  # stored as they are
 EXCEPTION = "exception"
 _FAMILIES = (*PYDANTIC_FAMILIES, *CLASS_FAMILIES)
 _LONGEST_DECIMAL = 1 << 2048  # about 617 digits; the interpreter's limit can be set down to 640
@@ -48,9 +48,9 @@ def encode(value: object, where: str = "result") -> JSON:
     except Refused as refused:
         raise RecordingRefusedError(refused.message(where)) from refused.__cause__
     except RecursionError as error:
-        raise RecordingRefusedError(f"{where}: nests too deeply to be recorded; register a codec") from error
+        raise RecordingRefusedError(f"{where}: is nested too deeply to be recorded; register a codec") from error
     except RuntimeError as error:  # a dict or set that another thread changed meanwhile
-        raise RecordingRefusedError(f"{where}: cannot be read while it changes ({error}); return a copy") from error
+        raise RecordingRefusedError(f"{where}: changed while it was being read ({error}); return a copy") from error
 
 
 def _is_plain_integer(value: object) -> bool:
@@ -84,7 +84,7 @@ def decode(stored: JSON) -> Any:  # Any: what was stored decides
         if kind is list:
             return [item if type(item) in _PLAIN else decode(item) for item in stored]
     except RecursionError:
-        raise CassetteCorruptError("a recorded value nests too deeply to be read") from None
+        raise CassetteCorruptError("a recorded value is nested too deeply to be read") from None
     return stored
 
 
@@ -104,7 +104,7 @@ def decode_error(stored: Stored) -> BaseException:
 def register_codec(
     cls: type[T], *, encode: Callable[[T], object], decode: Callable[[Any], T], name: str | None = None
 ) -> None:
-    """Record values of exactly *cls* as what *encode* returns, under *name*; *decode* gets that back.
+    """Record values of exactly *cls* as what *encode* returns, under *name*; *decode* turns that back into a value.
 
     Raises:
         ConfigError: *cls* is recorded without a codec, or *name* is taken.
@@ -145,7 +145,7 @@ _codecs_by_name: dict[str, Codec] = {}
 
 
 class Encoding:
-    """One run of `encode`: what it is inside of, and whether it met anything but plain JSON."""
+    """One run of `encode`: the containers it is in, and whether it met anything but plain JSON."""
 
     __slots__ = ("_active", "_prove_each", "_typed")
 
@@ -158,7 +158,7 @@ class Encoding:
         """Return the stored form, proved to come back."""
         stored = self._any(value)
         if self._typed and (problem := _difference(value, stored)):
-            Encoding(prove_each=True)._any(value)  # names the innermost part that is to blame
+            Encoding(prove_each=True)._any(value)  # raises, naming the innermost part that is to blame
             raise Refused(problem)
         return stored
 
@@ -212,7 +212,7 @@ class Encoding:
         if ident in self._active:
             raise Refused("contains itself; a cycle cannot be recorded, return plain data or register a codec")
         if len(self._active) >= MAX_DEPTH:
-            raise Refused(f"nests deeper than {MAX_DEPTH} levels; return flatter data or register a codec")
+            raise Refused(f"is nested deeper than {MAX_DEPTH} levels; return flatter data or register a codec")
         self._active.add(ident)
         return ident
 
@@ -299,7 +299,7 @@ def _layout(stored: JSON) -> str:
 def _equal(one: object, other: object) -> bool:
     try:
         return bool(one == other)
-    except Exception:  # noqa: BLE001 - an __eq__ that fails is no equality by value
+    except Exception:  # noqa: BLE001 - a failing __eq__ is not equality by value
         return False
 
 
@@ -334,7 +334,7 @@ def _decode_named(name: object, stored: Stored) -> object:
     family = _family(cls)
     if family is None:
         raise CassetteCorruptError(
-            f"recorded type {name!r} is not one that a cassette may rebuild: it is no pydantic model, dataclass, "
+            f"recorded type {name!r} is not one that a cassette may rebuild: it is not a pydantic model, dataclass, "
             "attrs class, named tuple or enum, and has no codec"
         )
     return family.decode(cls, stored, decode)

@@ -24,7 +24,7 @@ class RecordedError(AgentTapeError):
     Attributes:
         type: Name of the exception's class.
         module: The module of that class.
-        message: What ``str()`` of the exception gave.
+        message: What ``str()`` of the exception returned.
         stored: The recorded form.
     """
 
@@ -44,7 +44,7 @@ def is_recordable_error(error: BaseException) -> bool:
     """Return whether *error* is an outcome of the call itself, not a cancellation, an interrupt or our own verdict."""
     if not isinstance(error, Exception) or (isinstance(error, AgentTapeError) and not isinstance(error, RecordedError)):
         return False
-    futures = sys.modules.get("concurrent.futures")  # whoever raises its CancelledError has imported it
+    futures = sys.modules.get("concurrent.futures")  # code that raises its CancelledError has imported it
     return futures is None or not isinstance(error, futures.CancelledError)
 
 
@@ -98,15 +98,15 @@ def _lenient(values: dict[str, object], part: EncodePart) -> Stored:
 
 
 def error_text(error: BaseException) -> str:
-    """Return ``str(error)``, or what kept it from being made."""
+    """Return ``str(error)``, or a text that names the error of its ``__str__``."""
     try:
         return str(error)
-    except Exception as broken:  # noqa: BLE001 - a __str__ that fails is the user's; its exception still is an outcome
+    except Exception as broken:  # noqa: BLE001 - a failing __str__ is the user's; the exception is still an outcome
         return f"<{type(broken).__name__} in __str__>"
 
 
 def _attributes(error: BaseException) -> Iterator[tuple[str, object]]:
-    """Yield the attributes beside ``args``: of the instance, and of the built-in classes that keep theirs in C."""
+    """Yield the attributes other than ``args``: the instance's, and those that built-in classes keep in C."""
     for name, value in vars(error).items():
         if not _is_dunder(name):
             yield name, value
@@ -142,18 +142,18 @@ def _is_dunder(name: str) -> bool:
 
 
 def error_from_stored(stored: Stored, part: DecodePart) -> BaseException:
-    """Return the exception, of its own class when that one is loaded and its text comes out as recorded."""
+    """Return the exception, of its own class if that is loaded and its text comes out as recorded."""
     try:
         return rebuild_error(stored, part)
-    except Exception:  # noqa: BLE001 - whatever keeps the class from being rebuilt, the stand-in answers
+    except Exception:  # noqa: BLE001 - whatever prevents a rebuild, the stand-in answers
         return RecordedError(stored)
 
 
 def rebuild_error(stored: Stored, part: DecodePart) -> Exception:
-    """Return the exception, or fail in whatever way its class and parts bring about."""
+    """Return the exception, or raise whatever its class and parts cause."""
     cls = find_class(f"{stored.get('module', '')}:{stored.get('type', '')}")
     if not issubclass(cls, Exception):
-        raise TypeError(f"{cls.__qualname__} is no exception that can be recorded")
+        raise TypeError(f"{cls.__qualname__} is not an exception that can be recorded")
     error = _rebuild(cls, stored, part)
     if str(error) != stored.get("message", ""):
         raise ValueError(f"its text does not come out as recorded for {cls.__qualname__}")
@@ -165,7 +165,7 @@ def _rebuild(cls: type[Exception], stored: Stored, part: DecodePart) -> Exceptio
     slots = dict(_slots(cls))
     for name, value in stored.get("attributes", {}).items():
         if _is_dunder(name):
-            raise ValueError(f"{name!r} is no attribute that can be recorded")
+            raise ValueError(f"{name!r} is not an attribute that can be recorded")
         if name in slots:
             slots[name].__set__(error, part(value))
         else:

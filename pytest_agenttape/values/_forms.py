@@ -1,4 +1,4 @@
-"""The words of this room: a `Form` is one way to store a kind of value, `Refused` says why there is none."""
+"""The vocabulary of this package: a `Form` is one way to store a kind of value, `Refused` says why there is none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DecodePart: TypeAlias = Callable[[JSON], Any]  # Any: what was stored decides
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How one built-in type is stored under a name of its own."""
+    """How one built-in type is stored under its own name."""
 
     name: str
     encode: Callable[[Any, EncodePart], Stored]  # Any: the table gives each form its own type

@@ -32,7 +32,7 @@ def find_class(name: str) -> type:
         found = namespace.get(part)
         if not isinstance(found, type):
             raise CassetteCorruptError(
-                f"recorded type {name!r} is no class in the imported module {module!r}; "
+                f"recorded type {name!r} is not a class in the imported module {module!r}; "
                 "if it was renamed or moved, record again with --agenttape-record"
             )
         namespace = vars(found)
@@ -55,12 +55,12 @@ def loaded_class(module: str, name: str) -> type | None:
 
 
 def has_mark(cls: type, mark: str) -> bool:
-    """Return whether *cls* or a base of it defines *mark*, asking no ``__getattr__``."""
+    """Return whether *cls* or a base of it defines *mark*, without calling ``__getattr__``."""
     return any(mark in vars(base) for base in cls.__mro__)
 
 
 def static_attribute(cls: type, name: str) -> object:
-    """Return what the class statement of *cls* or of a base gave *name*, without running a descriptor."""
+    """Return the value of *name* in the class body of *cls* or of a base, without running a descriptor."""
     for base in cls.__mro__:
         if name in vars(base):
             return vars(base)[name]

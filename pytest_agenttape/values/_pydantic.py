@@ -55,7 +55,7 @@ def _decode_model(cls: Any, stored: Stored, part: DecodePart) -> object:  # Any:
     state = complete(stored["fields"], fields, default, part)
     unknown = state.keys() - fields.keys()
     if unknown:
-        raise ValueError(f"it has no field {min(unknown)!r} any more; record again with --agenttape-record")
+        raise ValueError(f"it no longer has a field {min(unknown)!r}; record again with --agenttape-record")
     extra = {name: part(each) for name, each in stored.get("extra", {}).items()}
     private = {name: part(each) for name, each in stored.get("private", {}).items()}
     value = rebuild(cls, state)
@@ -74,7 +74,7 @@ def _set_slot(value: object, name: str, content: object) -> None:
         slot.__set__(value, content)
 
 
-# --- generic models: Page[Item] is a class of its own, made from a class and type arguments
+# --- generic models: Page[Item] is a separate class, made from a class and type arguments
 
 
 def _model_name(cls: Any) -> Stored:  # Any: as above

@@ -247,7 +247,7 @@ def test_the_data_of_an_event_can_be_read_in_any_form(entry, expected):
 
 MALFORMED = {
     "two forms": ({"json": 1, "text": ""}, "one form, found 'json' and 'text'"),
-    "base64": ({"body_b64": "a"}, "'body_b64' is no valid base64"),
+    "base64": ({"body_b64": "a"}, "'body_b64' is not valid base64"),
     "base64 type": ({"body_b64": 3}, "'body_b64' must be base64 text, found int"),
     "text type": ({"text": 3}, "'text' must be text, found int"),
     "unknown layout": ({"json": 1, "json_layout": "wide"}, "'json_layout': unknown word 'wide'; valid: after"),
@@ -257,7 +257,7 @@ MALFORMED = {
     "layout number": ({"json": 1, "json_layout": "numbers=x"}, "'json_layout': could not convert"),
     "layout type": ({"json": 1, "json_layout": 2}, "'json_layout' must be text, found int"),
     "no json value": ({"json": {1, 2}}, "'json' holds a value that JSON does not have"),
-    "lone surrogate": ({"json": "\ud800"}, "'json' holds a character that no text has"),
+    "lone surrogate": ({"json": "\ud800"}, "'json' holds a character that is not valid in text"),
     "form": ({"form": "a=1"}, "'form' must be a mapping, found str"),
     "form value": ({"form": {"a": 1}}, "'form': 'a' must be text or a list of texts"),
     "events": ({"events": {"data": 1}}, "'events' must be a list, found dict"),
@@ -324,9 +324,9 @@ def test_content_encodings_are_undone(encoding, raw):
 @pytest.mark.parametrize("name", ["gzip", "deflate", "br", "two gzip members", "several"])
 def test_a_damaged_or_truncated_encoding_is_a_value_error(name):
     encoding, raw = ENCODINGS[name]
-    with pytest.raises(ValueError, match="the body is no complete"):
+    with pytest.raises(ValueError, match="the body is not a complete"):
         decode_content(raw[:-5], encoding)
-    with pytest.raises(ValueError, match="the body is no complete"):
+    with pytest.raises(ValueError, match="the body is not a complete"):
         decode_content(b"\x00plain", encoding)
 
 

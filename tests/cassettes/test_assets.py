@@ -128,7 +128,7 @@ def test_a_missing_or_altered_asset_is_named(tmp_path: Path) -> None:
     writing.save(exchange(text=BIG), path)
     (asset,) = (tmp_path / "a.assets").iterdir()
     asset.write_bytes(asset.read_bytes() + b"\r")
-    with pytest.raises(CassetteCorruptError, match=f"asset {asset.name} is not what was recorded") as caught:
+    with pytest.raises(CassetteCorruptError, match=f"asset {asset.name} differs from what was recorded") as caught:
         Cassette.load(path)
     assert (caught.value.path, caught.value.line) == (path, 6)
     asset.unlink()

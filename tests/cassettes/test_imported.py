@@ -202,10 +202,10 @@ def test_anything_is_translated_left_alone_or_refused(root: JSON) -> None:
         (vcr(exchange(), 3), "interaction #1 of this vcrpy cassette: it must be a mapping"),
         (vcr(exchange(status=None)), "has no status"),
         (vcr(exchange(uri=None)), "no method and URL"),  # type: ignore[arg-type]  # what a damaged file holds
-        (vcr(exchange(answer={"base64_string": "!"})), "no valid base64"),
+        (vcr(exchange(answer={"base64_string": "!"})), "is not valid base64"),
         (agenttape({"kind": "tool", "request": {}}), "neither 'response' nor 'error'"),
         (agenttape({"kind": "song", "request": {}, "response": 1}), "unknown kind 'song'"),
-        (agenttape(called("t", {}, {"__agenttape_asset__": "../x"})), "no digest"),
+        (agenttape(called("t", {}, {"__agenttape_asset__": "../x"})), "is not a digest"),
         (agentcassette({"name": "f", "arguments": {"args": 1}, "result": 1}), "'args' must be a list"),
         (vcr(exchange(answer={"string": None, "odd": b"x"})), "!!binary where text is expected"),
     ],
@@ -340,7 +340,7 @@ def test_a_file_with_binary_values_is_read(tmp_path: Path) -> None:
 def test_a_cassette_of_ours_has_no_tags(tmp_path: Path, value: str) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(f"version: '1'\nmeta: {{}}\nrun_id: {value}\ninteractions: []\n")
-    with pytest.raises(CassetteCorruptError, match=r"c\.yaml:3: tags are not read"):
+    with pytest.raises(CassetteCorruptError, match=r"c\.yaml:3: tags are not supported"):
         Cassette.load(path)
 
 
@@ -634,9 +634,9 @@ def test_the_text_of_an_object_is_never_served_for_the_object(tmp_path: Path, ro
             run()
         assert session.unplayed == []
     assert "#0" in str(caught.value)
-    assert f"cannot be replayed: {where} is only the text of an object" in str(caught.value)
+    assert f"cannot be replayed: {where} is only the repr of an object" in str(caught.value)
     problems = Cassette.load(session.path).meta["imported"]["problems"]
-    assert any(f"#0: {where} is only the text" in each for each in problems)
+    assert any(f"#0: {where} is only the repr" in each for each in problems)
 
 
 SECRETS = {"KEY_OF_THE_APP": "sk-proj-" + "aB3dE5fG7hJ9kL1m", "APP_PASSWORD": "Tr0ub4dor&3-horse"}
@@ -659,7 +659,7 @@ def test_the_text_of_an_object_is_named_without_its_secrets(object_with_secrets:
     run: Any = tool(name="t")(lambda: pytest.fail("ran"))
     with use_cassette(object_with_secrets), pytest.raises(UnmatchedInteractionError) as caught:
         run()
-    assert "cannot be replayed: response.client is only the text of an object" in str(caught.value)
+    assert "cannot be replayed: response.client is only the repr of an object" in str(caught.value)
     assert leaked(str(caught.value)) == []
 
 
@@ -668,7 +668,7 @@ def test_the_text_of_an_object_is_written_again_without_its_secrets(object_with_
     with use_cassette(object_with_secrets, mode="new_episodes"):
         fresh()
     written = object_with_secrets.read_text()
-    assert "#0: response.client is only the text" in written
+    assert "#0: response.client is only the repr" in written
     assert leaked(written) == []
 
 

@@ -271,7 +271,9 @@ def test_a_path_may_be_absolute(tmp_path: Path) -> None:
 
 
 def test_absolute_name_is_told_how_to_be_a_path() -> None:
-    with pytest.raises(ConfigError, match=r"'/tmp/weather\.yaml' is absolute; a name is below cassette_dir, a file"):
+    with pytest.raises(
+        ConfigError, match=r"'/tmp/weather\.yaml' is absolute; names are relative to cassette_dir, pass a Path"
+    ):
         session_path("/tmp/weather.yaml", Path("cassettes"), "yaml")
 
 

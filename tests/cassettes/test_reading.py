@@ -137,9 +137,9 @@ def test_a_directory_is_no_cassette(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of POSIX")
 def test_a_pipe_is_refused_instead_of_waiting_for_its_writer(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "c.yaml")
-    with pytest.raises(CassetteCorruptError, match=r"c\.yaml: cannot be read: is no regular file"):
+    with pytest.raises(CassetteCorruptError, match=r"c\.yaml: cannot be read: not a regular file"):
         Cassette.load(tmp_path / "c.yaml")
-    with pytest.raises(RecordingRefusedError, match="is no regular file; what was there is untouched"):
+    with pytest.raises(RecordingRefusedError, match="not a regular file; existing files are untouched"):
         writing.save(cassette(1), tmp_path / "c.yaml")
     assert (tmp_path / "c.yaml").is_fifo()
 

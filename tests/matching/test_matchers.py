@@ -205,7 +205,7 @@ FAILING: dict[str, tuple[Any, str]] = {
     "key": (_broken, "matcher '_broken' raised KeyError: 'no such field'"),
     "object": (type("Odd", (), {"matches": lambda self, a, b: 1 / 0})(), "matcher 'Odd' raised ZeroDivisionError"),
     "truth": (lambda asked, recorded: Unsure(), "matcher '<lambda>' raised ValueError: ambiguous"),
-    "key of no plain data": (lambda request: object(), "a key is a text, a number or plain data, not object"),
+    "key of no plain data": (lambda request: object(), "a key must be text, a number or plain data, not object"),
 }
 
 
@@ -274,10 +274,10 @@ async def _async_matcher(asked: Any, recorded: Any) -> bool:
         ({"exact": 1}, "matchers takes a matcher or a list of them"),
         (b"exact", "matchers takes a matcher or a list of them"),
         (_async_matcher, "is async or a generator"),
-        (lambda: True, "has to take one request (a key) or two (asked, recorded)"),
-        (lambda a, b, c: True, "has to take one request"),
-        (lambda a, *, b: True, "has to take one request"),
-        (type("One", (), {"matches": lambda self, asked: True})(), "matcher 'One' has to take two (asked, recorded)"),
+        (lambda: True, "must take one request (a key) or two (asked, recorded)"),
+        (lambda a, b, c: True, "must take one request"),
+        (lambda a, *, b: True, "must take one request"),
+        (type("One", (), {"matches": lambda self, asked: True})(), "matcher 'One' must take two (asked, recorded)"),
     ],
     ids=lambda each: str(each)[:20],
 )

@@ -36,7 +36,7 @@ def test_a_full_disk(project: Project, recorded: bytes, call: str) -> None:
         [
             "*ERROR at teardown of test_it*",
             "E *RecordingRefusedError: the recording cannot be written to *test_it.yaml: No space left on device; "
-            "what was there is untouched",
+            "existing files are untouched",
             "pending: cassettes/test_it/test_it.yaml is unchanged; *",
         ]
     )

@@ -173,7 +173,7 @@ FAILING = {
         'agenttape_cassette.assert_tool_calls(["recall", "search", ("book", {"to": "Oslo"}), "geocode"])',
         [
             ">       agenttape_cassette.assert_tool_calls(*",
-            "E       AssertionError: the tool calls are not those expected (mode strict: exactly these calls, in *",
+            "E       AssertionError: the tool calls are not the expected ones (mode strict: exactly these calls, in *",
             "E       first divergence: #2 book(to='Rome', seats=2) differs at to",
             "E       ",
             "E           expected         the run",
@@ -216,8 +216,8 @@ FAILING = {
     "unasked": (
         "agenttape_cassette.assert_tools_match_requests()",
         ["E       AssertionError: tool calls and the models' requests do not match:",
-         "E         #1 search(query='Rome', limit=3) ran, and no model asked for it",
-         "E         #2 book(to='Rome', seats=2) ran, and no model asked for it"],
+         "E         #1 search(query='Rome', limit=3) ran, but no model asked for it",
+         "E         #2 book(to='Rome', seats=2) ran, but no model asked for it"],
     ),
     "another final text": (
         'agenttape_cassette.final_output = "booked for Rome"\n'

@@ -116,7 +116,7 @@ def ask():
     os.kill(os.getpid(), signal.SIGINT)
 """
 NOT_WRITTEN = (
-    "E *RecordingRefusedError: the recording cannot be written to *test_it.yaml: {}; what was there is untouched"
+    "E *RecordingRefusedError: the recording cannot be written to *test_it.yaml: {}; existing files are untouched"
 )
 ASKS = "with contextlib.suppress(httpx.HTTPError):\n    httpx.get(os.environ['ORIGIN']).raise_for_status()"
 

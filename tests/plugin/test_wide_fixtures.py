@@ -38,7 +38,7 @@ def test_a_tool_is_refused_by_the_fixtures_name(project: Project, scope: str) ->
     result.stdout.fnmatch_lines(
         [
             f"E *AgentTapeError: a call to the tool look_up was made by the {scope}-scoped fixture 'wide', which is "
-            "set up before any test's cassette is open; nothing real was run",
+            "set up before any test's cassette is open; nothing ran for real",
             "E *make the fixture function-scoped, or open a cassette in it: with use_cassette('name'): ...",
         ]
     )
@@ -236,7 +236,7 @@ def test_what_the_configuration_asks_for_makes_no_call_either(project: Project, 
     result = project.run()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["E *AgentTapeError: a call to the tool look_up was made by the fixture 'agenttape_config' or *nothing real *"]
+        ["E *AgentTapeError: a call to the tool look_up was made by the fixture 'agenttape_config' or *nothing ran for real*"]
     )
     assert project.live() == []
 

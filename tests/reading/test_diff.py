@@ -90,7 +90,7 @@ def test_every_call_of_both_sides_is_paired_once(old: list[str], new: list[str])
 
 @pytest.mark.parametrize("given", ["a.yaml", None, []], ids=repr)
 def test_only_cassettes_are_compared(given: Any) -> None:
-    with pytest.raises(ConfigError, match=r"compares two Cassettes, not .*; read a file with Cassette\.load"):
+    with pytest.raises(ConfigError, match=r"compares two Cassettes, not .*; load a file with Cassette\.load"):
         diff_cassettes(Cassette(), given)
 
 

@@ -133,7 +133,7 @@ DIFFERENCES: dict[str, tuple[str, list[Any], list[Any], str]] = {
         ["search", ("book", {"to": "Paris"}), "mail"],
         ["search", ("book", {"to": "Rome", "seats": 2}), "mail"],
         """\
-the tool calls are not those expected (mode strict: exactly these calls, in this order)
+the tool calls are not the expected ones (mode strict: exactly these calls, in this order)
 first divergence: #1 book(to='Rome', seats=2) differs at to
 
     expected          the run
@@ -147,7 +147,7 @@ first divergence: #1 book(to='Rome', seats=2) differs at to
         ["search", "book", "mail"],
         ["search", "mail"],
         """\
-the tool calls are not those expected (mode strict: exactly these calls, in this order)
+the tool calls are not the expected ones (mode strict: exactly these calls, in this order)
 first divergence: book was not made after #0 search()
 
     expected  the run
@@ -160,7 +160,7 @@ first divergence: book was not made after #0 search()
         ["search"],
         ["delete", "search"],
         """\
-the tool calls are not those expected (mode strict: exactly these calls, in this order)
+the tool calls are not the expected ones (mode strict: exactly these calls, in this order)
 first divergence: #0 delete() was not expected
 
     expected        the run
@@ -172,8 +172,8 @@ first divergence: #0 delete() was not expected
         ["search"],
         ["delete"],
         """\
-the tool calls are not those expected (mode strict: exactly these calls, in this order)
-first divergence: #0 delete() came in place of search
+the tool calls are not the expected ones (mode strict: exactly these calls, in this order)
+first divergence: #0 delete() was made instead of search
 
     expected  the run
   ~ search    #0 delete()""",
@@ -183,7 +183,7 @@ first divergence: #0 delete() came in place of search
         ["a", "c", "b"],
         ["a", "b", "x", "c"],
         """\
-the tool calls are not those expected (mode in_order: at least these calls, in this order; others may come between)
+the tool calls are not the expected ones (mode in_order: at least these calls, in this order; others may come between)
 first divergence: b was not made after #3 c()
 
     expected        the run
@@ -198,7 +198,7 @@ first divergence: b was not made after #3 c()
         ["a", "b"],
         ["c", "a"],
         """\
-the tool calls are not those expected \
+the tool calls are not the expected ones \
 (mode subset: no call beyond these, in any order; not all of them need to be made)
 first divergence: #0 c() was not expected
 
@@ -212,7 +212,7 @@ first divergence: #0 c() was not expected
         [("send", {"mail": {"to": ["a", "b"], "text": "hello"}})],
         [("send", {"mail": {"to": ["a", "c"], "text": "hello", "cc": 1}})],
         """\
-the tool calls are not those expected (mode unordered: exactly these calls, in any order)
+the tool calls are not the expected ones (mode unordered: exactly these calls, in any order)
 first divergence: #0 send(mail={'to': ['a', 'c'], 'text': 'hel…) differs at mail.to[1], mail.cc
 
     expected                                     the run
@@ -262,7 +262,7 @@ def test_an_item_of_the_wrong_shape_is_told_with_the_right_ones(given: Any, text
 
 @pytest.mark.parametrize("mode", ["strict", "in_order"])
 def test_a_set_is_refused_where_the_order_counts(mode: str) -> None:
-    with pytest.raises(ConfigError, match=f"mode '{mode}' compares the order, and a set has none; give a list"):
+    with pytest.raises(ConfigError, match=f"mode '{mode}' compares the order, but a set has none; use a list"):
         parse_expected({"a", "b"}, mode=mode)
     assert len(parse_expected({"a", "b"}, mode="unordered")) == 2
 
@@ -334,11 +334,11 @@ REQUESTS = {
         [chat(0, "", ("book", '{"to":"Rome"}'), ("mail", "{}")), tool(1, "mail")],
         "#0 asked for book(to='Rome'), which never ran",
     ),
-    "never asked for": ([chat(0, "hi"), tool(1, to="Oslo")], "#1 book(to='Oslo') ran, and no model asked for it"),
-    "run once more": ([chat(0, "", ("book", "{}")), tool(1), tool(2)], "#2 book() ran, and no model asked for it"),
+    "never asked for": ([chat(0, "hi"), tool(1, to="Oslo")], "#1 book(to='Oslo') ran, but no model asked for it"),
+    "run once more": ([chat(0, "", ("book", "{}")), tool(1), tool(2)], "#2 book() ran, but no model asked for it"),
     "run before it was asked for": (
         [tool(0), chat(1, "", ("book", "{}"))],
-        "#1 asked for book(), which never ran\n  #0 book() ran, and no model asked for it",
+        "#1 asked for book(), which never ran\n  #0 book() ran, but no model asked for it",
     ),
     "called by a tool": ([chat(0, "", ("book", "{}")), tool(1), tool(2, "geocode", parent=1)], None),
     "a retrieval of the agent's own": ([tool(0, "recall", kind="retrieval"), chat(1, "hi")], None),

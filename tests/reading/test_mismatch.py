@@ -175,7 +175,7 @@ get_weather(city='Berlin') matches no unplayed interaction in cassettes/test_wea
     args.city
       recorded  'Paris'
       asked     'Berlin'
-  the run left the recorded order before, at call 0:
+  the run left the recorded order earlier, at call 0:
     recorded  #0 tool geocode(place='Paris')
     asked     #1 tool get_weather(city='Rome')
   re-record: pytest tests/test_x.py::test_weather --agenttape-record""",

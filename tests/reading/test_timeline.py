@@ -299,7 +299,7 @@ def test_a_token_that_names_nothing_is_told_with_what_there_is(given: str) -> No
     with pytest.raises(ConfigError) as caught:
         timeline(RUN, exclude=[given])
     assert str(caught.value).splitlines() == [
-        f"exclude={given!r} names no call of this run and no part of one.",
+        f"exclude={given!r} is not a call of this run or part of one.",
         "  kinds: llm, tool, retrieval, memory_read, memory_write, http",
         "  boundaries: GET https://a.example/x, get_weather, mail, openai.chat",
         "  paths begin with: args, instance, result, yields, returns, complete, error, model, messages, text, asks, "

@@ -106,7 +106,7 @@ RECORDINGS = {
     "request": recording(request={"args": {"api_key": OPAQUE}}),
     "response": recording(response={"note": KEY}),
     "error": recording(error={"type": "E", "message": f"bad {KEY}"}),
-    "metadata": recording(metadata={"unplayable": f"response is only the text of an object, '<A {KEY}>'"}),
+    "metadata": recording(metadata={"unplayable": f"response is only the repr of an object, '<A {KEY}>'"}),
     "tags": recording(tags=(KEY,)),
     "boundary": recording(boundary=KEY),
     "http request": recording(kind="http", request=request(headers={"Authorization": f"Bearer {OPAQUE}"})),

@@ -653,7 +653,7 @@ def test_switched_off_redactor_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"regexes": ("(",)}, r"redact\.regexes: '\(' is no valid regular expression"),
+        ({"regexes": ("(",)}, r"redact\.regexes: '\(' is not a valid regular expression"),
         ({"regexes": ("a*",)}, "matches the empty text"),
         ({"regexes": (r"(?=key)\b",)}, "matches no character"),
         ({"regexes": ("(a+)+$",)}, "can take very long"),

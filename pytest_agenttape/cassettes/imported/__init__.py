@@ -1,7 +1,7 @@
 """Cassettes of other tools (AgentTape 0.1.x, agentcassette, vcrpy and its kin) in the words of this project.
 
 Adding a tool is adding a module and its entry in `_TOOLS`. What a tool did not record faithfully is kept and marked
-``unplayable`` with the reason, so that nothing is served that is not what the code once got.
+``unplayable`` with the reason, so nothing is served that differs from what the code once got.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from pytest_agenttape.model import JSON, SCHEMA_VERSION, require_mapping
 __all__ = ["is_imported", "matchers", "shown_rules", "translate"]
 
 _TOOLS = (AGENTTAPE, AGENTCASSETTE, VCRPY, DDAPM_TEST_AGENT)
-# A default ``repr``, which is what is left of an object that a tool could not record.
+# A default ``repr``: all that is left of an object that a tool could not record.
 _REPR = re.compile(r"<[^<>]{1,200}(?:<locals>[^<>]{1,200}){0,4} at 0x[0-9a-fA-F]+>")
 
 
 def _no_assets(name: str) -> bytes:
-    raise CassetteCorruptError(f"it refers to the asset {name!r}, and there is no folder of assets")
+    raise CassetteCorruptError(f"asset {name!r} not found: the cassette has no assets folder")
 
 
 def translate(root: JSON, read_asset: ReadAsset = _no_assets) -> dict[str, JSON] | None:
-    """Return the file form of another tool's cassette in this project's schema; None for a file of no other tool.
+    """Return the file form of another tool's cassette in this project's schema; None if no other tool wrote it.
 
     Raises:
-        CassetteCorruptError: It is another tool's and cannot be read; the message says where and why.
-        SchemaVersionError: It is of a version of that tool's format that is not known.
+        CassetteCorruptError: Another tool wrote it, but it cannot be read; the message says where and why.
+        SchemaVersionError: The version of that tool's format is not known.
     """
     tool = next((each for each in _TOOLS if isinstance(root, dict) and each.wrote(root)), None)
     if tool is None:
@@ -85,13 +85,13 @@ def _refuse_bytes(value: JSON) -> None:
 
 
 def _lossy_part(interaction: Mapping[str, JSON]) -> str | None:
-    """Return why an interaction cannot be replayed: it holds the text of an object in place of the object."""
+    """Return why an interaction cannot be replayed: it holds the repr of an object instead of the object."""
     if "url" in interaction["request"]:
         return None
     for side in ("request", "response"):
         for where, value in _leaves(interaction.get(side), side):
             if isinstance(value, str) and _REPR.fullmatch(value):
-                return f"{where} is only the text of an object, {value!r}; record it again"
+                return f"{where} is only the repr of an object, {value!r}; record it again"
     return None
 
 

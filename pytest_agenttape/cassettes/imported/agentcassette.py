@@ -48,7 +48,7 @@ def _translated(raw: dict[str, JSON], _read_asset: ReadAsset) -> dict[str, JSON]
 def _first_repr(value: JSON, where: str) -> str | None:
     if isinstance(value, dict):
         if value.keys() == {"__repr__"}:
-            return f"{where} is only the text of an object, {str(value['__repr__'])!r}; record it again"
+            return f"{where} is only the repr of an object, {str(value['__repr__'])!r}; record it again"
         found = (_first_repr(each, f"{where}.{name}") for name, each in value.items())
     elif isinstance(value, list):
         found = (_first_repr(each, f"{where}[{position}]") for position, each in enumerate(value))
@@ -62,7 +62,7 @@ def _notes(translated: Sequence[Mapping[str, JSON]]) -> Iterator[str]:
         yield "tuples and sets were recorded as lists, objects as mappings; they come back as such"
         yield (
             "positional arguments were recorded without their names and are compared by position; "
-            "an argument that was not recorded counts as left to its default"
+            "an argument that was not recorded counts as its default"
         )
 
 

@@ -13,7 +13,7 @@ from pytest_agenttape.cassettes.imported.tool import OBSERVED, UNPLAYABLE, ReadA
 from pytest_agenttape.errors import CassetteCorruptError, SchemaVersionError
 from pytest_agenttape.model import JSON, KINDS, SCHEMA_VERSION, SECRET_PLACEHOLDER, require_mapping
 
-_REDACTED = "***REDACTED***"  # what AgentTape writes in place of a secret
+_REDACTED = "***REDACTED***"  # what AgentTape writes instead of a secret
 _ENDPOINTS = {"chat.completions": "chat/completions", "responses": "responses", "embeddings": "embeddings"}
 _OPENAI = "https://api.openai.com/v1/"
 
@@ -101,7 +101,7 @@ def _openai_call(raw: Mapping[str, JSON], request: dict[str, JSON]) -> dict[str,
         out = {**out, "error": raw["error"]}
         out["metadata"] = {
             **out.get("metadata", {}),
-            UNPLAYABLE: "an SDK's exception does not tell what came over HTTP",
+            UNPLAYABLE: "an SDK's exception does not show what came over HTTP",
         }
         del out["response"]
     return out
@@ -132,12 +132,12 @@ def _arguments(request: dict[str, JSON]) -> dict[str, JSON]:
 
 
 def _is_observation(request: Mapping[str, JSON]) -> bool:
-    """Whether the request was written by a callback, so that nothing asks for it in replay."""
+    """Return whether a callback recorded the request, so nothing asks for it in replay."""
     return request.keys() in ({"prompts"}, {"name", "input"}, {"query"}) or request.get("node") == "__graph__"
 
 
 def _settled(value: JSON) -> JSON:
-    """Return *value* with the tool's placeholder as one of ours, so that it equals what is redacted here."""
+    """Return *value* with the tool's placeholder replaced by ours, so it equals what is redacted here."""
     if isinstance(value, str):
         return value.replace(_REDACTED, f"{SECRET_PLACEHOLDER}0000")
     if isinstance(value, dict):
@@ -146,7 +146,7 @@ def _settled(value: JSON) -> JSON:
 
 
 def _with_assets(value: JSON, read_asset: ReadAsset) -> JSON:
-    """Return *value* with the content of its assets in place, text as text and binary as bytes."""
+    """Return *value* with its assets inlined, text as text and binary as bytes."""
     if isinstance(value, list):
         return [_with_assets(each, read_asset) for each in value]
     if not isinstance(value, dict):
@@ -154,7 +154,7 @@ def _with_assets(value: JSON, read_asset: ReadAsset) -> JSON:
     digest = value.get("__agenttape_asset__")
     if isinstance(digest, str):
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-            raise CassetteCorruptError(f"it refers to an asset by {digest[:80]!r}, which is no digest")
+            raise CassetteCorruptError(f"asset reference {digest[:80]!r} is not a digest")
         content = read_asset(digest.replace(":", "-"))
         return content if value.get("encoding") == "base64" else content.decode("utf-8", "replace")
     if value.keys() == {"__agenttape_bytes__"}:
@@ -169,7 +169,7 @@ def _notes(translated: Sequence[Mapping[str, JSON]]) -> Iterator[str]:
         yield f"calls of the OpenAI SDK were recorded above HTTP; they answer requests to {_OPENAI}"
     observed = [f"#{each['index']}" for each in translated if OBSERVED in each["metadata"]]
     if observed:
-        yield f"{', '.join(observed)}: recorded by a callback, which nothing asks for in replay"
+        yield f"{', '.join(observed)}: recorded by a callback, so nothing asks for it in replay"
 
 
 AGENTTAPE = Tool(

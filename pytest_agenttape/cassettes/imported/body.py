@@ -44,7 +44,7 @@ class Body:
         return {"json": self.value} if self.is_parsed else bodies.encode_body(self.raw, content_type)
 
     def without_encoding(self, encoding: str) -> Body | None:
-        """Return the body with its content encoding undone; None when that cannot be done."""
+        """Return the body with its content encoding undone; None if that cannot be done."""
         if self.is_parsed:
             return self
         try:
@@ -82,11 +82,11 @@ def unbase64(text: JSON) -> bytes:
         CassetteCorruptError: It is not text, or not base64.
     """
     if not isinstance(text, str | bytes):
-        raise CassetteCorruptError(f"its body is no base64 text, found {type(text).__name__}")
+        raise CassetteCorruptError(f"its body must be base64 text, found {type(text).__name__}")
     try:
         return base64.b64decode("".join(header_text(text).split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise CassetteCorruptError(f"its body is no valid base64: {error}") from error
+        raise CassetteCorruptError(f"its body is not valid base64: {error}") from error
 
 
 def _is_text(raw: bytes) -> bool:

@@ -11,7 +11,7 @@ from pytest_agenttape.model import JSON
 
 
 def exchange(request: dict[str, JSON], response: dict[str, JSON]) -> dict[str, JSON]:
-    """Return an interaction for an HTTP exchange, seen through its provider's view where there is one."""
+    """Return an interaction for an HTTP exchange, seen through its provider's view if there is one."""
     operation = providers.identify(request["method"], request["url"], bodies.stored_json(request))
     if operation is None:
         return {"kind": "http", "request": request, "response": response}

@@ -1,4 +1,4 @@
-"""How recordings of other tools are found, which leave out credentials and the names of arguments."""
+"""Matches recordings of other tools, which lack credentials and the names of arguments."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ DefaultsOf: TypeAlias = Callable[[str | None], Mapping[str, object]]  # (boundar
 
 
 def is_imported(recordings: Sequence[Interaction]) -> bool:
-    """Whether any of *recordings* was made by another tool."""
+    """Return whether any of *recordings* was made by another tool."""
     return any(each.imported_from is not None for each in recordings)
 
 
 def matchers(
     recordings: Sequence[Interaction], rules: KeyRules, defaults_of: DefaultsOf = lambda _: {}
 ) -> tuple[PredicateMatcher, ...]:
-    """Return the matcher for the recordings of other tools, to be asked last; none when there are no such recordings.
+    """Return the matcher for recordings of other tools, to be tried last; empty if there are no such recordings.
 
     Those tools leave out or blank headers and query parameters that hold credentials, so no header and no such
     parameter is compared; agentcassette does not record the names of positional arguments, nor defaults.
@@ -36,7 +36,7 @@ def matchers(
     if not foreign:
         return ()
     texts = {key: _loose_text(each.request, rules) for key, each in foreign.items()}
-    last: list[tuple[Request, str]] = []  # one question is compared to many recordings
+    last: list[tuple[Request, str]] = []  # one request is compared with many recordings
 
     def matches(asked: Request, recorded: Request) -> bool:
         found = foreign.get(id(recorded))
@@ -55,7 +55,7 @@ def matchers(
 
 
 def shown_rules(recordings: Sequence[Interaction], rules: KeyRules) -> KeyRules:
-    """Return *rules* with what is not compared of recordings of other tools, for messages."""
+    """Return *rules* plus what is not compared in recordings of other tools, for messages."""
     return replace(rules, paths=(*rules.paths, ("headers",))) if is_imported(recordings) else rules
 
 
@@ -74,7 +74,7 @@ def _loose_text(request: Request, rules: KeyRules) -> str:
 def _by_name(asked: Request, recorded: Request, defaults: Mapping[str, object]) -> Request | None:
     """Return *recorded* with the names that *asked* gives to its positional arguments; None if they do not fit.
 
-    An argument that was not recorded was left to its default, so it has to have that value.
+    An argument that was not recorded had its default, so it must have that value.
     """
     given, positional, named = asked.get("args"), recorded["positional"], recorded["args"]
     if not isinstance(given, dict) or len(given) < len(positional):
@@ -93,7 +93,7 @@ def _is_default(stored: JSON, name: str, defaults: Mapping[str, object]) -> bool
 
 
 def _spread(asked: Request, recorded: Request) -> Request:
-    """Return *asked* as AgentTape writes it: ``**kwargs`` among the other arguments, ``*args`` also where empty."""
+    """Return *asked* as AgentTape writes it: ``**kwargs`` among the other arguments, ``*args`` even if empty."""
     given, kept = asked.get("args"), recorded.get("args")
     if not isinstance(given, dict) or not isinstance(kept, dict):
         return asked

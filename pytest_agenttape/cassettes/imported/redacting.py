@@ -12,6 +12,6 @@ _Contents = TypeVar("_Contents", bound=Contents)
 
 
 def redacted(cassette: _Contents, redactor: Redactor) -> _Contents:
-    """Return *cassette* with the recordings of other tools, and what is noted of them, redacted."""
+    """Return *cassette* with the recordings of other tools, and the notes on them, redacted."""
     recordings = [each if each.imported_from is None else redactor.interaction(each) for each in cassette.interactions]
     return replace(cassette, meta=redactor.value(cassette.meta), interactions=recordings)

@@ -1,4 +1,4 @@
-"""What a tool's format consists of: how its files are known, and how they are translated."""
+"""A tool's file format: how its files are recognised, and how they are translated."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Tool:
     """One tool's format.
 
     Attributes:
-        name: What it is called, with the versions whose format is known.
-        wrote: Tells a file of the tool by its root.
+        name: Its name, with the versions whose format is known.
+        wrote: Recognises a file of the tool by its root.
         listed: Returns the interactions of a root.
         translate: Returns one interaction in our schema, without its index.
         notes: Yields what does not come back as it was, for the whole cassette.
