@@ -60,7 +60,7 @@ def address_of(name: str) -> Address | None:
 
 @dataclass(frozen=True, slots=True)
 class HostRule:
-    """One entry of `allow_hosts`: a name, ``*.`` and a name, an address or a network; optionally with a port."""
+    """One entry of a list of hosts: a name, ``*.`` and a name, an address or a network; optionally with a port."""
 
     name: str = ""
     network: Network | None = None
@@ -79,13 +79,13 @@ class HostRule:
         return name == self.name
 
 
-def host_rules(entries: Iterable[str] | str) -> tuple[HostRule, ...]:
-    """Parse the *entries* of `allow_hosts`.
+def host_rules(entries: Iterable[str] | str, option: str = "allow_hosts") -> tuple[HostRule, ...]:
+    """Parse the *entries* of *option*.
 
     Raises:
         ConfigError: An entry is not a host.
     """
-    return tuple(_rule(entry) for entry in ([entries] if isinstance(entries, str) else entries))
+    return tuple(_rule(entry, option) for entry in ([entries] if isinstance(entries, str) else entries))
 
 
 def is_allowed(host: str, port: int | None, rules: Iterable[HostRule]) -> bool:
@@ -93,25 +93,25 @@ def is_allowed(host: str, port: int | None, rules: Iterable[HostRule]) -> bool:
     return any(rule.allows(host, port) for rule in rules)
 
 
-def _rule(entry: object) -> HostRule:
+def _rule(entry: object, option: str) -> HostRule:
     text = entry.strip() if isinstance(entry, str) else ""
     found = _HOST_AND_PORT.fullmatch(text)
     port = int(found["port"]) if found else None
     if port is not None and not 0 < port < 65536:
-        raise ConfigError(f"allow_hosts: {entry!r} has no valid port")
+        raise ConfigError(f"{option}: {entry!r} has no valid port")
     name = plain_name(found["host"] if found else text)
     if "/" in name or address_of(name) is not None:
         try:
             return HostRule(network=ipaddress.ip_network(address_of(name) or name), port=port)
         except ValueError:
-            raise _bad_entry(entry) from None
+            raise _bad_entry(entry, option) from None
     if not _HOST_NAME.fullmatch(name) or ".." in name:
-        raise _bad_entry(entry)
+        raise _bad_entry(entry, option)
     return HostRule(name=name, port=port)
 
 
-def _bad_entry(entry: object) -> ConfigError:
+def _bad_entry(entry: object, option: str) -> ConfigError:
     return ConfigError(
-        f"allow_hosts: {entry!r} is not a host. Valid: a name (api.example.com), *.example.com, an address, "
+        f"{option}: {entry!r} is not a host. Valid: a name (api.example.com), *.example.com, an address, "
         "a network (10.0.0.0/8), each optionally with a port (api.example.com:443); no scheme, no path"
     )

@@ -12,7 +12,6 @@ import pytest
 
 from pytest_agenttape.cassettes import paths
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.hosts import host_rules
 from pytest_agenttape.matching.policy import replays_only
 from pytest_agenttape.model import Mode
 from pytest_agenttape.plugin.marker import explicit_name, options_of
@@ -22,7 +21,7 @@ from pytest_agenttape.plugin.policy import policy_of
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.settings.ci import is_ci
 from pytest_agenttape.settings.config import Config
-from pytest_agenttape.settings.options import Options
+from pytest_agenttape.settings.options import Options, check_hosts
 from pytest_agenttape.settings.precedence import effective_mode, ini_layer, resolve
 
 
@@ -98,7 +97,7 @@ class Claims:
             ConfigError: A setting is invalid, or would record in CI.
         """
         config = self._config_of(item, {} if overrides is None else overrides, claim.options)
-        host_rules(config.allow_hosts)
+        check_hosts(config)
         self._refuse_late_format(config, item, claim)
         mode = self._mode(claim.options, str(config.default_mode), claim.path)
         return config, mode, RedactionRules.of(config.redact).merged(self._policy_rules)
@@ -155,7 +154,7 @@ class Claims:
             base, layer = overrides, {}
         else:
             base, layer = self._config_at(item.path.parent), _mapping(overrides)
-        marked = {"allow_hosts": options.allow_hosts, "strict": options.strict}
+        marked = {name: getattr(options, name) for name in ("allow_hosts", "ignore_hosts", "strict")}
         said = resolve(self._policy, marked, layer)
         config = base.with_overrides(**said) if said else base
         if not options.redact:

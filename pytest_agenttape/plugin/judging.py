@@ -22,13 +22,11 @@ def judged(error: BaseException, session: Session) -> BaseException:
     """Return the error that the test fails with if it raised *error*."""
     verdict = session.verdict.error
     if verdict is None:
-        return error
+        gap = session.recording.gap
+        return error if gap is None else _noted(error, gap)
     if error is verdict or isinstance(error, RunCut | pytest.skip.Exception | pytest.xfail.Exception):
         return verdict.with_traceback(session.verdict.traceback or error.__traceback__)
-    note = f"agenttape: {verdict}"
-    if note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
-    return error
+    return _noted(error, verdict)
 
 
 def judge_returned(attempt: Attempt) -> None:
@@ -82,6 +80,13 @@ def error_of_ours(call: pytest.CallInfo[None], verdict: Verdict | None = None) -
     if error is None and call.excinfo is not None and isinstance(call.excinfo.value, AgentTapeError):
         error = call.excinfo.value
     return None if error is None else str(error)
+
+
+def _noted(error: BaseException, problem: AgentTapeError) -> BaseException:
+    note = f"agenttape: {problem}"
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
+    return error
 
 
 def _judge_testcase(attempt: Attempt, failure: BaseException) -> None:

@@ -92,15 +92,6 @@ def blocked(host: str, port: int | None, test: str, *, library: str | None = Non
     return NetworkBlockedError("\n".join(lines), host=host, port=port)
 
 
-def unrecorded(host: str, library: str | None) -> str:
-    """Return the warning about a connection to *host* that was made while recording, outside any boundary."""
-    by = f" by {library}" if library else ""
-    return (
-        f"a connection to {host}{by} was not recorded, and replay will block it: wrap the caller in @tool, "
-        f'or allow it: allow_hosts=["{host}"]'
-    )
-
-
 def calling_library() -> str | None:
     """Return the best known library among the callers; None if there is none."""
     found: set[str] = set()

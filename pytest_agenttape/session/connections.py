@@ -1,12 +1,14 @@
-"""Connections that no transport records: which are blocked in replay, and which a recording has to report."""
+"""Connections that no transport records: blocked in replay, and a gap in a recording."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from types import TracebackType
+from urllib.parse import urlsplit
 
-from pytest_agenttape.errors import NetworkBlockedError
+from pytest_agenttape.errors import NetworkBlockedError, RecordingRefusedError
 from pytest_agenttape.hosts import host_rules, is_allowed
 from pytest_agenttape.process import network
+from pytest_agenttape.process.user_stack import user_traceback
 from pytest_agenttape.settings.config import Config
 
 
@@ -14,21 +16,47 @@ class Connections:
     """Judges the connections made during one session."""
 
     def __init__(self, config: Config, title: str, *, records: bool) -> None:
-        self._config = config
+        self._is_guarded = config.block_network
+        self._ignored = host_rules(config.ignore_hosts, "ignore_hosts")
+        self._allowed = (*host_rules(config.allow_hosts), *self._ignored)
         self._title = title
         self._records = records
-        self._unrecorded: dict[str, str | None] = {}  # host -> the library that connected
+        self._unrecorded: dict[str, str | None] = {}  # by host, the library that asked for it
+        self._traceback: TracebackType | None = None  # the user's code that made the first of them
+
+    def ignores(self, url: str) -> bool:
+        """Return whether a request to *url* is never recorded, but real in every mode."""
+        if not self._ignored:
+            return False
+        parts = urlsplit(url)
+        try:
+            port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        except ValueError:  # out of range: the request itself will fail
+            port = None
+        return is_allowed(parts.hostname or "", port, self._ignored)
 
     def blocks(self, host: str, port: int | None) -> NetworkBlockedError | None:
         """Return the error for a connection to *host* that is not allowed; None if it may be made."""
-        if not self._config.block_network or is_allowed(host, port, host_rules(self._config.allow_hosts)):
+        if not self._is_guarded or is_allowed(host, port, self._allowed):
             return None
-        if self._records:
-            self._unrecorded.setdefault(host, network.calling_library())
-            return None
-        return network.blocked(host, port, self._title)
+        if not self._records:
+            return network.blocked(host, port, self._title)
+        if not self._unrecorded:
+            self._traceback = user_traceback()
+        self._unrecorded.setdefault(host, network.calling_library())
+        return None
 
-    def problems(self) -> Iterator[str]:
-        """Yield a message for each host that was connected to while recording and that replay will block."""
-        for host, library in self._unrecorded.items():
-            yield f"{self._title}: {network.unrecorded(host, library)}"
+    @property
+    def gap(self) -> RecordingRefusedError | None:
+        """The error for a recording that lacks a connection, which replay would block; None if it lacks none."""
+        if not self._unrecorded:
+            return None
+        made = ", ".join(f"{host} by {library}" if library else host for host, library in self._unrecorded.items())
+        hosts = ", ".join(f'"{host}"' for host in self._unrecorded)
+        error = RecordingRefusedError(
+            f"a connection was made that nothing records, and that replay would block: {made}; "
+            "the recording is not kept\n"
+            "  wrap the caller in @tool, or allow the connection in replay as well: "
+            f"allow_hosts=[{hosts}] on the marker or in the configuration"
+        )
+        return error.with_traceback(self._traceback)

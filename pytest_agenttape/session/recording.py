@@ -72,7 +72,8 @@ class Recording:
 
         Raises:
             RecordingRefusedError: A live call failed with 401, 403, 429, 5xx or a timeout, and no retry succeeded;
-                or a call could not be recorded or replayed, and the agent went on.
+                or a call could not be recorded or replayed, and the agent went on; or a connection was
+                made that nothing records.
         """
         __tracebackhide__ = True
         self._refuse_gaps()
@@ -89,12 +90,21 @@ class Recording:
 
     @property
     def is_poisoned(self) -> bool:
-        """Whether a failed call must not be kept."""
-        return bool(self._poisoned())
+        """Whether a failed call must not be kept, or one is missing."""
+        return self.gap is not None or bool(self._poisoned())
+
+    @property
+    def gap(self) -> RecordingRefusedError | None:
+        """The error for a recording that lacks what was done over a connection that nothing records."""
+        return self._connections.gap
 
     def _refuse_gaps(self) -> None:
         refusal = self._verdict.first
-        if refusal is None or not self._policy.records:
+        if not self._policy.records:
+            return
+        if refusal is None:
+            if (gap := self.gap) is not None:
+                raise gap
             return
         if isinstance(refusal, RecordingRefusedError):
             raise refusal
@@ -117,6 +127,8 @@ class Recording:
             if self._is_untouched():
                 return None
             interactions = self._kept([call for call, _ in self._poisoned()] if without_poison else ())
+        if not interactions and self._policy.fresh:
+            return None  # what makes no call needs no cassette
         old = self._recorded.cassette if self._policy.keeps_old else None
         return Cassette(
             created_at=old.created_at if old else self._world.created_at,
@@ -148,8 +160,6 @@ class Recording:
         prepared = self._prepare()
         has_changed = prepared is not None and writing.commit(prepared)
         self._warn_of_unknown_tokens()
-        for problem in self._connections.problems():
-            warnings.warn(AgentTapeWarning(problem), stacklevel=2)
         return has_changed
 
     # -- below: how

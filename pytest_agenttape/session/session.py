@@ -237,9 +237,9 @@ class Session(Block):
         if text is not None:
             self.refuse(AgentTapeError(text))
 
-    def admits(self, method: str, url: str) -> bool:  # noqa: ARG002  # other owners look at them
-        """Return whether an HTTP request may pass without belonging to a session; here, none may."""
-        return False
+    def admits(self, method: str, url: str) -> bool:  # noqa: ARG002  # other owners look at it
+        """Return whether an HTTP request may pass without belonging to a session: to an ignored host."""
+        return self._connections.ignores(url)
 
     def blocks(self, host: str, port: int | None, running: Live | None) -> NetworkBlockedError | None:
         """Return the error for a connection that is not allowed; a live call may connect to anything."""

@@ -66,6 +66,7 @@ class Config:
         assets_threshold_bytes: Bodies larger than this are stored next to the cassette.
         model_override: The model that live LLM calls are sent to instead of the requested one.
         allow_hosts: Hosts that may be reached during replay.
+        ignore_hosts: Hosts that are never recorded: calls to them are real in every mode.
         strict: Whether an unplayed recording is an error.
         block_network: Whether replay stops connections that leave the machine.
         redact: The `[redact]` table.
@@ -82,6 +83,7 @@ class Config:
     assets_threshold_bytes: int = ASSETS_THRESHOLD
     model_override: str | None = None
     allow_hosts: tuple[str, ...] = ()
+    ignore_hosts: tuple[str, ...] = ()
     strict: bool = False
     block_network: bool = True
     redact: RedactConfig = field(default_factory=RedactConfig)
@@ -323,6 +325,7 @@ _PARSERS: Mapping[str, _Parser] = {
     "assets_threshold_bytes": _size,
     "model_override": _optional_text,
     "allow_hosts": _words,
+    "ignore_hosts": _words,
     "strict": _switch,
     "block_network": _switch,
     "redact": _redact,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.hosts import host_rules
@@ -31,6 +32,7 @@ class Options:
         tags: Words kept with each recorded interaction.
         allow_errors: Which failures of live calls may be recorded: all, none or these.
         allow_hosts: Hosts that may be reached during replay.
+        ignore_hosts: Hosts that are never recorded: calls to them are real in every mode.
     """
 
     mode: Mode | None = None
@@ -44,6 +46,7 @@ class Options:
     tags: tuple[str, ...] = ()
     allow_errors: frozenset[object] | bool = False
     allow_hosts: tuple[str, ...] | None = None
+    ignore_hosts: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.live and self.frozen:
@@ -83,6 +86,16 @@ def of_markers(markers: Iterable[tuple[Sequence[object], Mapping[str, object]]])
         for name, value in options.items():
             said.setdefault(name, value)
     return parse({**said, "redact": redacted})
+
+
+def check_hosts(config: Config) -> None:
+    """Make sure that the hosts of *config* are hosts.
+
+    Raises:
+        ConfigError: One of them is not.
+    """
+    host_rules(config.allow_hosts)
+    host_rules(config.ignore_hosts, "ignore_hosts")
 
 
 def asked_mode(mode: object, *, record: object = False) -> Mode | None:
@@ -156,9 +169,9 @@ def _allowed_errors(given: object) -> frozenset[object] | bool:
     return frozenset(listed)
 
 
-def _allowed_hosts(given: object) -> tuple[str, ...]:
-    hosts = Config().with_overrides(allow_hosts=given).allow_hosts
-    host_rules(hosts)
+def _hosts(name: str, given: object) -> tuple[str, ...]:
+    hosts: tuple[str, ...] = getattr(Config().with_overrides(**{name: given}), name)
+    host_rules(hosts, name)
     return hosts
 
 
@@ -174,7 +187,8 @@ _PARSERS: Mapping[str, Callable[[object], object]] = {
     "freeze": _features,
     "matchers": _matchers,
     "allow_errors": _allowed_errors,
-    "allow_hosts": _allowed_hosts,
+    "allow_hosts": partial(_hosts, "allow_hosts"),
+    "ignore_hosts": partial(_hosts, "ignore_hosts"),
     "strict": _strict,
     "tags": _tags,
     "redact": _names_to_redact,

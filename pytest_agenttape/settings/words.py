@@ -8,7 +8,7 @@ MODES = ("none", "once", "new_episodes", "refresh", "all", "record")
 
 MARKER_OPTIONS = (
     "cassette", "mode", "live", "frozen", "matchers", "freeze", "format", "strict", "redact", "tags", "allow_errors",
-    "allow_hosts",
+    "allow_hosts", "ignore_hosts",
 )  # fmt: skip
 
 # The settings allowed in an ini file as `agenttape_<name>`, each with its pytest ini type and its help text.
@@ -26,6 +26,7 @@ INI_KEYS: Mapping[str, tuple[str, str]] = {
     "assets_threshold_bytes": ("int", "Payloads larger than this go to NAME.assets/."),
     "model_override": ("string", "Model that live LLM calls are sent to."),
     "allow_hosts": ("args", "Hosts that may be connected to during replay."),
+    "ignore_hosts": ("args", "Hosts that are never recorded: calls to them are real in every mode."),
     "strict": ("bool", "Fail on unplayed interactions and orphans."),
     "block_network": ("bool", "Whether connections that leave the machine fail during replay."),
 }

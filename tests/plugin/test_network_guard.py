@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from pytest_agenttape import hosts
+from pytest_agenttape import RecordingRefusedError, hosts, record_call, use_cassette
 from pytest_agenttape.process import network
-from tests.plugin.project import Project
+from tests.plugin.project import Origin, Project
 
 _escaped: list[str] = []
 _watching = False
@@ -49,6 +51,7 @@ ASK = {
 HEAD = """
 import asyncio, concurrent.futures, smtplib, socket, urllib.request
 import pytest
+from agent import look_up
 
 async def fetch():
     import aiohttp
@@ -56,6 +59,8 @@ async def fetch():
         await session.get("http://api.invalid/x")
 
 """
+
+ASK_ORIGIN = "import os, httpx2\nassert httpx2.get(os.environ['ORIGIN'] + '/x').json() == {'said': 'hello'}"
 
 
 def write(project: Project, body: str, marker: str = "") -> None:
@@ -149,18 +154,87 @@ def test_a_test_without_a_marker_is_left_alone(project: Project) -> None:
     project.run().assert_outcomes(passed=2)
 
 
-def test_recording_connects_and_tells_what_replay_will_block(project: Project, escaped: list[str]) -> None:
-    pytest.importorskip("aiohttp")
-    write(project, f"with pytest.raises(OSError):\n    {ASK['aiohttp']}")
+GAP = [
+    "E *RecordingRefusedError: a connection was made that nothing records, and that replay would block: api.invalid; "
+    "the recording is not kept",
+    'E *wrap the caller in @tool, or allow the connection in replay as well: allow_hosts=[[]"api.invalid"[]] on the *',
+]
+
+
+def test_a_recording_that_lacks_a_connection_is_refused(project: Project, escaped: list[str]) -> None:
+    write(project, f"with pytest.raises(OSError):\n    {ASK['socket']}")
     result = project.run("--agenttape-record")
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(
-        [
-            "*AgentTapeWarning: test_it.py::test_it: a connection to api.invalid by aiohttp was not recorded, and "
-            'replay will block it: wrap the caller in @tool, or allow it: allow_hosts=[[]"api.invalid"[]]'
-        ]
-    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(GAP)
     assert escaped == ["api.invalid"]
+    assert not list(project.path.rglob("*.yaml"))
+
+
+def test_the_library_that_is_not_recorded_is_named(project: Project, escaped: list[str]) -> None:
+    write(project, "with pytest.raises(OSError): smtplib.SMTP('api.invalid', 25, timeout=1)")
+    result = project.run("--agenttape-record")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *RecordingRefusedError: *would block: api.invalid by smtplib;*"])
+    assert escaped
+
+
+def test_a_gap_is_reported_where_the_recording_test_fails_for_another_reason(
+    project: Project, escaped: list[str]
+) -> None:
+    write(project, f"with pytest.raises(OSError):\n    {ASK['socket']}\nlook_up('Rome')\nassert 1 == 2")
+    result = project.run("--agenttape-record")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *assert 1 == 2", "E *agenttape: a connection was made that nothing records, *"])
+    result.stdout.no_fnmatch_line("pending:*")
+    assert escaped
+
+
+def test_a_block_that_lacks_a_connection_is_refused(tmp_path: Path) -> None:
+    @use_cassette(tmp_path / "c.yaml", mode="all")
+    def run() -> None:
+        record_call("tool", {"args": {}}, lambda: 1)
+        with contextlib.suppress(OSError):
+            socket.getaddrinfo("api.invalid", 80)
+
+    with pytest.raises(RecordingRefusedError, match=r"replay would block: api\.invalid"):
+        run()
+    assert not list(tmp_path.iterdir())
+
+
+# -- hosts that are never recorded
+
+
+@pytest.mark.parametrize("where", ["marker", "ini"])
+def test_calls_to_an_ignored_host_are_real_in_every_mode_and_never_recorded(
+    project: Project, origin: Origin, where: str
+) -> None:
+    write(project, ASK_ORIGIN, marker='ignore_hosts=["127.0.0.1"]' if where == "marker" else "")
+    if where == "ini":
+        project.ini("agenttape_ignore_hosts = 127.0.0.1")
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+    assert origin.asked == ["/x", "/x"]
+    assert not list(project.path.rglob("*.yaml"))
+
+
+def test_another_port_of_an_ignored_host_is_recorded(project: Project, origin: Origin) -> None:
+    write(project, ASK_ORIGIN, marker='ignore_hosts=["127.0.0.1:1"]')
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+    assert origin.asked == ["/x"]
+
+
+def test_an_ignored_host_may_be_connected_to_in_replay(project: Project, escaped: list[str]) -> None:
+    write(project, f"with pytest.raises(OSError):\n    {ASK['socket']}", marker='ignore_hosts=["api.invalid"]')
+    project.run().assert_outcomes(passed=1)
+    assert escaped == ["api.invalid"]
+
+
+def test_an_ignored_host_that_is_none_is_said_at_collection(project: Project) -> None:
+    write(project, "pass", marker="ignore_hosts=['https://api.invalid/']")
+    result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*ignore_hosts: 'https://api.invalid/' *Valid: a name (api.example.com)*"])
 
 
 RECORDED = {
