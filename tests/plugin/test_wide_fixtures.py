@@ -237,7 +237,8 @@ def test_what_the_configuration_asks_for_makes_no_call_either(project: Project, 
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
         [
-            "E *AgentTapeError: a call to the tool look_up was made by the fixture 'agenttape_config' or *nothing ran for real*"
+            "E *AgentTapeError: a call to the tool look_up was made by the fixture 'agenttape_config' or "
+            "*nothing ran for real*"
         ]
     )
     assert project.live() == []
