@@ -127,8 +127,8 @@ class Recording:
             if self._is_untouched():
                 return None
             interactions = self._kept([call for call, _ in self._poisoned()] if without_poison else ())
-        if not interactions and self._policy.fresh:
-            return None  # what makes no call needs no cassette
+        if not interactions and self._policy.fresh and self._settings.is_sticky:
+            return None  # a test that makes no call needs no cassette; a block could not be replayed without
         old = self._recorded.cassette if self._policy.keeps_old else None
         return Cassette(
             created_at=old.created_at if old else self._world.created_at,
