@@ -9,6 +9,7 @@ from pytest_agenttape.bodies.encodings import decode_content
 from pytest_agenttape.bodies.events import decode_events, encode_events, looks_like_events, read_event, split_events
 from pytest_agenttape.bodies.forms import decode_binary, decode_form, decode_text, encode_binary, encode_form
 from pytest_agenttape.bodies.json_layout import decode_json, encode_json, parse_json
+from pytest_agenttape.bodies.lines import WORD, decode_lines, encode_lines
 from pytest_agenttape.bodies.multipart import normalise_multipart
 from pytest_agenttape.bodies.stored import media_type
 from pytest_agenttape.errors import CassetteCorruptError
@@ -67,7 +68,7 @@ def decode_chunks(stored: Mapping[str, JSON], content_type: str | None = None) -
         CassetteCorruptError: The form is malformed, or there is more than one.
     """
     chunks = _decode(stored)
-    if "text" in stored and media_type(content_type) in _LINE_TYPES:
+    if "text" in stored and _is_lines(media_type(content_type), ""):
         return tuple(_LINE.findall(chunks[0]))
     return tuple(chunks)
 
@@ -99,15 +100,24 @@ def _decode(stored: Mapping[str, JSON]) -> list[bytes]:
         ) from error
 
 
+def _decode_stream(stored: Mapping[str, JSON]) -> list[bytes]:
+    is_lines = WORD in str(stored.get("events_layout") or "").split()
+    return decode_lines(stored) if is_lines else decode_events(stored)
+
+
 def _is_events(kind: str, text: str) -> bool:
     return kind == _EVENT_STREAM if kind else looks_like_events(text)
+
+
+def _is_lines(kind: str, _text: str) -> bool:
+    return kind in _LINE_TYPES or kind.endswith("+x-ndjson")
 
 
 def _is_json(kind: str, text: str) -> bool:
     # An error body is often JSON under the content type of the stream that was asked for.
     if not kind:
         return text[0] in '{["-0123456789tfnNI \t\r\n'
-    return ("json" in kind and kind not in _LINE_TYPES) or kind == _EVENT_STREAM
+    return ("json" in kind and not _is_lines(kind, text)) or kind == _EVENT_STREAM
 
 
 def _is_form(kind: str, _text: str) -> bool:
@@ -116,13 +126,14 @@ def _is_form(kind: str, _text: str) -> bool:
 
 _TEXT_CODECS: tuple[tuple[Callable[[str, str], bool], Callable[[str], dict[str, JSON] | None]], ...] = (
     (_is_events, encode_events),
+    (_is_lines, encode_lines),
     (_is_json, encode_json),
     (_is_form, encode_form),
 )
 _DECODERS: dict[str, Callable[[Mapping[str, JSON]], list[bytes]]] = {
     "json": decode_json,
     "form": decode_form,
-    "events": decode_events,
+    "events": _decode_stream,
     "text": decode_text,
     "body_b64": decode_binary,
 }

@@ -99,11 +99,11 @@ def _guess_event_layout(text: str, blocks: list[str]) -> _EventLayout:
     return _EventLayout(
         newline=newline[0] if newline else "\n",
         colon=":" if first and first[1] not in ("", " ") else ": ",
-        json_hint=_stream_json_hint(sample, text),
+        json_hint=stream_json_hint(sample, text),
     )
 
 
-def _stream_json_hint(sample: JSON, text: str) -> str:
+def stream_json_hint(sample: JSON, text: str) -> str:
     """Return the JSON layout that most events of the stream share, as one of them shows it."""
     value = parse_container(sample)
     own = None if value is None else json_hint(value, sample)
@@ -116,7 +116,7 @@ def _encode_event(block: str, layout: _EventLayout) -> dict[str, JSON]:
     fields = _parse_fields(block.removesuffix(end).split(layout.newline)) if block.endswith(end) else None
     if not fields or _write_event(fields, layout) != block:
         return {"raw": block}
-    return _decode_event_json(fields, layout)
+    return with_data_read(fields, layout.json_hint)
 
 
 def _parse_fields(lines: list[str]) -> dict[str, JSON] | None:
@@ -139,14 +139,15 @@ def _parse_fields(lines: list[str]) -> dict[str, JSON] | None:
     return fields
 
 
-def _decode_event_json(fields: dict[str, JSON], layout: _EventLayout) -> dict[str, JSON]:
+def with_data_read(fields: dict[str, JSON], hint: str) -> dict[str, JSON]:
+    """Return the *fields* of an event with the JSON of its data decoded; *hint* is the layout that its stream has."""
     if "retry" in fields:
         fields["retry"] = _whole_number(fields["retry"])
     text: str = fields.get("data", "")
     value = parse_container(text)
     if value is None or is_deep(value, text) or has_lone_surrogate(value, text):
         return fields
-    if json_layout(layout.json_hint).write(value) == text:
+    if json_layout(hint).write(value) == text:
         return {**fields, "data": value}
     own = json_hint(value, text)
     return fields if own is None else {**fields, "data": value, "data_layout": own or "compact"}
@@ -195,15 +196,16 @@ def _write_event(entry: Mapping[str, JSON], layout: _EventLayout, where: str = "
         if name == "data_layout":
             continue
         prefix = ("" if name == "comment" else name) + layout.colon
-        lines += [prefix + part for part in _field_text(entry, name, value, layout, where).split("\n")]
+        lines += [prefix + part for part in field_text(entry, name, value, layout.json_hint, where).split("\n")]
     return layout.newline.join((*lines, "", ""))
 
 
-def _field_text(entry: Mapping[str, JSON], name: str, value: JSON, layout: _EventLayout, where: str) -> str:
+def field_text(entry: Mapping[str, JSON], name: str, value: JSON, stream_hint: str, where: str) -> str:
+    """Return the text of one field of a stored event."""
     if isinstance(value, str):
         return value
     if name == "data":
-        hint = require(entry, "data_layout", str, "text") or layout.json_hint
+        hint = require(entry, "data_layout", str, "text") or stream_hint
         return write_json(value, hint, f"{where}.data", f"{where}.data_layout")
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)

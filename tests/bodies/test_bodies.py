@@ -26,6 +26,7 @@ from pytest_agenttape.errors import CassetteCorruptError
 
 JSON_TYPE = "application/json"
 SSE_TYPE = "text/event-stream; charset=utf-8"
+LINES_TYPE = "application/x-ndjson"
 FORM_TYPE = "application/x-www-form-urlencoded"
 CONTENT_TYPES = (
     None,
@@ -144,7 +145,8 @@ FORMS_OF_BODIES = {
     "no json": (b"<html>", JSON_TYPE, {"text": "<html>"}),
     "form": (b"a=1&b=x+y&a=&c=%C3%A9", FORM_TYPE, {"text": "a=1&b=x+y&a=&c=%C3%A9"}),
     "form in order": (b"a=1&a=&b=x+y&c=%C3%A9", FORM_TYPE, {"form": {"a": ["1", ""], "b": "x y", "c": "é"}}),
-    "ndjson": (b'{"a":1}\n{"b":2}\n', "application/x-ndjson", {"text": '{"a":1}\n{"b":2}\n'}),
+    "lines of prose": (b"Bad gateway\n", LINES_TYPE, {"text": "Bad gateway\n"}),
+    "pretty json under a type of lines": (b'{\n"a": 1\n}\n', LINES_TYPE, {"text": '{\n"a": 1\n}\n'}),
     "terminal colours": (b"\x1b[1mhi\r\n\t", "text/plain", {"text": "\x1b[1mhi\r\n\t"}),
     "NUL in text": (b"a\0b", "text/plain", {"body_b64": "YQBi"}),
     "bytes": (b"\xff\xfe", "image/png", {"body_b64": "//4="}),
@@ -224,7 +226,68 @@ def test_splitting_takes_linear_time():
     assert len(split_events(b"\n" * 200_000)) == 200_000
 
 
-def test_ndjson_is_replayed_line_by_line():
+LINES = {
+    "ollama": (
+        b'{"model":"m","done":false}\n{"model":"m","done":true}\n',
+        {
+            "events": [{"data": {"model": "m", "done": False}}, {"data": {"model": "m", "done": True}}],
+            "events_layout": "ndjson",
+        },
+    ),
+    "escaped as Go does": (
+        b'{"a":"\\u003cb\\u003e"}\n{"a":1}\n',
+        {"events": [{"data": {"a": "<b>"}}, {"data": {"a": 1}}], "events_layout": "ndjson escape=003c,003e"},
+    ),
+    "spaced": (
+        b'{"a": 1}\n{"b":2}\n',
+        {
+            "events": [{"data": {"a": 1}}, {"data": {"b": 2}, "data_layout": "compact"}],
+            "events_layout": "ndjson spaced",
+        },
+    ),
+    "crlf": (
+        b'{"a":1}\r\n{"b":2}\r\n',
+        {"events": [{"data": {"a": 1}}, {"data": {"b": 2}}], "events_layout": "ndjson crlf"},
+    ),
+    "no end": (
+        b'{"a":1}\n{"b":2}',
+        {"events": [{"data": {"a": 1}}, {"data": {"b": 2}}], "events_layout": "ndjson unended"},
+    ),
+    "cut": (b'{"a":1}\n{"b', {"events": [{"data": {"a": 1}}, {"data": '{"b'}], "events_layout": "ndjson unended"}),
+    "blank lines": (
+        b'\n{"a":1}\n\n',
+        {"events": [{"data": ""}, {"data": {"a": 1}}, {"data": ""}], "events_layout": "ndjson"},
+    ),
+    "duplicate keys": (
+        b'{"a":1,"a":2}\n[1]\n',
+        {"events": [{"data": '{"a":1,"a":2}'}, {"data": [1]}], "events_layout": "ndjson"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("raw", "stored"), LINES.values(), ids=LINES)
+def test_ndjson_has_one_entry_per_line(raw, stored):
+    assert encode_body(raw, LINES_TYPE) == stored
+    assert encode_body(raw, "application/vnd.elasticsearch+x-ndjson; compatible-with=8") == stored
+    assert decode_body(stored) == raw
+    assert decode_chunks(stored, LINES_TYPE) == tuple(raw.splitlines(keepends=True))
+
+
+LINE_PIECES = (
+    *(b'{"a":1}', b'{"a": 1}', b'{"a":"\\u003c"}', b'{"a":"\\u00e9"}', b'["\\ud800"]', b"[1e5]", b"x", b'"x"', b" "),
+    *(b"\n", b"\r\n", b"\n\n", b"\r", b"\xef\xbb\xbf", b'{"a', "\x85\u2028".encode()),
+)
+
+
+@given(raw=st.lists(st.sampled_from(LINE_PIECES), max_size=25).map(b"".join))
+def test_any_ndjson_comes_back_byte_for_byte(raw):
+    stored = encode_body(raw, LINES_TYPE)
+    assert decode_body(stored) == raw
+    if "events" in stored:
+        assert all(each.count(b"\n") <= 1 for each in decode_chunks(stored, LINES_TYPE))
+
+
+def test_ndjson_that_is_kept_as_text_is_replayed_line_by_line():
     stored = {"text": '{"a":1}\r\n{"b":2}\n{"c'}
     assert decode_chunks(stored, "application/x-ndjson; charset=utf-8") == (b'{"a":1}\r\n', b'{"b":2}\n', b'{"c')
     assert decode_chunks(stored, "text/plain") == (b'{"a":1}\r\n{"b":2}\n{"c',)
@@ -269,6 +332,9 @@ MALFORMED = {
         r"'events\[0\].data_layout': unknown word 'wide'",
     ),
     "raw and more": ({"events": [{"raw": "x", "data": "y"}]}, r"'events\[0\]': 'raw' must be text and the only key"),
+    "line": ({"events": ["x"], "events_layout": "ndjson"}, r"'events\[0\]' must be a mapping with the keys data"),
+    "event in lines": ({"events": [{"event": "x"}], "events_layout": "ndjson"}, r"'events\[0\]' must be a mapping"),
+    "lines layout": ({"events": [], "events_layout": "ndjson wide"}, "'events_layout': unknown word 'wide'"),
     "stream layout": ({"events": [], "events_layout": "wide"}, "'events_layout': unknown word 'wide'"),
 }
 
