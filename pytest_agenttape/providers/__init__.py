@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import quote
 
-from pytest_agenttape.bodies import stored_json
+from pytest_agenttape.bodies import read_event, stored_json
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.providers.registry import BY_BOUNDARY, VIEWS
 from pytest_agenttape.providers.tolerant import error_of, payloads
@@ -21,6 +21,7 @@ __all__ = [
     "RequestedTool",
     "View",
     "identify",
+    "is_finished",
     "is_llm_path",
     "operation_of",
     "read_answer",
@@ -29,22 +30,37 @@ __all__ = [
 ]
 
 _SUFFIXES = tuple(suffix for view in VIEWS for suffix in view.suffixes)
+_BELOW = re.compile("|".join(f"(?:{view.below})$" for view in VIEWS if view.below))
+_ROOT = re.compile(r"[a-zA-Z]+://[^/]*")
 _MODEL_IN_PATH = re.compile(r"(/models/)[^/:?]+(:[a-zA-Z]+)")  # as Gemini's
 BOUNDARIES = frozenset(BY_BOUNDARY)
 
 
 def is_llm_path(method: str, url: str) -> bool:
     """Return whether a request can be an LLM call, judging by its URL alone."""
-    return method.upper() == "POST" and _without_query(url).endswith(_SUFFIXES)
+    return method.upper() == "POST" and _is_known(_without_query(url))
 
 
 def identify(method: str, url: str, json: JSON) -> Operation | None:
     """Return what an LLM request does; None if it is plain HTTP. *json* is its decoded body."""
-    if not isinstance(json, Mapping) or not is_llm_path(method, url):
+    if not isinstance(json, Mapping) or method.upper() != "POST":
         return None
     bare = _without_query(url)
-    found = (view.identify(bare, json) for view in VIEWS if bare.endswith(view.suffixes))
+    is_root = _ROOT.fullmatch(bare) is not None
+    if not (is_root or _is_known(bare)):
+        return None
+    found = (view.identify(bare, json) for view in VIEWS if (is_root and view.is_at_root) or _speaks(view, bare))
     return next((operation for operation in found if operation is not None), None)
+
+
+def _is_known(bare: str) -> bool:
+    return bare.endswith(_SUFFIXES) or _BELOW.search(bare) is not None
+
+
+def _speaks(view: View, bare: str) -> bool:
+    return bare.endswith(view.suffixes) or (
+        view.below is not None and re.search(f"(?:{view.below})$", bare) is not None
+    )
 
 
 def with_model(url: str, body: Mapping[str, JSON], model: str) -> tuple[str, Mapping[str, JSON]] | None:
@@ -67,6 +83,20 @@ def read_answer(operation: Operation, response: Mapping[str, JSON]) -> Answer:
     objects = payloads(response)
     answer = view.read_answer(objects) if view else Answer()
     return replace(answer, error=error_of(response, objects))
+
+
+def is_finished(operation: Operation, response: Mapping[str, JSON]) -> bool:
+    """Say whether a stored stream says by its last object that nothing more comes."""
+    view = BY_BOUNDARY.get(operation.boundary)
+    return view is not None and not _is_cut(response) and view.is_finished(payloads(response))
+
+
+def _is_cut(response: Mapping[str, JSON]) -> bool:
+    """Say whether a stored body ends with a piece of an event, of a line or of JSON."""
+    events = response.get("events")
+    if not isinstance(events, list) or not events:
+        return "json" not in response
+    return "raw" in events[-1] or isinstance(read_event(events[-1])[1], str)
 
 
 def operation_of(interaction: Interaction) -> Operation | None:

@@ -1,8 +1,9 @@
-"""Anthropic messages."""
+"""Anthropic messages, and the same as a model on Google's Vertex AI."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 from pytest_agenttape.model import JSON
 from pytest_agenttape.providers.tolerant import (
@@ -19,13 +20,18 @@ from pytest_agenttape.providers.tolerant import (
 )
 from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, View, Words
 
+_ON_VERTEX = (":rawPredict", ":streamRawPredict")
 
-def identify(_url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Recognise a messages request by its model and its list of messages."""
-    model = text_or_none(body.get("model"))
-    if model is None or not isinstance(at(body, "messages", 0, "role"), str):
+
+def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
+    """Recognise a messages request by its model, in Vertex AI's path or in the body, and its list of messages."""
+    path, is_vertex, _ = url.rpartition(":") if url.endswith(_ON_VERTEX) else ("", "", "")
+    model = unquote(path.rpartition("/")[2]) if is_vertex else text_or_none(body.get("model"))
+    if not model or not isinstance(at(body, "messages", 0, "role"), str):
         return None
-    return Operation("anthropic", "chat", "anthropic.messages", model)
+    if is_vertex and "anthropic_version" not in body:  # models of others are asked there, too
+        return None
+    return Operation("gcp.vertex_ai" if is_vertex else "anthropic", "chat", "anthropic.messages", model)
 
 
 def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
@@ -111,7 +117,7 @@ def _usage(counts: JSON) -> dict[str, int] | None:
 VIEW = View(
     provider="anthropic",
     operations={"anthropic.messages": "chat"},
-    suffixes=("/messages",),
+    suffixes=("/messages", *_ON_VERTEX),
     identify=identify,
     read_messages=read_messages,
     read_answer=read_answer,

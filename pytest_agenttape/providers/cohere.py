@@ -19,6 +19,12 @@ from pytest_agenttape.providers.tolerant import (
 )
 from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, View, Words
 
+SERVING_HEADERS = (
+    *("x-debug-trace-id", "x-endpoint-monthly-call-limit", "x-trial-endpoint-call-limit"),
+    "x-trial-endpoint-call-remaining",
+)
+SDK_HEADERS = ("x-fern-",)
+
 
 def identify(_url: str, body: Mapping[str, JSON]) -> Operation | None:
     """Recognise a chat request by its model and its list of messages."""
@@ -97,6 +103,11 @@ def _usage(counts: JSON) -> dict[str, int] | None:
     return usage(at(counted, "input_tokens"), at(counted, "output_tokens"), cached=cached)
 
 
+def billed(objects: list[Mapping[str, JSON]]) -> dict[str, int] | None:
+    """Return the usage of an answer that is no chat's, which has it beside its version."""
+    return _usage(objects[0].get("meta")) if objects else None
+
+
 VIEW = View(
     provider="cohere",
     operations={"cohere.chat": "chat"},
@@ -108,11 +119,8 @@ VIEW = View(
         last_events=("message-end",),
         pieces=("arguments", "thinking", "tool_plan"),
         made_up=("tool_call_id",),
-        serving_headers=(
-            *("x-debug-trace-id", "x-endpoint-monthly-call-limit", "x-trial-endpoint-call-limit"),
-            "x-trial-endpoint-call-remaining",
-        ),
-        sdk_headers=("x-fern-",),
+        serving_headers=SERVING_HEADERS,
+        sdk_headers=SDK_HEADERS,
         texts=("thinking", "tool_plan"),
     ),
 )

@@ -26,21 +26,27 @@ def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
     if not body.get("contents"):
         return None
     model = unquote(url.rpartition(":")[0].rpartition("/")[2])
-    provider = "gcp.vertex_ai" if host_of(url).endswith("aiplatform.googleapis.com") else "gcp.gemini"
-    return Operation(provider, "generate_content", "gemini.generate_content", model or None)
+    return Operation(google_provider(url), "generate_content", "gemini.generate_content", model or None)
+
+
+def google_provider(url: str) -> str:
+    """Return which of Google's two services is asked, by the path of a project or else by the host."""
+    is_vertex = "/publishers/" in url or host_of(url).endswith("aiplatform.googleapis.com")
+    return "gcp.vertex_ai" if is_vertex else "gcp.gemini"
 
 
 def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
     """Return the system instruction and the contents of a request."""
     system = body.get("systemInstruction") or body.get("system_instruction")
     contents = body.get("contents")
-    out = [message("system", _content(system))] if system else []
+    out = [message("system", read_content(system))] if system else []
     for each in contents if isinstance(contents, list) else [contents]:
         out += _messages(each)
     return out
 
 
-def _content(content: JSON) -> JSON:
+def read_content(content: JSON) -> JSON:
+    """Return what a content says, plain where it is nothing but text."""
     return plain(content.get("parts")) if isinstance(content, Mapping) else plain(content)
 
 
@@ -94,6 +100,21 @@ def _usage(counts: JSON) -> dict[str, int] | None:
     )
 
 
+def is_finished(objects: list[Mapping[str, JSON]]) -> bool:
+    """Say whether each candidate has the reason why it ended in its last chunk, and in no earlier one.
+
+    Some models give a reason with every chunk; there it says nothing.
+    """
+    reasons: dict[int, list[bool]] = {}
+    for each in objects:
+        for candidate in mappings(each.get("candidates")):
+            ended = text_or_none(candidate.get("finishReason")) is not None
+            reasons.setdefault(number(candidate.get("index")) or 0, []).append(ended)
+    if not reasons:
+        return any(text_or_none(at(each, "promptFeedback", "blockReason")) for each in objects)
+    return all(given[-1] and not any(given[:-1]) for given in reasons.values())
+
+
 VIEW = View(
     provider="gcp.gemini",
     operations={"gemini.generate_content": "generate_content"},
@@ -109,4 +130,5 @@ VIEW = View(
         roles={"model": "model"},
         result_parts=("functionResponse",),
     ),
+    is_finished=is_finished,
 )

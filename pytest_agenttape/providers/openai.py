@@ -22,6 +22,7 @@ _HOSTS = (
     ("deepseek.com", "deepseek"),
     ("perplexity.ai", "perplexity"),
     ("x.ai", "x_ai"),
+    ("huggingface.co", "huggingface"),
     ("cohere.com", "cohere"),
     ("cohere.ai", "cohere"),
     ("generativelanguage.googleapis.com", "gcp.gemini"),
@@ -40,7 +41,7 @@ _DEPLOYMENTS = "/openai/deployments/"
 def openai_operation(url: str, body: Mapping[str, JSON], operation: str, boundary: str) -> Operation | None:
     """Return the operation when a model is named: in the body or, as Azure does, in the path."""
     model = text_or_none(body.get("model")) or _deployment(url)
-    return Operation(_provider(url), operation, boundary, model) if model else None
+    return Operation(provider_of(url), operation, boundary, model) if model else None
 
 
 def _deployment(url: str) -> str | None:
@@ -49,7 +50,8 @@ def _deployment(url: str) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _provider(url: str) -> str:
+def provider_of(url: str) -> str:
+    """Return who is asked at *url*."""
     if _DEPLOYMENTS in url:
         return "azure.ai.openai"
     host = host_of(url)

@@ -6,9 +6,19 @@ from pytest_agenttape.providers import (
     anthropic,
     bedrock,
     cohere,
+    cohere_embed,
+    cohere_rerank,
     gemini,
+    gemini_embeddings,
+    gemini_interactions,
+    huggingface,
+    mistral_agents,
+    mistral_conversations,
+    ollama,
     openai_chat,
+    openai_completions,
     openai_embeddings,
+    openai_images,
     openai_responses,
 )
 from pytest_agenttape.providers.view import View, Words
@@ -21,6 +31,16 @@ VIEWS: tuple[View, ...] = (
     gemini.VIEW,
     bedrock.VIEW,
     cohere.VIEW,
+    cohere_embed.VIEW,
+    cohere_rerank.VIEW,
+    gemini_embeddings.VIEW,
+    gemini_interactions.VIEW,
+    mistral_agents.VIEW,
+    mistral_conversations.VIEW,
+    ollama.VIEW,
+    huggingface.VIEW,
+    openai_completions.VIEW,
+    openai_images.VIEW,
 )
 
 # The words that several protocols have in common.

@@ -14,7 +14,8 @@ class Operation:
 
     Attributes:
         provider: Who is asked, such as ``openai`` or ``gcp.gemini``.
-        operation: ``chat``, ``embeddings`` or ``generate_content``.
+        operation: ``chat``, ``text_completion``, ``embeddings``, ``generate_content``, ``invoke_agent``; or ``rerank``,
+            for which the conventions have no word.
         boundary: The protocol that is spoken, such as ``openai.chat``; it decides how bodies are read.
         model: The model that is asked for.
     """
@@ -95,6 +96,10 @@ class Words:
         return cls(roles=roles, **names)
 
 
+def _never(_objects: list[Mapping[str, JSON]]) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """One protocol: the URLs it lives under, how its bodies are read, and its words.
@@ -107,6 +112,9 @@ class View:
         read_messages: Normalise the messages of a request body.
         read_answer: Read the JSON objects of a response, one or a stream of them.
         words: What this protocol has beyond the words that all share (`registry.SHARED`).
+        below: Ends of URL paths, as a regular expression, for those that end in a name or an id.
+        is_at_root: Whether a server may speak it at its root; there the body alone says that it does.
+        is_finished: Say of the JSON objects of a stream that none is missing, where no event is known as the last.
     """
 
     provider: str
@@ -116,3 +124,6 @@ class View:
     read_messages: Callable[[Mapping[str, JSON]], list[dict[str, JSON]]]
     read_answer: Callable[[list[Mapping[str, JSON]]], Answer]
     words: Words
+    below: str | None = None
+    is_at_root: bool = False
+    is_finished: Callable[[list[Mapping[str, JSON]]], bool] = _never

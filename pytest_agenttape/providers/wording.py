@@ -25,7 +25,7 @@ _PARTS = (
 # Where a message has its text, and which of these can have more such names below them.
 _TEXT_OF_MESSAGE = ("text", "content", "parts", "output", *WORDS.result_parts, "response")
 _NESTED_TEXTS = frozenset(("text", "content", "parts", "response"))
-_IN_CONVERSATION = re.compile(rf"json\.(?P<list>{'|'.join(WORDS.conversations)})(?:\[(?P<place>\d+)\])?")
+_IN_CONVERSATION = re.compile(rf"json\.(?P<list>{'|'.join(WORDS.conversations)})\b(?:\[(?P<place>\d+)\])?")
 _MODEL_IN_PATH = re.compile(r"/models?/([^/:?]+)")  # as Gemini and Bedrock have it
 
 

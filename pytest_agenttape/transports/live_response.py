@@ -153,4 +153,7 @@ class LiveResponse:
         if length is not None and length.isdigit() and not self._is_decoded:
             return sum(map(len, self._chunks)) >= int(length)
         events = stored.get("events")
-        return isinstance(events, list) and any(map(is_last_event, events[-3:]))
+        if isinstance(events, list) and any(map(is_last_event, events[-3:])):
+            return True
+        operation = self._exchange.operation
+        return operation is not None and providers.is_finished(operation, stored)

@@ -1,0 +1,73 @@
+"""Hugging Face's text generation, as its servers (TGI) and endpoints speak it; their chat is OpenAI's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from pytest_agenttape.model import JSON
+from pytest_agenttape.providers.tolerant import at, mappings, message, text, text_or_none, usage
+from pytest_agenttape.providers.view import Answer, Operation, View, Words
+
+_MODEL = r"/models/[^/:]+/[^/:]+"
+_MODEL_AT_END = re.compile(rf"{_MODEL}$")
+
+
+def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
+    """Recognise a request by its inputs; where other tasks have the same path, by saying whether to stream as well."""
+    if not isinstance(body.get("inputs"), str):
+        return None
+    if not url.endswith(VIEW.suffixes) and not isinstance(body.get("stream"), bool):
+        return None
+    found = _MODEL_AT_END.search(url)
+    model = unquote(found[0].removeprefix("/models/")) if found else None
+    return Operation("huggingface", "text_completion", "huggingface.generate", model)
+
+
+def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
+    """Return the inputs as one message."""
+    return [message("user", body["inputs"])] if "inputs" in body else []
+
+
+def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
+    """Read a generated text, whole or from its tokens."""
+    last = objects[-1] if objects else {}
+    details = last.get("details")
+    tokens = [each["token"] for each in objects if isinstance(each.get("token"), Mapping)]
+    pieces = "".join(text(token.get("text")) for token in tokens if not token.get("special"))
+    prefill = mappings(at(details, "prefill"))
+    return Answer(
+        text=text(last.get("generated_text")) or pieces,
+        usage=usage(
+            at(details, "input_length") or (len(prefill) if prefill else None), at(details, "generated_tokens")
+        ),
+        finish_reason=text_or_none(at(details, "finish_reason")),
+    )
+
+
+def is_finished(objects: list[Mapping[str, JSON]]) -> bool:
+    """Say whether the last token came with the whole text, or is an error."""
+    last = objects[-1] if objects else {}
+    return isinstance(last.get("generated_text"), str) or "error" in last
+
+
+VIEW = View(
+    provider="huggingface",
+    operations={"huggingface.generate": "text_completion"},
+    suffixes=("/generate", "/generate_stream"),
+    identify=identify,
+    read_messages=read_messages,
+    read_answer=read_answer,
+    words=Words(
+        serving_headers=(
+            *("x-compute-", "x-total-time", "x-validation-time", "x-queue-time", "x-inference-time"),
+            *("x-time-per-token", "x-prompt-tokens", "x-generated-tokens", "x-sha", "x-inference-id"),
+        ),
+        conversations=("inputs",),
+        texts=("inputs", "generated_text"),
+    ),
+    below=_MODEL,
+    is_at_root=True,
+    is_finished=is_finished,
+)
