@@ -23,15 +23,15 @@ def is_last_event(entry: JSON) -> bool:
 def with_whole_texts(events: list[JSON]) -> list[JSON]:
     """Return *events* without keep-alives, and each run that carries one text in pieces as one event.
 
-    Where a text was cut is chance. The whole text is added to the first event of its run under ``text``.
+    Where a text was cut is chance. The whole text is added to the first event of its run under ``text``, and is empty
+    where the pieces were.
     """
     runs: list[tuple[JSON, list[str]]] = []
     for event in events:
         if _is_keep_alive(event):
             continue
-        pieces: list[str] = []
-        frame = _without_pieces(event, pieces)
-        if len(pieces) != 1 or not isinstance(event, dict):
+        frame, pieces = _frame(event)
+        if len(pieces) != 1:
             runs.append((event, []))
         elif runs and runs[-1][1] and runs[-1][0] == frame:
             runs[-1][1].extend(pieces)
@@ -40,21 +40,35 @@ def with_whole_texts(events: list[JSON]) -> list[JSON]:
     return [{**event, "text": "".join(pieces)} if pieces else event for event, pieces in runs]
 
 
+def _frame(event: JSON) -> tuple[JSON, list[str]]:
+    """Return *event* without the pieces that it carries, and these; an empty one beside one that says more is none."""
+    if not isinstance(event, dict):
+        return event, []
+    pieces: list[str] = []
+    frame = _without_pieces(event, pieces)
+    if len(pieces) > 1:
+        said = list(filter(None, pieces))
+        return _without_pieces(event, [], keeps_empty=False) if len(said) == 1 else frame, said or pieces
+    return frame, pieces
+
+
 def _is_keep_alive(event: JSON) -> bool:
     return isinstance(event, dict) and (event.keys() <= {"comment"} or event.get("event") in WORDS.keep_alives)
 
 
-def _without_pieces(node: JSON, pieces: list[str], depth: int = 0) -> JSON:
+def _without_pieces(node: JSON, pieces: list[str], keeps_empty: bool = True, depth: int = 0) -> JSON:
+    """Return *node* with its pieces empty; unless *keeps_empty*, without those that were empty before."""
     if depth > MAX_DEPTH:
         return node
     if isinstance(node, list):
-        return [_without_pieces(each, pieces, depth + 1) for each in node]
+        return [_without_pieces(each, pieces, keeps_empty, depth + 1) for each in node]
     if not isinstance(node, dict):
         return node
     kept = {}
     for key, value in node.items():
-        if key in _PIECES and isinstance(value, str):
+        if key not in _PIECES or not isinstance(value, str):
+            kept[key] = _without_pieces(value, pieces, keeps_empty, depth + 1)
+        elif value or keeps_empty:
             pieces.append(value)
-        else:
-            kept[key] = _without_pieces(value, pieces, depth + 1)
+            kept[key] = ""
     return kept

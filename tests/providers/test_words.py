@@ -54,10 +54,24 @@ def test_pieces_of_one_text_become_one_event_and_keep_alives_go() -> None:
 
     events = [{"event": "ping", "data": {}}, delta("a"), {"comment": ""}, delta("b"), delta("c", 1), {"event": ["x"]}]
     assert with_whole_texts(events) == [
-        {"event": "content_block_delta", "data": {"index": 0, "delta": {}}, "text": "ab"},
-        {"event": "content_block_delta", "data": {"index": 1, "delta": {}}, "text": "c"},
+        {"event": "content_block_delta", "data": {"index": 0, "delta": {"text": ""}}, "text": "ab"},
+        {"event": "content_block_delta", "data": {"index": 1, "delta": {"text": ""}}, "text": "c"},
         {"event": ["x"]},
     ]
+
+
+def test_two_texts_of_one_stream_stay_apart_also_where_each_is_empty_beside_the_other() -> None:
+    def delta(**said: str) -> JSON:
+        return {"data": {"message": said}}
+
+    thought_then_said = [delta(content="", thinking="h"), delta(content="", thinking="m"), delta(content="Hi")]
+    assert with_whole_texts(thought_then_said) == [
+        {"data": {"message": {"thinking": ""}}, "text": "hm"},
+        {"data": {"message": {"content": ""}}, "text": "Hi"},
+    ]
+    both = delta(content="a", thinking="b")
+    assert with_whole_texts([both, both]) == [both, both]
+    assert with_whole_texts([delta(content="x"), delta(thinking="y")]) != with_whole_texts([delta(content="xy")])
 
 
 def test_what_is_made_up_goes_and_what_is_the_users_stays() -> None:
