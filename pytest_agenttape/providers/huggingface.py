@@ -10,19 +10,25 @@ from pytest_agenttape.model import JSON
 from pytest_agenttape.providers.tolerant import at, mappings, message, text, text_or_none, usage
 from pytest_agenttape.providers.view import Answer, Operation, View, Words
 
+# Parameters of this task alone; others are asked for under the same path.
+_OWN_PARAMETERS = frozenset(("max_new_tokens", "do_sample", "return_full_text", "details", "best_of", "watermark"))
 _MODEL = r"/models/[^/:]+/[^/:]+"
 _MODEL_AT_END = re.compile(rf"{_MODEL}$")
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Recognise a request by its inputs; where other tasks have the same path, by saying whether to stream as well."""
-    if not isinstance(body.get("inputs"), str):
-        return None
-    if not url.endswith(VIEW.suffixes) and not isinstance(body.get("stream"), bool):
+    """Recognise a request by its inputs; where other tasks have the same path, by what only this one can be asked."""
+    if not isinstance(body.get("inputs"), str) or not (url.endswith(VIEW.suffixes) or _is_to_generate(body)):
         return None
     found = _MODEL_AT_END.search(url)
     model = unquote(found[0].removeprefix("/models/")) if found else None
     return Operation("huggingface", "text_completion", "huggingface.generate", model)
+
+
+def _is_to_generate(body: Mapping[str, JSON]) -> bool:
+    parameters = body.get("parameters")
+    is_named = isinstance(parameters, Mapping) and not _OWN_PARAMETERS.isdisjoint(parameters)
+    return is_named or isinstance(body.get("stream"), bool)
 
 
 def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:

@@ -17,6 +17,8 @@ def is_last_event(entry: JSON) -> bool:
     """Return whether a stored event is one after which its provider sends nothing more."""
     name, content = read_event(entry)
     kind = content.get("type") if isinstance(content, dict) else content
+    if isinstance(entry, dict) and "raw" in entry and not isinstance(content, dict):
+        name = None  # it may be cut in the middle of its data
     return name in _LAST_EVENTS or (isinstance(kind, str) and kind in _LAST_EVENTS)
 
 

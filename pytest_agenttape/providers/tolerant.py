@@ -28,7 +28,7 @@ def error_of(response: Mapping[str, JSON], objects: Iterable[Mapping[str, JSON]]
     is_failed = isinstance(status, int) and status >= 400
     for each in objects:
         found = each.get("error") or at(each, "response", "error")
-        if not found and (is_failed or each.get("type") == "error"):
+        if not found and (is_failed or text(each.get("type")).rpartition(".")[2] == "error"):
             found = each.get("message") or each.get("Message") or each.get("detail")
         if found:
             return _error_text(found)
