@@ -14,10 +14,13 @@ WORD = "ndjson"  # in `events_layout`: the entries are lines
 _CRLF, _UNENDED = "crlf", "unended"  # how the lines end, and that the last one does not
 _WORDS = frozenset((WORD, _CRLF, _UNENDED))
 _KEYS = ("data", "data_layout")
+_LONGEST = 1_000_000  # characters; what is longer, such as documents sent in bulk, is a file rather than a page
 
 
 def encode_lines(text: str) -> dict[str, JSON] | None:
-    """Return the stored form of lines of JSON; None when no line of them can be read."""
+    """Return the stored form of lines of JSON; None when no line can be read, or there are more than anybody reads."""
+    if len(text) > _LONGEST:
+        return None
     words = [WORD]
     *ended, rest = text.split("\n")
     if ended and all(line.endswith("\r") for line in ended):

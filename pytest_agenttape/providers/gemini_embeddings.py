@@ -13,7 +13,7 @@ from pytest_agenttape.providers.view import Answer, Operation, View, Words
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
     """Recognise a request by what is to be embedded; the model is named in the path."""
-    if not _contents(body):
+    if not _contents(body) or "/models/" not in url:  # a user's own model, an endpoint, predicts what it likes
         return None
     model = unquote(url.rpartition(":")[0].rpartition("/")[2])
     return Operation(google_provider(url), "embeddings", "gemini.embeddings", model or None)

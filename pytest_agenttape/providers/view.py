@@ -25,6 +25,11 @@ class Operation:
     boundary: str
     model: str | None = None
 
+    @property
+    def is_said(self) -> bool:
+        """Whether its answer is something that a model says, which another model can be asked for."""
+        return self.operation not in ("embeddings", "rerank")
+
 
 @dataclass(frozen=True, slots=True)
 class RequestedTool:

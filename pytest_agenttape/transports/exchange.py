@@ -204,7 +204,7 @@ def _read_failure(stored: Mapping[str, JSON]) -> TransportFailure:
 def _overridden(live: Live, operation: providers.Operation | None, request: HttpRequest) -> HttpRequest:
     """Return *request*, changed to name the configured model instead of the requested one."""
     model = live.recorder.model_override
-    if model is None or operation is None:
+    if model is None or operation is None or not operation.is_said:
         return request
     found = providers.with_model(request.url, json.loads(request.body), model)
     if found is None:

@@ -273,6 +273,11 @@ def test_ndjson_has_one_entry_per_line(raw, stored):
     assert decode_chunks(stored, LINES_TYPE) == tuple(raw.splitlines(keepends=True))
 
 
+def test_documents_in_bulk_are_a_text_which_can_be_a_file_of_its_own():
+    raw = b'{"a":1}\n' * 200_000
+    assert encode_body(raw, LINES_TYPE) == {"text": raw.decode()}
+
+
 LINE_PIECES = (
     *(b'{"a":1}', b'{"a": 1}', b'{"a":"\\u003c"}', b'{"a":"\\u00e9"}', b'["\\ud800"]', b"[1e5]", b"x", b'"x"', b" "),
     *(b"\n", b"\r\n", b"\n\n", b"\r", b"\xef\xbb\xbf", b'{"a', "\x85\u2028".encode()),

@@ -93,6 +93,11 @@ def test_embeddings_are_recognised_and_read(path: str, body: dict[str, Any], tex
     assert [each["content"] for each in read_messages(EMBED, {"json": body})] == texts
 
 
+def test_a_model_of_the_users_own_predicts_what_it_likes() -> None:
+    url = "http://127.0.0.1/v1/projects/p/locations/l/endpoints/1:predict"
+    assert identify("POST", url, {"instances": [{"content": "one", "mimeType": "text/plain"}]}) is None
+
+
 def test_who_serves_it_is_said_by_the_path_of_vertex() -> None:
     url = "http://127.0.0.1/v1/projects/p/locations/l/publishers/google/models/text-embedding-005:predict"
     found = identify("POST", url, {"instances": [{"content": "one"}]})

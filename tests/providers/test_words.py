@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,16 @@ def test_each_word_is_there_once_in_the_order_of_the_views() -> None:
 
 def test_a_boundary_belongs_to_one_view() -> None:
     assert len(BOUNDARIES) == sum(len(view.operations) for view in VIEWS)
+
+
+def test_the_documentation_names_each_boundary_with_its_operation() -> None:
+    rows = re.findall(
+        r"^\| `([\w.]+)` \| (\w+)",
+        (Path(__file__).parents[2] / "docs" / "providers.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    known = {boundary: operation for view in VIEWS for boundary, operation in view.operations.items()}
+    assert dict(rows) == known
 
 
 @pytest.mark.parametrize(
@@ -141,6 +153,8 @@ def test_who_says_a_message_is_known_in_every_protocol(message: JSON, thing: str
 
 def test_a_path_beside_the_conversation_leads_to_no_message() -> None:
     assert message_at("json.temperature", {}) is None
+    assert message_at("json.input_type", {"json": {"input_type": "search_query"}}) is None
+    assert message_at("json.prompt_cache_key", {"json": {}}) is None
     assert message_at("json.input", {"json": {"input": "hi"}}) == ("the prompt", "input")
     assert message_at("json.contents[3]", {"json": {"contents": []}}) == ("the prompt", "contents[3]")
 

@@ -360,3 +360,13 @@ def test_a_live_call_goes_to_the_model_of_the_configuration(recorder: Recorder, 
     assert Cassette.load(recorder.path) == asked
     (served,) = Cassette.load(recorder.path.with_suffix(".derived.yaml")).interactions
     assert (served.request, served.metadata["model"]) == (asked.interactions[0].request, "other/model")
+
+
+def test_a_live_call_for_embeddings_keeps_its_model(recorder: Recorder) -> None:
+    agents = Agents(recorder)
+    recorder.record(runs(agents, "openai_embeddings"))
+    agents.provider.reset()
+    with use_cassette(recorder.path, live={"llm"}, config=Config.from_mapping({"model_override": "other/model"})):
+        runs(agents, "openai_embeddings")()
+    (sent,) = agents.provider.requests
+    assert sent.json()["model"] == "text-embedding-3-small"
