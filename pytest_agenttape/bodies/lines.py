@@ -1,4 +1,4 @@
-"""Newline-delimited JSON: one stored entry per line, alike to the events of an event stream."""
+"""Newline-delimited JSON: one stored entry per line, in the same form as the events of an event stream."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ WORD = "ndjson"  # in `events_layout`: the entries are lines
 _CRLF, _UNENDED = "crlf", "unended"  # how the lines end, and that the last one does not
 _WORDS = frozenset((WORD, _CRLF, _UNENDED))
 _KEYS = ("data", "data_layout")
-_LONGEST = 1_000_000  # characters; what is longer, such as documents sent in bulk, is a file rather than a page
+_LONGEST = 1_000_000  # characters; a longer body, such as documents sent in bulk, is stored as text, in a file
 
 
 def encode_lines(text: str) -> dict[str, JSON] | None:
-    """Return the stored form of lines of JSON; None when no line can be read, or there are more than anybody reads."""
+    """Return the stored form of lines of JSON; None if no line is JSON, or the text is too long."""
     if len(text) > _LONGEST:
         return None
     words = [WORD]

@@ -86,13 +86,13 @@ def read_answer(operation: Operation, response: Mapping[str, JSON]) -> Answer:
 
 
 def is_finished(operation: Operation, response: Mapping[str, JSON]) -> bool:
-    """Say whether a stored stream says by its last object that nothing more comes."""
+    """Return whether the last object of a stored stream shows that nothing follows."""
     view = BY_BOUNDARY.get(operation.boundary)
     return view is not None and not _is_cut(response) and view.is_finished(payloads(response))
 
 
 def _is_cut(response: Mapping[str, JSON]) -> bool:
-    """Say whether a stored body ends with a piece of an event, of a line or of JSON."""
+    """Return whether a stored body ends within an event, a line or a JSON value."""
     events = response.get("events")
     if not isinstance(events, list) or not events:
         return "json" not in response

@@ -1,4 +1,4 @@
-"""Anthropic messages, and the same as a model on Google's Vertex AI."""
+"""Anthropic messages, from Anthropic or from Google's Vertex AI."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _ON_VERTEX = (":rawPredict", ":streamRawPredict")
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Recognise a messages request by its model, in Vertex AI's path or in the body, and its list of messages."""
+    """Recognise a messages request by its list of messages and its model, which Vertex AI has in the path."""
     path, is_vertex, _ = url.rpartition(":") if url.endswith(_ON_VERTEX) else ("", "", "")
     model = unquote(path.rpartition("/")[2]) if is_vertex else text_or_none(body.get("model"))
     if not model or not isinstance(at(body, "messages", 0, "role"), str):
         return None
-    if is_vertex and "anthropic_version" not in body:  # models of others are asked there, too
+    if is_vertex and "anthropic_version" not in body:  # other publishers' models share these paths
         return None
     return Operation("gcp.vertex_ai" if is_vertex else "anthropic", "chat", "anthropic.messages", model)
 

@@ -104,7 +104,7 @@ def _usage(counts: JSON) -> dict[str, int] | None:
 
 
 def billed(objects: list[Mapping[str, JSON]]) -> dict[str, int] | None:
-    """Return the usage of an answer that is no chat's, which has it beside its version."""
+    """Return the usage of an embedding or reranking, which is in its metadata."""
     return _usage(objects[0].get("meta")) if objects else None
 
 

@@ -13,7 +13,7 @@ _ASKING = ("texts", "images", "inputs")
 
 
 def identify(_url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Recognise a request by its model and by what is to be embedded."""
+    """Recognise a request by its model and its texts or images."""
     model = text_or_none(body.get("model"))
     if model is None or not any(isinstance(body.get(key), list) for key in _ASKING):
         return None
@@ -21,7 +21,7 @@ def identify(_url: str, body: Mapping[str, JSON]) -> Operation | None:
 
 
 def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
-    """Return what is to be embedded as messages: the texts, the images, and what mixes both."""
+    """Return the texts, the images and the mixed inputs, each as a message."""
     return [message("user", body[key]) for key in _ASKING if body.get(key)]
 
 

@@ -1,4 +1,4 @@
-"""Cohere rerank, version 2: documents in the order of what they have to say to a query."""
+"""Cohere rerank, version 2: documents ordered by their relevance to a query."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
 
 
 def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
-    """Read the usage, in tokens where they are counted; what is billed are searches, and ranks have no text."""
+    """Read the usage if it is in tokens; searches are billed instead, and ranks have no text."""
     return Answer(usage=billed(objects))
 
 

@@ -30,7 +30,7 @@ def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
 
 
 def google_provider(url: str) -> str:
-    """Return which of Google's two services is asked, by the path of a project or else by the host."""
+    """Return which of Google's two services *url* belongs to: by its path, or else by its host."""
     is_vertex = "/publishers/" in url or host_of(url).endswith("aiplatform.googleapis.com")
     return "gcp.vertex_ai" if is_vertex else "gcp.gemini"
 
@@ -46,7 +46,7 @@ def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
 
 
 def read_content(content: JSON) -> JSON:
-    """Return what a content says, plain where it is nothing but text."""
+    """Return the parts of a content, as a string if they are all text."""
     return plain(content.get("parts")) if isinstance(content, Mapping) else plain(content)
 
 
@@ -101,9 +101,9 @@ def _usage(counts: JSON) -> dict[str, int] | None:
 
 
 def is_finished(objects: list[Mapping[str, JSON]]) -> bool:
-    """Say whether each candidate has the reason why it ended in its last chunk, and in no earlier one.
+    """Return whether each candidate has a finish reason in its last chunk, and in no earlier one.
 
-    Some models give a reason with every chunk; there it says nothing.
+    Some models send a reason with every chunk, which then does not mark the end.
     """
     reasons: dict[int, list[bool]] = {}
     for each in objects:

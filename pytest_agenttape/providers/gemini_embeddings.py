@@ -1,4 +1,4 @@
-"""Google Gemini embeddings: of one content, of several, and as Vertex AI's predict."""
+"""Google Gemini embeddings: of one content, of several, and Vertex AI's predict."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pytest_agenttape.providers.view import Answer, Operation, View, Words
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Recognise a request by what is to be embedded; the model is named in the path."""
-    if not _contents(body) or "/models/" not in url:  # a user's own model, an endpoint, predicts what it likes
+    """Recognise a request by its contents; the path names the model."""
+    if not _contents(body) or "/models/" not in url:  # endpoints of custom models share the method
         return None
     model = unquote(url.rpartition(":")[0].rpartition("/")[2])
     return Operation(google_provider(url), "embeddings", "gemini.embeddings", model or None)
@@ -26,12 +26,12 @@ def _contents(body: Mapping[str, JSON]) -> list[JSON]:
 
 
 def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
-    """Return each content that is to be embedded as a message."""
+    """Return each content as a message."""
     return [message("user", read_content(each)) for each in _contents(body)]
 
 
 def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
-    """Read the usage where it is counted, for all or for each; vectors have no text."""
+    """Read the usage if it is counted, for all contents or for each; vectors have no text."""
     body = objects[0] if objects else {}
     counts = [at(each, "embeddings", "statistics", "token_count") for each in mappings(body.get("predictions"))]
     counted = [int(each) for each in counts if isinstance(each, int | float)]

@@ -1,4 +1,4 @@
-"""Google Gemini interactions: steps of a model or an agent, which the server keeps."""
+"""Google Gemini interactions: the steps of a model or an agent, kept by the server."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _message(step: Mapping[str, JSON]) -> dict[str, JSON]:
         return tool_message(step.get("call_id"), step.get("result"))
     if kind == "function_call":
         return message("assistant", None, [_requested(step)])
-    if "content" not in step:  # it is a content itself
+    if "content" not in step:  # a bare content
         return message("user", [dict(step)])
     said_by = text(step.get("role")) or kind
     return message(_ROLES.get(said_by, said_by), step.get("content"))
@@ -64,7 +64,7 @@ def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
 
 
 def _read(interaction: Mapping[str, JSON]) -> Answer:
-    # Before there were steps, what they contain stood in a list by itself.
+    # Earlier versions of the API list contents instead of steps.
     steps = mappings(interaction.get("steps")) or mappings(interaction.get("outputs"))
     said = [step for step in steps if step.get("type") in ("model_output", "text")]
     return Answer(
@@ -101,7 +101,7 @@ def _requested(step: Mapping[str, JSON]) -> RequestedTool:
 
 
 def _usage(counts: JSON) -> dict[str, int] | None:
-    # Thoughts and the results of built-in tools are counted apart, but are output and input.
+    # Thoughts and the results of built-in tools are counted separately, but are output and input.
     asked, said = number(at(counts, "total_input_tokens")), number(at(counts, "total_output_tokens"))
     results = number(at(counts, "total_tool_use_tokens")) or 0
     thoughts = number(at(counts, "total_thought_tokens")) or 0
@@ -115,7 +115,7 @@ def _usage(counts: JSON) -> dict[str, int] | None:
 
 
 def is_finished(objects: list[Mapping[str, JSON]]) -> bool:
-    """Say whether the last event is the one that completes an interaction, or an error."""
+    """Return whether the last event completes an interaction, or is an error."""
     return bool(objects) and text(objects[-1].get("event_type")) in (*_LAST_EVENTS, "error")
 
 

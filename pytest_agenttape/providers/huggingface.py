@@ -1,4 +1,4 @@
-"""Hugging Face's text generation, as its servers (TGI) and endpoints speak it; their chat is OpenAI's."""
+"""Hugging Face text generation, as served by TGI and by its endpoints; their chat is OpenAI's."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pytest_agenttape.model import JSON
 from pytest_agenttape.providers.tolerant import at, mappings, message, text, text_or_none, usage
 from pytest_agenttape.providers.view import Answer, Operation, View, Words
 
-# Parameters of this task alone; others are asked for under the same path.
+# Only this task has these parameters; other tasks share its path.
 _OWN_PARAMETERS = frozenset(("max_new_tokens", "do_sample", "return_full_text", "details", "best_of", "watermark"))
 _MODEL = r"/models/[^/:]+/[^/:]+"
 _MODEL_AT_END = re.compile(rf"{_MODEL}$")
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Recognise a request by its inputs; where other tasks have the same path, by what only this one can be asked."""
+    """Recognise a request by its inputs and, on a path shared with other tasks, by its parameters."""
     if not isinstance(body.get("inputs"), str) or not (url.endswith(VIEW.suffixes) or _is_to_generate(body)):
         return None
     found = _MODEL_AT_END.search(url)
@@ -53,7 +53,7 @@ def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
 
 
 def is_finished(objects: list[Mapping[str, JSON]]) -> bool:
-    """Say whether the last token came with the whole text, or is an error."""
+    """Return whether the last event has the whole text, or is an error."""
     last = objects[-1] if objects else {}
     return isinstance(last.get("generated_text"), str) or "error" in last
 

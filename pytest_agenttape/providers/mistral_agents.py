@@ -1,4 +1,4 @@
-"""Mistral's agents: a chat completion of an agent that is named instead of a model."""
+"""Mistral agents: a chat completion that names an agent instead of a model."""
 
 from __future__ import annotations
 

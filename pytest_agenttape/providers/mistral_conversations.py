@@ -1,4 +1,4 @@
-"""Mistral conversations, which the server keeps: started, continued and restarted."""
+"""Mistral conversations, kept by the server: started, continued and restarted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ENTRIES = r"/conversations/[^/]+(?:/restart)?"
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Recognise a start by its inputs and its model or agent, what follows by its inputs or the entry it starts at."""
+    """Recognise a new conversation by its inputs and its model or agent, a continued one by its inputs or entry."""
     model, is_start = text_or_none(body.get("model")), url.endswith("/conversations")
     is_asking = isinstance(body.get("inputs"), str | list) or isinstance(body.get("from_entry_id"), str)
     is_agents = isinstance(body.get("agent_id"), str)
@@ -34,7 +34,7 @@ def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
 
 
 def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
-    """Return the instructions and the new entries of a request; earlier ones are the server's."""
+    """Return the instructions and the new entries of a request; the server keeps earlier ones."""
     asked = body.get("inputs")
     out = [message("system", body["instructions"])] if body.get("instructions") else []
     if isinstance(asked, str):
@@ -67,7 +67,7 @@ def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
 
 
 def _entries(events: list[Mapping[str, JSON]]) -> list[Mapping[str, JSON]]:
-    """Assemble the entries of a stream; pieces with one id at one place are one entry."""
+    """Assemble the entries of a stream; pieces with the same id and index belong to one entry."""
     entries: dict[tuple[str, int], dict[str, JSON]] = {}
     for event in events:
         kind = text(event.get("type"))

@@ -19,7 +19,7 @@ from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, Vi
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Recognise a request by its model, and by its messages, its prompt or what is to be embedded."""
+    """Recognise a request by its model, and by its messages, prompt or input."""
     model, path = text_or_none(body.get("model")), url.rpartition("/")[2]
     if model is None:
         return None
@@ -33,7 +33,7 @@ def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
 
 
 def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
-    """Return the messages of a request; a prompt or what is to be embedded is one."""
+    """Return the messages of a request; a prompt or an input is one message."""
     if "messages" in body:
         return [_message(each) for each in mappings(body["messages"])]
     system = [message("system", body["system"])] if body.get("system") else []
@@ -72,7 +72,7 @@ def _calls(said: JSON) -> tuple[RequestedTool, ...]:
 
 
 def is_finished(objects: list[Mapping[str, JSON]]) -> bool:
-    """Say whether the last line is the one with the counts, or an error."""
+    """Return whether the last line is marked as such, or is an error."""
     return bool(objects) and (objects[-1].get("done") is True or "error" in objects[-1])
 
 

@@ -51,7 +51,7 @@ def _deployment(url: str) -> str | None:
 
 @lru_cache(maxsize=256)
 def provider_of(url: str) -> str:
-    """Return who is asked at *url*."""
+    """Return the provider at *url*."""
     if _DEPLOYMENTS in url:
         return "azure.ai.openai"
     host = host_of(url)

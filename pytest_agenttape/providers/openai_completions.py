@@ -1,4 +1,4 @@
-"""OpenAI's legacy completions, and the many servers that speak the same: a prompt, and the text that goes on."""
+"""OpenAI's legacy completions, and the many servers that speak the same protocol."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
 def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
     """Read the first choice of a completion, whole or in chunks."""
     choices = [choice for each in objects for choice in mappings(each.get("choices")) if not choice.get("index")]
-    # Mistral's fill-in-the-middle has the path and prompt of a completion and answers as a chat does.
+    # Mistral's fill-in-the-middle takes a prompt on the same path, but answers like a chat.
     said = [text(each.get("text")) or _said_in_chat(each) for each in choices]
     counts = [count for each in objects if (count := _usage(each.get("usage")))]
     models = [found for each in objects if (found := text_or_none(each.get("model")))]

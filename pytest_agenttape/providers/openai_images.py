@@ -1,4 +1,4 @@
-"""OpenAI images: made from a prompt, or edited by one; what is sent as multipart is plain HTTP."""
+"""OpenAI images, created or edited with a prompt; a multipart request is plain HTTP."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LAST_EVENTS = ("image_generation.completed", "image_edit.completed")
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Recognise a request by its prompt; the model has a default."""
+    """Recognise a request by its prompt; the model is optional."""
     if not isinstance(body.get("prompt"), str):
         return None
     named = openai_operation(url, body, _OPERATION, _BOUNDARY)
@@ -27,7 +27,7 @@ def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
 
 
 def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
-    """Read the usage, and as text the prompts as the model has rewritten them."""
+    """Read the usage and, as the text, the prompts as revised by the model."""
     body = objects[-1] if objects else {}
     revised = [text_or_none(each.get("revised_prompt")) for each in mappings(body.get("data"))]
     counts = body.get("usage")

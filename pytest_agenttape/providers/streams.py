@@ -18,7 +18,7 @@ def is_last_event(entry: JSON) -> bool:
     name, content = read_event(entry)
     kind = content.get("type") if isinstance(content, dict) else content
     if isinstance(entry, dict) and "raw" in entry and not isinstance(content, dict):
-        name = None  # it may be cut in the middle of its data
+        name = None  # the event may be cut within its data
     return name in _LAST_EVENTS or (isinstance(kind, str) and kind in _LAST_EVENTS)
 
 
@@ -43,7 +43,7 @@ def with_whole_texts(events: list[JSON]) -> list[JSON]:
 
 
 def _frame(event: JSON) -> tuple[JSON, list[str]]:
-    """Return *event* without the pieces that it carries, and these; an empty one beside one that says more is none."""
+    """Return *event* with its pieces emptied, and the pieces; an empty piece next to a non-empty one does not count."""
     if not isinstance(event, dict):
         return event, []
     pieces: list[str] = []
@@ -59,7 +59,7 @@ def _is_keep_alive(event: JSON) -> bool:
 
 
 def _without_pieces(node: JSON, pieces: list[str], keeps_empty: bool = True, depth: int = 0) -> JSON:
-    """Return *node* with its pieces empty; unless *keeps_empty*, without those that were empty before."""
+    """Return *node* with its pieces emptied; unless *keeps_empty*, those already empty are removed."""
     if depth > MAX_DEPTH:
         return node
     if isinstance(node, list):

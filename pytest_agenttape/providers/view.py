@@ -15,7 +15,7 @@ class Operation:
     Attributes:
         provider: Who is asked, such as ``openai`` or ``gcp.gemini``.
         operation: ``chat``, ``text_completion``, ``embeddings``, ``generate_content``, ``invoke_agent``; or ``rerank``,
-            for which the conventions have no word.
+            which the conventions do not name.
         boundary: The protocol that is spoken, such as ``openai.chat``; it decides how bodies are read.
         model: The model that is asked for.
     """
@@ -27,7 +27,7 @@ class Operation:
 
     @property
     def is_said(self) -> bool:
-        """Whether its answer is something that a model says, which another model can be asked for."""
+        """Whether another language model could answer: not for embeddings or ranks."""
         return self.operation not in ("embeddings", "rerank")
 
 
@@ -117,9 +117,9 @@ class View:
         read_messages: Normalise the messages of a request body.
         read_answer: Read the JSON objects of a response, one or a stream of them.
         words: What this protocol has beyond the words that all share (`registry.SHARED`).
-        below: Ends of URL paths, as a regular expression, for those that end in a name or an id.
-        is_at_root: Whether a server may speak it at its root; there the body alone says that it does.
-        is_finished: Say of the JSON objects of a stream that none is missing, where no event is known as the last.
+        below: A regular expression for the ends of URL paths that contain a name or an id.
+        is_at_root: Whether a server may speak it at its root, where only the body identifies it.
+        is_finished: Return whether the JSON objects of a stream are complete, if no event marks the end.
     """
 
     provider: str
