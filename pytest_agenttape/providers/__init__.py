@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -31,6 +31,7 @@ __all__ = [
 
 _SUFFIXES = tuple(suffix for view in VIEWS for suffix in view.suffixes)
 _BELOW = re.compile("|".join(f"(?:{view.below})$" for view in VIEWS if view.below))
+_AT_ROOT = tuple(view for view in VIEWS if view.is_at_root)
 _ROOT = re.compile(r"[a-zA-Z]+://[^/]*")
 _MODEL_IN_PATH = re.compile(r"(/models/)[^/:?]+(:[a-zA-Z]+)")  # as Gemini's
 BOUNDARIES = frozenset(BY_BOUNDARY)
@@ -46,21 +47,25 @@ def identify(method: str, url: str, json: JSON) -> Operation | None:
     if not isinstance(json, Mapping) or method.upper() != "POST":
         return None
     bare = _without_query(url)
-    is_root = _ROOT.fullmatch(bare) is not None
-    if not (is_root or _is_known(bare)):
-        return None
-    found = (view.identify(bare, json) for view in VIEWS if (is_root and view.is_at_root) or _speaks(view, bare))
+    found = (view.identify(bare, json) for view in _speaking(bare))
     return next((operation for operation in found if operation is not None), None)
+
+
+def _speaking(bare: str) -> Iterable[View]:
+    """Return the views whose protocol a URL can belong to."""
+    if _ROOT.fullmatch(bare):
+        return _AT_ROOT
+    return (view for view in VIEWS if _has_path(view, bare)) if _is_known(bare) else ()
 
 
 def _is_known(bare: str) -> bool:
     return bare.endswith(_SUFFIXES) or _BELOW.search(bare) is not None
 
 
-def _speaks(view: View, bare: str) -> bool:
-    return bare.endswith(view.suffixes) or (
-        view.below is not None and re.search(f"(?:{view.below})$", bare) is not None
-    )
+def _has_path(view: View, bare: str) -> bool:
+    if bare.endswith(view.suffixes):
+        return True
+    return view.below is not None and re.search(f"(?:{view.below})$", bare) is not None
 
 
 def with_model(url: str, body: Mapping[str, JSON], model: str) -> tuple[str, Mapping[str, JSON]] | None:
