@@ -32,6 +32,7 @@ class _Transport:
 
 _HTTPCORE = _Transport("pytest_agenttape.transports.httpcore", frozenset({"httpcore", "httpx", "respx"}))
 _REQUESTS = _Transport("pytest_agenttape.transports.requests", frozenset({"requests", "responses"}))
+_BOTOCORE = _Transport("pytest_agenttape.transports.botocore", frozenset({"botocore", "urllib3"}))
 _TLS = _Transport("pytest_agenttape.transports.tls")
 
 # The modules to patch once they are imported, and the transport that does it.
@@ -41,6 +42,7 @@ _TABLE = {
     "httpx._transports.default": _TLS,
     "httpx2._transports.default": _TLS,
     "requests.adapters": _REQUESTS,
+    "botocore.httpsession": _BOTOCORE,
 }
 
 
