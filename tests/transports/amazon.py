@@ -9,8 +9,6 @@ import zlib
 from collections.abc import Iterable
 from typing import Any
 
-import pytest
-
 from tests.standin import Reply, raw
 
 MODEL = "anthropic.claude-sonnet-5-v1:0"
@@ -111,11 +109,3 @@ def whole(data: Any, status: int = 200, **options: Any) -> Reply:
 def path_of(operation: str) -> str:
     """Return the path under which the stand-in hears *operation*."""
     return f"/model/{MODEL}/{operation}"
-
-
-@pytest.fixture
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have credentials in the environment."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE1234567890")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "recorded-secret-key-of-forty-characters-")
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "recorded-session-token-0123456789abcdef")
