@@ -213,7 +213,7 @@ def _header(name: str, value: JSON, where: str) -> bytes:
     try:
         encoded = name.encode()
         return bytes([len(encoded)]) + encoded + _header_value(value, where)
-    except (struct.error, ValueError, KeyError, TypeError) as error:
+    except (struct.error, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CassetteCorruptError(f"{where!r} is not a header of an event: {error}") from error
 
 
