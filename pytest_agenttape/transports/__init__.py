@@ -32,7 +32,9 @@ class _Transport:
 
 _HTTPCORE = _Transport("pytest_agenttape.transports.httpcore", frozenset({"httpcore", "httpx", "respx"}))
 _REQUESTS = _Transport("pytest_agenttape.transports.requests", frozenset({"requests", "responses"}))
-_BOTOCORE = _Transport("pytest_agenttape.transports.botocore", frozenset({"botocore", "urllib3"}))
+_BOTOCORE = _Transport("pytest_agenttape.transports.botocore", frozenset({"urllib3"}))
+_CREDENTIALS = _Transport("pytest_agenttape.transports.botocore_credentials")
+_URLLIB3 = _Transport("pytest_agenttape.transports.urllib3_pool", frozenset({"urllib3"}))
 _TLS = _Transport("pytest_agenttape.transports.tls")
 
 # The modules to patch once they are imported, and the transport that does it.
@@ -43,6 +45,8 @@ _TABLE = {
     "httpx2._transports.default": _TLS,
     "requests.adapters": _REQUESTS,
     "botocore.httpsession": _BOTOCORE,
+    "botocore.credentials": _CREDENTIALS,
+    "urllib3.connectionpool": _URLLIB3,
 }
 
 

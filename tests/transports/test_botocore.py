@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -517,3 +519,46 @@ def test_moto_answers_beside_the_cassette(recorder: Recorder, first: str) -> Non
     assert both("none") == live
     assert live[0] == ["a-bucket"]
     assert recorder.provider.hits == len(recorder.interactions) == 1
+
+
+# Imports -----------------------------------------------------------------------------------------------------------
+
+IMPORTED = """
+import sys
+from pathlib import Path
+from pytest_agenttape import use_cassette
+
+url, path, mode, when, first = sys.argv[1:]
+if when == "before":
+    __import__(first)
+with use_cassette(Path(path), mode=mode) as session:
+    __import__(first)
+    import boto3
+    client = boto3.Session(region_name="eu-west-1").client("bedrock-runtime", endpoint_url=url)
+    client.converse(modelId="m", messages=[{"role": "user", "content": [{"text": "Hi"}]}])
+    print(len(session.interactions), session.remaining, sorted(sys.modules).count("anthropic"))
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "inside"])
+@pytest.mark.parametrize(
+    "first",
+    ["boto3", "botocore", "botocore.credentials", "botocore.awsrequest", "botocore.utils", "urllib3", "requests"],
+)
+def test_it_is_recorded_whatever_is_imported_first(recorder: Recorder, first: str, when: str) -> None:
+    recorder.provider.reply(amazon.whole(amazon.WHOLE), to="/model/m/converse")
+    for mode in ("all", "none"):
+        command = [sys.executable, "-c", IMPORTED, recorder.provider.url, str(recorder.path), mode, when, first]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert (done.returncode, done.stdout.split()) == (0, ["1", "0", "0"]), done.stderr
+    assert recorder.provider.hits == 1
+
+
+def test_it_is_not_imported_for_those_who_do_not_use_it(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from pytest_agenttape import use_cassette\n"
+        f"with use_cassette(Path({str(tmp_path / 'c.yaml')!r}), mode='all'): pass\n"
+        "print([name for name in ('botocore', 'boto3', 'urllib3', 'requests') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
