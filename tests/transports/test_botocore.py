@@ -223,7 +223,8 @@ def test_a_replay_starts_no_program_for_them(
 
 
 def test_the_metadata_of_the_machine_is_not_there_in_replay(recorder: Recorder) -> None:
-    recorder.record(lambda: None)
+    recorder.provider.reply(amazon.whole(amazon.WHOLE), to=amazon.path_of("converse"))
+    recorder.record(lambda: converse(recorder))
     fetcher = botocore.utils.InstanceMetadataFetcher(timeout=0.1, num_attempts=1)
     with use_cassette(recorder.path) as session:
         assert fetcher.retrieve_iam_role_credentials() == {}

@@ -159,16 +159,20 @@ def test_below_requests_nothing_is_recorded_twice(recorder: Recorder) -> None:
 
 
 def test_in_replay_nothing_goes_out(recorder: Recorder) -> None:
-    recorder.record(lambda: None)
+    recorder.record(lambda: urllib3.request("GET", f"{recorder.provider.url}/weather?city=London"))
     with pytest.raises(UnmatchedInteractionError), use_cassette(recorder.path):
-        urllib3.request("GET", f"{recorder.provider.url}/weather?city=London")
-    assert recorder.provider.hits == 0
+        urllib3.request("GET", f"{recorder.provider.url}/weather?city=Rome")
+    assert recorder.provider.hits == 1
 
 
 def test_outside_of_a_session_it_is_urllib3s_own(recorder: Recorder) -> None:
-    recorder.record(lambda: None)
-    assert urllib3.request("GET", f"{recorder.provider.url}/weather?city=London").status == 200
-    assert recorder.interactions == []
+    def run() -> int:
+        return urllib3.request("GET", f"{recorder.provider.url}/weather?city=London").status
+
+    recorder.record(run)
+    assert run() == 200
+    assert recorder.provider.hits == 2
+    assert len(recorder.interactions) == 1
 
 
 @pytest.fixture
