@@ -153,6 +153,11 @@ RENAMED = {
         "import botocore.httpsession, botocore.credentials\ndel botocore.credentials.RefreshableCredentials._refresh",
         "RefreshableCredentials._refresh",
     ),
+    "the urlopen of urllib3": (
+        "urllib3",
+        "import urllib3\ndel urllib3.HTTPConnectionPool.urlopen, urllib3.connectionpool.RequestMethods.urlopen",
+        "HTTPConnectionPool.urlopen",
+    ),
     "how urllib3 reads chunks": (
         "urllib3",
         "import requests\n"
