@@ -2,33 +2,35 @@
 
 What a connection is given is kept until the request is complete. In replay nothing connects: http.client itself reads
 the recorded answer, from a make-believe socket. Below urllib3, which is recorded itself, everything is passed on.
+
+Private of the standard library used here: Python 3.11-3.14 `HTTPConnection._tunnel_host` and `._tunnel_port`.
 """
 
 from __future__ import annotations
 
-import builtins
 import functools
 import http.client
 import io
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-from pytest_agenttape.bodies.messages import CONNECTION_HEADERS, HttpRequest, HttpResponse, header, whole
+from pytest_agenttape.bodies.messages import HttpRequest, HttpResponse, whole
 from pytest_agenttape.libraries import Library
 from pytest_agenttape.process.patching import Patch
 from pytest_agenttape.transports import exchange as exchanges
+from pytest_agenttape.transports import http_answer
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
-from pytest_agenttape.transports.live_response import LiveResponse
-from pytest_agenttape.transports.recorded_body import RecordedBody
 
 _PYTHON = Library("http.client", seen="of Python 3.11-3.14")
 _METHODS = ("connect", "putrequest", "send", "getresponse", "close")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _KEPT = "_agenttape"  # the attribute of a connection with the request that it is given
 # Raised when the answer is waited for; every other failure is one of connecting and sending.
-_LATE = frozenset({"RemoteDisconnected", "BadStatusLine", "LineTooLong", "HTTPException", "TimeoutError", "timeout"})
+_LATE = frozenset(
+    "RemoteDisconnected BadStatusLine LineTooLong HTTPException ConnectionResetError ConnectionAbortedError "
+    "TimeoutError timeout".split()
+)
 
 
 def install(library: str) -> None:
@@ -40,9 +42,10 @@ def install(library: str) -> None:
                 _patch(getattr(module, name), "connect").install()
         return
     _PYTHON.require(module.HTTPConnection, *_METHODS)
-    for name in _METHODS:
-        _patch(module.HTTPConnection, name).install()
-    _patch(module.HTTPSConnection, "connect").install()
+    for owner, name in (*((module.HTTPConnection, each) for each in _METHODS), (module.HTTPSConnection, "connect")):
+        is_users_own = getattr(getattr(owner, name), "__module__", "") != library  # it answers while it is there
+        if not is_users_own:
+            _patch(owner, name).install()
 
 
 @functools.cache
@@ -55,48 +58,54 @@ class _Request:
 
     def __init__(self, method: str, url: str, found: Any) -> None:
         self._method, self._url, self._found = method, url, found
-        self._sent = b""
+        self._head: bytes | None = None  # its first line and its headers, which http.client sends as one part
+        self._fields = http.client.HTTPMessage()
+        self._body = bytearray()
         self.exchange: Exchange | None = None
 
     def add(self, part: bytes) -> bool:
         """Take another part; return whether the request is complete with it."""
-        self._sent += part
-        head, blank, body = self._sent.partition(b"\r\n\r\n")
-        if not blank:
-            return False
-        fields = http.client.parse_headers(io.BytesIO(head.partition(b"\r\n")[2] + b"\r\n\r\n"))
-        if "chunked" in fields.get("Transfer-Encoding", "").lower():
-            return body.endswith(b"0\r\n\r\n")
-        return len(body) >= int(fields.get("Content-Length") or 0)
+        if self._head is None:
+            self._head, _, part = part.partition(b"\r\n\r\n")
+            self._fields = http.client.parse_headers(io.BytesIO(self._head.partition(b"\r\n")[2] + b"\r\n\r\n"))
+        self._body += part
+        if self._is_chunked:
+            return self._body.endswith(b"0\r\n\r\n")
+        return len(self._body) >= int(self._fields.get("Content-Length") or 0)
+
+    @property
+    def _is_chunked(self) -> bool:
+        return "chunked" in self._fields.get("Transfer-Encoding", "").lower()
 
     def begin(self) -> Exchange:
         """Let the session decide."""
         __tracebackhide__ = True
-        head, _, body = self._sent.partition(b"\r\n\r\n")
-        fields = http.client.parse_headers(io.BytesIO(head.partition(b"\r\n")[2] + b"\r\n\r\n"))
-        if "chunked" in fields.get("Transfer-Encoding", "").lower():
-            body = _dechunked(body)
-        request = HttpRequest(
-            self._method, self._url, tuple((name, str(value)) for name, value in fields.items()), body
-        )
-        self.exchange = exchanges.begin(self._found, request)
+        body = bytes(self._body)
+        headers = tuple((name, str(value)) for name, value in self._fields.items())
+        asked = HttpRequest(self._method, self._url, headers, _dechunked(body) if self._is_chunked else body)
+        self.exchange = exchanges.begin(self._found, asked)
         return self.exchange
 
     @property
     def on_the_wire(self) -> bytes:
         """The request as it is sent, for another model where one is asked for in its place."""
         assert self.exchange is not None
-        sent = self.exchange.request
-        length = header(sent.headers, "content-length")
-        if length is None or int(length) == len(self._sent.partition(b"\r\n\r\n")[2]):
-            return self._sent
-        first = self._sent.partition(b"\r\n")[0]
-        lines = [first, *(f"{name}: {value}".encode("latin-1") for name, value in sent.headers), b"", b""]
-        return b"\r\n".join(lines) + sent.body
+        assert self._head is not None
+        sent, head, body = self.exchange.request, self._head, bytes(self._body)
+        if sent.url != self._url or (not self._is_chunked and sent.body != body):
+            first = self._head.partition(b"\r\n")[0].replace(_target(self._url), _target(sent.url), 1)
+            head = b"\r\n".join((first, *(f"{name}: {value}".encode("latin-1") for name, value in sent.headers)))
+            body = sent.body
+        return head + b"\r\n\r\n" + body
+
+
+def _target(url: str) -> bytes:
+    return f"/{url.split('/', 3)[3]}".encode("ascii")
 
 
 def _dechunked(body: bytes) -> bytes:
-    framed = http.client.HTTPResponse(_Wire(io.BytesIO(b"HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n" + body)))  # type: ignore[arg-type]  # what it needs of a socket
+    wire: Any = http_answer.Wire(io.BytesIO(b"HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n" + body))
+    framed = http.client.HTTPResponse(wire)
     framed.begin()
     return framed.read()
 
@@ -155,12 +164,12 @@ def _getting(real: Callable[..., Any]) -> Callable[..., Any]:
         if exchange.is_live:
             with exchanges.sending(exchange):
                 response = real(self)
-            _record(response, exchange)
+            http_answer.record(response, exchange)
             return response
         _raise_failure(exchange, is_late=True)
         answer = exchanges.served(exchange)
         assert isinstance(answer, HttpResponse)
-        self.sock = _Wire(io.BufferedReader(_Answer(answer, exchange)))
+        self.sock = http_answer.replayed(answer, exchange)
         return real(self)
 
     return getresponse
@@ -202,53 +211,6 @@ def _absolute(connection: Any, url: str) -> str:
 # Replay -----------------------------------------------------------------------------------------------------------
 
 
-class _Wire:
-    """A make-believe socket with an answer to be read."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def makefile(self, *_: object, **__: object) -> Any:
-        return self._file
-
-    def close(self) -> None:
-        """Whoever reads closes the file."""
-
-    def settimeout(self, _seconds: object) -> None:
-        """Nothing is waited for."""
-
-    shutdown = setsockopt = settimeout
-
-
-class _Answer(io.RawIOBase):
-    """A recorded answer as it came over the wire, but for the framing of its body."""
-
-    def __init__(self, answer: HttpResponse, exchange: Exchange) -> None:
-        self._body = RecordedBody(answer, exchange, _failure)
-        self._pieces = iter(self._body)
-        self._rest = _head(answer)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._rest:
-            self._rest = next(filter(None, self._pieces), b"")
-        taken = self._rest[: len(buffer)]
-        buffer[: len(taken)], self._rest = taken, self._rest[len(taken) :]
-        return len(taken)
-
-    def close(self) -> None:
-        self._body.close()
-        super().close()
-
-
-def _head(answer: HttpResponse) -> bytes:
-    lines = [f"{answer.http_version} {answer.status} {answer.reason}"]
-    lines += [f"{name}: {value}" for name, value in answer.headers if name.lower() not in CONNECTION_HEADERS]
-    return "\r\n".join((*lines, "", "")).encode("latin-1")
-
-
 def _raise_failure(exchange: Exchange, *, is_late: bool) -> None:
     __tracebackhide__ = True
     failure = exchanges.served(exchange)
@@ -257,91 +219,4 @@ def _raise_failure(exchange: Exchange, *, is_late: bool) -> None:
     if failure.is_cancellation:
         raise exchanges.waited_in_vain(exchange)
     if is_late or failure.type not in _LATE:
-        raise _failure(failure)
-
-
-def _failure(failure: TransportFailure) -> Exception:
-    """Return the recorded *failure* as http.client's own, or Python's."""
-    for module in (http.client, builtins, sys.modules.get("socket"), sys.modules.get("ssl")):
-        found = getattr(module, failure.type, None)
-        if isinstance(found, type) and issubclass(found, Exception):
-            error: Exception = found.__new__(found)
-            error.args = (failure.message,)
-            if isinstance(error, http.client.IncompleteRead):
-                error.partial, error.expected = b"", None
-            return error
-    return ConnectionResetError(f"{failure.type}: {failure.message}")
-
-
-# Recording --------------------------------------------------------------------------------------------------------
-
-
-def _record(response: Any, exchange: Exchange) -> None:
-    """Let *response* be recorded while its body is read."""
-    recording = LiveResponse(
-        exchange,
-        status=response.status,
-        headers=tuple(response.getheaders()),
-        reason=response.reason,
-        http_version="HTTP/1.0" if response.version == 10 else "HTTP/1.1",
-    )
-    if response.isclosed():
-        recording.end()
-        return
-    vars(response)[_KEPT] = _Listener(recording)
-    kind: Any = type(response)
-    response.__class__ = _heard(kind)
-
-
-class _Listener:
-    """Hears of each piece once, as some of the methods that read are made of others."""
-
-    def __init__(self, recording: LiveResponse) -> None:
-        self.recording = recording
-        self._is_inside = False
-
-    @contextmanager
-    def reading(self, response: Any) -> Iterator[Callable[[bytes], None]]:
-        if self._is_inside:
-            yield lambda _: None
-            return
-        self._is_inside = True
-        try:
-            with self.recording.waiting():
-                try:
-                    yield self.recording.add
-                except http.client.IncompleteRead as error:
-                    self.recording.add(error.partial)
-                    raise
-        finally:
-            self._is_inside = False
-        if response.isclosed():
-            self.recording.end()
-
-    def stop(self) -> None:
-        if not self._is_inside:
-            self.recording.close()
-
-
-@functools.cache
-def _heard(base: Any) -> Any:  # a class
-    """Return *base* with a listener to what is read of its body, and to its end."""
-
-    def hearing(name: str) -> Callable[..., Any]:
-        real = getattr(base, name)
-
-        @functools.wraps(real)
-        def read(self: Any, *args: Any, **kwargs: Any) -> Any:
-            with vars(self)[_KEPT].reading(self) as note:
-                found = real(self, *args, **kwargs)
-                note(bytes(memoryview(args[0])[:found]) if name == "readinto" else found)
-            return found
-
-        return read
-
-    def close(self: Any) -> None:
-        vars(self)[_KEPT].stop()
-        base.close(self)
-
-    methods = {name: hearing(name) for name in ("read", "read1", "readinto", "readline")}
-    return type(base.__name__, (base,), {**methods, "close": close, "__module__": base.__module__})
+        raise http_answer.failure_of(failure)

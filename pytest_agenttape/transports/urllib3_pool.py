@@ -35,7 +35,7 @@ def install(library: str) -> None:
     """Patch `HTTPConnectionPool.urlopen`."""
     pool = getattr(sys.modules[library], "HTTPConnectionPool", None)
     with _lock:
-        urlopen = getattr(pool, "urlopen", None)
+        urlopen = None if pool is None else vars(pool).get("urlopen")  # what it inherits does nothing
         if pool is None or urlopen is None:
             raise _URLLIB3.lacks("HTTPConnectionPool.urlopen")
         if hasattr(urlopen, "__agenttape__") or getattr(urlopen, "__module__", "").partition(".")[0] != "urllib3":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import json
 import time
 import urllib.error
 import urllib.request
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import urllib3
 
-from pytest_agenttape import StreamingReplayError, UnmatchedInteractionError, use_cassette
+from pytest_agenttape import Config, StreamingReplayError, UnmatchedInteractionError, use_cassette
 from tests.standin import error, hang_up, raw
 from tests.transports.conftest import Recorder
 
@@ -193,3 +194,62 @@ def test_in_replay_nothing_goes_out(recorder: Recorder) -> None:
     with pytest.raises(UnmatchedInteractionError), use_cassette(recorder.path):
         opener().open(f"{recorder.provider.url}/weather?city=Rome")
     assert recorder.provider.hits == 1
+
+
+@pytest.mark.parametrize("first", ["mock", "session"])
+def test_a_mock_of_the_users_own_answers(recorder: Recorder, monkeypatch: pytest.MonkeyPatch, first: str) -> None:
+    class Mocked(http.client.HTTPResponse):
+        def __init__(self) -> None:
+            self.fp, self.msg, self.status, self.reason = io.BytesIO(b"mocked"), http.client.HTTPMessage(), 200, "OK"
+            self.chunked, self.length, self.will_close, self.headers = False, 6, True, self.msg
+            self._method, self.code, self.version = "GET", 200, 11
+
+    def mock() -> None:
+        monkeypatch.setattr(http.client.HTTPConnection, "request", lambda *_, **__: None)
+        monkeypatch.setattr(http.client.HTTPConnection, "getresponse", lambda _: Mocked())
+
+    if first == "mock":
+        mock()
+    with use_cassette(recorder.path, mode="all") as session:
+        mock()
+        assert opener().open("http://mocked.test/").read() == b"mocked"
+    assert session.interactions == []
+
+
+def test_a_tunnel_through_a_proxy_is_not_opened_in_replay(recorder: Recorder) -> None:
+    parts = urlsplit(recorder.provider.url)
+
+    def run(port: int | None) -> bytes:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        if port != parts.port:
+            connection.set_tunnel(str(parts.hostname), parts.port)
+        connection.request("GET", "/weather?city=London")
+        return connection.getresponse().read()
+
+    live = recorder.record(lambda: run(parts.port))
+    assert recorder.replay(lambda: run(9)) == live
+
+
+def test_a_live_call_goes_to_the_model_of_the_configuration(recorder: Recorder) -> None:
+    def run() -> bytes:
+        body = json.dumps({"model": "asked", "messages": [{"role": "user", "content": "Hi"}]}).encode()
+        url = f"{recorder.provider.openai_url}/chat/completions"
+        headers = {"Content-Type": "application/json", "Authorization": "Bearer sk-test-key"}
+        return opener().open(urllib.request.Request(url, data=body, headers=headers)).read()
+
+    recorder.record(run)
+    with use_cassette(recorder.path, live={"llm"}, config=Config.from_mapping({"model_override": "another/one"})):
+        run()
+    assert [each.json()["model"] for each in recorder.provider.requests] == ["asked", "another/one"]
+    assert recorder.interactions[0].boundary == "openai.chat"
+
+
+def test_a_large_upload_in_many_parts(recorder: Recorder) -> None:
+    def run() -> int:
+        request = urllib.request.Request(f"{recorder.provider.url}/up", data=io.BytesIO(b"x" * 5_000_000))
+        request.add_header("Content-Length", "5000000")
+        return opener().open(request).status
+
+    recorder.provider.reply(raw(b"ok"), to="/up")
+    recorder.both(run)
+    assert len(recorder.provider.requests[0].body) == 5_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib
 import importlib.metadata
 import inspect
@@ -50,6 +51,10 @@ class TestAreThere:
         assert type(urllib3.HTTPResponse().headers) is urllib3._collections.HTTPHeaderDict
         assert {"_fp", "fp", "readline"} <= set(urllib3.HTTPResponse._update_chunk_length.__code__.co_names)
         assert {"_fp", "_safe_read"} <= set(urllib3.HTTPResponse._handle_chunk.__code__.co_names)
+
+    def test_in_http_client(self) -> None:
+        assert {"connect", "putrequest", "send", "getresponse", "close"} <= vars(http.client.HTTPConnection).keys()
+        assert {"_tunnel_host", "_tunnel_port"} <= vars(http.client.HTTPConnection("localhost")).keys()
 
     def test_in_botocore(self) -> None:
         from botocore import awsrequest, credentials, httpsession
@@ -155,7 +160,7 @@ RENAMED = {
     ),
     "the urlopen of urllib3": (
         "urllib3",
-        "import urllib3\ndel urllib3.HTTPConnectionPool.urlopen, urllib3.connectionpool.RequestMethods.urlopen",
+        "import urllib3; del urllib3.HTTPConnectionPool.urlopen",
         "HTTPConnectionPool.urlopen",
     ),
     "how urllib3 reads chunks": (
