@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from pytest_agenttape.bodies.amazon_events import MEDIA_TYPE as _AMAZON_STREAM
+from pytest_agenttape.bodies.amazon_events import decode_amazon_events, encode_amazon_events, is_amazon
 from pytest_agenttape.bodies.encodings import decode_content
 from pytest_agenttape.bodies.events import decode_events, encode_events, looks_like_events, read_event, split_events
 from pytest_agenttape.bodies.forms import decode_binary, decode_form, decode_text, encode_binary, encode_form
 from pytest_agenttape.bodies.json_layout import decode_json, encode_json, parse_json
 from pytest_agenttape.bodies.lines import WORD, decode_lines, encode_lines
 from pytest_agenttape.bodies.multipart import normalise_multipart
-from pytest_agenttape.bodies.stored import media_type
+from pytest_agenttape.bodies.stored import has_control, media_type
 from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import JSON
 
@@ -30,22 +32,23 @@ __all__ = [
 
 _EVENT_STREAM = "text/event-stream"
 _LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
-_STREAM_TYPES = (*_LINE_TYPES, _EVENT_STREAM, "application/vnd.amazon.eventstream")
+_STREAM_TYPES = (*_LINE_TYPES, _EVENT_STREAM, _AMAZON_STREAM)
 _LINE = re.compile(rb"[^\n]*\n|[^\n]+")  # a lone CR does not end an ndjson line
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f]")  # what no reader wants to see in a text
 
 
 def encode_body(raw: bytes, content_type: str | None) -> dict[str, JSON]:
     """Return the stored form of a body: the most readable one that `decode_body` turns into the same bytes."""
     if not raw:
         return {}
+    kind = media_type(content_type)
+    if kind == _AMAZON_STREAM and (form := encode_amazon_events(raw)) is not None:
+        return form
     try:
         text = raw.decode()
     except UnicodeDecodeError:
         return encode_binary(raw)
-    if _CONTROL.search(text):
+    if has_control(text):
         return encode_binary(raw)
-    kind = media_type(content_type)
     for applies, encode in _TEXT_CODECS:
         if applies(kind, text) and (form := encode(text)) is not None:
             return form
@@ -101,6 +104,8 @@ def _decode(stored: Mapping[str, JSON]) -> list[bytes]:
 
 
 def _decode_stream(stored: Mapping[str, JSON]) -> list[bytes]:
+    if is_amazon(stored):
+        return decode_amazon_events(stored)
     is_lines = WORD in str(stored.get("events_layout") or "").split()
     return decode_lines(stored) if is_lines else decode_events(stored)
 

@@ -49,6 +49,24 @@ def standard_phrase(status: int) -> str:
         return ""
 
 
+def text_of(value: object) -> str:
+    """Return the name or value of a header, which libraries take as text, bytes or a number."""
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def whole(body: object) -> bytes:
+    """Return a request body that a library was given, read whole: bytes, text, a file, or an iterable of such parts."""
+    if not body:
+        return b""
+    if isinstance(body, str):
+        return body.encode()
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(body)
+    if hasattr(body, "read"):
+        return whole(body.read())
+    return b"".join(map(whole, body))  # type: ignore[call-overload]  # else the library could not send it either
+
+
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
     """A request as it would go onto the wire, its body read whole."""

@@ -1,12 +1,20 @@
-"""What the codecs share: reading one key of a stored request or response, and a media type."""
+"""What the codecs share: reading one key of a stored request or response, a media type, and what text is readable."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import JSON
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f]")
+
+
+def has_control(text: str) -> bool:
+    """Return whether *text* has characters that no reader wants to see in a text."""
+    return _CONTROL.search(text) is not None
 
 
 def media_type(content_type: str | None) -> str:

@@ -30,13 +30,16 @@ VOLATILE_HEADERS = frozenset(
     "date age cookie idempotency-key x-idempotency-key traceparent tracestate baggage b3 x-b3-traceid x-b3-spanid "
     "x-b3-sampled x-b3-parentspanid x-request-id x-correlation-id request-id x-client-request-id x-amzn-trace-id "
     "x-cloud-trace-context sentry-trace x-datadog-trace-id x-datadog-parent-id x-datadog-sampling-priority "
-    "x-amz-date amz-sdk-invocation-id amz-sdk-request x-goog-api-client x-goog-request-params if-modified-since "
+    "x-amz-date x-amz-security-token x-amz-content-sha256 amz-sdk-invocation-id amz-sdk-request "
+    "x-goog-api-client x-goog-request-params if-modified-since "
     "if-none-match mcp-session-id last-event-id".split()
 )
 VOLATILE_PARAMETERS = frozenset(
     "timestamp ts nonce request_id requestid trace_id traceid correlation_id idempotency_key cachebuster _ "
-    "x-amz-date x-amz-expires".split()
+    "x-amz-date x-amz-expires x-amz-credential x-amz-security-token x-amz-signature".split()
 )
+# Made of the time and of whoever's credentials are there: no matcher compares them.
+_SIGNATURE = frozenset("authorization x-amz-date x-amz-security-token x-amz-content-sha256".split())
 
 _MAX_ORDERED_DEPTH = 50  # no provider nests its own fields deeper; below, keys are sorted
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -123,8 +126,16 @@ def _canonical_http(request: Mapping[str, JSON], rules: KeyRules) -> dict[str, J
     content_type = headers.get("content-type")
     if isinstance(content_type, str) and content_type.lower().startswith("multipart/"):
         headers["content-type"] = _normalise_parts(canonical, content_type)
-    canonical["headers"] = {name: value for name, value in headers.items() if not _is_left_out(name, rules)}
+    left_out = _SIGNATURE if _is_amazons(headers) else frozenset()
+    canonical["headers"] = {
+        name: value for name, value in headers.items() if name not in left_out and not _is_left_out(name, rules)
+    }
     return canonical
+
+
+def _is_amazons(headers: Mapping[str, JSON]) -> bool:
+    """Return whether a request comes from an SDK of Amazon's, or is signed as theirs are."""
+    return "amz-sdk-invocation-id" in headers or str(headers.get("authorization")).startswith("AWS4-")
 
 
 def _normalise_parts(request: dict[str, JSON], content_type: str) -> str:

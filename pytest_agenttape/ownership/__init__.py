@@ -3,6 +3,34 @@
 from __future__ import annotations
 
 from pytest_agenttape.ownership.owner import Owner, Scope
-from pytest_agenttape.ownership.scopes import add, bind, bound, current, enter, leave, opened, peek, remove, within
+from pytest_agenttape.ownership.scopes import (
+    add,
+    aside,
+    bind,
+    bound,
+    current,
+    enter,
+    leave,
+    only_replays,
+    opened,
+    peek,
+    remove,
+    within,
+)
 
-__all__ = ["Owner", "Scope", "add", "bind", "bound", "current", "enter", "leave", "opened", "peek", "remove", "within"]
+__all__ = [
+    "Owner",
+    "Scope",
+    "add",
+    "aside",
+    "bind",
+    "bound",
+    "current",
+    "enter",
+    "leave",
+    "only_replays",
+    "opened",
+    "peek",
+    "remove",
+    "within",
+]

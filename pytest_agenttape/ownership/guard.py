@@ -12,7 +12,7 @@ def ask_owner(host: str, port: int | None) -> None:
         AgentTapeError: Its owner blocks it.
     """
     found = current()
-    if found is None:
+    if found is None or found.is_aside:
         return
     error = found.owner.blocks(host, port, found.running)
     if error is not None:

@@ -66,8 +66,11 @@ class Scope:
         owner: The session.
         running: The call whose body is running.
         outer: What the code belonged to before, and will belong to again when the session is over.
+        is_aside: Whether a library does something of its own here, such as looking up credentials: it is sent for
+            real, and is not recorded.
     """
 
     owner: Owner
     running: Live | None = None
     outer: Scope | None = None
+    is_aside: bool = False

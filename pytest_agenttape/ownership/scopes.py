@@ -10,8 +10,9 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -58,6 +59,12 @@ def peek() -> Scope | None:
 def opened() -> tuple[Owner, ...]:
     """Return the open sessions, oldest first."""
     return tuple(scope.owner for scope in _open)
+
+
+def only_replays() -> bool:
+    """Return whether a session is open, and none that is may run a call for real."""
+    owners = opened()
+    return bool(owners) and not any(owner.can_execute for owner in owners)
 
 
 def add(owner: Owner) -> None:
@@ -116,6 +123,12 @@ def within(scope: Scope | None) -> Iterator[None]:
         yield
     finally:
         _scope.set(before)
+
+
+def aside() -> AbstractContextManager[None]:
+    """Return a block in which a library does something of its own, which is neither judged nor recorded."""
+    found = peek()
+    return nullcontext() if found is None else within(replace(found, is_aside=True))
 
 
 def _only(scopes: tuple[Scope, ...]) -> Scope | None:

@@ -35,7 +35,10 @@ _LIBRARIES = (
     "paramiko", "googleapiclient", "google", "tornado", "urllib3", "httpcore2", "httpcore", "httplib2", "smtplib",
     "imaplib", "poplib", "ftplib", "xmlrpc", "urllib", "http",
 )  # fmt: skip
-_REPLAYED = frozenset({"requests", "httpx2", "httpx", "httpcore2", "httpcore"})
+_REPLAYED = frozenset(
+    "requests httpx2 httpx httpcore2 httpcore botocore elastic_transport opensearchpy urllib3 httplib2 googleapiclient "
+    "xmlrpc urllib http".split()
+)
 
 # Module globals that change, because the audit hook and the socket module are process-wide.
 _decide: Decide | None = None

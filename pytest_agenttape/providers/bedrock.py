@@ -1,18 +1,21 @@
-"""AWS Bedrock: converse and invoke. Its binary event streams are kept as bytes, without text."""
+"""AWS Bedrock: converse and invoke, whole or streamed."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import unquote
 
 from pytest_agenttape.model import JSON
 from pytest_agenttape.providers import anthropic
 from pytest_agenttape.providers.tolerant import (
+    arguments,
     at,
     joined_text,
     mappings,
     message,
+    number,
     text,
     text_or_none,
     tool_message,
@@ -22,6 +25,11 @@ from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, Vi
 
 _PATH = re.compile(r"/model/([^/]+)/(converse|invoke)(?:-stream|-with-response-stream)?$")
 _PROMPTS = ("prompt", "inputText")
+_METRICS = "amazon-bedrock-invocationMetrics"
+_CONVERSE_EVENTS = ("contentBlockIndex", "stopReason")  # fields of which a stream of converse has at least one
+_NOVA_EVENTS = (
+    "messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata",
+)  # fmt: skip
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
@@ -57,20 +65,91 @@ def _messages(each: Mapping[str, JSON]) -> list[dict[str, JSON]]:
 
 
 def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
-    """Read a converse answer, or the formats of Anthropic, Llama and Titan behind invoke."""
-    if not objects:
+    """Read a converse answer, or the formats of Anthropic, Llama, Titan, Mistral and Nova behind invoke."""
+    bodies = [_unwrapped(each) for each in objects]
+    if not bodies:
         return Answer()
-    body = objects[0]
-    if isinstance(at(body, "output", "message"), Mapping):
-        return _read_converse(body)
-    if "content" in body:
-        return anthropic.read_message(body)
-    results = mappings(body.get("results"))
+    if isinstance(at(bodies[0], "output", "message"), Mapping):
+        return _read_converse(bodies[0])
+    if any(name in each for each in bodies for name in _CONVERSE_EVENTS):
+        return _read_converse_stream(bodies)
+    if "content" in bodies[0] or isinstance(bodies[0].get("type"), str):
+        answer = anthropic.read_answer(bodies)
+        return answer if answer.usage else replace(answer, usage=_metered(bodies))
+    return _read_completion(bodies)
+
+
+def _unwrapped(body: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """Return an event of Nova's, which are those of converse below their name, as converse has it."""
+    named = next((name for name in _NOVA_EVENTS if isinstance(body.get(name), Mapping)), None)
+    return body if named is None else {"start": {}, **body[named]} if named == "contentBlockStart" else body[named]
+
+
+def _read_converse_stream(events: list[Mapping[str, JSON]]) -> Answer:
+    blocks: dict[int, dict[str, JSON]] = {}
+    whole: dict[str, JSON] = {}
+    for event in events:
+        whole |= {name: event[name] for name in ("stopReason", "usage") if event.get(name)}
+        if "start" in event or "delta" in event:
+            _add_to_block(blocks.setdefault(number(event.get("contentBlockIndex")) or 0, {}), event)
+    content = [_with_input(blocks[place]) for place in sorted(blocks)]
+    return _read_converse({**whole, "output": {"message": {"content": content}}})
+
+
+def _add_to_block(block: dict[str, JSON], event: Mapping[str, JSON]) -> None:
+    started, asked = at(event, "start", "toolUse"), at(event, "delta", "toolUse", "input")
+    said = at(event, "delta", "text")
+    if isinstance(started, Mapping):
+        block["toolUse"] = {**started, "input": ""}
+    if isinstance(asked, str):
+        call = block.setdefault("toolUse", {"input": ""})
+        block["toolUse"] = {**call, "input": call["input"] + asked}
+    if isinstance(said, str):
+        block["text"] = text(block.get("text")) + said
+
+
+def _with_input(block: dict[str, JSON]) -> dict[str, JSON]:
+    call = block.get("toolUse")
+    return block if call is None else {**block, "toolUse": {**call, "input": arguments(call["input"] or "{}")}}
+
+
+def _read_completion(bodies: list[Mapping[str, JSON]]) -> Answer:
+    """Read the models that complete a prompt, of which each event has a piece of the text."""
+    reasons = [
+        found
+        for each in bodies
+        for part in (each, *mappings(each.get("results")), *mappings(each.get("outputs")))
+        if (found := text_or_none(part.get("stop_reason") or part.get("completionReason")))
+    ]
     return Answer(
-        text=text(body.get("generation")) or "".join(text(each.get("outputText")) for each in results),
-        usage=usage(body.get("prompt_token_count"), body.get("generation_token_count")),
-        finish_reason=text_or_none(body.get("stop_reason")),
+        text="".join(map(_completed, bodies)),
+        usage=_counted(bodies) or _metered(bodies),
+        finish_reason=reasons[-1] if reasons else None,
     )
+
+
+def _completed(body: Mapping[str, JSON]) -> str:
+    results = "".join(text(each.get("outputText")) for each in mappings(body.get("results")))
+    outputs = "".join(text(each.get("text")) for each in mappings(body.get("outputs")))
+    return text(body.get("generation")) or text(body.get("outputText")) or results or outputs
+
+
+def _counted(bodies: list[Mapping[str, JSON]]) -> dict[str, int] | None:
+    """Return the tokens that Llama and Titan count."""
+    last: dict[str, JSON] = {}
+    for body in bodies:
+        last |= {name: count for name, count in body.items() if count is not None}
+    produced = [number(each.get("tokenCount")) or 0 for each in mappings(last.get("results"))]
+    return usage(
+        last.get("prompt_token_count", last.get("inputTextTokenCount")),
+        last.get("generation_token_count", last.get("totalOutputTextTokenCount", sum(produced) or None)),
+    )
+
+
+def _metered(bodies: list[Mapping[str, JSON]]) -> dict[str, int] | None:
+    """Return the tokens that Bedrock itself counts at the end of a stream."""
+    counts = next((each[_METRICS] for each in reversed(bodies) if isinstance(each.get(_METRICS), Mapping)), None)
+    return usage(at(counts, "inputTokenCount"), at(counts, "outputTokenCount"))
 
 
 def _read_converse(body: Mapping[str, JSON]) -> Answer:
@@ -103,7 +182,11 @@ VIEW = View(
     read_messages=read_messages,
     read_answer=read_answer,
     words=Words(
-        made_up=("toolUseId", "signature"),
+        last_fields=(_METRICS, "metrics.latencyMs"),
+        pieces=("input",),
+        places=("contentBlockIndex",),
+        made_up=("toolUseId", "signature", "p", "beside", "latencyMs", _METRICS),
+        users_own=("inputSchema",),
         serving_headers=("x-amzn-",),
         conversations=("prompt",),
         system_prompts=("system",),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pytest_agenttape.bodies import read_event
 from pytest_agenttape.model import JSON
 from pytest_agenttape.providers.registry import WORDS
-from pytest_agenttape.providers.tolerant import MAX_DEPTH
+from pytest_agenttape.providers.tolerant import MAX_DEPTH, at
 
 PLACES = WORDS.places
 LABELS = frozenset(WORDS.labels)
 _LAST_EVENTS = frozenset(WORDS.last_events)
+_LAST_FIELDS = tuple(tuple(path.split(".")) for path in WORDS.last_fields)
 _PIECES = frozenset(WORDS.pieces)
 
 
@@ -19,7 +20,9 @@ def is_last_event(entry: JSON) -> bool:
     kind = content.get("type") if isinstance(content, dict) else content
     if isinstance(entry, dict) and "raw" in entry and not isinstance(content, dict):
         name = None  # the event may be cut within its data
-    return name in _LAST_EVENTS or (isinstance(kind, str) and kind in _LAST_EVENTS)
+    if name in _LAST_EVENTS or (isinstance(kind, str) and kind in _LAST_EVENTS):
+        return True
+    return any(at(content, *path) is not None for path in _LAST_FIELDS)
 
 
 def with_whole_texts(events: list[JSON]) -> list[JSON]:

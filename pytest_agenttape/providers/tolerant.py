@@ -15,11 +15,17 @@ MAX_DEPTH = 50  # no provider nests its own fields deeper; what is below is left
 def payloads(response: Mapping[str, JSON]) -> list[Mapping[str, JSON]]:
     """Return the JSON objects of a stored response: of each event, of each element, or the one body."""
     if isinstance(response.get("events"), list):
-        return mappings([read_event(entry)[1] for entry in response["events"]])
+        return mappings([_payload(entry) for entry in response["events"]])
     body = stored_json(response)
     if body is None and isinstance(response.get("text"), str):
         return mappings([stored_json({"text": line}) for line in response["text"].splitlines()])
     return mappings(body if isinstance(body, list) else [body])
+
+
+def _payload(entry: JSON) -> JSON:
+    _, data = read_event(entry)
+    failed = at(entry, "exception")  # Amazon's name of an error in the middle of a stream
+    return data if failed is None else {"error": {"type": failed, **(data if isinstance(data, Mapping) else {})}}
 
 
 def error_of(response: Mapping[str, JSON], objects: Iterable[Mapping[str, JSON]]) -> str | None:

@@ -58,6 +58,7 @@ class Words:
 
     Attributes:
         last_events: Event names, types or data that end a stream.
+        last_fields: Fields of the data that only the event has that ends a stream; a dot leads into a field.
         keep_alives: Event names that carry nothing.
         pieces: Keys of event fields that carry a piece of a text that is streamed.
         places: Keys that say to which of several texts a piece belongs.
@@ -74,6 +75,7 @@ class Words:
     """
 
     last_events: tuple[str, ...] = ()
+    last_fields: tuple[str, ...] = ()
     keep_alives: tuple[str, ...] = ()
     pieces: tuple[str, ...] = ()
     places: tuple[str, ...] = ()

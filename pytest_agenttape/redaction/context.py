@@ -17,6 +17,7 @@ _ASSIGNED = re.compile(
 )
 _ASSIGNED_WORD = re.compile(r"[A-Za-z0-9_-]++")
 _ASSIGNED_VALUE = re.compile(r"[^\s\"'<>,;&\\`=(){}\[\]|]{8,256}={0,2}")
+_SIGNED_SCOPE = re.compile(r"/[0-9]{8}/[^/]{1,64}/[^/]{1,64}/aws4_request\Z")  # what a key of Amazon's signs for
 _QUOTED_VALUE = re.compile(r"[^\s\"'\\`]{8,256}")
 _VALUE_REST = re.compile(r"[A-Za-z0-9+/_-]*+={0,2}")
 _NAME_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
@@ -33,7 +34,11 @@ def find_assigned(text: str) -> Iterator[Span]:
         is_quoted = text[match.end() - 1] in "\"'`"
         value = (_QUOTED_VALUE if is_quoted else _ASSIGNED_VALUE).match(text, match.end())
         end = match.end()
-        if value and _is_assigned_secret(name.strip("-"), value[0]):
+        if value and (signed := _SIGNED_SCOPE.search(value[0])):
+            end = value.end()
+            if _is_assigned_secret(name.strip("-"), value[0][: signed.start()]):
+                yield value.start(), value.start() + signed.start()
+        elif value and _is_assigned_secret(name.strip("-"), value[0]):
             end = max(value.end(), _VALUE_REST.match(text, value.end()).end())  # type: ignore[union-attr]  # may be empty
             yield value.start(), end
         match = _ASSIGNED.search(text, end)

@@ -142,9 +142,14 @@ def _redact_events(events: JSON, _content_type: str, memory: Memory) -> JSON:
 
 
 def _redact_raw_event(event: JSON, memory: Memory) -> JSON:
-    raw = event.get("raw") if isinstance(event, dict) else None
-    redacted = _redact_text_body(raw, "", memory) if isinstance(raw, str) else raw
-    return event if redacted is raw else {**event, "raw": redacted}
+    if not isinstance(event, dict):
+        return event
+    for name, redact in (("raw", _redact_text_body), ("raw_b64", _redact_binary)):
+        raw = event.get(name)
+        redacted = redact(raw, "", memory) if isinstance(raw, str) else raw
+        if redacted is not raw:
+            return {**event, name: redacted}
+    return event
 
 
 def _redact_text_body(text: JSON, content_type: str, memory: Memory) -> JSON:

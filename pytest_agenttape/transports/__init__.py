@@ -32,6 +32,10 @@ class _Transport:
 
 _HTTPCORE = _Transport("pytest_agenttape.transports.httpcore", frozenset({"httpcore", "httpx", "respx"}))
 _REQUESTS = _Transport("pytest_agenttape.transports.requests", frozenset({"requests", "responses"}))
+_BOTOCORE = _Transport("pytest_agenttape.transports.botocore", frozenset({"urllib3"}))
+_CREDENTIALS = _Transport("pytest_agenttape.transports.botocore_credentials")
+_URLLIB3 = _Transport("pytest_agenttape.transports.urllib3_pool", frozenset({"urllib3"}))
+_HTTP_CLIENT = _Transport("pytest_agenttape.transports.http_client")
 _TLS = _Transport("pytest_agenttape.transports.tls")
 
 # The modules to patch once they are imported, and the transport that does it.
@@ -41,6 +45,11 @@ _TABLE = {
     "httpx._transports.default": _TLS,
     "httpx2._transports.default": _TLS,
     "requests.adapters": _REQUESTS,
+    "botocore.httpsession": _BOTOCORE,
+    "botocore.credentials": _CREDENTIALS,
+    "urllib3.connectionpool": _URLLIB3,
+    "http.client": _HTTP_CLIENT,
+    "httplib2": _HTTP_CLIENT,
 }
 
 

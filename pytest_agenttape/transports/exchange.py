@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pytest_agenttape import bodies, providers
+from pytest_agenttape import bodies, ownership, providers
 from pytest_agenttape.bodies.messages import (
     HttpRequest,
     HttpResponse,
@@ -71,12 +72,31 @@ class Exchange:
 
     @property
     def inside(self) -> Scope:
-        """The scope in which the request is sent for real: connections are allowed there."""
-        return Scope(self.owner, self.live)
+        """The scope in which the request is sent for real: connections are allowed, libraries below record nothing."""
+        return Scope(self.owner, self.live, is_aside=True)
 
     def calls_meanwhile(self) -> int:
         """Return how many calls the agent has made since this one."""
         return self.recorder.calls_made - self.calls_before
+
+
+def owner_of(method: str, url: Callable[[], str]) -> Scope | None:
+    """Return whom a request belongs to; None where it is passed on: to no session, or below another transport."""
+    found = ownership.current(url)
+    if found is None or found.is_aside or found.owner.admits(method, url()):
+        return None
+    return found
+
+
+@contextmanager
+def sending(exchange: Exchange) -> Iterator[None]:
+    """Return a block that sends a live request, and keeps its failure."""
+    try:
+        with ownership.within(exchange.inside):
+            yield
+    except Exception as error:
+        record_failure(exchange, error)
+        raise
 
 
 def begin(found: Scope, request: HttpRequest) -> Exchange:

@@ -21,7 +21,7 @@ import responses
 from urllib3 import HTTPResponse
 
 from pytest_agenttape import ownership
-from pytest_agenttape.bodies.messages import HttpRequest, HttpResponse
+from pytest_agenttape.bodies.messages import HttpRequest, HttpResponse, text_of, whole
 from pytest_agenttape.libraries import Library
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports import urllib3
@@ -119,27 +119,9 @@ def _neutral(request: Any) -> HttpRequest:
     return HttpRequest(
         method=request.method or "GET",
         url=request.url or "",
-        headers=tuple((_text(name), _text(value)) for name, value in request.headers.items()),
-        body=_whole(request.body),
+        headers=tuple((text_of(name), text_of(value)) for name, value in request.headers.items()),
+        body=whole(request.body),
     )
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value
-
-
-def _whole(body: Any) -> bytes:
-    if not body:
-        return b""
-    if isinstance(body, bytes | str):
-        return _encoded(body)
-    if hasattr(body, "read"):
-        return _encoded(body.read())
-    return b"".join(map(_encoded, body))
-
-
-def _encoded(part: Any) -> bytes:
-    return part.encode() if isinstance(part, str) else bytes(part)
 
 
 # Patching ---------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def _shared(create: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(create)
     def create_ssl_context(verify: Any = True, cert: Any = None, trust_env: bool = True) -> Any:
-        if not _only_replays() or cert is not None or not isinstance(verify, bool):
+        if not ownership.only_replays() or cert is not None or not isinstance(verify, bool):
             return create(verify=verify, cert=cert, trust_env=trust_env)
         key = (verify, trust_env, *(os.environ.get(name) for name in _FILES))
         if key not in contexts:
@@ -39,8 +39,3 @@ def _shared(create: Callable[..., Any]) -> Callable[..., Any]:
         return contexts[key]
 
     return create_ssl_context
-
-
-def _only_replays() -> bool:
-    sessions = ownership.opened()
-    return bool(sessions) and not any(session.can_execute for session in sessions)

@@ -14,6 +14,7 @@ from typing import Any
 
 from urllib3 import HTTPResponse, exceptions
 from urllib3._collections import HTTPHeaderDict
+from urllib3.util import Retry
 
 from pytest_agenttape.bodies.messages import HttpResponse as Answer
 from pytest_agenttape.libraries import Library
@@ -43,8 +44,17 @@ def check() -> None:
 # Replay -----------------------------------------------------------------------------------------------------------
 
 
-def replayed(answer: Answer, exchange: Exchange, method: str, target: str) -> HTTPResponse:
-    """Return the recorded *answer* to a *method* request for *target*, with its body unread."""
+def replayed(
+    answer: Answer,
+    exchange: Exchange,
+    method: str,
+    target: str,
+    *,
+    preload_content: bool = False,
+    decode_content: bool = False,
+    retries: Retry | None = None,
+) -> HTTPResponse:
+    """Return the recorded *answer* to a *method* request for *target*, with its body unread unless it is preloaded."""
     headers = HTTPHeaderDict()
     for name, value in answer.headers:
         headers.add(name, value)
@@ -55,8 +65,9 @@ def replayed(answer: Answer, exchange: Exchange, method: str, target: str) -> HT
         status=answer.status,
         version=10 if answer.http_version == "HTTP/1.0" else 11,
         reason=answer.reason,
-        preload_content=False,
-        decode_content=False,
+        preload_content=preload_content,
+        decode_content=decode_content,
+        retries=retries,
         enforce_content_length=False,
         original_response=_Original(headers, method),  # type: ignore[arg-type]  # requests reads the cookies from it
         request_method=method,
@@ -189,7 +200,7 @@ class _Listener:
         if self._recording is None:
             raw = self._raw
             decodes = raw.decode_content if decode_content is None else decode_content
-            is_decoded = bool(decodes) and _can_decode(raw)
+            is_decoded = bool(decodes) and can_decode(raw)
             self._recording = recording(raw, self._exchange, raw.headers.iteritems(), is_decoded=is_decoded)
         return self._recording
 
@@ -246,7 +257,7 @@ def _heard(base: type[Any]) -> type[Any]:
     return Heard
 
 
-def _can_decode(raw: HTTPResponse) -> bool:
+def can_decode(raw: HTTPResponse) -> bool:
     """Return whether urllib3 has a decoder for the content encoding; other bodies are returned as they arrive."""
     encodings = raw.headers.get("content-encoding", "").lower().split(",")
     return any(each.strip() in raw.CONTENT_DECODERS for each in encodings)

@@ -286,3 +286,33 @@ def test_a_multipart_boundary_does_not_matter(boundary: str) -> None:
 
 def test_the_layout_of_a_json_body_does_not_matter() -> None:
     assert are_same(http(json={"a": 1}, json_layout={"indent": 2}), http(json={"a": 1}))
+
+
+def signed(by: str, token: str = "one") -> dict[str, JSON]:
+    scope = f"{by}/20260617/eu-west-1/bedrock/aws4_request"
+    return {
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={by}",
+        "X-Amz-Date": f"20260617T{by}",
+        "X-Amz-Security-Token": token,
+        "X-Amz-Content-SHA256": by,
+    }
+
+
+@pytest.mark.parametrize("rules", [DEFAULT, EXACT], ids=["default", "exact"])
+def test_how_a_request_to_amazon_is_signed_is_never_compared(rules: KeyRules) -> None:
+    assert are_same(http(headers=signed("one")), http(headers=signed("two", "other")), rules)
+    assert are_same(http(headers=signed("one")), http(headers={"authorization": "AWS4-HMAC-SHA256 x"}), rules)
+    assert not are_same(http(headers={"authorization": "Bearer x"}), http(headers={"authorization": "Bearer y"}), rules)
+
+
+def test_a_request_of_amazons_sdk_is_the_same_however_it_is_authorised() -> None:
+    sdk: dict[str, JSON] = {"amz-sdk-invocation-id": "1"}
+    bearer = http(headers={**sdk, "authorization": "Bearer x"})
+    assert are_same(http(headers={**sdk, **signed("one")}), bearer)
+    assert are_same(http(headers=sdk), bearer)
+
+
+def test_how_a_url_of_amazons_is_signed_is_not_compared() -> None:
+    one, two = (f"https://b.s3.amazonaws.com/k?X-Amz-Credential={by}&X-Amz-Signature={by}&a=1" for by in ("x", "y"))
+    assert are_same(http(one), http(two))
+    assert not are_same(http(one), http(two.replace("a=1", "a=2")))

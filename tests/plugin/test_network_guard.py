@@ -43,13 +43,12 @@ def escaped() -> Iterator[list[str]]:
 
 ASK = {
     "socket": "socket.create_connection(('api.invalid', 443), timeout=1)",
-    "urllib": "urllib.request.urlopen('http://api.invalid/x', timeout=1)",
     "smtplib": "smtplib.SMTP('api.invalid', 25, timeout=1)",
     "aiohttp": "asyncio.run(fetch())",
     "a thread": "concurrent.futures.ThreadPoolExecutor().submit(socket.getaddrinfo, 'api.invalid', 80).result()",
 }
 HEAD = """
-import asyncio, concurrent.futures, smtplib, socket, urllib.request
+import asyncio, concurrent.futures, smtplib, socket
 import pytest
 from agent import look_up
 
@@ -94,10 +93,10 @@ def test_the_library_is_named_and_the_way_to_record_it(project: Project) -> None
 
 
 def test_swallowed_it_fails_the_test_at_the_line_that_connected(project: Project) -> None:
-    write(project, f"try:\n    {ASK['urllib']}\nexcept Exception:\n    pass")
+    write(project, f"try:\n    {ASK['smtplib']}\nexcept Exception:\n    pass")
     result = project.run()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([">*urlopen(*", "E *NetworkBlockedError: connection to api.invalid:80 blocked*"])
+    result.stdout.fnmatch_lines([">*SMTP(*", "E *NetworkBlockedError: connection to api.invalid:25 blocked*"])
 
 
 @pytest.mark.parametrize("rule", ["api.invalid", "*.invalid", "api.invalid:443"])

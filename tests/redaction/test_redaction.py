@@ -331,6 +331,16 @@ def test_signed_request_keeps_what_is_no_secret() -> None:
     )
 
 
+@pytest.mark.parametrize("key", ["AKIAEXAMPLE1234567890", "REDACTED0001", "k9Xq2Lm8Zr7Tn3Wb6Yc1", "test"])
+def test_a_signed_request_is_redacted_once_and_for_all(key: str) -> None:
+    """The stored form is searched once more as part of the whole recording, the asked form is not."""
+    value = f"AWS4-HMAC-SHA256 Credential={key}/20260617/us-east-1/bedrock/aws4_request, Signature=ab12"
+    redact = redactor()
+    once = redact.request({"url": "https://h/", "method": "GET", "headers": {"Authorization": value}})
+    assert redact.value(once) == once
+    assert once["headers"]["Authorization"].count("/20260617/us-east-1/bedrock/aws4_request") == 1
+
+
 def test_presigned_url_keeps_what_is_no_secret() -> None:
     credential = quote(f"{FORMATS['aws-key-id']}/20260617/us-east-1/s3/aws4_request", safe="")
     url = f"https://b.s3.amazonaws.com/k?X-Amz-Credential={credential}&X-Amz-Date=1&X-Amz-Signature={fake('', 64, HEX)}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib
 import importlib.metadata
+import inspect
 import os
 import subprocess
 import sys
@@ -49,6 +51,25 @@ class TestAreThere:
         assert type(urllib3.HTTPResponse().headers) is urllib3._collections.HTTPHeaderDict
         assert {"_fp", "fp", "readline"} <= set(urllib3.HTTPResponse._update_chunk_length.__code__.co_names)
         assert {"_fp", "_safe_read"} <= set(urllib3.HTTPResponse._handle_chunk.__code__.co_names)
+
+    def test_in_http_client(self) -> None:
+        assert {"connect", "putrequest", "send", "getresponse", "close"} <= vars(http.client.HTTPConnection).keys()
+        assert {"_tunnel_host", "_tunnel_port"} <= vars(http.client.HTTPConnection("localhost")).keys()
+
+    def test_in_botocore(self) -> None:
+        from botocore import awsrequest, credentials, httpsession
+
+        assert httpsession.URLLib3Session.send.__name__ == "send"
+        assert awsrequest.AWSResponse("", 200, {}, None)._content is None
+        assert credentials.EnvProvider.METHOD == "env"
+        assert credentials.CredentialResolver([]).providers == []
+        assert callable(credentials.CredentialResolver.load_credentials)
+        for reads in (
+            credentials.RefreshableCredentials.access_key.fget,
+            credentials.RefreshableCredentials.get_frozen_credentials,
+        ):
+            code = inspect.unwrap(reads).__code__
+            assert "_refresh" in code.co_names
 
     def test_in_the_standard_library(self) -> None:
         before, patch = os.curdir, mock.patch("os.curdir", new="here")
@@ -126,6 +147,21 @@ RENAMED = {
         "responses._renamed = _renamed\n"
         "mock.start()",
         "RequestsMock.unbound_on_send",
+    ),
+    "the send of botocore": (
+        "botocore",
+        "import botocore.httpsession; del botocore.httpsession.URLLib3Session.send",
+        "URLLib3Session.send",
+    ),
+    "how botocore refreshes credentials": (
+        "botocore",
+        "import botocore.httpsession, botocore.credentials\ndel botocore.credentials.RefreshableCredentials._refresh",
+        "RefreshableCredentials._refresh",
+    ),
+    "the urlopen of urllib3": (
+        "urllib3",
+        "import urllib3; del urllib3.HTTPConnectionPool.urlopen",
+        "HTTPConnectionPool.urlopen",
     ),
     "how urllib3 reads chunks": (
         "urllib3",

@@ -1,0 +1,160 @@
+"""http.client's response: read by http.client itself from a recording, or recorded while it is read."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import http.client
+import io
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pytest_agenttape.bodies.messages import CONNECTION_HEADERS, HttpResponse
+from pytest_agenttape.transports.exchange import Exchange, TransportFailure
+from pytest_agenttape.transports.live_response import LiveResponse
+from pytest_agenttape.transports.recorded_body import RecordedBody
+
+_LISTENER = "_agenttape"  # the attribute of a response with what hears of its body
+
+# Replay -----------------------------------------------------------------------------------------------------------
+
+
+def replayed(answer: HttpResponse, exchange: Exchange) -> Wire:
+    """Return a socket from which http.client reads the recorded *answer*."""
+    return Wire(io.BufferedReader(_Answer(answer, exchange)))
+
+
+class Wire:
+    """A make-believe socket with an answer to be read."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def makefile(self, *_: object, **__: object) -> Any:
+        return self._file
+
+    def close(self) -> None:
+        """Whoever reads closes the file."""
+
+    def settimeout(self, _seconds: object) -> None:
+        """Nothing is waited for."""
+
+    shutdown = setsockopt = settimeout
+
+
+class _Answer(io.RawIOBase):
+    """A recorded answer as it came over the wire, but for the framing of its body."""
+
+    def __init__(self, answer: HttpResponse, exchange: Exchange) -> None:
+        self._body = RecordedBody(answer, exchange, failure_of)
+        self._pieces = iter(self._body)
+        self._rest = _head(answer)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._rest:
+            self._rest = next(filter(None, self._pieces), b"")
+        taken = self._rest[: len(buffer)]
+        buffer[: len(taken)], self._rest = taken, self._rest[len(taken) :]
+        return len(taken)
+
+    def close(self) -> None:
+        self._body.close()
+        super().close()
+
+
+def _head(answer: HttpResponse) -> bytes:
+    lines = [f"{answer.http_version} {answer.status} {answer.reason}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers if name.lower() not in CONNECTION_HEADERS]
+    return "\r\n".join((*lines, "", "")).encode("latin-1")
+
+
+def failure_of(failure: TransportFailure) -> Exception:
+    """Return the recorded *failure* as http.client's own, or Python's."""
+    for module in (http.client, builtins, sys.modules.get("socket"), sys.modules.get("ssl")):
+        found = getattr(module, failure.type, None)
+        if isinstance(found, type) and issubclass(found, Exception):
+            error: Exception = found.__new__(found)
+            error.args = (failure.message,)
+            if isinstance(error, http.client.IncompleteRead):
+                error.partial, error.expected = b"", None
+            return error
+    return ConnectionResetError(f"{failure.type}: {failure.message}")
+
+
+# Recording --------------------------------------------------------------------------------------------------------
+
+
+def record(response: Any, exchange: Exchange) -> None:
+    """Let *response* be recorded while its body is read."""
+    recording = LiveResponse(
+        exchange,
+        status=response.status,
+        headers=tuple(response.getheaders()),
+        reason=response.reason,
+        http_version="HTTP/1.0" if response.version == 10 else "HTTP/1.1",
+    )
+    if response.isclosed():
+        recording.end()
+        return
+    vars(response)[_LISTENER] = _Listener(recording)
+    kind: Any = type(response)
+    response.__class__ = _heard(kind)
+
+
+class _Listener:
+    """Hears of each piece once, as some of the methods that read are made of others."""
+
+    def __init__(self, recording: LiveResponse) -> None:
+        self.recording = recording
+        self._is_inside = False
+
+    @contextmanager
+    def reading(self, response: Any) -> Iterator[Callable[[bytes], None]]:
+        if self._is_inside:
+            yield lambda _: None
+            return
+        self._is_inside = True
+        try:
+            with self.recording.waiting():
+                try:
+                    yield self.recording.add
+                except http.client.IncompleteRead as error:
+                    self.recording.add(error.partial)
+                    raise
+        finally:
+            self._is_inside = False
+        if response.isclosed():
+            self.recording.end()
+
+    def stop(self) -> None:
+        if not self._is_inside:
+            self.recording.close()
+
+
+@functools.cache
+def _heard(base: Any) -> Any:  # a class
+    """Return *base* with a listener to what is read of its body, and to its end."""
+
+    def hearing(name: str) -> Callable[..., Any]:
+        real = getattr(base, name)
+
+        @functools.wraps(real)
+        def read(self: Any, *args: Any, **kwargs: Any) -> Any:
+            with vars(self)[_LISTENER].reading(self) as note:
+                found = real(self, *args, **kwargs)
+                note(bytes(memoryview(args[0])[:found]) if name == "readinto" else found)
+            return found
+
+        return read
+
+    def close(self: Any) -> None:
+        vars(self)[_LISTENER].stop()
+        base.close(self)
+
+    methods = {name: hearing(name) for name in ("read", "read1", "readinto", "readline")}
+    return type(base.__name__, (base,), {**methods, "close": close, "__module__": base.__module__})

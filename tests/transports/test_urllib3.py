@@ -1,0 +1,195 @@
+"""urllib3 used by itself, and by what is built on it: recorded once, replayed as urllib3's own."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+import urllib3
+
+from pytest_agenttape import UnmatchedInteractionError, use_cassette
+from tests.standin import error, hang_up, raw
+from tests.transports.conftest import Recorder
+
+EVENTS = [b'data: {"n":0}\n\n', b'data: {"n":1}\n\n', b'data: {"n":2}\n\n']
+
+
+def seen(response: Any) -> dict[str, Any]:
+    left_out = ("content-encoding", "content-length", "transfer-encoding")
+    return {
+        "status": response.status,
+        "reason": response.reason,
+        "data": response.data,
+        "headers": sorted((k.lower(), v) for k, v in response.headers.items() if k.lower() not in left_out),
+    }
+
+
+def test_a_request_is_recorded_and_replayed(recorder: Recorder) -> None:
+    def run() -> Any:
+        with urllib3.PoolManager(headers={"x-mine": "1"}) as pool:
+            return [
+                seen(pool.request("GET", f"{recorder.provider.url}/weather", fields={"city": "London"})),
+                seen(pool.request("POST", f"{recorder.provider.url}/echo", body=b'{"a":1}', headers={"x-b": "2"})),
+                seen(pool.request("post", f"{recorder.provider.url}/echo", body=io.BytesIO(b"a file"))),
+                seen(pool.request("POST", f"{recorder.provider.url}/echo", body=iter([b"one", b"two"]))),
+            ]
+
+    live = recorder.both(run)
+    assert b"a file" in live[2]["data"]
+    assert recorder.provider.hits == len(recorder.interactions) == 4
+    assert recorder.interactions[0].request["headers"] == {"x-mine": "1"}
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "data": lambda response: response.data,
+    "read": lambda response: response.read(),
+    "stream": lambda response: b"".join(response.stream(5)),
+    "lines": list,
+    "buffered": lambda response: io.BufferedReader(response).read(),
+}
+
+
+@pytest.mark.parametrize("how", list(READERS))
+def test_a_body_is_replayed_however_it_is_read(recorder: Recorder, how: str) -> None:
+    recorder.provider.reply(raw(EVENTS, {"content-type": "text/event-stream"}), to="/body")
+
+    def run() -> Any:
+        with urllib3.PoolManager() as pool:
+            response = pool.request("GET", f"{recorder.provider.url}/body", preload_content=False)
+            try:
+                return READERS[how](response)
+            finally:
+                response.release_conn()
+
+    recorder.both(run)
+    assert len(recorder.interactions[0].response["events"]) == 3
+
+
+@pytest.mark.parametrize("decode", [True, False])
+@pytest.mark.parametrize("preload", [True, False])
+def test_a_compressed_body_is_stored_readably(recorder: Recorder, decode: bool, preload: bool) -> None:
+    def run() -> Any:
+        with urllib3.PoolManager() as pool:
+            url = f"{recorder.provider.url}/encoded/gzip"
+            headers = {"accept-encoding": "gzip"}
+            response = pool.request("GET", url, headers=headers, preload_content=preload, decode_content=decode)
+            return len(response.data)
+
+    live, again = recorder.record(run), recorder.replay(run)
+    assert again == live or not decode
+    assert recorder.interactions[0].response["json"]["encoding"] == "gzip"
+
+
+def test_redirects_of_a_pool_manager(recorder: Recorder) -> None:
+    def run() -> Any:
+        with urllib3.PoolManager() as pool:
+            response = pool.request("GET", f"{recorder.provider.url}/redirect?to=/weather?city=London")
+            return response.status, len(response.retries.history), response.data
+
+    live = recorder.both(run)
+    assert live[:2] == (200, 1)
+
+
+def test_retries_of_a_pool_happen_below_the_recording(recorder: Recorder) -> None:
+    recorder.provider.script(error(503), to="/weather")
+
+    def run() -> int:
+        retries = urllib3.Retry(total=3, status_forcelist=[503], backoff_factor=0)
+        with urllib3.PoolManager(retries=retries) as pool:
+            return pool.request("GET", f"{recorder.provider.url}/weather?city=London").status
+
+    assert recorder.both(run) == 200
+    assert len(recorder.interactions) == 1
+
+
+def failure(run: Callable[[], Any]) -> tuple[str, str, str]:
+    try:
+        run()
+    except urllib3.exceptions.HTTPError as caught:
+        return type(caught).__name__, str(caught), type(getattr(caught, "reason", None)).__name__
+    return "", "", ""
+
+
+@pytest.mark.parametrize("retries", [False, 0], ids=["as it is", "after retries"])
+@pytest.mark.parametrize("kind", ["hung up", "too late", "refused"])
+def test_a_failure_is_raised_again(recorder: Recorder, kind: str, retries: Any) -> None:
+    url = f"{recorder.provider.url}/weather"
+    if kind == "refused":
+        recorder.provider.stop()
+    else:
+        recorder.provider.reply(hang_up() if kind == "hung up" else raw(b"", delay=1), to="/weather")
+
+    def run() -> tuple[str, str, str]:
+        with urllib3.PoolManager() as pool:
+            return failure(lambda: pool.request("GET", url, retries=retries, timeout=0.3))
+
+    live = recorder.record(run, allow_errors=True)
+    assert live[0]
+    assert recorder.replay(run, allow_errors=True) == live
+
+
+def test_a_stream_that_breaks_is_replayed_as_far_as_it_came(recorder: Recorder) -> None:
+    recorder.provider.reply(raw(EVENTS, {"content-type": "text/event-stream"}, close_after=2), to="/body")
+
+    def run() -> tuple[bytes, str]:
+        taken = b""
+        with urllib3.PoolManager() as pool:
+            try:
+                for chunk in pool.request("GET", f"{recorder.provider.url}/body", preload_content=False).stream():
+                    taken += chunk
+            except urllib3.exceptions.HTTPError as caught:
+                return taken, type(caught).__name__
+        return taken, ""
+
+    live = recorder.record(run, allow_errors=True)
+    assert live[0]
+    assert live[1]
+    assert recorder.replay(run, allow_errors=True) == live
+
+
+def test_below_requests_nothing_is_recorded_twice(recorder: Recorder) -> None:
+    def run() -> int:
+        return requests.get(f"{recorder.provider.url}/weather?city=London").status_code
+
+    recorder.both(run)
+    assert recorder.provider.hits == len(recorder.interactions) == 1
+
+
+def test_in_replay_nothing_goes_out(recorder: Recorder) -> None:
+    recorder.record(lambda: urllib3.request("GET", f"{recorder.provider.url}/weather?city=London"))
+    with pytest.raises(UnmatchedInteractionError), use_cassette(recorder.path):
+        urllib3.request("GET", f"{recorder.provider.url}/weather?city=Rome")
+    assert recorder.provider.hits == 1
+
+
+def test_outside_of_a_session_it_is_urllib3s_own(recorder: Recorder) -> None:
+    def run() -> int:
+        return urllib3.request("GET", f"{recorder.provider.url}/weather?city=London").status
+
+    recorder.record(run)
+    assert run() == 200
+    assert recorder.provider.hits == 2
+    assert len(recorder.interactions) == 1
+
+
+@pytest.fixture
+def users_own(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A mock of the user's own in the place of urlopen."""
+
+    def urlopen(self: Any, method: str, url: str, *_: Any, **__: Any) -> Any:  # noqa: ARG001  # as urllib3's
+        return urllib3.HTTPResponse(b"mocked", status=200)
+
+    return lambda: monkeypatch.setattr(urllib3.HTTPConnectionPool, "urlopen", urlopen)
+
+
+@pytest.mark.parametrize("first", ["mock", "session"])
+def test_a_mock_of_the_users_own_answers(recorder: Recorder, users_own: Any, first: str) -> None:
+    if first == "mock":
+        users_own()
+    with use_cassette(recorder.path, mode="all") as session:
+        users_own()
+        assert urllib3.request("GET", "http://mocked.test/").data == b"mocked"
+    assert session.interactions == []
