@@ -24,6 +24,7 @@ ROOMS = (
 # Rooms that know nothing of pytest and syrupy.
 FREE_OF_PYTEST = ROOMS[: ROOMS.index("plugin")]
 OWNERS = {
+    "aiohttp": {"transports/aiohttp.py", "transports/aiohttp_recording.py", "transports/aiohttp_replay.py"},
     "httpx": {"transports/httpcore.py"},
     "httpx2": set[str](),
     "httpcore": {"transports/httpcore.py"},

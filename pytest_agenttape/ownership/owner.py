@@ -48,8 +48,17 @@ class Owner(Protocol):
     ) -> Served | Live:
         """Decide whether a call is replayed or runs for real; raise if neither is possible."""
 
-    def blocks(self, host: str, port: int | None, running: Live | None) -> AgentTapeError | None:
-        """Return the error for a connection to *host* that may not be made."""
+    def blocks(
+        self, host: str, port: int | None, running: Live | None, *, unrecordable: str = ""
+    ) -> AgentTapeError | None:
+        """Return the error for a connection to *host* that may not be made.
+
+        Args:
+            host: A name or an address.
+            port: None where it is not known.
+            running: The live call whose body connects.
+            unrecordable: Why a recording is refused it as well; else it is let through and noted.
+        """
 
     def instance_number(self, instance: object) -> int:
         """Return the number of *instance* among the instances of its class, by first call, from 0."""

@@ -70,7 +70,7 @@ class Outsider(ABC):
         self.refused = self.refused or error
         return error
 
-    def blocks(self, host: str, port: int | None, running: object) -> AgentTapeError | None:  # noqa: ARG002  # as Session's
+    def blocks(self, host: str, port: int | None, running: object, **_: object) -> AgentTapeError | None:  # noqa: ARG002  # as Session's
         """Refuse a connection that leaves the machine."""
         return self._error(f"a connection to {host}")
 

@@ -28,16 +28,16 @@ _LOCAL_FAMILIES = frozenset(
 )
 _IP_FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6})
 _SERVICES = {"http": 80, "https": 443}
-# The best known comes first: requests, not the urllib3 below it.
+# The best known comes first: requests, not the urllib3 below it; but aiohttp before an httpx that uses it.
 _LIBRARIES = (
-    "requests", "httpx2", "httpx", "aiohttp", "botocore", "websockets", "grpc", "redis", "valkey", "psycopg",
+    "aiohttp", "requests", "httpx2", "httpx", "botocore", "websockets", "grpc", "redis", "valkey", "psycopg",
     "psycopg2", "asyncpg", "pymysql", "aiomysql", "pymongo", "elastic_transport", "opensearchpy", "kafka", "pika",
     "paramiko", "googleapiclient", "google", "tornado", "urllib3", "httpcore2", "httpcore", "httplib2", "smtplib",
     "imaplib", "poplib", "ftplib", "xmlrpc", "urllib", "http",
 )  # fmt: skip
 _REPLAYED = frozenset(
-    "requests httpx2 httpx httpcore2 httpcore botocore elastic_transport opensearchpy urllib3 httplib2 googleapiclient "
-    "xmlrpc urllib http".split()
+    "aiohttp requests httpx2 httpx httpcore2 httpcore botocore elastic_transport opensearchpy urllib3 httplib2 "
+    "googleapiclient xmlrpc urllib http".split()
 )
 
 # Module globals that change, because the audit hook and the socket module are process-wide.
@@ -100,7 +100,9 @@ def calling_library() -> str | None:
     found: set[str] = set()
     frame = sys._getframe(1)
     while frame is not None:
-        found.add(str(frame.f_globals.get("__name__", "")).partition(".")[0])
+        module = str(frame.f_globals.get("__name__", ""))
+        if not module.startswith("aiohttp.web"):  # a server, which handles a request by making one of its own
+            found.add(module.partition(".")[0])
         frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
     return next((name for name in _LIBRARIES if name in found), None)
 

@@ -35,10 +35,15 @@ class Connections:
             port = None
         return is_allowed(parts.hostname or "", port, self._ignored)
 
-    def blocks(self, host: str, port: int | None) -> NetworkBlockedError | None:
-        """Return the error for a connection to *host* that is not allowed; None if it may be made."""
+    def blocks(self, host: str, port: int | None, unrecordable: str = "") -> NetworkBlockedError | None:
+        """Return the error for a connection to *host* that is not allowed; None if it may be made.
+
+        A recording makes it, and is refused in the end; unless it is *unrecordable*: then that is the error at once.
+        """
         if not self._is_guarded or is_allowed(host, port, self._allowed):
             return None
+        if unrecordable:
+            return NetworkBlockedError(unrecordable, host=host, port=port)
         if not self._records:
             return network.blocked(host, port, self._title)
         if not self._unrecorded:

@@ -241,9 +241,11 @@ class Session(Block):
         """Return whether an HTTP request may pass without belonging to a session: to an ignored host."""
         return self._connections.ignores(url)
 
-    def blocks(self, host: str, port: int | None, running: Live | None) -> NetworkBlockedError | None:
+    def blocks(
+        self, host: str, port: int | None, running: Live | None, *, unrecordable: str = ""
+    ) -> NetworkBlockedError | None:
         """Return the error for a connection that is not allowed; a live call may connect to anything."""
-        return None if running is not None else self._connections.blocks(host, port)
+        return None if running is not None else self._connections.blocks(host, port, unrecordable)
 
     def instance_number(self, instance: object) -> int:
         """Return the number of *instance* among the instances of its class, by first call, from 0."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pytest_agenttape import bodies, ownership, providers
 from pytest_agenttape.bodies.messages import (
@@ -33,6 +33,7 @@ class TransportFailure:
     type: str
     message: str
     module: str = ""
+    details: Mapping[str, JSON] = field(default_factory=dict)  # what the library's own class is made of besides
 
     @property
     def is_cancellation(self) -> bool:
@@ -49,6 +50,7 @@ class Exchange:
     operation: providers.Operation | None
     request: HttpRequest
     calls_before: int
+    is_changed: bool = False
 
     @property
     def is_live(self) -> bool:
@@ -116,7 +118,9 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
             metadata["model"] = operation.model
     call = found.owner.begin(kind, boundary, stored, parent=found.running, metadata=metadata)
     sent = _overridden(call, operation, request) if isinstance(call, Live) else request
-    return Exchange(found.owner, call, operation, sent, calls_before=call.recorder.calls_made)
+    return Exchange(
+        found.owner, call, operation, sent, calls_before=call.recorder.calls_made, is_changed=sent is not request
+    )
 
 
 def stored_request(request: HttpRequest) -> dict[str, JSON]:
@@ -200,11 +204,11 @@ def waited_in_vain(exchange: Exchange) -> StreamingReplayError:
     return error
 
 
-def record_failure(exchange: Exchange, error: BaseException) -> None:
-    """Keep a live request that got no response, unless the agent was interrupted."""
+def record_failure(exchange: Exchange, error: BaseException, details: Mapping[str, JSON] | None = None) -> None:
+    """Keep a live request that got no response, with *details*, unless the agent was interrupted."""
     if isinstance(error, AgentTapeError) or not (isinstance(error, Exception) or is_cancellation(error)):
         return
-    stored = stored_failure(error)
+    stored = {**stored_failure(error), **(details or {})}
     exchange.recorder.finish(exchange.live, error=stored, failure=str(stored["type"]))
 
 
@@ -217,7 +221,10 @@ def stored_failure(error: BaseException) -> dict[str, JSON]:
 
 def _read_failure(stored: Mapping[str, JSON]) -> TransportFailure:
     return TransportFailure(
-        type=str(stored.get("type")), message=str(stored.get("message") or ""), module=str(stored.get("module") or "")
+        type=str(stored.get("type")),
+        message=str(stored.get("message") or ""),
+        module=str(stored.get("module") or ""),
+        details={name: value for name, value in stored.items() if name not in ("type", "message", "module")},
     )
 
 

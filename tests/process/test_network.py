@@ -234,14 +234,23 @@ def test_the_error_surfaces_and_names_the_library(call: Callable[[], None], libr
 
 
 @pytest.mark.usefixtures("guard")
+def test_the_library_of_a_request_is_not_the_server_that_makes_it() -> None:
+    server: dict[str, object] = {"__name__": "aiohttp.web_protocol", "handle": urllib_request}
+    exec("def serve(): handle()", server)  # noqa: S102  # a module of that name
+
+    with pytest.raises(NetworkBlockedError, match="by        urllib,"):
+        server["serve"]()  # type: ignore[operator]  # the function above
+
+
+@pytest.mark.usefixtures("guard")
 def test_the_error_says_what_was_asked_by_whom_and_what_to_do() -> None:
     with pytest.raises(NetworkBlockedError) as caught:
-        aiohttp_get()
+        urllib_request()
 
     assert str(caught.value).splitlines() == [
         "connection to api.example.com:80 blocked: in replay nothing leaves the machine",
         "    in        tests/test_x.py::test_y",
-        "    by        aiohttp, whose calls are not replayed: wrap the caller in @tool to record it",
+        "    by        urllib, whose calls are not replayed: wrap the caller in @tool to record it",
         '    allow it  allow_hosts=["api.example.com"] on the marker or in the configuration',
     ]
     assert (caught.value.host, caught.value.port) == ("api.example.com", 80)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
 import anyio
 import httpx
 import httpx2
 import requests
+from httpx_aiohttp import AiohttpTransport
 
 
 @dataclass(frozen=True)
@@ -56,16 +60,19 @@ class AsyncHttpx:
     def __init__(self, library: Any, backend: str) -> None:
         self.library, self.backend = library, backend
 
+    def _client(self, **options: Any) -> Any:
+        return self.library.AsyncClient(**options)
+
     def request(self, method: str, url: str, **options: Any) -> Seen:
         async def run() -> Seen:
-            async with self.library.AsyncClient(follow_redirects=True) as client:
+            async with self._client(follow_redirects=True) as client:
                 return _seen(await client.request(method, url, **options))
 
         return anyio.run(run, backend=self.backend)
 
     def chunks(self, url: str, take: int | None = None, seen: Callable[[bytes], None] = lambda _: None) -> list[bytes]:
         async def run() -> list[bytes]:
-            async with self.library.AsyncClient() as client, client.stream("GET", url) as response:
+            async with self._client() as client, client.stream("GET", url) as response:
                 return await _take_async(response.aiter_raw(), take, seen)
 
         return anyio.run(run, backend=self.backend)
@@ -99,6 +106,64 @@ class Requests:
             return _take(response.iter_content(chunk_size=None), take, seen)
 
 
+class Aiohttp:
+    """aiohttp, each call with a session of its own."""
+
+    library = aiohttp
+
+    def request(self, method: str, url: str, **options: Any) -> Seen:
+        return asyncio.run(self._request(method, url, options))
+
+    async def _request(self, method: str, url: str, options: dict[str, Any]) -> Seen:
+        async with aiohttp.ClientSession(trust_env=True, cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+            async with session.request(method, url, **self._options(options)) as response:
+                body = await response.read()
+            headers = _sorted((n.decode("latin-1"), v.decode("latin-1")) for n, v in response.raw_headers)
+            return Seen(
+                response.status,
+                response.reason or "",
+                _without_encoding(headers),
+                body,
+                _sorted((cookie.key, cookie.value) for cookie in session.cookie_jar),
+                tuple(each.status for each in response.history),
+                str(response.url),
+                _encoding(headers),
+            )
+
+    def _options(self, given: dict[str, Any]) -> dict[str, Any]:
+        options = dict(given)
+        if "content" in options:
+            options["data"] = options.pop("content")
+        if "files" in options:
+            form = aiohttp.FormData(options.pop("data", {}))
+            for name, (filename, content, kind) in options.pop("files").items():
+                form.add_field(name, content, filename=filename, content_type=kind)
+            options["data"] = form
+        if "timeout" in options and not isinstance(options["timeout"], aiohttp.ClientTimeout):
+            options["timeout"] = aiohttp.ClientTimeout(sock_read=options["timeout"])
+        if "auth" in options:
+            options["middlewares"] = (options.pop("auth"),)
+        return options
+
+    def chunks(self, url: str, take: int | None = None, seen: Callable[[bytes], None] = lambda _: None) -> list[bytes]:
+        async def run() -> list[bytes]:
+            async with aiohttp.ClientSession() as session, session.get(url) as response:
+                return await _take_async(response.content.iter_any(), take, seen)
+
+        return asyncio.run(run())
+
+
+class HttpxOverAiohttp(AsyncHttpx):
+    """httpx, async, on aiohttp in the place of httpcore."""
+
+    def __init__(self) -> None:
+        super().__init__(httpx, "asyncio")
+
+    def _client(self, **options: Any) -> Any:
+        session = functools.partial(aiohttp.ClientSession, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True)
+        return httpx.AsyncClient(transport=AiohttpTransport(client=session), **options)
+
+
 CLIENTS = {
     "httpx": Httpx(httpx),
     "httpx-asyncio": AsyncHttpx(httpx, "asyncio"),
@@ -107,6 +172,8 @@ CLIENTS = {
     "httpx2-asyncio": AsyncHttpx(httpx2, "asyncio"),
     "httpx2-trio": AsyncHttpx(httpx2, "trio"),
     "requests": Requests(),
+    "aiohttp": Aiohttp(),
+    "httpx-aiohttp": HttpxOverAiohttp(),
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.standin import error, raw
 from tests.transports.conftest import Recorder
-from tests.transports.http_clients import AsyncHttpx, Requests
+from tests.transports.http_clients import Aiohttp, AsyncHttpx, Requests
 
 
 def test_an_answer_is_replayed_as_it_was_recorded(recorder: Recorder, client: Any) -> None:
@@ -28,6 +28,8 @@ def test_replay_needs_no_server(recorder: Recorder, client: Any) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
 def test_a_content_encoding_is_undone_once(recorder: Recorder, client: Any, encoding: str) -> None:
+    if isinstance(client, Aiohttp) and encoding == "zstd":
+        pytest.importorskip("backports.zstd")  # aiohttp refuses what it cannot decode
     url = f"{recorder.provider.url}/encoded/{encoding}"
     live = recorder.record(lambda: client.request("GET", url, headers={"accept-encoding": encoding}))
     assert live.header("content-encoding") == [encoding]
@@ -141,7 +143,7 @@ def test_a_generator_is_sent_whole_and_matched(recorder: Recorder, client: Any) 
             yield part
 
     def send() -> bytes:
-        content = async_parts() if isinstance(client, AsyncHttpx) else parts()
+        content = async_parts() if isinstance(client, (AsyncHttpx, Aiohttp)) else parts()
         options = {"content": content, "headers": {"content-type": "text/plain"}}
         return bytes(client.request("POST", f"{recorder.provider.url}/echo", **options).body)
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import aiohttp
 import httpcore
 import httpcore2
 import httpx
@@ -20,7 +21,7 @@ import requests
 from pytest_agenttape import RecordingRefusedError
 from tests.standin import error, hang_up, raw
 from tests.transports.conftest import Recorder
-from tests.transports.http_clients import Requests
+from tests.transports.http_clients import Aiohttp, HttpxOverAiohttp, Requests
 
 
 def raised_by(run: Callable[[], object]) -> BaseException:
@@ -73,32 +74,63 @@ def resetting() -> Iterator[str]:
     listener.close()
 
 
-def expected(client: Any, name: str, by_requests: type[Exception]) -> type[Exception]:
-    found: type[Exception] = by_requests if isinstance(client, Requests) else getattr(client.library, name)
+BY_AIOHTTP: dict[str, type[Exception]] = {
+    "a refused connection": aiohttp.ClientConnectorError,
+    "a connection that is dropped before the answer": aiohttp.ServerDisconnectedError,
+    "a connection that is dropped in the body": aiohttp.ClientPayloadError,
+    "a connection that is reset in the body": aiohttp.ClientPayloadError,
+    "a connect timeout": aiohttp.ConnectionTimeoutError,
+    "a read timeout": aiohttp.SocketTimeoutError,
+    "a timeout in the body": aiohttp.SocketTimeoutError,
+}
+BY_HTTPX_OVER_AIOHTTP: dict[str, type[Exception]] = {  # its own words for them
+    "a connection that is dropped before the answer": httpx.ConnectTimeout,
+    "a connection that is dropped in the body": httpx.ReadError,
+    "a refused connection": httpx.ConnectTimeout,
+}
+
+
+def expected(client: Any, name: str, by_requests: type[Exception], of: str) -> type[Exception]:
+    if isinstance(client, Requests):
+        return by_requests
+    if isinstance(client, Aiohttp):
+        return BY_AIOHTTP[of]
+    if isinstance(client, HttpxOverAiohttp) and of in BY_HTTPX_OVER_AIOHTTP:
+        return BY_HTTPX_OVER_AIOHTTP[of]
+    found: type[Exception] = getattr(client.library, name)
     return found
 
 
 def test_a_refused_connection(recorder: Recorder, client: Any) -> None:
     failure = both_raise(recorder, lambda: client.request("GET", recorder.provider.refused_url))
-    assert type(failure) is expected(client, "ConnectError", requests.ConnectionError)
+    assert type(failure) is expected(client, "ConnectError", requests.ConnectionError, "a refused connection")
 
 
 def test_a_connection_that_is_dropped_before_the_answer(recorder: Recorder, client: Any) -> None:
     recorder.provider.script(hang_up(), to="/gone")
     failure = both_raise(recorder, lambda: client.request("POST", f"{recorder.provider.url}/gone"))
-    assert type(failure) is expected(client, "RemoteProtocolError", requests.ConnectionError)
+    assert type(failure) is expected(
+        client, "RemoteProtocolError", requests.ConnectionError, "a connection that is dropped before the answer"
+    )
 
 
 @pytest.mark.parametrize("chunked", ["0", "1"])
 def test_a_connection_that_is_dropped_in_the_body(recorder: Recorder, client: Any, chunked: str) -> None:
     url = f"{recorder.provider.url}/truncated?chunked={chunked}"
     failure = both_raise(recorder, lambda: client.request("GET", url))
-    assert type(failure) is expected(client, "RemoteProtocolError", requests.exceptions.ChunkedEncodingError)
+    assert type(failure) is expected(
+        client,
+        "RemoteProtocolError",
+        requests.exceptions.ChunkedEncodingError,
+        "a connection that is dropped in the body",
+    )
 
 
 def test_a_connection_that_is_reset_in_the_body(recorder: Recorder, client: Any, resetting: str) -> None:
     failure = both_raise(recorder, lambda: client.request("GET", resetting))
-    assert type(failure) is expected(client, "ReadError", requests.exceptions.ChunkedEncodingError)
+    assert type(failure) is expected(
+        client, "ReadError", requests.exceptions.ChunkedEncodingError, "a connection that is reset in the body"
+    )
 
 
 def test_what_came_before_the_connection_dropped_is_replayed(recorder: Recorder, client: Any) -> None:
@@ -113,15 +145,20 @@ def test_what_came_before_the_connection_dropped_is_replayed(recorder: Recorder,
 
 
 def test_a_connect_timeout(recorder: Recorder, client: Any, deaf: str) -> None:
-    config = {"timeout": (0.1, 5) if isinstance(client, Requests) else client.library.Timeout(5, connect=0.1)}
+    if isinstance(client, Requests):
+        config: dict[str, Any] = {"timeout": (0.1, 5)}
+    elif isinstance(client, Aiohttp):
+        config = {"timeout": aiohttp.ClientTimeout(sock_connect=0.1)}
+    else:
+        config = {"timeout": client.library.Timeout(5, connect=0.1)}
     failure = both_raise(recorder, lambda: client.request("GET", deaf, **config), allow_errors="timeout")
-    assert type(failure) is expected(client, "ConnectTimeout", requests.ConnectTimeout)
+    assert type(failure) is expected(client, "ConnectTimeout", requests.ConnectTimeout, "a connect timeout")
 
 
 def test_a_read_timeout(recorder: Recorder, client: Any) -> None:
     url = f"{recorder.provider.url}/slow?seconds=1"
     failure = both_raise(recorder, lambda: client.request("GET", url, timeout=0.1), allow_errors="timeout")
-    assert type(failure) is expected(client, "ReadTimeout", requests.ReadTimeout)
+    assert type(failure) is expected(client, "ReadTimeout", requests.ReadTimeout, "a read timeout")
 
 
 def test_a_timeout_in_the_body(recorder: Recorder, client: Any) -> None:
@@ -129,10 +166,10 @@ def test_a_timeout_in_the_body(recorder: Recorder, client: Any) -> None:
     recorder.provider.reply(raw(chunks, {"content-type": "text/event-stream"}, chunk_delay=1), to="/stalls")
     url = f"{recorder.provider.url}/stalls"
     failure = both_raise(recorder, lambda: client.request("GET", url, timeout=0.2), allow_errors="timeout")
-    assert type(failure) is expected(client, "ReadTimeout", requests.ConnectionError)
+    assert type(failure) is expected(client, "ReadTimeout", requests.ConnectionError, "a timeout in the body")
 
 
-FAILED = (httpx.TransportError, httpx2.TransportError, requests.RequestException)
+FAILED = (httpx.TransportError, httpx2.TransportError, requests.RequestException, aiohttp.ClientError)
 FAILURES = {
     "401": "/status/401", "403": "/status/403", "429": "/status/429", "500": "/status/500", "503": "/status/503",
     "timeout": "/slow?seconds=1",
@@ -155,7 +192,10 @@ def test_a_final_failure_that_is_swallowed_is_not_kept(recorder: Recorder, clien
 def test_a_challenge_that_the_client_answers_is_part_of_a_good_recording(recorder: Recorder, client: Any) -> None:
     challenge = {"www-authenticate": 'Digest realm="r", nonce="abc", qop="auth", algorithm=MD5'}
     recorder.provider.script(raw(b"", challenge, status=401), raw(b"welcome"), to="/private")
-    digest = requests.auth.HTTPDigestAuth if isinstance(client, Requests) else client.library.DigestAuth
+    if isinstance(client, Requests):
+        digest: Any = requests.auth.HTTPDigestAuth
+    else:
+        digest = aiohttp.DigestAuthMiddleware if isinstance(client, Aiohttp) else client.library.DigestAuth
 
     def ask() -> bytes:
         found = client.request("GET", recorder.provider.url + "/private", auth=digest("user", "a-pass-word-1234"))

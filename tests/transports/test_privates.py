@@ -13,6 +13,7 @@ import textwrap
 from pathlib import Path
 from unittest import mock
 
+import aiohttp
 import pytest
 import responses
 import urllib3
@@ -34,6 +35,20 @@ class TestAreThere:
         assert module.ConnectionPool.handle_request.__name__ == "handle_request"
         assert module.AsyncConnectionPool.handle_async_request.__name__ == "handle_async_request"
         assert {"wait", "set"} <= vars(module._synchronization.AsyncEvent).keys()
+
+    @pytest.mark.parametrize(
+        "name", ["_read_nowait_chunk", "_wait", "_timer", "_buffer", "_buffer_offset", "_cursor", "_eof", "_exception"]
+    )
+    def test_in_the_reader_of_aiohttp(self, name: str) -> None:
+        assert hasattr(aiohttp.StreamReader, name)
+
+    def test_in_aiohttp(self) -> None:
+        assert {"_body", "_continue", "send"} <= vars(aiohttp.ClientRequest).keys()
+        assert "_timer" in aiohttp.ClientRequest.__init__.__code__.co_names
+        assert "_cancelled" in aiohttp.helpers.TimerContext.__slots__
+        assert "_loop" in aiohttp.BaseConnector.__init__.__code__.co_names
+        assert str(aiohttp.client_reqrep._CONNECTION_CLOSED_EXCEPTION) == "Connection closed"
+        assert "_CONNECTION_CLOSED_EXCEPTION" in aiohttp.ClientResponse._notify_content.__code__.co_names
 
     @pytest.mark.parametrize("library", ["httpx", "httpx2"])
     def test_in_httpx(self, library: str) -> None:
@@ -162,6 +177,21 @@ RENAMED = {
         "urllib3",
         "import urllib3; del urllib3.HTTPConnectionPool.urlopen",
         "HTTPConnectionPool.urlopen",
+    ),
+    "the connector of aiohttp": (
+        "aiohttp",
+        "del aiohttp.BaseConnector.connect",
+        "BaseConnector.connect",
+    ),
+    "a connector of aiohttp that connects by itself": (
+        "aiohttp",
+        "async def connect(self, *_): raise SystemExit('connected')\naiohttp.TCPConnector.connect = connect",
+        "TCPConnector that connects by BaseConnector.connect",
+    ),
+    "how aiohttp reads a body": (
+        "aiohttp",
+        "del aiohttp.StreamReader._read_nowait_chunk",
+        "StreamReader._read_nowait_chunk",
     ),
     "how urllib3 reads chunks": (
         "urllib3",

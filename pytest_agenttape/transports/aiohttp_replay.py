@@ -1,0 +1,274 @@
+"""A recorded answer as aiohttp reads it: raw HTTP/1.1 through its own parser, a piece each time the agent wants more.
+
+Third-party privates used here: aiohttp 3.14 `BaseConnector._loop`, `ClientRequest._continue`, and `StreamReader._wait`,
+`._timer`, `._eof`, `._exception`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from typing import Any
+
+import aiohttp
+from aiohttp import client_exceptions, client_proto, connector, streams
+
+from pytest_agenttape import clocks
+from pytest_agenttape.bodies.messages import CONNECTION_HEADERS, Headers, HttpResponse
+from pytest_agenttape.libraries import Library
+from pytest_agenttape.process import waits
+from pytest_agenttape.transports import exchange as exchanges
+from pytest_agenttape.transports.exchange import Exchange, TransportFailure
+from pytest_agenttape.transports.pacing import POLL, Schedule
+from pytest_agenttape.transports.recorded_body import RecordedBody
+
+
+def check(library: Library) -> None:
+    """Make sure that aiohttp has what a replay needs of it."""
+    library.require(aiohttp.ClientRequest, "_continue")
+    library.require(client_proto.ResponseHandler, "read", "force_close", "data_received", "set_response_params")
+    library.require(streams.StreamReader, "_wait", "_timer", "_eof", "_exception")
+
+
+async def connected(pool: Any, req: Any, traces: Any, exchange: Exchange) -> Any:
+    """Return the connection over which *req* is answered from the recording."""
+    for trace in traces or ():
+        await trace.send_connection_create_start()
+        await trace.send_connection_create_end()
+    protocol = _Replaying(pool, req, exchange)
+    protocol.connection_made(_NoWire())
+    return connector.Connection(pool, req.connection_key, protocol, pool._loop)
+
+
+class _NoWire(asyncio.Transport):
+    """Takes what is sent, and sends it nowhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_closed = False
+
+    def write(self, data: object) -> None:
+        """Nothing leaves."""
+
+    def writelines(self, list_of_data: object) -> None:
+        """Nothing leaves."""
+
+    def write_eof(self) -> None:
+        """Nothing leaves."""
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        """Nothing comes unasked."""
+
+    resume_reading = pause_reading
+
+    def is_closing(self) -> bool:
+        return self._is_closed
+
+    def close(self) -> None:
+        self._is_closed = True
+
+    abort = close
+
+
+class _Replaying(client_proto.ResponseHandler):
+    """aiohttp's own protocol, given a recorded answer when it is asked for one."""
+
+    def __init__(self, pool: Any, req: Any, exchange: Exchange) -> None:
+        super().__init__(loop=pool._loop)
+        self.force_close()  # never to be used for another request, which may be a live one
+        self._pool = pool
+        self._req = req
+        self._exchange = exchange
+        self._body: _Body | None = None
+        self.reads_until_eof = False
+
+    def set_response_params(self, **params: Any) -> None:
+        """Nothing is waited for on a socket."""
+        self.reads_until_eof = bool(params.get("read_until_eof"))
+        super().set_response_params(**{**params, "read_timeout": None})
+
+    async def read(self) -> Any:
+        """Return the next head and its body, which is still to come."""
+        __tracebackhide__ = True
+        if self._req._continue is not None and not self._req._continue.done():
+            self.data_received(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif self._body is None:
+            await self._req.close()  # which ends when all of it is sent
+            await self._answer()
+        message, content = await super().read()
+        if type(content) is streams.StreamReader:
+            assert self._body is not None
+            self._body.timer = content._timer
+            content._timer = self._body  # type: ignore[assignment]  # it keeps to the protocol of a timer
+            content.__class__ = _Pulled
+        return message, content
+
+    async def _answer(self) -> None:
+        __tracebackhide__ = True
+        unanswered = exchanges.schedule_without_answer(self._exchange)
+        if unanswered is not None:
+            await _until_due(unanswered, 0)  # the task is going to be cancelled again
+        answer = exchanges.served(self._exchange)
+        if isinstance(answer, TransportFailure):
+            raise self._failure(answer)
+        self._body = _Body(answer, self._exchange, self)
+        self._body.start(self._req.method)
+
+    def _failure(self, failure: TransportFailure) -> Exception:
+        return _failure(failure, self._req, self._pool, self._exchange)
+
+    fail = _failure
+
+
+class _Body(RecordedBody):
+    """A recorded body, and in the place of its reader's timer what feeds it."""
+
+    def __init__(self, answer: HttpResponse, exchange: Exchange, protocol: _Replaying) -> None:
+        super().__init__(answer, exchange, protocol.fail)
+        self._answer = answer
+        self._protocol = protocol
+        self._is_chunked = self._ends_by_closing = False
+        self._next = 0
+        self.timer: Any = None
+
+    def start(self, method: str) -> None:
+        """Feed the status line and the headers, and with them an empty body."""
+        answer = self._answer
+        headers = tuple((name, value) for name, value in answer.headers if name.lower() not in CONNECTION_HEADERS)
+        is_empty = method == "HEAD" or answer.status in (204, 304) or answer.status < 200
+        if not is_empty:
+            headers = self._framed(headers)
+        version = "HTTP/1.0" if answer.http_version == "HTTP/1.0" else "HTTP/1.1"
+        lines = [f"{version} {answer.status} {answer.reason}", *(f"{name}: {value}" for name, value in headers), "", ""]
+        self._protocol.data_received("\r\n".join(lines).encode("latin-1", "replace"))
+        if not is_empty and not self._chunks and self._ends_itself:
+            self._end()
+
+    def _framed(self, headers: Headers) -> Headers:
+        """Return *headers* with the length that the body has now, else with its framing."""
+        size = sum(map(len, self._chunks))
+        lengths = [value for name, value in headers if name.lower() == "content-length" and value.isdigit()]
+        rest = tuple(pair for pair in headers if pair[0].lower() != "content-length")
+        if lengths:
+            length = size if self._is_complete else max(size + 1, int(lengths[0]))
+            return tuple((name, str(length) if name.lower() == "content-length" else value) for name, value in headers)
+        if self._answer.http_version == "HTTP/1.0" or (self._is_one_piece and self._protocol.reads_until_eof):
+            self._ends_by_closing = True  # no header says so, as none may have when it was recorded
+            return rest
+        self._is_chunked = True
+        return (*rest, ("Transfer-Encoding", "chunked"))
+
+    @property
+    def _is_one_piece(self) -> bool:
+        return self._ends_itself and len(self._chunks) < 2
+
+    @property
+    def _ends_itself(self) -> bool:
+        """Whether the end comes with the last piece, as nothing else is recorded of it."""
+        return self._is_complete and self._schedule is None and exchanges.failure_after(self._exchange) is None
+
+    async def feed(self, content: Any) -> None:
+        """Give *content* its next piece, or the end that was recorded."""
+        __tracebackhide__ = True
+        piece, self._next = self._next, self._next + 1
+        if self._schedule is None:
+            await waits.let_others_run()
+        else:
+            await _until_due(self._schedule, piece, content)
+        if content.exception() is not None:  # closed meanwhile
+            return
+        if piece < len(self._chunks):
+            chunk = self._chunks[piece]
+            self._protocol.data_received(b"%x\r\n%s\r\n" % (len(chunk), chunk) if self._is_chunked and chunk else chunk)
+            if piece == len(self._chunks) - 1 and self._ends_itself:
+                self._end()
+        elif piece == len(self._chunks):
+            self._raise_at_end()
+            self._end()
+        else:
+            raise exchanges.past_the_end(self._exchange)
+
+    def _end(self) -> None:
+        if self._is_chunked:
+            self._protocol.data_received(b"0\r\n\r\n")
+        elif self._ends_by_closing:
+            self._protocol.connection_lost(None)
+
+    def assert_timeout(self) -> None:
+        self.timer.assert_timeout()
+
+
+class _Pulled(streams.StreamReader):
+    """aiohttp's reader of a body, fed when it would wait."""
+
+    __slots__ = ()
+
+    async def _wait(self, func_name: str) -> None:  # noqa: ARG002  # as aiohttp's
+        __tracebackhide__ = True
+        body: Any = self._timer
+        with body.timer:
+            try:
+                await body.feed(self)
+            except Exception as error:
+                self.set_exception(error)
+                raise
+        if self._exception is not None:
+            raise self._exception
+
+    async def wait_eof(self) -> None:
+        while not self._eof:
+            await self._wait("wait_eof")
+
+
+_Pulled.__name__, _Pulled.__qualname__, _Pulled.__module__ = "StreamReader", "StreamReader", streams.__name__
+
+
+async def _until_due(schedule: Schedule, piece: int, content: Any = None) -> None:
+    """Hold the task that reads until the piece is due, or *content* closed."""
+    started = clocks.monotonic()
+    while not schedule.is_due(piece):
+        await waits.until_cancelled(POLL)
+        if (content is not None and content.exception() is not None) or schedule.is_overdue(piece, started):
+            return
+
+
+# Failures ---------------------------------------------------------------------------------------------------------
+
+
+def _failure(failure: TransportFailure, req: Any, pool: Any, exchange: Exchange) -> Exception:
+    if failure.is_cancellation:
+        return exchanges.waited_in_vain(exchange)
+    found = getattr(builtins if failure.module == "builtins" else client_exceptions, failure.type, None)
+    if isinstance(found, type) and issubclass(found, Exception):
+        try:
+            made: Exception = found(*_arguments(found, failure, req, pool), **_options(found, failure))
+            return made
+        except TypeError:  # some take more than a message
+            pass
+    return aiohttp.ClientConnectionError(f"{failure.type}: {failure.message}")
+
+
+def _arguments(kind: type[Exception], failure: TransportFailure, req: Any, pool: Any) -> tuple[Any, ...]:
+    errno = failure.details.get("errno")
+    if issubclass(kind, aiohttp.ClientConnectorError):
+        _, _, words = failure.message.rpartition(" [")
+        given = (req.connection_key, OSError(errno, words.removesuffix("]")))
+        return (
+            (getattr(pool, "path", ""), *given)
+            if issubclass(kind, client_exceptions.UnixClientConnectorError)
+            else given
+        )
+    if issubclass(kind, aiohttp.ClientResponseError):
+        return req.request_info, ()
+    if issubclass(kind, OSError) and errno is not None:
+        return errno, failure.message.removeprefix(f"[Errno {errno}] ")
+    return (failure.message,) if failure.message else ()
+
+
+def _options(kind: type[Exception], failure: TransportFailure) -> dict[str, Any]:
+    if not issubclass(kind, aiohttp.ClientResponseError):
+        return {}
+    return {"status": failure.details.get("status"), "message": failure.details.get("reason", "")}
