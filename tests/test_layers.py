@@ -24,6 +24,8 @@ ROOMS = (
 # Rooms that know nothing of pytest and syrupy.
 FREE_OF_PYTEST = ROOMS[: ROOMS.index("plugin")]
 OWNERS = {
+    "anyio": {"transports/mcp_stdio.py"},
+    "mcp": set[str](),
     "httpx": {"transports/httpcore.py"},
     "httpx2": set[str](),
     "httpcore": {"transports/httpcore.py"},

@@ -32,6 +32,7 @@ class _Transport:
 
 _HTTPCORE = _Transport("pytest_agenttape.transports.httpcore", frozenset({"httpcore", "httpx", "respx"}))
 _REQUESTS = _Transport("pytest_agenttape.transports.requests", frozenset({"requests", "responses"}))
+_MCP = _Transport("pytest_agenttape.transports.mcp_stdio", frozenset({"anyio", "mcp"}))
 _TLS = _Transport("pytest_agenttape.transports.tls")
 
 # The modules to patch once they are imported, and the transport that does it.
@@ -40,6 +41,7 @@ _TABLE = {
     "httpcore2": _HTTPCORE,
     "httpx._transports.default": _TLS,
     "httpx2._transports.default": _TLS,
+    "mcp.client.stdio": _MCP,
     "requests.adapters": _REQUESTS,
 }
 
