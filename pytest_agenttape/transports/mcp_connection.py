@@ -22,6 +22,19 @@ _ENDED = {"type": "EndOfStream", "module": "anyio", "message": "the server ended
 _ANSWER: Message = {}  # where in what a server says the answer comes
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a message is sent for real.
+
+    Attributes:
+        scope: What it belongs to while it is sent.
+        starts: Whether a server that does not run yet is started for it.
+    """
+
+    scope: ownership.Scope | None
+    starts: bool = True
+
+
 @dataclass(slots=True, eq=False)
 class _Pending:
     """A request that the server is answering for real."""
@@ -87,22 +100,22 @@ class Connection:
 
     # -- the client speaks
 
-    def said(self, message: Message) -> ownership.Scope | None | bool:
-        """Take a message of the client; return the scope to send it in for real, False if it is not sent."""
+    def said(self, message: Message) -> Route | None:
+        """Take a message of the client; return how it is sent for real, None if it is not."""
         self._note_opening(message)
         try:
             found = ownership.current()
             if found is None:
-                return None
+                return Route(ownership.bound())
             if messages.is_answer(message):
-                return found if self._answered(message) else False
+                return Route(found, starts=False) if self._answered(message) else None
             if message.get("method") in messages.UNRECORDED:
-                return found
+                return Route(found, starts=False)
             return self._asked_for(found, message)
         except AgentTapeError as error:
             if messages.is_request(message):
                 self._deliver(messages.refusal(message["id"], error))
-            return False
+            return None
 
     def _note_opening(self, message: Message) -> None:
         if message.get("method") in messages.HANDSHAKES:
@@ -111,7 +124,7 @@ class Connection:
         elif message.get("method") == messages.INITIALIZED:
             self.opening.append(message)
 
-    def _asked_for(self, found: ownership.Scope, message: Message) -> ownership.Scope | bool:
+    def _asked_for(self, found: ownership.Scope, message: Message) -> Route | None:
         asked = messages.asked(message, self._program, self._server)
         call = found.owner.begin(asked.kind, asked.boundary, asked.request, parent=found.running)
         number, token = message.get("id"), messages.progress_token(message)
@@ -121,11 +134,11 @@ class Connection:
                 pending.end()
             else:
                 self._pending[number] = pending
-            return ownership.Scope(found.owner, call)
+            return Route(ownership.Scope(found.owner, call))
         if number is not None:
             lines = deque([*call.recorded.said, _ANSWER, *call.recorded.said_after])
             self._play(_Script(number, token, call.recorder, call.recorded, lines))
-        return False
+        return None
 
     def _answered(self, message: Message) -> bool:
         """Take the client's answer to a question; return whether a real server waits for it."""
@@ -189,9 +202,8 @@ class Connection:
 
     def longest_wait(self) -> float | None:
         """Return for how many seconds the client may go on waiting; None where nothing limits it."""
-        return min((each.due for each in self._unanswered), default=None) and max(
-            0.0, min(each.due for each in self._unanswered) - clocks.monotonic()
-        )
+        due = min((each.due for each in self._unanswered), default=None)
+        return None if due is None else max(0.0, due - clocks.monotonic())
 
     def waited_in_vain(self) -> None:
         """Refuse what the client waits for, although it stopped waiting when this was recorded."""

@@ -71,7 +71,6 @@ class _Server(Process):
         self._code: int | None = None
         self._output = _Output(self)
         self._input = _Input(self)
-        self._opened = anyio.Lock()
         self.connection = Connection(program, self._output.put)
         self.is_shut = False  # by the client
 
@@ -83,20 +82,22 @@ class _Server(Process):
 
     async def send(self, line: bytes, scope: ownership.Scope | None) -> None:
         """Send *line* to the real server; one that did not run so far is told what the client said before."""
-        with ownership.within(scope) if scope is not None else _nothing():
-            async with self._opened:
-                if self._real is None:
-                    await self._open_late()
-            assert self._real is not None and self._real.stdin is not None
-            await self._real.stdin.send(line)
+        with ownership.within(scope):
+            if self._real is None:
+                await self._open_late()
+            await self._write(line)
 
     async def _open_late(self) -> None:
         await self.open(start=True)
-        assert self._real is not None and self._real.stdin is not None
-        for message in self.connection.opening:
-            await self._real.stdin.send(mcp_messages.written(message))
+        for message in tuple(self.connection.opening):
+            await self._write(mcp_messages.written(message))
             if mcp_messages.is_request(message):
                 await self._output.hide(message["id"]).wait()
+
+    async def _write(self, line: bytes) -> None:
+        assert self._real is not None
+        assert self._real.stdin is not None
+        await self._real.stdin.send(line)
 
     @property
     def real(self) -> Process | None:
@@ -180,14 +181,9 @@ class _Input(ByteSendStream):
         *lines, self._rest = (self._rest + item).split(b"\n")
         for line in lines:
             message = mcp_messages.parse(line)
-            scope = self._server.connection.said(message) if message is not None else False
-            if not isinstance(scope, bool):
-                await self._send(message, line + b"\n", scope)
-
-    async def _send(self, message: Message | None, line: bytes, scope: ownership.Scope | None) -> None:
-        if self._server.real is None and not (message and _needs_server(message)):
-            return
-        await self._server.send(line, scope)
+            route = self._server.connection.said(message) if message is not None else None
+            if route is not None and (route.starts or self._server.real is not None):
+                await self._server.send(line + b"\n", route.scope)
 
     async def aclose(self) -> None:
         real = self._server.real
@@ -297,13 +293,3 @@ class _Output(ByteReceiveStream):
         if real is not None and real.stdout is not None:
             await real.stdout.aclose()
         await anyio.lowlevel.checkpoint()
-
-
-def _needs_server(message: Message) -> bool:
-    return message.get("method") not in mcp_messages.UNRECORDED
-
-
-class _nothing:  # noqa: N801  # a block that does nothing
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
