@@ -158,7 +158,8 @@ class Interaction:
     @property
     def status(self) -> int | None:
         """The status of an HTTP response; in a boundary's result, a key of that name may mean something else."""
-        if self.kind in BOUNDARY_KINDS or not isinstance(self.response, dict):
+        is_result = self.kind in BOUNDARY_KINDS and "headers" not in self.request  # a tool may be called over HTTP
+        if is_result or not isinstance(self.response, dict):
             return None
         return _optional(self.response.get("status"), int)
 

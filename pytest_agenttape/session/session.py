@@ -183,7 +183,8 @@ class Session(Block):
         *status* is that of an HTTP answer, *failure* the class of the exception that ended the call.
         """
         with self.run.lock:
-            poison = poison_of(live.call.kind, status, failure)
+            kind = "http" if "headers" in live.call.request else live.call.kind  # a tool's may be called over HTTP
+            poison = poison_of(kind, status, failure)
             live.poison = replace(poison, traceback=user_traceback()) if poison else None
             try:
                 live.interaction = self.outcome(live, response=response, error=error, usage=usage, tags=tags)

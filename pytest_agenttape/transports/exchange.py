@@ -21,7 +21,7 @@ from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership import Owner, Scope
 from pytest_agenttape.ownership.calls import Live, Recorder, Served
 from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered, unanswered
-from pytest_agenttape.transports import pacing
+from pytest_agenttape.transports import mcp_http, pacing
 from pytest_agenttape.transports.pacing import Schedule
 
 
@@ -87,14 +87,18 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
     """
     __tracebackhide__ = True
     stored = stored_request(request)
-    operation = providers.identify(request.method, request.url, bodies.stored_json(stored))
-    kind, boundary, metadata = "http", None, {}
-    if operation is not None:
+    body = bodies.stored_json(stored)
+    operation = providers.identify(request.method, request.url, body)
+    kind, boundary, metadata = "http", mcp_http.tool_called(found.owner, request.method, request.url, body), {}
+    if boundary is not None:
+        kind = "tool"
+    elif operation is not None:
         kind, boundary = "llm", operation.boundary
         metadata = {"provider": operation.provider, "operation": operation.operation}
         if operation.model is not None:
             metadata["model"] = operation.model
     call = found.owner.begin(kind, boundary, stored, parent=found.running, metadata=metadata)
+    mcp_http.note_handshake(found.owner, request.url, body, call)
     sent = _overridden(call, operation, request) if isinstance(call, Live) else request
     return Exchange(found.owner, call, operation, sent, calls_before=call.recorder.calls_made)
 

@@ -12,6 +12,7 @@ from pytest_agenttape.errors import AgentTapeError, StreamingReplayError, Unmatc
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Recorder, Served
 from pytest_agenttape.process.cancellation import is_unanswered, unanswered
+from pytest_agenttape.providers import mcp
 from pytest_agenttape.reading.one_line import shown_pair
 from pytest_agenttape.transports import mcp_messages as messages
 from pytest_agenttape.transports.mcp_messages import Message
@@ -118,7 +119,7 @@ class Connection:
             return None
 
     def _note_opening(self, message: Message) -> None:
-        if message.get("method") in messages.HANDSHAKES:
+        if message.get("method") in mcp.HANDSHAKES:
             self._handshakes[message["id"]] = message["method"]
             self.opening[:] = [message]
         elif message.get("method") == messages.INITIALIZED:
@@ -246,7 +247,7 @@ class Connection:
         if pending is None or pending.live.interaction is not None:  # the session is over
             return
         if "error" in answer:
-            pending.end(error=messages.stored_error(answer["error"]))
+            pending.end(error=mcp.error_of(answer["error"]))
         else:
             pending.end(response=values.encode(answer.get("result"), "result"))
 
@@ -262,7 +263,7 @@ class Connection:
     def _learn_name(self, number: _Number, result: JSON) -> None:
         handshake = self._handshakes.pop(number, None)
         if handshake is not None:
-            self._server = messages.server_name(handshake, result) or self._server
+            self._server = mcp.server_name(handshake, result) or self._server
 
 
 def connect(found: ownership.Scope, program: str) -> Served | Live:

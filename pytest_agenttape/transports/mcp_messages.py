@@ -12,13 +12,11 @@ from typing import TypeAlias
 from pytest_agenttape import values
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON
+from pytest_agenttape.providers.mcp import CALL_TOOL, HANDSHAKES
 
 Message: TypeAlias = dict[str, JSON]
 
 CONNECT = "mcp.connect"
-CALL_TOOL = "tools/call"
-# What the client's own make and version decide: said at the start, and with each message of newer protocols.
-HANDSHAKES = ("initialize", "server/discover")
 INITIALIZED = "notifications/initialized"
 PROGRESS = "notifications/progress"
 # About requests that are recorded themselves.
@@ -26,7 +24,6 @@ UNRECORDED = frozenset({INITIALIZED, PROGRESS, "notifications/cancelled"})
 # The server's questions whose answers say what the agent did; those about its folders and its health differ at will.
 COMPARED_ANSWERS = frozenset({"sampling/createMessage", "elicitation/create"})
 
-_SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 _LIBRARYS_META = re.compile(r"progressToken$|io\.modelcontextprotocol/|traceparent$|tracestate$|baggage$")
 _LAUNCHERS = re.compile(
     r"(python|pypy|node|npx|npm|pnpm|yarn|bunx?|deno|uvx?|pipx|docker|podman|java|dotnet|ruby|bash|sh|zsh|cmd|pwsh"
@@ -76,15 +73,6 @@ def program_of(command: str, args: Sequence[str]) -> str:
         if name and not _LAUNCHERS.match(name) and name not in _SUBCOMMANDS:
             return name
     return names[0]
-
-
-def server_name(handshake: str, result: JSON) -> str | None:
-    """Return the name that a server gives itself in the *result* of a handshake."""
-    if not isinstance(result, dict):
-        return None
-    about = result.get("serverInfo") if handshake == "initialize" else (result.get("_meta") or {}).get(_SERVER_INFO)
-    name = about.get("name") if isinstance(about, dict) else None
-    return name if isinstance(name, str) and name else None
 
 
 def asked(message: Message, program: str, server: str) -> Asked:
@@ -139,13 +127,6 @@ def said_again(recorded: Mapping[str, JSON], *, number: JSON, token: JSON) -> Me
 def outcome_of(answer: Message) -> Message:
     """Return an answer without its number: ``{"result": ...}`` or ``{"error": ...}``."""
     return {name: answer[name] for name in ("result", "error") if name in answer}
-
-
-def stored_error(error: JSON) -> dict[str, JSON]:
-    """Return the error of an answer as a recording holds it."""
-    about = error if isinstance(error, dict) else {"message": str(error)}
-    kept = {name: about[name] for name in ("code", "data") if name in about}
-    return {"type": "JSONRPCError", "module": "", "message": str(about.get("message", "")), **kept}
 
 
 def answer_again(number: JSON, response: JSON, error: Mapping[str, JSON] | None) -> Message:
