@@ -103,7 +103,7 @@ def blocked(program: Program, allowed: Iterable[str], test: str) -> ProgramBlock
     if program.is_named(allowed):
         return None
     lines = [
-        f"program {program.name} blocked: outside of a recorded tool no program starts, not even when recording",
+        f"program {program.name} blocked: no program is started outside a recorded tool, in recording or in replay",
         f"    in        {test}",
     ]
     if program.caller:

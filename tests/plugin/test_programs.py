@@ -48,7 +48,7 @@ def test_it_is_refused_and_fails_the_test(project: Project, body: str, arguments
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "E *ProgramBlockedError: program sh blocked: outside of a recorded tool no program starts, *",
+            "E *ProgramBlockedError: program sh blocked: no program is started outside a recorded tool, *",
             "E *in *test_it.py::test_it",
             "E *by *test_it",
             "E *record it @tool around the function that starts it; an MCP server: through MCP's stdio client",

@@ -62,7 +62,7 @@ class Fault:
     def source(self) -> str:
         return "\n".join(
             [
-                "import contextlib, httpx, os, pytest, signal, threading",
+                "import contextlib, httpx, os, pytest, signal, subprocess, threading",
                 "from agent import look_up, note",
                 self.before,
                 self.decorators,
@@ -220,6 +220,14 @@ FAULTS = (
         sees_fresh=("E *CassetteNotFoundError: there is no cassette at *", PENDING),
         marker="frozen='frozen'",
         before="from pytest_agenttape import tool\n@tool\ndef frozen():\n    note('frozen')",
+    ),
+    Fault(
+        "a program is started, and the agent goes on",
+        "with contextlib.suppress(Exception):\n    subprocess.run(['git', 'gc'], check=True)",
+        "old",
+        "none",
+        ("E *ProgramBlockedError: program git blocked: no program is started outside a recorded tool, in recording or in replay", PENDING),
+        {"failed": 1},
     ),
     Fault(
         "the disk is full",

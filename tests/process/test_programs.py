@@ -154,7 +154,7 @@ def test_the_message_says_who_and_what_to_do_and_no_argument() -> None:
     )
     assert isinstance(error, AgentTapeError)
     assert str(error).splitlines() == [
-        "program git blocked: outside of a recorded tool no program starts, not even when recording",
+        "program git blocked: no program is started outside a recorded tool, in recording or in replay",
         "    in        test_x.py::test_y",
         "    by        shop.release",
         "    record it @tool around the function that starts it; an MCP server: through MCP's stdio client",
