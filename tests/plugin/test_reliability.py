@@ -55,6 +55,7 @@ class Drift:
         return f"{HEAD}{self.above}\n@pytest.mark.agenttape\ndef test_it({self.arguments}):\n{body}"
 
 
+BLOCKED = "E *ProgramBlockedError: program git blocked: no program is started outside a recorded tool, in recording or in replay"
 FAILED, ERROR = {"failed": 1}, {"passed": 1, "errors": 1}
 LATE = """
 go, done = threading.Event(), threading.Event()
@@ -141,7 +142,7 @@ DRIFTS = (
     Drift(
         "a program is started, and the agent goes on",
         CALLS + "with contextlib.suppress(Exception):\n    subprocess.run(['git', 'gc'], check=True)",
-        ("E *ProgramBlockedError: program git blocked: no program is started outside a recorded tool, in recording or in replay",),
+        (BLOCKED,),
         FAILED,
     ),
     Drift(
