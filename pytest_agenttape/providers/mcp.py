@@ -5,6 +5,7 @@ A call of a tool over HTTP is recorded as the exchange that it is. It is read as
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ CALL_TOOL = "tools/call"
 # What the client's own make and version decide: said at the start, and with each message of newer protocols.
 HANDSHAKES = ("initialize", "server/discover")
 _SERVER_INFO = "io.modelcontextprotocol/serverInfo"
+# Parts of `_meta` that say what the library is, and how its requests are numbered.
+_LIBRARYS_META = re.compile(r"progressToken$|io\.modelcontextprotocol/|traceparent$|tracestate$|baggage$")
 _NAMELESS = frozenset({"mcp", "sse", "message", "messages", "api", "rpc"})  # parts of a path that name no server
 
 
@@ -24,6 +27,48 @@ def server_name(handshake: str, result: JSON) -> str | None:
     """Return the name that a server gives itself in the *result* of a handshake."""
     path = ("serverInfo",) if handshake == "initialize" else ("_meta", _SERVER_INFO)
     return text_or_none(at(result, *path, "name"))
+
+
+def compared_params(params: JSON) -> dict[str, JSON]:
+    """Return what of the *params* of a request is compared: not what the library says about itself and its numbers."""
+    kept = dict(params) if isinstance(params, Mapping) else {} if params is None else {"params": params}
+    meta = kept.pop("_meta", None)
+    if isinstance(meta, Mapping):
+        meta = {name: each for name, each in meta.items() if not _LIBRARYS_META.match(name)}
+    return {**kept, "_meta": meta} if meta else kept
+
+
+def compared_body(body: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """Return what of the decoded *body* of an HTTP request is compared, if it is a JSON-RPC request; else all of it."""
+    if body.get("jsonrpc") != "2.0" or not isinstance(body.get("method"), str):
+        return body
+    kept = {name: each for name, each in body.items() if name not in ("id", "params")}
+    params = {} if body["method"] in HANDSHAKES else compared_params(body.get("params"))
+    return {**kept, "params": params} if params else kept
+
+
+def renumbered(response: Mapping[str, JSON], recorded: JSON, asked: JSON) -> Mapping[str, JSON]:
+    """Return a stored response to the JSON-RPC request *recorded* as the one to *asked*; both are decoded bodies."""
+    before, now = at(recorded, "id"), at(asked, "id")
+    if before == now or at(recorded, "jsonrpc") != "2.0" or now is None:
+        return response
+
+    def changed(message: JSON) -> JSON:
+        is_answer = isinstance(message, Mapping) and "method" not in message and message.get("id") == before
+        return {**message, "id": now} if is_answer else message
+
+    if "json" in response:
+        return {**response, "json": changed(response["json"])}
+    events = response.get("events")
+    if not isinstance(events, list):
+        return response
+    return {
+        **response,
+        "events": [
+            {**each, "data": changed(each["data"])} if isinstance(each, Mapping) and "data" in each else each
+            for each in events
+        ],
+    }
 
 
 def method_of(method: str, body: JSON) -> str | None:

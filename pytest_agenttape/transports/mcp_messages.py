@@ -12,7 +12,7 @@ from typing import TypeAlias
 from pytest_agenttape import values
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.mcp import CALL_TOOL, HANDSHAKES
+from pytest_agenttape.providers.mcp import CALL_TOOL, HANDSHAKES, compared_params
 
 Message: TypeAlias = dict[str, JSON]
 
@@ -24,7 +24,6 @@ UNRECORDED = frozenset({INITIALIZED, PROGRESS, "notifications/cancelled"})
 # The server's questions whose answers say what the agent did; those about its folders and its health differ at will.
 COMPARED_ANSWERS = frozenset({"sampling/createMessage", "elicitation/create"})
 
-_LIBRARYS_META = re.compile(r"progressToken$|io\.modelcontextprotocol/|traceparent$|tracestate$|baggage$")
 _LAUNCHERS = re.compile(
     r"(python|pypy|node|npx|npm|pnpm|yarn|bunx?|deno|uvx?|pipx|docker|podman|java|dotnet|ruby|bash|sh|zsh|cmd|pwsh"
     r"|powershell)[0-9.w]*$"
@@ -80,7 +79,7 @@ def asked(message: Message, program: str, server: str) -> Asked:
 
     The request holds what is compared: neither its number, nor what the client library says about itself.
     """
-    method, params = str(message["method"]), _compared(message.get("params"))
+    method, params = str(message["method"]), compared_params(message.get("params"))
     if method in HANDSHAKES:
         return Asked("http", f"mcp.{method}", {"server": program})
     if method == CALL_TOOL and isinstance(params.get("name"), str):
@@ -140,13 +139,6 @@ def answer_again(number: JSON, response: JSON, error: Mapping[str, JSON] | None)
 def refusal(number: JSON, error: AgentTapeError) -> Message:
     """Return the answer to a request that got none: the agent sees *error* as the server's."""
     return {"jsonrpc": "2.0", "id": number, "error": {"code": _INTERNAL_ERROR, "message": f"agenttape: {error}"}}
-
-
-def _compared(params: JSON) -> dict[str, JSON]:
-    kept = dict(params) if isinstance(params, dict) else {} if params is None else {"params": params}
-    meta = kept.pop("_meta", None)
-    own = {name: each for name, each in meta.items() if not _LIBRARYS_META.match(name)} if meta else {}
-    return {**kept, "_meta": own} if own else kept
 
 
 def _bare(word: str) -> str:

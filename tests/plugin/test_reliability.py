@@ -55,7 +55,10 @@ class Drift:
         return f"{HEAD}{self.above}\n@pytest.mark.agenttape\ndef test_it({self.arguments}):\n{body}"
 
 
-BLOCKED = "E *ProgramBlockedError: program git blocked: no program is started outside a recorded tool, in recording or in replay"
+BLOCKED = (
+    "E *ProgramBlockedError: program git blocked: "
+    "no program is started outside a recorded tool, in recording or in replay"
+)
 FAILED, ERROR = {"failed": 1}, {"passed": 1, "errors": 1}
 LATE = """
 go, done = threading.Event(), threading.Event()

@@ -122,7 +122,10 @@ ASKS = "with contextlib.suppress(httpx.HTTPError):\n    httpx.get(os.environ['OR
 
 RECORDED = (f"recorded: {NAME} (1 live call)",)
 CREATED = (f"created: {NAME} (1 live call)",)
-BLOCKED = "E *ProgramBlockedError: program git blocked: no program is started outside a recorded tool, in recording or in replay"
+BLOCKED = (
+    "E *ProgramBlockedError: program git blocked: "
+    "no program is started outside a recorded tool, in recording or in replay"
+)
 FAULTS = (
     Fault("nothing: the test passes", "pass", "new", "new", RECORDED, {"passed": 1}, sees_fresh=CREATED),
     Fault("an assertion fails", "assert 0", "old", "none", (PENDING, "FAILED test_it.py::test_it*"), {"failed": 1}),

@@ -116,6 +116,26 @@ def test_a_tool_is_called_by_name_on_a_server_that_is_gone(
     assert server.hits == hits
 
 
+def test_the_client_may_number_and_introduce_itself_otherwise(
+    tmp_path: Path, weather: tuple[Weather, str, Callable[[], None]]
+) -> None:
+    _, url, stop = weather
+    path = tmp_path / "cassette.yaml"
+
+    async def oslo(session: Any) -> Any:
+        return (await session.call_tool("forecast", {"city": "Oslo"})).content[0].text
+
+    with use_cassette(path, mode="all"):
+        live = anyio.run(session_of, url, oslo)
+    stop()
+    text = path.read_text()
+    path.write_text(text.replace("clientInfo:", "clientInfo:\n          title: Old").replace("id: 1", "id: 7"))
+    assert path.read_text() != text
+    with use_cassette(path) as session:
+        assert anyio.run(session_of, url, oslo) == live
+    assert session.unplayed == []
+
+
 def test_a_drifted_argument_is_refused(tmp_path: Path, weather: tuple[Weather, str, Callable[[], None]]) -> None:
     server, url, stop = weather
     path = tmp_path / "cassette.yaml"

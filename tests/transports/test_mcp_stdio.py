@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_agenttape import Cassette, Interaction, Session, use_cassette
+from pytest_agenttape import Cassette, Interaction, Session, record_call, use_cassette
 
 mcp = pytest.importorskip("mcp")
 anyio = pytest.importorskip("anyio")
@@ -128,7 +128,7 @@ def test_a_drifted_argument_is_refused_with_what_differs(desk: Desk) -> None:
 
 def test_a_server_that_is_not_recorded_is_not_started(desk: Desk) -> None:
     with use_cassette(desk.path, mode="all"):
-        pass
+        record_call("tool", {}, lambda: None)
     with pytest.raises(BaseException, match="connect") as caught:
         desk.run(echo("a"))
     assert desk.notes == []
