@@ -56,6 +56,14 @@ class NetworkBlockedError(AgentTapeError):
         self.port = port
 
 
+class ProgramBlockedError(AgentTapeError):
+    """A program that would have been started outside of a recorded tool."""
+
+    def __init__(self, message: str, *, program: str = "") -> None:
+        super().__init__(message)
+        self.program = program
+
+
 class StreamingReplayError(AgentTapeError):
     """A stream that is read past the end of its recording."""
 

@@ -158,7 +158,8 @@ class Interaction:
     @property
     def status(self) -> int | None:
         """The status of an HTTP response; in a boundary's result, a key of that name may mean something else."""
-        if self.kind in BOUNDARY_KINDS or not isinstance(self.response, dict):
+        is_result = self.kind in BOUNDARY_KINDS and "headers" not in self.request  # a tool may be called over HTTP
+        if is_result or not isinstance(self.response, dict):
             return None
         return _optional(self.response.get("status"), int)
 
@@ -208,6 +209,16 @@ class Interaction:
         return tuple(pace) if all(_optional(each, int) is not None for each in pace) else ()
 
     @property
+    def said(self) -> tuple[dict[str, JSON], ...]:
+        """What an MCP server sent unasked before it answered: notifications, and questions with their answers."""
+        return _mappings(self.metadata.get("said"))
+
+    @property
+    def said_after(self) -> tuple[dict[str, JSON], ...]:
+        """The same after its answer, before the next request."""
+        return _mappings(self.metadata.get("said_after"))
+
+    @property
     def is_observed(self) -> bool:
         """Whether only a listener saw the call; nothing requests it in replay."""
         return bool(self.metadata.get("observed"))
@@ -254,6 +265,11 @@ def require_list(value: JSON, what: str) -> list[JSON]:
 def _optional(value: JSON, *types: type[_T]) -> _T | None:
     """Return *value* if it is an instance of *types*, else None; a bool never counts."""
     return value if isinstance(value, types) and not isinstance(value, bool) else None
+
+
+def _mappings(value: JSON) -> tuple[dict[str, JSON], ...]:
+    """Return the mappings of a list; of anything else, none."""
+    return tuple(each for each in value if isinstance(each, dict)) if isinstance(value, list) else ()
 
 
 def _optional_number(value: JSON, what: str) -> float | None:

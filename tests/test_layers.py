@@ -25,6 +25,8 @@ ROOMS = (
 FREE_OF_PYTEST = ROOMS[: ROOMS.index("plugin")]
 OWNERS = {
     "aiohttp": {"transports/aiohttp.py", "transports/aiohttp_recording.py", "transports/aiohttp_replay.py"},
+    "anyio": {"transports/mcp_stdio.py"},
+    "mcp": set[str](),
     "httpx": {"transports/httpcore.py"},
     "httpx2": set[str](),
     "httpcore": {"transports/httpcore.py"},

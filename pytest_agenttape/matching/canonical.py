@@ -15,6 +15,7 @@ from pytest_agenttape.bodies.forms import encode_binary
 from pytest_agenttape.errors import CassetteCorruptError, ConfigError
 from pytest_agenttape.hosts import is_local
 from pytest_agenttape.model import JSON
+from pytest_agenttape.providers import mcp
 from pytest_agenttape.providers.registry import WORDS
 from pytest_agenttape.redaction import canonical_secrets
 
@@ -121,6 +122,8 @@ def is_transport_header(name: str) -> bool:
 
 def _canonical_http(request: Mapping[str, JSON], rules: KeyRules) -> dict[str, JSON]:
     canonical = {key: value for key, value in request.items() if key not in ("json_layout", "events_layout")}
+    if rules.volatile and isinstance(canonical.get("json"), dict):
+        canonical["json"] = mcp.compared_body(canonical["json"])
     canonical["url"] = _canonical_url(request["url"], rules.volatile, rules.names)
     headers = {name.lower(): value for name, value in (request.get("headers") or {}).items()}
     content_type = headers.get("content-type")

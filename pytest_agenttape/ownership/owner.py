@@ -34,6 +34,10 @@ class Owner(Protocol):
     def observer(self) -> Observer | None:
         """Keeps the calls that listeners see; None if nothing is recorded."""
 
+    @property
+    def allow_programs(self) -> tuple[str, ...]:
+        """The programs that may be started outside of a live call: names, with wildcards."""
+
     def admits(self, method: str, url: str) -> bool:
         """Return whether an HTTP request may pass without belonging to a session."""
 

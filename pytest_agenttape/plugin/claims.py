@@ -154,7 +154,8 @@ class Claims:
             base, layer = overrides, {}
         else:
             base, layer = self._config_at(item.path.parent), _mapping(overrides)
-        marked = {name: getattr(options, name) for name in ("allow_hosts", "ignore_hosts", "strict")}
+        names = ("allow_hosts", "ignore_hosts", "allow_programs", "strict")
+        marked = {name: getattr(options, name) for name in names}
         said = resolve(self._policy, marked, layer)
         config = base.with_overrides(**said) if said else base
         if not options.redact:

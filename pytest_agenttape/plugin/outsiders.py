@@ -27,6 +27,7 @@ class Outsider(ABC):
     propagates = False  # to threads: a server started by the fixture keeps running after its setup
     can_execute = False
     observer = None
+    allow_programs = ("*",)  # a server, a container: what a fixture starts is the suite's
 
     def __init__(self, title: str) -> None:
         self.title = title

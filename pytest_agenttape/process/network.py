@@ -1,9 +1,8 @@
 """The network guard: while it is armed, it asks the owner of the calling code before a connection leaves the machine.
 
-There is one audit hook per process, which Python can never remove; while unarmed, it only checks a flag. It covers
-everything that goes through Python's `socket`. Out of its reach are subprocesses, libraries that open sockets in C
-(grpc, uvloop, libpq, libcurl, c-ares; asyncio's proactor on Windows, once it has an address) and connections that were
-already open.
+It covers everything that goes through Python's `socket`. Out of its reach are subprocesses, libraries that open sockets
+in C (grpc, uvloop, libpq, libcurl, c-ares; asyncio's proactor on Windows, once it has an address) and connections that
+were already open.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import Any, TypeAlias
 
 from pytest_agenttape.errors import NetworkBlockedError
 from pytest_agenttape.hosts import address_of, is_local, plain_name
+from pytest_agenttape.process import audit
 from pytest_agenttape.process.patching import Patch
 
 Decide: TypeAlias = Callable[[str, int | None], None]
@@ -40,7 +40,7 @@ _REPLAYED = frozenset(
     "googleapiclient xmlrpc urllib http".split()
 )
 
-# Module globals that change, because the audit hook and the socket module are process-wide.
+# Module globals that change, because the socket module is process-wide.
 _decide: Decide | None = None
 _armed = 0
 _lock = threading.Lock()
@@ -51,9 +51,8 @@ def install(decide: Decide) -> None:
     """Make *decide* the judge of connections; it is only asked about other machines, and raises to stop one."""
     global _decide
     with _lock:
-        first, _decide = _decide is None, decide
-        if first:
-            sys.addaudithook(_hook)
+        _decide = decide
+    audit.install()
 
 
 def arm() -> None:
@@ -61,6 +60,7 @@ def arm() -> None:
     global _armed
     with _lock:
         if _armed == 0:
+            audit.listen(_CHECKS)
             for patch in _patches():
                 patch.install()
         _armed += 1
@@ -72,6 +72,7 @@ def disarm() -> None:
     with _lock:
         _armed = max(0, _armed - 1)
         if _armed == 0:
+            audit.ignore(_CHECKS)
             for patch in _patches():
                 patch.uninstall()
             _names.clear()
@@ -108,14 +109,6 @@ def calling_library() -> str | None:
 
 
 # The hook ---------------------------------------------------------------------------------------------------------
-
-
-def _hook(event: str, args: tuple[Any, ...]) -> None:  # each audit event has its own arguments
-    if not _armed:
-        return
-    check = _CHECKS.get(event)
-    if check is not None:
-        check(*args)
 
 
 def _check_target(sock: Any, address: Any = None) -> None:  # a socket, or the C base of one
@@ -164,7 +157,7 @@ def _port(value: object) -> int | None:
     return value if isinstance(value, int) and value > 0 else None
 
 
-_CHECKS: dict[str, Callable[..., None]] = {
+_CHECKS: audit.Checks = {
     "socket.connect": _check_target,
     "socket.sendto": _check_target,
     "socket.sendmsg": _check_target,

@@ -10,6 +10,7 @@ from pytest_agenttape import values
 from pytest_agenttape.matching.call_tree import in_call_order, parent_of
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.providers import RequestedTool, operation_of, read_answer, read_messages
+from pytest_agenttape.providers.mcp import as_tool_call
 from pytest_agenttape.reading.usage import TokenTotals, count_tokens
 
 TOOL_KINDS = ("tool", "retrieval")
@@ -43,6 +44,7 @@ class ToolCall(str):
     @classmethod
     def of(cls, recorded: Interaction, parent: ToolCall | None = None) -> Self:
         """Return the call that *recorded* is a recording of."""
+        recorded = as_tool_call(recorded)
         call = cls(recorded.boundary or recorded.kind)
         call.kind, call.index = recorded.kind, recorded.index
         call.parent, call.duration = parent, recorded.latency_ms

@@ -11,6 +11,7 @@ from pytest_agenttape.matching.call_tree import CallTree
 from pytest_agenttape.matching.canonical import KeyRules, canonical_request
 from pytest_agenttape.model import JSON, REDACTION_PLACEHOLDER, SECRET_PLACEHOLDER, Interaction
 from pytest_agenttape.providers import operation_of
+from pytest_agenttape.providers.mcp import as_tool_call
 from pytest_agenttape.providers.tolerant import payloads
 from pytest_agenttape.reading.calls import LLMCall, error_text
 from pytest_agenttape.reading.one_line import digest
@@ -53,7 +54,7 @@ def steps_of(interactions: Sequence[Interaction], rules: KeyRules) -> list[Step]
     tree = CallTree.of(interactions)
     ordered = [*tree.in_order()]
     conversations: list[list[dict[str, JSON]]] = []
-    parts = {each.index: _parts(each, rules, conversations) for each in ordered}
+    parts = {each.index: _parts(as_tool_call(each), rules, conversations) for each in ordered}
     steps: dict[int, Step] = {}
     for each in reversed(ordered):  # nested calls come before the one that made them
         nested = tuple(steps[child.index] for child in tree.children(each.index))

@@ -12,9 +12,9 @@ from pytest_agenttape.errors import AgentTapeError, ConfigError, NetworkBlockedE
 from pytest_agenttape.matching.policy import Refuse
 from pytest_agenttape.matching.tape import Replay, Tape
 from pytest_agenttape.model import JSON, Call, Interaction
+from pytest_agenttape.ownership import guard
 from pytest_agenttape.ownership.calls import Live, Observed, Served
-from pytest_agenttape.ownership.guard import ask_owner
-from pytest_agenttape.process import child_processes, network
+from pytest_agenttape.process import child_processes
 from pytest_agenttape.process.user_stack import is_typed_in_debugger, user_traceback
 from pytest_agenttape.reading.usage import TokenTotals, total_tokens
 from pytest_agenttape.session.block import Block
@@ -48,6 +48,7 @@ class Session(Block):
         secrets: The secrets to redact.
         verdict: The first error that decides the run.
         phase: Set during a test's teardown, and kept in the metadata of calls made then.
+        allow_programs: Programs that may be started outside of a live call.
         model_override: The model that live LLM calls are sent to instead of the requested one.
     """
 
@@ -59,6 +60,7 @@ class Session(Block):
         self.mode = settings.mode
         self.title = settings.name
         self.model_override = settings.config.model_override
+        self.allow_programs = settings.config.allow_programs
         self.is_closed = True
         self.is_debugged = False
         self.on_live_call: Callable[[Session], None] | None = None
@@ -81,8 +83,7 @@ class Session(Block):
         _ = self.secrets.redactor  # now, because a secret may be removed from the environment before the first call
         self.world.enter()
         self.is_closed = False
-        network.install(ask_owner)
-        network.arm()
+        guard.arm()
         ownership.add(self)
         ownership.enter(self)
         try:
@@ -99,7 +100,7 @@ class Session(Block):
         self.run.settle()
         self.is_closed = True
         try:
-            network.disarm()
+            guard.disarm()
             ownership.remove(self)
             ownership.leave(self)
         finally:
@@ -182,7 +183,8 @@ class Session(Block):
         *status* is that of an HTTP answer, *failure* the class of the exception that ended the call.
         """
         with self.run.lock:
-            poison = poison_of(live.call.kind, status, failure)
+            kind = "http" if "headers" in live.call.request else live.call.kind  # a tool's may be called over HTTP
+            poison = poison_of(kind, status, failure)
             live.poison = replace(poison, traceback=user_traceback()) if poison else None
             try:
                 live.interaction = self.outcome(live, response=response, error=error, usage=usage, tags=tags)

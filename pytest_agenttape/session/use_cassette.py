@@ -31,6 +31,7 @@ def use_cassette(
     format: str | None = None,  # noqa: A002  # the documented name
     tags: Iterable[str] | None = None,
     allow_errors: bool | int | str | Iterable[int | str] = False,
+    allow_programs: Iterable[str] | None = None,
 ) -> Session:
     """Open the cassette *name* for a block, sync or async, or decorate a function with it.
 
@@ -49,6 +50,7 @@ def use_cassette(
         tags: Words kept with each recorded interaction.
         allow_errors: Failures of live calls that may be recorded even though the agent went on: True, or any of the
             statuses 400 to 599 and ``"timeout"``.
+        allow_programs: Programs that may be started outside of a recorded tool; default from the configuration.
 
     Raises:
         ConfigError: An argument names something that does not exist, or *live* and *frozen* are both given.
@@ -68,8 +70,10 @@ def use_cassette(
             "format": format,
             "tags": tags,
             "allow_errors": allow_errors,
+            "allow_programs": allow_programs,
         }
     )
+    config = config.with_overrides(allow_programs=options.allow_programs)
     settings = Settings(
         path=paths.session_path(name, said.cassette_dir, said.format),
         mode=options.mode or config.default_mode,

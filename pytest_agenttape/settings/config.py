@@ -67,6 +67,7 @@ class Config:
         model_override: The model that live LLM calls are sent to instead of the requested one.
         allow_hosts: Hosts that may be reached during replay.
         ignore_hosts: Hosts that are never recorded: calls to them are real in every mode.
+        allow_programs: Programs that may be started outside of a recorded tool.
         strict: Whether an unplayed recording is an error.
         block_network: Whether replay stops connections that leave the machine.
         redact: The `[redact]` table.
@@ -84,6 +85,7 @@ class Config:
     model_override: str | None = None
     allow_hosts: tuple[str, ...] = ()
     ignore_hosts: tuple[str, ...] = ()
+    allow_programs: tuple[str, ...] = ()
     strict: bool = False
     block_network: bool = True
     redact: RedactConfig = field(default_factory=RedactConfig)
@@ -326,6 +328,7 @@ _PARSERS: Mapping[str, _Parser] = {
     "model_override": _optional_text,
     "allow_hosts": _words,
     "ignore_hosts": _words,
+    "allow_programs": _words,
     "strict": _switch,
     "block_network": _switch,
     "redact": _redact,

@@ -33,6 +33,7 @@ class Options:
         allow_errors: Which failures of live calls may be recorded: all, none or these.
         allow_hosts: Hosts that may be reached during replay.
         ignore_hosts: Hosts that are never recorded: calls to them are real in every mode.
+        allow_programs: Programs that may be started outside of a recorded tool.
     """
 
     mode: Mode | None = None
@@ -47,6 +48,7 @@ class Options:
     allow_errors: frozenset[object] | bool = False
     allow_hosts: tuple[str, ...] | None = None
     ignore_hosts: tuple[str, ...] | None = None
+    allow_programs: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.live and self.frozen:
@@ -175,6 +177,10 @@ def _hosts(name: str, given: object) -> tuple[str, ...]:
     return hosts
 
 
+def _allowed_programs(given: object) -> tuple[str, ...]:
+    return Config().with_overrides(allow_programs=given).allow_programs
+
+
 def _strict(given: object) -> bool:
     return Config().with_overrides(strict=given).strict
 
@@ -189,6 +195,7 @@ _PARSERS: Mapping[str, Callable[[object], object]] = {
     "allow_errors": _allowed_errors,
     "allow_hosts": partial(_hosts, "allow_hosts"),
     "ignore_hosts": partial(_hosts, "ignore_hosts"),
+    "allow_programs": _allowed_programs,
     "strict": _strict,
     "tags": _tags,
     "redact": _names_to_redact,

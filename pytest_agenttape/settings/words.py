@@ -8,7 +8,7 @@ MODES = ("none", "once", "new_episodes", "refresh", "all", "record")
 
 MARKER_OPTIONS = (
     "cassette", "mode", "live", "frozen", "matchers", "freeze", "format", "strict", "redact", "tags", "allow_errors",
-    "allow_hosts", "ignore_hosts",
+    "allow_hosts", "ignore_hosts", "allow_programs",
 )  # fmt: skip
 
 # The settings allowed in an ini file as `agenttape_<name>`, each with its pytest ini type and its help text.
@@ -27,6 +27,7 @@ INI_KEYS: Mapping[str, tuple[str, str]] = {
     "model_override": ("string", "Model that live LLM calls are sent to."),
     "allow_hosts": ("args", "Hosts that may be connected to during replay."),
     "ignore_hosts": ("args", "Hosts that are never recorded: calls to them are real in every mode."),
+    "allow_programs": ("args", "Programs that may be started outside of a recorded tool."),
     "strict": ("bool", "Fail on unplayed interactions and orphans."),
     "block_network": ("bool", "Whether connections that leave the machine fail during replay."),
 }

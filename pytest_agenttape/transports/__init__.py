@@ -37,6 +37,7 @@ _BOTOCORE = _Transport("pytest_agenttape.transports.botocore", frozenset({"urlli
 _CREDENTIALS = _Transport("pytest_agenttape.transports.botocore_credentials")
 _URLLIB3 = _Transport("pytest_agenttape.transports.urllib3_pool", frozenset({"urllib3"}))
 _HTTP_CLIENT = _Transport("pytest_agenttape.transports.http_client")
+_MCP = _Transport("pytest_agenttape.transports.mcp_stdio", frozenset({"anyio", "mcp"}))
 _TLS = _Transport("pytest_agenttape.transports.tls")
 
 # The modules to patch once they are imported, and the transport that does it.
@@ -46,6 +47,7 @@ _TABLE = {
     "httpcore2": _HTTPCORE,
     "httpx._transports.default": _TLS,
     "httpx2._transports.default": _TLS,
+    "mcp.client.stdio": _MCP,
     "requests.adapters": _REQUESTS,
     "botocore.httpsession": _BOTOCORE,
     "botocore.credentials": _CREDENTIALS,

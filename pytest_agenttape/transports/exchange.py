@@ -22,7 +22,8 @@ from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership import Owner, Scope
 from pytest_agenttape.ownership.calls import Live, Recorder, Served
 from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered, unanswered
-from pytest_agenttape.transports import pacing
+from pytest_agenttape.providers import mcp
+from pytest_agenttape.transports import mcp_http, pacing
 from pytest_agenttape.transports.pacing import Schedule
 
 
@@ -109,14 +110,18 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
     """
     __tracebackhide__ = True
     stored = stored_request(request)
-    operation = providers.identify(request.method, request.url, bodies.stored_json(stored))
-    kind, boundary, metadata = "http", None, {}
-    if operation is not None:
+    body = bodies.stored_json(stored)
+    operation = providers.identify(request.method, request.url, body)
+    kind, boundary, metadata = "http", mcp_http.tool_called(found.owner, request.method, request.url, body), {}
+    if boundary is not None:
+        kind = "tool"
+    elif operation is not None:
         kind, boundary = "llm", operation.boundary
         metadata = {"provider": operation.provider, "operation": operation.operation}
         if operation.model is not None:
             metadata["model"] = operation.model
     call = found.owner.begin(kind, boundary, stored, parent=found.running, metadata=metadata)
+    mcp_http.note_handshake(found.owner, request.url, body, call)
     sent = _overridden(call, operation, request) if isinstance(call, Live) else request
     return Exchange(
         found.owner, call, operation, sent, calls_before=call.recorder.calls_made, is_changed=sent is not request
@@ -139,7 +144,7 @@ def served(exchange: Exchange) -> HttpResponse | TransportFailure:
     if recorded.error is not None:
         return _read_failure(recorded.error)
     try:
-        return _read_response(recorded.response, exchange.request.method)
+        return _read_response(_numbered(recorded, exchange.call.call.request), exchange.request.method)
     except AgentTapeError as error:  # edited by hand
         raise exchange.recorder.refuse(error) from error.__cause__
 
@@ -243,6 +248,15 @@ def _overridden(live: Live, operation: providers.Operation | None, request: Http
         (name, str(len(changed)) if name.lower() == "content-length" else value) for name, value in request.headers
     )
     return HttpRequest(request.method, url, headers, changed)
+
+
+def _numbered(recorded: Interaction, asked: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """Return the recorded response with the id under which it was asked for, where the protocol numbers requests."""
+    response = recorded.response
+    before, now = recorded.request.get("json"), asked.get("json")
+    if not (isinstance(response, dict) and isinstance(before, dict) and isinstance(now, dict) and "jsonrpc" in before):
+        return response  # type: ignore[no-any-return]  # judged by who reads it
+    return mcp.renumbered(response, before, now)
 
 
 def _read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:

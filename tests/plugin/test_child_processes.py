@@ -31,7 +31,10 @@ WORK = """
 WAYS = ["in_pool('fork')", "in_pool('spawn')", "in_pool('forkserver')", "in_script()"]
 
 
-def write(project: Project, way: str, marker: str = "@pytest.mark.agenttape") -> None:
+ALLOWED = "@pytest.mark.agenttape(allow_programs=['python'])"
+
+
+def write(project: Project, way: str, marker: str = ALLOWED) -> None:
     test = f"\n    {marker}\n    def test_it():\n        look_up('Rome')\n        {way}\n"
     project.write(work=WORK, test_it=CALLS + test)
 
@@ -72,7 +75,7 @@ def test_a_child_with_a_session_of_its_own_is_no_concern_of_its_parents(project:
         test_it="""
         import pytest, subprocess, sys
 
-        @pytest.mark.agenttape
+        @pytest.mark.agenttape(allow_programs=["python"])
         def test_it(request):
             mode = "all" if request.config.getoption("--agenttape-record") else "none"
             subprocess.run([sys.executable, "child.py", mode], check=True)

@@ -22,7 +22,7 @@ RECORDED = """
         look_up("Bonn")
         httpx.get(os.environ["ORIGIN"])
 """
-HEAD = "import asyncio, contextlib, httpx, os, pytest, socket, threading\nfrom agent import look_up\n"
+HEAD = "import asyncio, contextlib, httpx, os, pytest, socket, subprocess, threading\nfrom agent import look_up\n"
 CALLS = "look_up('Rome')\nlook_up('Bonn')\nhttpx.get(os.environ['ORIGIN'])\n"
 OSLO = "look_up(city='Oslo') matches no unplayed interaction in cassettes/test_it/test_it.yaml"
 UNMATCHED = f"E *UnmatchedInteractionError: {OSLO}"
@@ -55,6 +55,10 @@ class Drift:
         return f"{HEAD}{self.above}\n@pytest.mark.agenttape\ndef test_it({self.arguments}):\n{body}"
 
 
+BLOCKED = (
+    "E *ProgramBlockedError: program git blocked: "
+    "no program is started outside a recorded tool, in recording or in replay"
+)
 FAILED, ERROR = {"failed": 1}, {"passed": 1, "errors": 1}
 LATE = """
 go, done = threading.Event(), threading.Event()
@@ -136,6 +140,12 @@ DRIFTS = (
         "a connection leaves the machine, and the agent goes on",
         CALLS + "with contextlib.suppress(OSError):\n    socket.create_connection(('api.invalid', 443), timeout=1)",
         ("E *NetworkBlockedError: connection to api.invalid* blocked: in replay nothing leaves the machine",),
+        FAILED,
+    ),
+    Drift(
+        "a program is started, and the agent goes on",
+        CALLS + "with contextlib.suppress(Exception):\n    subprocess.run(['git', 'gc'], check=True)",
+        (BLOCKED,),
         FAILED,
     ),
     Drift(

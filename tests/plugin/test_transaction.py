@@ -62,7 +62,7 @@ class Fault:
     def source(self) -> str:
         return "\n".join(
             [
-                "import contextlib, httpx, os, pytest, signal, threading",
+                "import contextlib, httpx, os, pytest, signal, subprocess, threading",
                 "from agent import look_up, note",
                 self.before,
                 self.decorators,
@@ -122,6 +122,10 @@ ASKS = "with contextlib.suppress(httpx.HTTPError):\n    httpx.get(os.environ['OR
 
 RECORDED = (f"recorded: {NAME} (1 live call)",)
 CREATED = (f"created: {NAME} (1 live call)",)
+BLOCKED = (
+    "E *ProgramBlockedError: program git blocked: "
+    "no program is started outside a recorded tool, in recording or in replay"
+)
 FAULTS = (
     Fault("nothing: the test passes", "pass", "new", "new", RECORDED, {"passed": 1}, sees_fresh=CREATED),
     Fault("an assertion fails", "assert 0", "old", "none", (PENDING, "FAILED test_it.py::test_it*"), {"failed": 1}),
@@ -220,6 +224,17 @@ FAULTS = (
         sees_fresh=("E *CassetteNotFoundError: there is no cassette at *", PENDING),
         marker="frozen='frozen'",
         before="from pytest_agenttape import tool\n@tool\ndef frozen():\n    note('frozen')",
+    ),
+    Fault(
+        "a program is started, and the agent goes on",
+        "with contextlib.suppress(Exception):\n    subprocess.run(['git', 'gc'], check=True)",
+        "old",
+        "none",
+        (
+            BLOCKED,
+            PENDING,
+        ),
+        {"failed": 1},
     ),
     Fault(
         "the disk is full",
