@@ -1,6 +1,6 @@
 """aiohttp: its connector's `connect`, below sessions, redirects, cookies and middlewares.
 
-Third-party privates used here: aiohttp 3.14 `ClientRequest._body` and `._timer`, and `TimerContext._cancelled`.
+Third-party privates used here: aiohttp 3.12-3.14 `ClientRequest._body` and `._timer`, and `TimerContext._cancelled`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pytest_agenttape.transports import aiohttp_recording, aiohttp_replay
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange
 
-_AIOHTTP = Library("aiohttp", seen="3.14")
+_AIOHTTP = Library("aiohttp", seen="3.12-3.14")
 _lock = threading.Lock()
 
 
@@ -78,7 +78,7 @@ def _wrap(real: Callable[..., Any]) -> Callable[..., Any]:
 def _owner_of(req: Any) -> ownership.Scope | None:
     """Return whom *req* belongs to, None where it is passed on."""
     found = ownership.current(lambda: str(req.url))
-    if found is None or found.owner.admits(req.method, str(req.url)) or _tests_an_application():
+    if found is None or found.owner.admits(req.method, str(req.url)) or _is_for_application_under_test(req):
         return None
     if "upgrade" in req.headers:
         _refuse_upgrade(found, req)
@@ -86,14 +86,17 @@ def _owner_of(req: Any) -> ownership.Scope | None:
     return found
 
 
-def _tests_an_application() -> bool:
-    """Return whether aiohttp's test client asks, whose server is the code under test and runs in this process."""
-    if "aiohttp.test_utils" not in sys.modules:
+def _is_for_application_under_test(req: Any) -> bool:
+    """Return whether aiohttp's test client asks its own server: the code under test, which runs in this process."""
+    testing = sys.modules.get("aiohttp.test_utils")
+    if testing is None:
         return False
     frame = sys._getframe(1)
     while frame is not None:
-        if frame.f_globals.get("__name__") == "aiohttp.test_utils":
-            return True
+        if frame.f_globals is vars(testing):  # more than one function of it: they are not named here
+            client = frame.f_locals.get("self")
+            if isinstance(client, testing.TestClient) and (client.host, client.port) == (req.url.host, req.url.port):
+                return True
         frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
     return False
 
