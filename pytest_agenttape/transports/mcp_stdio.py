@@ -7,6 +7,7 @@ an `anyio.abc.Process`, with `_process` where asyncio's own is looked for.
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -33,9 +34,18 @@ def install(library: str) -> None:
     """Let each server that *library*, mcp's stdio client, starts be one that a session knows."""
     module: Any = sys.modules[library]
     _MCP.require(module, _NAME)
+    if not _is_used(module):
+        raise _MCP.lacks(f"stdio_client that calls {_NAME}")
     real = getattr(module, _NAME)
     if not hasattr(real, "__agenttape__"):
         setattr(module, _NAME, _recorded(real))
+
+
+def _is_used(module: Any) -> bool:
+    """Return whether the client starts its servers through what is patched; a mock of the user's starts none."""
+    client = inspect.unwrap(module.stdio_client)
+    code = getattr(client, "__code__", None)
+    return code is None or client.__module__ != module.__name__ or _NAME in code.co_names
 
 
 def _recorded(real: Callable[..., Awaitable[Process]]) -> Callable[..., Awaitable[Process]]:

@@ -86,6 +86,12 @@ class TestAreThere:
             code = inspect.unwrap(reads).__code__
             assert "_refresh" in code.co_names
 
+    def test_in_mcp(self) -> None:
+        stdio = pytest.importorskip("mcp.client.stdio")
+        create = inspect.unwrap(stdio._create_platform_compatible_process)
+        assert [*inspect.signature(create).parameters][:2] == ["command", "args"]
+        assert "_create_platform_compatible_process" in inspect.unwrap(stdio.stdio_client).__code__.co_names
+
     def test_in_the_standard_library(self) -> None:
         before, patch = os.curdir, mock.patch("os.curdir", new="here")
         patch.start()
@@ -193,6 +199,19 @@ RENAMED = {
         "del aiohttp.StreamReader._read_nowait_chunk",
         "StreamReader._read_nowait_chunk",
     ),
+    "what starts mcp's servers": (
+        "mcp",
+        "import mcp.client.stdio as stdio; del stdio._create_platform_compatible_process",
+        "_create_platform_compatible_process",
+    ),
+    "what starts mcp's servers, which is there and not used": (
+        "mcp",
+        "import mcp.client.stdio as stdio\n"
+        "async def client(server): ...\n"
+        "client.__module__ = stdio.__name__\n"
+        "stdio.stdio_client = client",
+        "_create_platform_compatible_process",
+    ),
     "how urllib3 reads chunks": (
         "urllib3",
         "import requests\n"
@@ -206,6 +225,7 @@ RENAMED = {
 @pytest.mark.parametrize("renamed", list(RENAMED))
 def test_a_recording_does_not_begin_without_it(tmp_path: Path, renamed: str) -> None:
     library, before, name = RENAMED[renamed]
+    pytest.importorskip(library)
     answer = said(tmp_path, f"import {library}\n{before}")
     assert answer.startswith(f"{library} {importlib.metadata.version(library)} has no ")
     assert name in answer.partition(",")[0]
