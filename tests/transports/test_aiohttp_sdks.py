@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -120,6 +122,9 @@ class TestLitellm:
         litellm.telemetry = False
         yield litellm
         litellm.in_memory_llm_clients_cache.flush_cache()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()  # of sessions that it leaves open
 
     def models(self, recorder: Recorder) -> dict[str, dict[str, Any]]:
         provider = recorder.provider
@@ -137,8 +142,11 @@ class TestLitellm:
             litellm.in_memory_llm_clients_cache.flush_cache()
             answer = await litellm.acompletion(messages=ASKED, stream=streamed, max_tokens=64, **options)
             if streamed:
-                return "".join([chunk.choices[0].delta.content or "" async for chunk in answer])
-            return answer.choices[0].message.content
+                said = "".join([chunk.choices[0].delta.content or "" async for chunk in answer])
+            else:
+                said = answer.choices[0].message.content
+            await litellm.close_litellm_async_clients()
+            return said
 
         live = recorder.record(lambda: asyncio.run(run()))
         assert live == "Paris, of course."
