@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.tape import Replay, Tape
 from pytest_agenttape.model import BOUNDARY_KINDS, Call, Interaction, Mode
 
@@ -40,10 +39,6 @@ class Policy:
     fresh: bool
     live: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        if self.live and self.frozen:
-            raise ConfigError("live and frozen exclude each other; give one of them")
 
     # -- calls
 

@@ -135,7 +135,6 @@ class Served:
     is_kept: bool = True
 
     is_live: ClassVar[bool] = False
-    poison: ClassVar[None] = None
 
     @property
     def outcome(self) -> Interaction:
@@ -215,7 +214,6 @@ class Observed:
     is_concluded: bool = False
 
     descendants: ClassVar[tuple[Interaction, ...]] = ()
-    poison: ClassVar[None] = None
 
     @property
     def is_kept(self) -> bool:

@@ -6,7 +6,6 @@ threads, executors and loops created elsewhere, so the real tool would run there
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.ownership.owner import Owner, Scope
 from pytest_agenttape.process import child_processes
+from pytest_agenttape.process.patching import Patch
 from pytest_agenttape.reading import telemetry
 
 _scope: ContextVar[Scope | None] = ContextVar("agenttape_scope", default=None)
@@ -180,28 +180,6 @@ def _inherited() -> Scope | None:
     return scope if scope is None or scope.owner.propagates else None
 
 
-class _Patch:
-    """A method of the standard library that is wrapped while a session is open.
-
-    Other code may wrap it too, before or in the meantime. Whatever is found is wrapped, and our wrapper is removed
-    only if it is still on top. Left below another one, it does nothing while no session is open.
-    """
-
-    def __init__(self, owner: type, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        self._owner, self._name, self._wrap = owner, name, wrap
-        self._found: Any = None
-        self._ours: Any = None
-
-    def install(self) -> None:
-        self._found = getattr(self._owner, self._name)
-        self._ours = functools.wraps(self._found)(self._wrap(self._found))
-        setattr(self._owner, self._name, self._ours)
-
-    def uninstall(self) -> None:
-        if getattr(self._owner, self._name) is self._ours:
-            setattr(self._owner, self._name, self._found)
-
-
 def _starting(start: Callable[..., None]) -> Callable[..., None]:
     def start_in_scope(thread: threading.Thread) -> None:
         scope = None if _starts_worker.get() else _inherited()
@@ -226,7 +204,7 @@ def _submitting(submit: Callable[..., Future[object]]) -> Callable[..., Future[o
     return submit_in_scope
 
 
-_PATCHES = (_Patch(threading.Thread, "start", _starting), _Patch(ThreadPoolExecutor, "submit", _submitting))
+_PATCHES = (Patch(threading.Thread, "start", _starting), Patch(ThreadPoolExecutor, "submit", _submitting))
 
 
 def _propagate_to_threads() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pytest_agenttape.model import Interaction
-from pytest_agenttape.plugin.claims import Claim
 from pytest_agenttape.session.session import Session
 
 
@@ -28,7 +27,6 @@ class Attempt:
     """
 
     item: pytest.Item
-    claim: Claim
     session: Session
     users: int
     is_shared: bool

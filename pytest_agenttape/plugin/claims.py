@@ -21,7 +21,7 @@ from pytest_agenttape.plugin.policy import policy_of
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.settings.ci import is_ci
 from pytest_agenttape.settings.config import Config
-from pytest_agenttape.settings.options import Options, check_hosts
+from pytest_agenttape.settings.options import Options
 from pytest_agenttape.settings.precedence import effective_mode, ini_layer, resolve
 
 
@@ -97,7 +97,6 @@ class Claims:
             ConfigError: A setting is invalid, or would record in CI.
         """
         config = self._config_of(item, {} if overrides is None else overrides, claim.options)
-        check_hosts(config)
         self._refuse_late_format(config, item, claim)
         mode = self._mode(claim.options, str(config.default_mode), claim.path)
         return config, mode, RedactionRules.of(config.redact).merged(self._policy_rules)

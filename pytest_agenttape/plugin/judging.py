@@ -45,7 +45,7 @@ def judge_returned(attempt: Attempt) -> None:
     session.verdict.fail()
     session.recording.refuse_poison()
     refused_at(attempt.item, session.recording.verify)
-    _judge_unplayed(attempt, [each for each in attempt.unplayed if not _is_of_teardown(each)])
+    _judge_unplayed(attempt, [each for each in attempt.unplayed if not each.is_of_teardown])
 
 
 def judge_teardown(attempt: Attempt) -> None:
@@ -57,7 +57,7 @@ def judge_teardown(attempt: Attempt) -> None:
     __tracebackhide__ = True
     attempt.session.verdict.fail()
     attempt.session.recording.refuse_poison()
-    _judge_unplayed(attempt, [each for each in attempt.unplayed if _is_of_teardown(each)])
+    _judge_unplayed(attempt, [each for each in attempt.unplayed if each.is_of_teardown])
 
 
 def fail_drifted(item: pytest.Item, report: pytest.TestReport, verdict: Verdict) -> None:
@@ -112,10 +112,6 @@ def _judge_unplayed(attempt: Attempt, left: list[Interaction]) -> None:
         error = UnplayedInteractionsError(f"{text}\n  re-record: {session.settings.command}")
         raise error.with_traceback(traceback_of(attempt.item))
     attempt.item.warn(UnplayedInteractionsWarning(text))
-
-
-def _is_of_teardown(recorded: Interaction) -> bool:
-    return recorded.metadata.get("phase") == "teardown"
 
 
 def _names_ours(raises: Any) -> bool:

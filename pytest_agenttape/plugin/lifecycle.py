@@ -205,7 +205,6 @@ class Lifecycle:
         may_have_others = claim.is_named and not self._is_whole and session.recorded.meta.get("test") != item.nodeid
         return Attempt(
             item=item,
-            claim=claim,
             session=session,
             users=users,
             is_shared=users > 1 or may_have_others,

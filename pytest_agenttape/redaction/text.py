@@ -24,12 +24,10 @@ class Finding:
 
     Attributes:
         kind: ``known-value``, or the name of the format or rule that it matches.
-        offset: Position of its first character.
         line: Its line, from 1.
     """
 
     kind: str
-    offset: int
     line: int
 
     def __str__(self) -> str:
@@ -109,4 +107,4 @@ def _with_lines(text: str, found: Iterable[tuple[int, str]]) -> Iterator[Finding
     for at, kind in found:
         line += text.count("\n", counted, at)
         counted = at
-        yield Finding(kind, at, line)
+        yield Finding(kind, line)

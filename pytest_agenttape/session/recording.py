@@ -157,6 +157,7 @@ class Recording:
         Raises:
             RecordingRefusedError: The recording cannot be written; the old file is untouched.
         """
+        self.refuse_poison()
         prepared = self._prepare()
         has_changed = prepared is not None and writing.commit(prepared)
         self._warn_of_unknown_tokens()

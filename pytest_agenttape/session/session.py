@@ -124,7 +124,6 @@ class Session(Block):
         self.close()
         if error is None:
             self.hear_children()
-            self.recording.refuse_poison()
             self.recording.commit()
 
     # -- calls

@@ -13,7 +13,7 @@ from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.settings.config import Config
-from pytest_agenttape.settings.options import asked_mode, check_hosts, parse
+from pytest_agenttape.settings.options import asked_mode, parse
 from pytest_agenttape.settings.selectors import Tokens
 
 
@@ -58,7 +58,6 @@ def use_cassette(
     if not isinstance(config, Config | None):
         raise ConfigError(f"config takes a Config, not {config!r}; make one with Config.from_mapping(...)")
     config = config or Config.load()
-    check_hosts(config)
     said = config.with_overrides(cassette_dir=cassette_dir, format=format)
     options = parse(
         {

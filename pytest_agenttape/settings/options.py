@@ -90,16 +90,6 @@ def of_markers(markers: Iterable[tuple[Sequence[object], Mapping[str, object]]])
     return parse({**said, "redact": redacted})
 
 
-def check_hosts(config: Config) -> None:
-    """Make sure that the hosts of *config* are hosts.
-
-    Raises:
-        ConfigError: One of them is not.
-    """
-    host_rules(config.allow_hosts)
-    host_rules(config.ignore_hosts, "ignore_hosts")
-
-
 def asked_mode(mode: object, *, record: object = False) -> Mode | None:
     """Return the mode that `use_cassette` was called with; *record* is short for ``all``. None if neither is given.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.matching.policy import replays_only
 from pytest_agenttape.model import Mode
 from pytest_agenttape.settings.words import INI_KEYS
 
@@ -89,9 +90,9 @@ def _named_mode(value: str, where: str) -> Mode:
 
 
 def _allowed(mode: Mode, where: str, ci: bool, file_exists: bool) -> Mode:
-    if not ci or mode is Mode.NONE:
+    if not ci:
         return mode
-    if mode is Mode.ONCE and file_exists:
+    if replays_only(mode, has_cassette=file_exists):
         return Mode.NONE
     raise ConfigError(
         f"{where} = {str(mode)!r} would record, but CI is set: in CI nothing is recorded unless a flag on the command "

@@ -142,7 +142,10 @@ def served(exchange: Exchange) -> HttpResponse | TransportFailure:
     recorded = exchange.recorded
     assert recorded is not None
     if recorded.error is not None:
-        return _read_failure(recorded.error)
+        failure = _read_failure(recorded.error)
+        if failure.is_cancellation:
+            raise waited_in_vain(exchange)
+        return failure
     try:
         return _read_response(_numbered(recorded, exchange.call.call.request), exchange.request.method)
     except AgentTapeError as error:  # edited by hand

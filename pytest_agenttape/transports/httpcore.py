@@ -241,7 +241,7 @@ def _respond(exchange: Exchange, library: str) -> Any:
     answer = exchanges.served(exchange)
     core = sys.modules[library]
     if isinstance(answer, TransportFailure):
-        raise _failure(answer, core, exchange)
+        raise _failure(answer, core)
     return core.Response(
         status=answer.status,
         headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers],
@@ -253,9 +253,7 @@ def _respond(exchange: Exchange, library: str) -> Any:
     )
 
 
-def _failure(failure: TransportFailure, core: Any, exchange: Exchange) -> Exception:
-    if failure.is_cancellation:
-        return exchanges.waited_in_vain(exchange)
+def _failure(failure: TransportFailure, core: Any) -> Exception:
     found = getattr(builtins if failure.module == "builtins" else core, failure.type, None)
     if isinstance(found, type) and issubclass(found, Exception):
         return found(failure.message)
@@ -267,7 +265,7 @@ class _Served(RecordedBody):
     """A recorded body for sync and async readers."""
 
     def __init__(self, answer: HttpResponse, exchange: Exchange, library: str) -> None:
-        super().__init__(answer, exchange, lambda failure: _failure(failure, sys.modules[library], exchange))
+        super().__init__(answer, exchange, lambda failure: _failure(failure, sys.modules[library]))
         self._library = library
         self._next = 0
         self._aclosed: Any = None  # httpcore's event, on which an async reader waits

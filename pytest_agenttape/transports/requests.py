@@ -60,7 +60,7 @@ def _respond(adapter: Any, request: Any, exchange: Exchange) -> Any:
     __tracebackhide__ = True
     answer = exchanges.served(exchange)
     if isinstance(answer, TransportFailure):
-        raise _failure(answer, request, exchange)
+        raise _failure(answer, request)
     return adapter.build_response(request, _Recorded(request, answer, exchange).get_response(request))
 
 
@@ -76,9 +76,7 @@ class _Recorded(responses.BaseResponse):
         return urllib3.replayed(self._answer, self._exchange, request.method, request.path_url)
 
 
-def _failure(failure: TransportFailure, request: Any, exchange: Exchange) -> Exception:
-    if failure.is_cancellation:
-        return exchanges.waited_in_vain(exchange)
+def _failure(failure: TransportFailure, request: Any) -> Exception:
     found = getattr(requests.exceptions, failure.type, None)
     if isinstance(found, type) and issubclass(found, requests.RequestException):
         return found(failure.message, request=request)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape import ConfigError, Mode
+from pytest_agenttape import Mode
 from pytest_agenttape.matching.policy import Execute, Policy, Refuse, replays_only
 from pytest_agenttape.matching.tape import Replay
 from pytest_agenttape.model import Call
@@ -64,11 +64,6 @@ def test_http_inside_a_live_tool_that_may_not_run_is_served_and_not_kept() -> No
         call(kind="http", boundary=None, nested=True), tape(recorded)
     )
     assert decision == Replay(recorded, is_kept=False)
-
-
-def test_live_and_frozen_exclude_each_other() -> None:
-    with pytest.raises(ConfigError, match="live and frozen exclude each other"):
-        Policy(Mode.NONE, False, live=frozenset("a"), frozen=frozenset("b"))
 
 
 NONE, ONCE, EPISODES, REFRESH, ALL = Mode.NONE, Mode.ONCE, Mode.NEW_EPISODES, Mode.REFRESH, Mode.ALL
