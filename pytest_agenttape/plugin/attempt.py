@@ -50,5 +50,5 @@ class Attempt:
     @property
     def unplayed(self) -> list[Interaction]:
         """The recordings that should have been played but were not."""
-        recorded = self.session.recorded
-        return recorded.unplayed if recorded.policy.judges_unplayed else []
+        loaded = self.session.loaded
+        return loaded.unplayed if loaded.policy.judges_unplayed else []

@@ -18,8 +18,8 @@ from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_key
 from pytest_agenttape.model import CASSETTES_FOLDER
 from pytest_agenttape.plugin.committing import pending_folder
+from pytest_agenttape.plugin.imposed_settings import policy_of
 from pytest_agenttape.plugin.options import has_snapshot_update
-from pytest_agenttape.plugin.policy import policy_of
 from pytest_agenttape.reading.json_diff import field_diffs
 from pytest_agenttape.redaction import RedactionRules, Redactor
 from pytest_agenttape.settings.config import Config

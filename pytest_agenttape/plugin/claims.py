@@ -14,10 +14,10 @@ from pytest_agenttape.cassettes import paths
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.policy import replays_only
 from pytest_agenttape.model import Mode
+from pytest_agenttape.plugin.imposed_settings import policy_of
 from pytest_agenttape.plugin.marker import explicit_name, options_of
 from pytest_agenttape.plugin.node_ids import address_of, siblings_of, split_id, without_parameter
 from pytest_agenttape.plugin.options import has_new_snapshots_only, has_snapshot_update
-from pytest_agenttape.plugin.policy import policy_of
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.settings.ci import is_ci
 from pytest_agenttape.settings.config import Config

@@ -13,8 +13,8 @@ from pytest_agenttape.boundaries.registry import registered_boundaries
 from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import Interaction, Mode
+from pytest_agenttape.plugin.call_order import order_drift
 from pytest_agenttape.plugin.costs import cost_problem
-from pytest_agenttape.plugin.drift import order_drift
 from pytest_agenttape.plugin.syrupy import view_problem
 from pytest_agenttape.reading import calls, expectations, expectations_text
 from pytest_agenttape.reading.calls import LLMCall, ToolCall
@@ -261,7 +261,7 @@ class CassetteHandle:
             raise self.session.verdict.error
 
     def _is_recorded_now(self) -> bool:
-        return self.session.recorded.policy.starts_over
+        return self.session.loaded.policy.starts_over
 
     def _require_all_played(self) -> None:
         """Make recordings left unplayed when the test ends an error, even if its marker is not strict.

@@ -20,7 +20,7 @@ from pytest_agenttape.plugin.options import is_marked
 from pytest_agenttape.plugin.orphans import is_narrowed
 from pytest_agenttape.plugin.outsiders import Aftermath, WideFixture
 from pytest_agenttape.plugin.pytest_privates import asking_item, fail_for_all, is_testcase
-from pytest_agenttape.plugin.report.accounting import record_of
+from pytest_agenttape.plugin.report.attempt_record import record_of
 from pytest_agenttape.plugin.report.junit import properties
 from pytest_agenttape.plugin.report.ledger import LEDGER
 from pytest_agenttape.plugin.report.test_record import Tally, TestRecord
@@ -202,13 +202,13 @@ class Lifecycle:
 
     def _attempt(self, item: pytest.Item, claim: Claim, session: Session) -> Attempt:
         users = self._claims.users(claim.path)
-        may_have_others = claim.is_named and not self._is_whole and session.recorded.meta.get("test") != item.nodeid
+        may_have_others = claim.is_named and not self._is_whole and session.loaded.meta.get("test") != item.nodeid
         return Attempt(
             item=item,
             session=session,
             users=users,
             is_shared=users > 1 or may_have_others,
-            is_replay=session.recorded.policy.replays_only,
+            is_replay=session.loaded.policy.replays_only,
         )
 
     @property

@@ -8,7 +8,7 @@ from pytest_agenttape.cassettes import imported
 from pytest_agenttape.errors import AgentTapeError, CassetteNotFoundError
 from pytest_agenttape.model import JSON, Call, Interaction
 from pytest_agenttape.reading.mismatch import explain
-from pytest_agenttape.session.recorded import Recorded
+from pytest_agenttape.session.loaded import Loaded
 from pytest_agenttape.session.settings import Settings, working_directory
 
 
@@ -20,14 +20,14 @@ class Misses:
             request, or by none at all (``index`` None).
     """
 
-    def __init__(self, settings: Settings, recorded: Recorded) -> None:
+    def __init__(self, settings: Settings, loaded: Loaded) -> None:
         self._settings = settings
-        self._recorded = recorded
+        self._loaded = loaded
         self.divergences: list[dict[str, JSON]] = []
 
     def note_divergence(self, call: Call, recorded: Interaction) -> None:
         """Note that *recorded* answers *call* if their requests differ."""
-        digest_of = self._recorded.digest_of
+        digest_of = self._loaded.digest_of
         if digest_of(call.request) != digest_of(recorded.request):
             self.divergences.append(
                 {"index": recorded.index, "expected": dict(recorded.request), "actual": dict(call.request)}
@@ -35,20 +35,20 @@ class Misses:
 
     def unmatched(self, call: Call, *, position: int, served: Sequence[Interaction]) -> AgentTapeError:
         """Return the error for a call that no recording answers, the *position*-th of its run."""
-        settings, tape = self._settings, self._recorded.tape
+        settings, tape = self._settings, self._loaded.tape
         self.divergences.append({"index": None, "expected": None, "actual": dict(call.request)})
-        if self._recorded.cassette is None:
+        if self._loaded.cassette is None:
             return self.not_found()
         return explain(
             Interaction(index=position, kind=call.kind, boundary=call.boundary, request=dict(call.request)),
             tape.recordings,
             played=tape.is_played,
             cassette_path=settings.path,
-            lines=self._recorded.lines,
+            lines=self._loaded.lines,
             mode=str(settings.mode),
             command=settings.advice,
             same_key=tape.same_request(call),
-            rules=imported.shown_rules(tape.recordings, self._recorded.rules),
+            rules=imported.shown_rules(tape.recordings, self._loaded.rules),
             served=served,
             root=working_directory(),
         )
@@ -56,7 +56,7 @@ class Misses:
     def not_found(self) -> CassetteNotFoundError:
         """Return the error for a call that only a cassette could answer, if there is no cassette."""
         mode = f"mode {str(self._settings.mode)!r} runs nothing for real"
-        why = "frozen calls are only replayed" if self._recorded.policy.records else mode
+        why = "frozen calls are only replayed" if self._loaded.policy.records else mode
         return CassetteNotFoundError(
             f"there is no cassette at {self._settings.path}, and {why}\n  record it: {self._settings.advice}",
             path=self._settings.path,

@@ -17,8 +17,8 @@ from pytest_agenttape.ownership.calls import Live, Poison
 from pytest_agenttape.reading.summary import summary_line
 from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.frozen_world import FrozenWorld
+from pytest_agenttape.session.loaded import Loaded
 from pytest_agenttape.session.poison import poisoned
-from pytest_agenttape.session.recorded import Recorded
 from pytest_agenttape.session.run import Begun, Placed, Run
 from pytest_agenttape.session.secrets import Secrets
 from pytest_agenttape.session.settings import Settings
@@ -32,7 +32,7 @@ class Recording:
     def __init__(
         self,
         settings: Settings,
-        recorded: Recorded,
+        loaded: Loaded,
         run: Run,
         secrets: Secrets,
         world: FrozenWorld,
@@ -40,8 +40,8 @@ class Recording:
         connections: Connections,
     ) -> None:
         self._settings = settings
-        self._recorded = recorded
-        self._policy = recorded.policy
+        self._loaded = loaded
+        self._policy = loaded.policy
         self._run = run
         self._secrets = secrets
         self._world = world
@@ -117,7 +117,7 @@ class Recording:
         if not self._policy.can_execute:
             return []
         self._run.settle()
-        return poisoned(self._run, self._settings.allow_errors, self._recorded.digest_of)
+        return poisoned(self._run, self._settings.allow_errors, self._loaded.digest_of)
 
     # -- the file
 
@@ -129,7 +129,7 @@ class Recording:
             interactions = self._kept([call for call, _ in self._poisoned()] if without_poison else ())
         if not interactions and self._policy.fresh and self._settings.is_sticky:
             return None  # a test that makes no call needs no cassette; a block could not be replayed without
-        old = self._recorded.cassette if self._policy.keeps_old else None
+        old = self._loaded.cassette if self._policy.keeps_old else None
         return Cassette(
             created_at=old.created_at if old else self._world.created_at,
             run_id=old.run_id if old else self._run_id,
@@ -188,14 +188,14 @@ class Recording:
     def _is_untouched(self) -> bool:
         return self._policy.leaves_untouched(
             live_calls=self._run.live_calls,
-            is_all_played=not self._recorded.tape.unplayed,
+            is_all_played=not self._loaded.tape.unplayed,
             has_news=self._has_new_order or self._settings.pending is not None,
         )
 
     def _kept(self, without: Sequence[Begun]) -> list[Interaction]:
-        if not self._policy.keeps_old or self._recorded.cassette is None:
+        if not self._policy.keeps_old or self._loaded.cassette is None:
             return [self._interaction(each, with_key=True) for each in self._run.laid_out(without=without)]
-        old = self._recorded.cassette.interactions
+        old = self._loaded.cassette.interactions
         new = self._run.laid_out(without=without, is_live_only=True, first=len(old))
         placed = [Placed(each, each.index, each.parent, is_live=False) for each in old]
         return [self._interaction(each, with_key=True) for each in (*placed, *new)]
@@ -211,7 +211,7 @@ class Recording:
             return self._finished[key][1]
         if with_key:
             made = self._interaction(placed)
-            made = replace(made, match_key=self._recorded.digest_of(made.request))
+            made = replace(made, match_key=self._loaded.digest_of(made.request))
         else:
             made = self._numbered(placed)
         if placed.is_over:
@@ -234,7 +234,7 @@ class Recording:
         return meta
 
     def _warn_of_unknown_tokens(self) -> None:
-        known = self._recorded.known_tokens(each.call.boundary for each in self._run)
+        known = self._loaded.known_tokens(each.call.boundary for each in self._run)
         for what, given in (("live", self._settings.live), ("frozen", self._settings.frozen)):
             for problem in selectors.problems(given, known, what):
                 warnings.warn(AgentTapeWarning(f"{self._settings.name}: {problem}"), stacklevel=3)

@@ -15,7 +15,7 @@ class Secrets:
 
     Args:
         rules: What is redacted in addition to the built-in rules.
-        taken: Recorded text; placeholders found in it are not reused.
+        taken: Loaded text; placeholders found in it are not reused.
     """
 
     def __init__(self, rules: RedactionRules, taken: Iterable[str] = ()) -> None:

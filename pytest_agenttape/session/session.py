@@ -20,10 +20,10 @@ from pytest_agenttape.reading.usage import TokenTotals, total_tokens
 from pytest_agenttape.session.block import Block
 from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.frozen_world import FrozenWorld
+from pytest_agenttape.session.loaded import Loaded, load
 from pytest_agenttape.session.misses import Misses
-from pytest_agenttape.session.observing import Observing, cover
+from pytest_agenttape.session.observer import SessionObserver, cover
 from pytest_agenttape.session.poison import poison_of
-from pytest_agenttape.session.recorded import Recorded, load
 from pytest_agenttape.session.recording import Recording
 from pytest_agenttape.session.run import Run
 from pytest_agenttape.session.secrets import Secrets
@@ -41,7 +41,7 @@ class Session(Block):
         title: How messages name the session.
         divergences: ``{"index", "expected", "actual"}`` for each call that was answered by a recording of another
             request, or by none at all (``index`` None).
-        recorded: The cassette as it was when the session opened.
+        loaded: The cassette as it was when the session opened.
         run: The calls made since then.
         recording: The recording that they leave behind.
         observer: Keeps the calls that listeners see.
@@ -64,7 +64,7 @@ class Session(Block):
         self.is_closed = True
         self.is_debugged = False
         self.on_live_call: Callable[[Session], None] | None = None
-        self._reset(Recorded.of(settings, None))
+        self._reset(Loaded.of(settings, None))
 
     # -- life
 
@@ -75,11 +75,11 @@ class Session(Block):
             CassetteCorruptError: The file cannot be read as a cassette.
             ConfigError: A token in `frozen` looks like a misspelled name.
         """
-        recorded, problem = load(self.settings)
-        self._reset(recorded)
+        loaded, problem = load(self.settings)
+        self._reset(loaded)
         if problem is not None:
             self.refuse(problem)
-        recorded.refuse_mistyped(self.settings.frozen)
+        loaded.refuse_mistyped(self.settings.frozen)
         _ = self.secrets.redactor  # now, because a secret may be removed from the environment before the first call
         self.world.enter()
         self.is_closed = False
@@ -115,7 +115,7 @@ class Session(Block):
         if not self.is_closed:
             raise ConfigError(f"{self.title} is already open; open another session for a nested block")
         self.open()
-        if self.recorded.cassette is None and not self.can_execute:
+        if self.loaded.cassette is None and not self.can_execute:
             self.close()
             raise self._misses.not_found()
 
@@ -259,7 +259,7 @@ class Session(Block):
     @property
     def engine(self) -> Tape:
         """The recordings that calls are answered from."""
-        return self.recorded.tape
+        return self.loaded.tape
 
     @property
     def interactions(self) -> list[Interaction]:
@@ -277,7 +277,7 @@ class Session(Block):
     @property
     def unplayed(self) -> list[Interaction]:
         """The recordings that this run should have used but did not."""
-        return self.recorded.unplayed
+        return self.loaded.unplayed
 
     @property
     def live_calls(self) -> int:
@@ -297,37 +297,37 @@ class Session(Block):
     @property
     def can_execute(self) -> bool:
         """Whether any call of this session may run for real."""
-        return self.recorded.policy.can_execute
+        return self.loaded.policy.can_execute
 
     # -- below: how
 
-    def _reset(self, recorded: Recorded) -> None:
+    def _reset(self, loaded: Loaded) -> None:
         settings = self.settings
-        self.recorded = recorded
-        self._misses = Misses(settings, recorded)
+        self.loaded = loaded
+        self._misses = Misses(settings, loaded)
         self.run = Run()
         self.verdict = Verdict(is_sticky=settings.is_sticky)
-        self.secrets = Secrets(settings.rules, recorded.texts)
-        self.world = FrozenWorld(settings, recorded.frozen)
-        self._connections = Connections(settings.config, self.title, records=recorded.policy.records)
+        self.secrets = Secrets(settings.rules, loaded.texts)
+        self.world = FrozenWorld(settings, loaded.frozen)
+        self._connections = Connections(settings.config, self.title, records=loaded.policy.records)
         self.recording = Recording(
-            settings, recorded, self.run, self.secrets, self.world, self.verdict, self._connections
+            settings, loaded, self.run, self.secrets, self.world, self.verdict, self._connections
         )
-        self.observer = Observing(self, recorded, self.run)
+        self.observer = SessionObserver(self, loaded, self.run)
         self.divergences = self._misses.divergences
         self.phase = ""
         self._instances: dict[type, dict[int, tuple[int, object]]] = {}
 
     def _begin_typed(self, call: Call, parent: Live | None) -> Live:
         """Begin a call typed at the debugger's prompt: it runs if the mode allows it, and is not part of the run."""
-        if not self.recorded.policy.records:
+        if not self.loaded.policy.records:
             raise AgentTapeError(f"typed in the debugger: {self.title} is being replayed; nothing ran for real")
         return Live(self, call, parent, is_kept=False, started=clocks.perf_counter())
 
     def _decided(self, call: Call, parent: Live | None, metadata: Mapping[str, JSON] | None) -> Served | Live:
         __tracebackhide__ = True
-        tape = self.recorded.tape
-        decision = self.recorded.policy.decide(call, tape)
+        tape = self.loaded.tape
+        decision = self.loaded.policy.decide(call, tape)
         if isinstance(decision, Replay):
             recorded, descendants, is_kept = decision
             if is_kept and not tape.is_keyed:

@@ -4,7 +4,7 @@ A transport has one function, `install(library)`. It patches the innermost metho
 mock of the user's, and raises an AgentTapeError if that method is not the one it knows. The new method
     1  asks `ownership.current` which session owns the call; passes it on if none does, or if the owner admits it
     2  builds an `HttpRequest` from the library's request, reading the whole body once, for `exchange.begin`
-    3  in replay: turns `exchange.served` into the library's response, whose body is a `RecordedBody`, or raises a
+    3  in replay: turns `exchange.served` into the library's response, whose body is a `ReplayedBody`, or raises a
        `TransportFailure` as the library's own class, or else as the library's general network error
     4  live: sends `Exchange.request` within `Exchange.inside`; passes an exception to `exchange.record_failure`, and
        the body, as the agent reads it, to a `LiveResponse`

@@ -20,7 +20,7 @@ from pytest_agenttape.process import waits
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.pacing import POLL, Schedule
-from pytest_agenttape.transports.recorded_body import RecordedBody
+from pytest_agenttape.transports.replayed_body import ReplayedBody
 
 
 def check(library: Library) -> None:
@@ -123,7 +123,7 @@ class _Replaying(client_proto.ResponseHandler):
     fail = _failure
 
 
-class _Body(RecordedBody):
+class _Body(ReplayedBody):
     """A recorded body, and in the place of its reader's timer what feeds it."""
 
     def __init__(self, answer: HttpResponse, exchange: Exchange, protocol: _Replaying) -> None:

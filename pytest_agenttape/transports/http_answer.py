@@ -14,7 +14,7 @@ from typing import Any
 from pytest_agenttape.bodies.messages import CONNECTION_HEADERS, HttpResponse
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.live_response import LiveResponse
-from pytest_agenttape.transports.recorded_body import RecordedBody
+from pytest_agenttape.transports.replayed_body import ReplayedBody
 
 _LISTENER = "_agenttape"  # the attribute of a response with what hears of its body
 
@@ -48,7 +48,7 @@ class _Answer(io.RawIOBase):
     """A recorded answer as it came over the wire, but for the framing of its body."""
 
     def __init__(self, answer: HttpResponse, exchange: Exchange) -> None:
-        self._body = RecordedBody(answer, exchange, failure_of)
+        self._body = ReplayedBody(answer, exchange, failure_of)
         self._pieces = iter(self._body)
         self._rest = _head(answer)
 

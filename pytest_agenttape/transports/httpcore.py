@@ -26,7 +26,7 @@ from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.live_response import LiveResponse
 from pytest_agenttape.transports.pacing import POLL, Schedule
-from pytest_agenttape.transports.recorded_body import RecordedBody
+from pytest_agenttape.transports.replayed_body import ReplayedBody
 
 _RESPX = Library("respx", seen="0.22-0.23")
 _LIBRARIES = {"httpcore": Library("httpcore", seen="1.x"), "httpcore2": Library("httpcore2", seen="2.x")}
@@ -261,7 +261,7 @@ def _failure(failure: TransportFailure, core: Any) -> Exception:
     return stand_in
 
 
-class _Served(RecordedBody):
+class _Served(ReplayedBody):
     """A recorded body for sync and async readers."""
 
     def __init__(self, answer: HttpResponse, exchange: Exchange, library: str) -> None:

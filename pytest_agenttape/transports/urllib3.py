@@ -20,7 +20,7 @@ from pytest_agenttape.bodies.messages import HttpResponse as Answer
 from pytest_agenttape.libraries import Library
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.live_response import LiveResponse
-from pytest_agenttape.transports.recorded_body import RecordedBody
+from pytest_agenttape.transports.replayed_body import ReplayedBody
 
 _URLLIB3 = Library("urllib3", seen="1.26-2.x")
 
@@ -58,7 +58,7 @@ def replayed(
     headers = HTTPHeaderDict()
     for name, value in answer.headers:
         headers.add(name, value)
-    body = RecordedBody(answer, exchange, _failure_while_reading)
+    body = ReplayedBody(answer, exchange, _failure_while_reading)
     response = HTTPResponse(
         body=_Body(body, body.close),  # type: ignore[arg-type]  # what it needs of a file
         headers=headers,

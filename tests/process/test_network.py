@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import _socket
 import asyncio
+import ftplib
 import socket
 import subprocess
 import sys
@@ -160,6 +161,10 @@ def asyncio_datagrams() -> None:
     asyncio.run(send())
 
 
+def ftplib_connect() -> None:
+    ftplib.FTP(FOREIGN)
+
+
 def urllib_request() -> None:
     urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://{FOREIGN}/")
 
@@ -206,6 +211,7 @@ LIBRARIES = [
     (asyncio_address, None),
     (asyncio_datagrams, None),
     (urllib_request, "urllib"),
+    (ftplib_connect, "ftplib"),
     (requests_get, "requests"),
     (httpx_get, "httpx"),
     (httpx2_async, "httpx2"),
@@ -235,25 +241,25 @@ def test_the_error_surfaces_and_names_the_library(call: Callable[[], None], libr
 
 @pytest.mark.usefixtures("guard")
 def test_the_library_of_a_request_is_not_the_server_that_makes_it() -> None:
-    server: dict[str, object] = {"__name__": "aiohttp.web_protocol", "handle": urllib_request}
+    server: dict[str, object] = {"__name__": "aiohttp.web_protocol", "handle": ftplib_connect}
     exec("def serve(): handle()", server)  # noqa: S102  # a module of that name
 
-    with pytest.raises(NetworkBlockedError, match="by        urllib,"):
+    with pytest.raises(NetworkBlockedError, match="by        ftplib,"):
         server["serve"]()  # type: ignore[operator]  # the function above
 
 
 @pytest.mark.usefixtures("guard")
 def test_the_error_says_what_was_asked_by_whom_and_what_to_do() -> None:
     with pytest.raises(NetworkBlockedError) as caught:
-        urllib_request()
+        ftplib_connect()
 
     assert str(caught.value).splitlines() == [
-        "connection to api.example.com:80 blocked: in replay nothing leaves the machine",
+        "connection to api.example.com:21 blocked: in replay nothing leaves the machine",
         "    in        tests/test_x.py::test_y",
-        "    by        urllib, whose calls are not replayed: wrap the caller in @tool to record it",
+        "    by        ftplib, whose calls are not replayed: wrap the caller in @tool to record it",
         '    allow it  allow_hosts=["api.example.com"] on the marker or in the configuration',
     ]
-    assert (caught.value.host, caught.value.port) == ("api.example.com", 80)
+    assert (caught.value.host, caught.value.port) == ("api.example.com", 21)
 
 
 def test_nothing_is_looked_up_before_the_verdict(

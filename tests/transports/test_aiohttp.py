@@ -128,7 +128,8 @@ async def _chunked(content: aiohttp.StreamReader) -> list[bytes]:
 
 
 async def _chunks(content: aiohttp.StreamReader) -> list[tuple[bytes, bool]]:
-    return [pair async for pair in content.iter_chunks()]
+    pairs = [pair async for pair in content.iter_chunks()]
+    return pairs if pairs[-1][0] else pairs[:-1]  # live, the end may come by itself
 
 
 async def _after_its_end(content: aiohttp.StreamReader) -> list[bytes]:

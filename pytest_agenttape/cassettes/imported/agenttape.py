@@ -58,7 +58,8 @@ def _call(kind: str, raw: Mapping[str, JSON], request: dict[str, JSON]) -> dict[
     response = raw.get("response")
     if kind == "http" and isinstance(response, dict) and "status_code" in response:
         return _http_call(request, response)
-    if kind == "llm" and request.get("endpoint") in _ENDPOINTS:
+    endpoint = request.get("endpoint")
+    if kind == "llm" and isinstance(endpoint, str) and endpoint in _ENDPOINTS:
         return _openai_call(raw, request)
     return _boundary_call(kind, raw, request)
 

@@ -12,14 +12,14 @@ from pytest_agenttape.plugin.report.html import render
 from pytest_agenttape.plugin.report.ledger import Ledger
 from pytest_agenttape.plugin.report.spending import total
 from pytest_agenttape.plugin.report.test_record import TestRecord
-from pytest_agenttape.plugin.report.verdicts import RunVerdict
+from pytest_agenttape.plugin.report.whole_run import WholeRun
 from pytest_agenttape.plugin.report.wording import in_words, shown
 from pytest_agenttape.redaction import RedactionRules, Redactor
 
 _FAILURE_SHOWN = 20_000
 
 
-def write_file(path: Path, ledger: Ledger, verdict: RunVerdict) -> str | None:
+def write_file(path: Path, ledger: Ledger, verdict: WholeRun) -> str | None:
     """Write the report to *path* as JSON or HTML, by its extension; return an error message if that fails."""
     document = as_document(ledger, verdict)
     try:
@@ -31,7 +31,7 @@ def write_file(path: Path, ledger: Ledger, verdict: RunVerdict) -> str | None:
     return None
 
 
-def as_document(ledger: Ledger, verdict: RunVerdict) -> dict[str, Any]:
+def as_document(ledger: Ledger, verdict: WholeRun) -> dict[str, Any]:
     """Return the whole report as JSON types.
 
     Returns:
@@ -52,7 +52,7 @@ def as_document(ledger: Ledger, verdict: RunVerdict) -> dict[str, Any]:
     }
 
 
-def _totals(ledger: Ledger, verdict: RunVerdict) -> dict[str, Any]:
+def _totals(ledger: Ledger, verdict: WholeRun) -> dict[str, Any]:
     records = ledger.records.values()
     return {
         "tests": len(records),

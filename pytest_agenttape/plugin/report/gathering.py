@@ -13,7 +13,7 @@ from pytest_agenttape.plugin.options import CASSETTES
 from pytest_agenttape.plugin.report.ledger import LEDGER, Ledger
 
 if TYPE_CHECKING:
-    from pytest_agenttape.plugin.report.verdicts import RunVerdict
+    from pytest_agenttape.plugin.report.whole_run import WholeRun
 
 
 class Gathering:
@@ -22,7 +22,7 @@ class Gathering:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._ledger = config.stash[LEDGER] = Ledger()
-        self._verdict: RunVerdict | None = None
+        self._verdict: WholeRun | None = None
         self._problem: str | None = None  # why the report file was not written
 
     def pytest_collect_directory(self, path: Path) -> None:
@@ -67,7 +67,7 @@ class Gathering:
         path: Path | None = self._config.option.agenttape_report
         if not self._ledger.records and not self._ledger.tallies and path is None:
             return
-        from pytest_agenttape.plugin.report.verdicts import judge
+        from pytest_agenttape.plugin.report.whole_run import judge
 
         self._verdict = judge(self._ledger, session)
         if self._verdict.fails and session.exitstatus == pytest.ExitCode.OK:
@@ -81,7 +81,7 @@ class Gathering:
 
             write_summary(terminalreporter, self._ledger, self._verdict, self._problem, self._config.rootpath)
 
-    def _write_file(self, path: Path, session: pytest.Session, verdict: RunVerdict) -> None:
+    def _write_file(self, path: Path, session: pytest.Session, verdict: WholeRun) -> None:
         from pytest_agenttape.plugin.report.file import write_file  # most runs do not ask for it
 
         self._problem = write_file(path, self._ledger, verdict)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_agenttape.plugin.report.ledger import Ledger
-from pytest_agenttape.plugin.report.verdicts import RunVerdict
+from pytest_agenttape.plugin.report.whole_run import WholeRun
 from pytest_agenttape.plugin.report.wording import shown
 
 _MESSAGE_SHOWN = 2_000
 
 
-def workflow_commands(ledger: Ledger, verdict: RunVerdict, root: Path) -> Iterator[str]:
+def workflow_commands(ledger: Ledger, verdict: WholeRun, root: Path) -> Iterator[str]:
     """Return the lines that annotate a run; node ids are relative to *root*. Empty outside of GitHub workflows."""
     if not os.environ.get("GITHUB_ACTIONS"):
         return

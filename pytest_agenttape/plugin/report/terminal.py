@@ -11,7 +11,7 @@ from pytest_agenttape.plugin.report.github import workflow_commands
 from pytest_agenttape.plugin.report.ledger import Ledger
 from pytest_agenttape.plugin.report.spending import total
 from pytest_agenttape.plugin.report.test_record import TestRecord
-from pytest_agenttape.plugin.report.verdicts import RunVerdict
+from pytest_agenttape.plugin.report.whole_run import WholeRun
 from pytest_agenttape.plugin.report.wording import counted, in_words, shown
 
 _SLOW_MS = 100.0
@@ -19,7 +19,7 @@ _SLOWEST_SHOWN = 3
 
 
 def write_summary(
-    terminal: pytest.TerminalReporter, ledger: Ledger, verdict: RunVerdict, problem: str | None, root: Path
+    terminal: pytest.TerminalReporter, ledger: Ledger, verdict: WholeRun, problem: str | None, root: Path
 ) -> None:
     """Write the summary, with the *problem* of the report file if it has one, and on GitHub the annotations."""
     lines = [*_lines(ledger, verdict), *([] if problem is None else [problem])]
@@ -29,7 +29,7 @@ def write_summary(
         terminal.write_line(line)
 
 
-def _lines(ledger: Ledger, verdict: RunVerdict) -> Iterator[str]:
+def _lines(ledger: Ledger, verdict: WholeRun) -> Iterator[str]:
     for nodeid, record in sorted(ledger.records.items()):
         yield from _lines_of(nodeid, record)
     for path, count in verdict.unplayed.items():

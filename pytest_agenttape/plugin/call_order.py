@@ -12,7 +12,7 @@ from pytest_agenttape.session.session import Session
 
 def order_drift(session: Session) -> str | None:
     """Return how the order of the calls differs from that of the cassette; None if it does not or is allowed to."""
-    policy = session.recorded.policy
+    policy = session.loaded.policy
     if not policy.order_matters:
         return None
     live = session.settings.live

@@ -23,7 +23,7 @@ from pytest_agenttape.settings import selectors
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class Loaded:
     """The cassette as it was when the session opened.
 
     Attributes:
@@ -43,7 +43,7 @@ class Recorded:
     seconds_to_load: float = 0.0
 
     @classmethod
-    def of(cls, settings: Settings, cassette: Cassette | None, lines: tuple[int, ...] = ()) -> Recorded:
+    def of(cls, settings: Settings, cassette: Cassette | None, lines: tuple[int, ...] = ()) -> Loaded:
         """Prepare *cassette* for a session with *settings*."""
         recordings = cassette.interactions if cassette is not None else []
         rules = KeyRules.of(tuple(settings.config.ignore_volatile_fields))
@@ -89,7 +89,7 @@ class Recorded:
             selectors.refuse_mistyped(frozen, self.known_tokens(()), "frozen")
 
 
-def load(settings: Settings) -> tuple[Recorded, AgentTapeError | None]:
+def load(settings: Settings) -> tuple[Loaded, AgentTapeError | None]:
     """Return what was recorded; for a test whose file cannot be read, also the problem, which becomes its verdict.
 
     Raises:
@@ -100,23 +100,23 @@ def load(settings: Settings) -> tuple[Recorded, AgentTapeError | None]:
     except AgentTapeError as problem:
         if not settings.is_sticky:
             raise
-        return Recorded.of(settings, None), problem
+        return Loaded.of(settings, None), problem
 
 
-def _read(settings: Settings) -> Recorded:
+def _read(settings: Settings) -> Loaded:
     if settings.pending is not None:
-        return Recorded.of(settings, settings.pending.cassette)
+        return Loaded.of(settings, settings.pending.cassette)
     if not Policy(settings.mode, True, settings.live, settings.frozen).reads_cassette:
-        return Recorded.of(settings, None)
+        return Loaded.of(settings, None)
     before = clocks.perf_counter()
     try:
         cassette, lines = load_with_lines(settings.file)
     except CassetteNotFoundError:
-        return Recorded.of(settings, None)
+        return Loaded.of(settings, None)
     if imported.is_imported(cassette.interactions):
         cassette = redacted(cassette, Redactor(settings.rules, os.environ))
-    recorded = Recorded.of(settings, cassette, lines)
-    return replace(recorded, seconds_to_load=clocks.perf_counter() - before)
+    loaded = Loaded.of(settings, cassette, lines)
+    return replace(loaded, seconds_to_load=clocks.perf_counter() - before)
 
 
 def _tape(settings: Settings, recordings: Sequence[Interaction], rules: KeyRules) -> Tape:

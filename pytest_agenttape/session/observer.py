@@ -6,22 +6,22 @@ from contextvars import ContextVar
 
 from pytest_agenttape.model import JSON, Call
 from pytest_agenttape.ownership.calls import Live, Observed, Recorder
-from pytest_agenttape.session.recorded import Recorded
+from pytest_agenttape.session.loaded import Loaded
 from pytest_agenttape.session.run import Run
 
 # Innermost last. A new task or a copied context inherits them.
 _observed: ContextVar[tuple[Observed, ...]] = ContextVar("agenttape_observed", default=())
 
 
-class Observing:
+class SessionObserver:
     """Keeps what listeners see of the calls of one session.
 
     It is recorded when calls are recorded, never affects a decision, and replay never misses it.
     """
 
-    def __init__(self, recorder: Recorder, recorded: Recorded, run: Run) -> None:
+    def __init__(self, recorder: Recorder, loaded: Loaded, run: Run) -> None:
         self._recorder = recorder
-        self._recorded = recorded
+        self._loaded = loaded
         self._run = run
 
     def begin(
@@ -40,9 +40,9 @@ class Observing:
         """
         asked = self._recorder.redacted(request)
         call = Call(kind, boundary, asked, nested=parent is not None, observed=True)
-        policy = self._recorded.policy
+        policy = self._loaded.policy
         with self._run.lock:
-            found = policy.observed(call, self._recorded.tape)
+            found = policy.observed(call, self._loaded.tape)
             observed = Observed(
                 self,
                 self._recorder,

@@ -36,7 +36,7 @@ def record_of(attempt: Attempt, *, has_report: bool) -> TestRecord:
         input_tokens=tokens.input,
         output_tokens=tokens.output,
         pending=attempt.kept,
-        load_ms=round(session.recorded.seconds_to_load * 1000, 3),
+        load_ms=round(session.loaded.seconds_to_load * 1000, 3),
         error=attempt.error,
     )
     if has_report or session.run.live_calls:
@@ -47,7 +47,7 @@ def record_of(attempt: Attempt, *, has_report: bool) -> TestRecord:
 
 
 def _action(attempt: Attempt) -> str:
-    is_refresh = attempt.session.recorded.policy.refreshes
+    is_refresh = attempt.session.loaded.policy.refreshes
     if attempt.wrote:
         return "created" if attempt.was_fresh else "refreshed" if is_refresh else "recorded"
     if attempt.kept is not None or attempt.session.verdict.error is not None:
@@ -63,7 +63,7 @@ def _with_money(record: TestRecord, timeline: Timeline) -> TestRecord:
 
 
 def _with_calls(record: TestRecord, timeline: Timeline, session: Session) -> TestRecord:
-    from pytest_agenttape.plugin.report.steps import refreshed, steps  # not needed without a report
+    from pytest_agenttape.plugin.report.shown_calls import refreshed, steps  # not needed without a report
 
     has_changed = record.wrote or session.verdict.error is not None
     return replace(record, steps=steps(timeline), diff=refreshed(session) if has_changed else None)

@@ -23,7 +23,7 @@ def steps(timeline: Iterable[tuple[Interaction, bool]]) -> tuple[Step, ...]:
 
 def refreshed(session: Session) -> str | None:
     """Describe what a run changed in its cassette; None if there was no cassette or nothing changed."""
-    old = session.recorded.cassette
+    old = session.loaded.cassette
     if old is None:
         return None
     diff = diff_interactions(old.interactions, session.interactions)

@@ -10,7 +10,7 @@ from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 
 
-class RecordedBody:
+class ReplayedBody:
     """The chunks of a recorded response as they arrived; *fail* turns a recorded failure into the library's own."""
 
     def __init__(self, answer: HttpResponse, exchange: Exchange, fail: Callable[[TransportFailure], Exception]) -> None:

@@ -17,7 +17,7 @@ _RAN_TO_THE_END = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 
 @dataclass(frozen=True, slots=True)
-class RunVerdict:
+class WholeRun:
     """The verdict on the whole run.
 
     Attributes:
@@ -35,7 +35,7 @@ class RunVerdict:
     fails: bool
 
 
-def judge(ledger: Ledger, session: pytest.Session) -> RunVerdict:
+def judge(ledger: Ledger, session: pytest.Session) -> WholeRun:
     """Find orphans, delete them if the user asked for it, and decide whether strict mode fails the run."""
     config = session.config
     found = _orphans(ledger) if _is_whole(ledger, session) else ()
@@ -45,7 +45,7 @@ def judge(ledger: Ledger, session: pytest.Session) -> RunVerdict:
     unplayed = _unplayed_of_shared(ledger)
     strict = frozenset(record.path for record in ledger.records.values() if record.is_strict) & unplayed.keys()
     fails = bool(strict or (left and config.option.agenttape_strict))
-    return RunVerdict(left, deleted, unplayed, strict, fails)
+    return WholeRun(left, deleted, unplayed, strict, fails)
 
 
 def _unplayed_of_shared(ledger: Ledger) -> dict[Path, int]:
