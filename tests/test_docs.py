@@ -59,7 +59,7 @@ _KEPT = (
         for room in (
             "plugin.lifecycle",
             "plugin.report.file",
-            "plugin.report.steps",
+            "plugin.report.shown_calls",
             "plugin.report.terminal",
             "plugin.handle",
             "plugin.syrupy",

@@ -19,7 +19,7 @@ _OURS = (
     "plugin.audit",
     "plugin.lifecycle",
     "plugin.report.file",
-    "plugin.report.steps",
+    "plugin.report.shown_calls",
     "plugin.report.terminal",
     "plugin.handle",
     "boundaries.decorators",
