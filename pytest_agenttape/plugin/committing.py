@@ -77,7 +77,7 @@ def _may_replace(attempt: Attempt) -> bool:
         return True
     if attempt.outcome != "skipped" or not attempt.was_fresh or session.verdict.error is not None:
         return False
-    return bool(session.recording.timeline) and not session.recording.is_poisoned
+    return bool(session.recording.timeline) and session.recording.problem is None
 
 
 def _keep(attempt: Attempt, pending: Pending) -> Path | None:

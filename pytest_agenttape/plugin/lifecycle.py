@@ -24,6 +24,7 @@ from pytest_agenttape.plugin.report.attempt_record import record_of
 from pytest_agenttape.plugin.report.junit import properties
 from pytest_agenttape.plugin.report.ledger import LEDGER
 from pytest_agenttape.plugin.report.test_record import Tally, TestRecord
+from pytest_agenttape.plugin.report.workers import is_worker, send_failure, send_record, send_tally
 from pytest_agenttape.plugin.session_fixture import move_first
 from pytest_agenttape.session.session import Session
 
@@ -138,10 +139,10 @@ class Lifecycle:
             if report.failed:
                 attempt.error = error_of_ours(call, attempt.session.verdict)
                 if self._has_report:  # it is written after the test's secrets are forgotten
-                    report.agenttape_failure = attempt.session.secrets.redactor.text(report.longreprtext)
+                    send_failure(report, attempt.session.secrets.redactor.text(report.longreprtext))
         if call.when == "teardown" and item.nodeid in self._records:
             record = self._records.pop(item.nodeid).or_error(error_of_ours(call))
-            report.agenttape = record.to_plain()
+            send_record(report, record)
             report.user_properties += properties(record, item.config.rootpath)
         return report
 
@@ -251,9 +252,8 @@ class Lifecycle:
             self._settle(attempt)
         if self._pending is not None:
             prune(self._pending, self._claims.paths, self._modules, is_whole=self._is_whole)
-        output = getattr(self._config, "workeroutput", None)  # of an xdist worker
-        if output is not None:
-            output["agenttape"] = self._tally().to_plain()
+        if is_worker(self._config):
+            send_tally(self._config, self._tally())
         else:
             self._ledger.add(self._tally())
 

@@ -76,42 +76,47 @@ class Recording:
                 made that nothing records.
         """
         __tracebackhide__ = True
-        self._refuse_gaps()
-        for call, poison in self._poisoned():
-            assert call.interaction is not None
-            shown = self._numbered(Placed(call.interaction, self._run.index(call), None, is_live=True))
-            error = RecordingRefusedError(
-                f"{poison.text}, and the run went on as if nothing had happened; the recording is not kept\n"
-                f"  call: {summary_line(shown)}\n"
-                "  if the failure is what the test is about, allow it: allow_errors=True "
-                "(or the statuses, such as allow_errors=[429])"
-            )
-            raise error.with_traceback(poison.traceback)
+        problem = self.problem
+        if problem is not None:
+            raise problem
 
     @property
-    def is_poisoned(self) -> bool:
-        """Whether a failed call must not be kept, or one is missing."""
-        return self.gap is not None or bool(self._poisoned())
+    def problem(self) -> RecordingRefusedError | None:
+        """The error for a recording that must not be kept; None if it may be."""
+        return self._missing() or self._swallowed()
 
     @property
     def gap(self) -> RecordingRefusedError | None:
         """The error for a recording that lacks what was done over a connection that nothing records."""
         return self._connections.gap
 
-    def _refuse_gaps(self) -> None:
+    def _missing(self) -> RecordingRefusedError | None:
+        """Return the error for a recording that lacks what the agent did."""
         refusal = self._verdict.first
         if not self._policy.records:
-            return
-        if refusal is None:
-            if (gap := self.gap) is not None:
-                raise gap
-            return
-        if isinstance(refusal, RecordingRefusedError):
-            raise refusal
-        raise RecordingRefusedError(
+            return None
+        if refusal is None or isinstance(refusal, RecordingRefusedError):
+            return refusal or self.gap
+        error = RecordingRefusedError(
             f"a call was refused, and the run went on as if nothing had happened; the recording is not kept\n"
             f"  {refusal}"
-        ) from refusal
+        )
+        error.__cause__ = refusal
+        return error
+
+    def _swallowed(self) -> RecordingRefusedError | None:
+        """Return the error for a recording of a failure that the agent ignored."""
+        call, poison = next(iter(self._poisoned()), (None, None))
+        if call is None or poison is None or call.interaction is None:
+            return None
+        shown = self._numbered(Placed(call.interaction, self._run.index(call), None, is_live=True))
+        error = RecordingRefusedError(
+            f"{poison.text}, and the run went on as if nothing had happened; the recording is not kept\n"
+            f"  call: {summary_line(shown)}\n"
+            "  if the failure is what the test is about, allow it: allow_errors=True "
+            "(or the statuses, such as allow_errors=[429])"
+        )
+        return error.with_traceback(poison.traceback)
 
     def _poisoned(self) -> list[tuple[Live, Poison]]:
         if not self._policy.can_execute:
@@ -152,11 +157,12 @@ class Recording:
         self._prepare()
 
     def commit(self) -> bool:
-        """Write the recording; return whether a file changed.
+        """Write what this run leaves behind; return whether a file changed.
 
         Raises:
-            RecordingRefusedError: The recording cannot be written; the old file is untouched.
+            RecordingRefusedError: The recording must not be kept, or cannot be written; the old file is untouched.
         """
+        __tracebackhide__ = True
         self.refuse_poison()
         prepared = self._prepare()
         has_changed = prepared is not None and writing.commit(prepared)

@@ -174,7 +174,7 @@ def test_the_plugin_imports_nothing_heavy(project: Project, monkeypatch: pytest.
             ours = {name for name in sys.modules if name.startswith("pytest_agenttape")}
             light = {"", ".conflict", ".plugin"}
             light |= {f".plugin.{x}" for x in "header hookspecs options pytest_privates report session_fixture".split()}
-            light |= {f".plugin.report.{x}" for x in "gathering ledger".split()}
+            light |= {f".plugin.report.{x}" for x in "gathering ledger workers".split()}
             light |= {f".settings{x}" for x in ("", ".ci", ".words")}
             assert ours <= {f"pytest_agenttape{x}" for x in light}
             assert not heavy & sys.modules.keys()

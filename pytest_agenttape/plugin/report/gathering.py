@@ -11,6 +11,7 @@ import pytest
 
 from pytest_agenttape.plugin.options import CASSETTES
 from pytest_agenttape.plugin.report.ledger import LEDGER, Ledger
+from pytest_agenttape.plugin.report.workers import is_worker, received_failure, received_record, received_tally
 
 if TYPE_CHECKING:
     from pytest_agenttape.plugin.report.whole_run import WholeRun
@@ -40,29 +41,24 @@ class Gathering:
             self._ledger.is_collected = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        plain = getattr(report, "agenttape", None)
-        if plain is not None:
-            from pytest_agenttape.plugin.report.test_record import TestRecord
-
-            self._ledger.records[report.nodeid] = TestRecord.from_plain(plain)
+        record = received_record(report)
+        if record is not None:
+            self._ledger.records[report.nodeid] = record
         if report.failed and self._config.option.agenttape_report is not None:
-            failure = getattr(report, "agenttape_failure", None) or report.longreprtext
-            self._ledger.failures.setdefault(report.nodeid, failure)
+            self._ledger.failures.setdefault(report.nodeid, received_failure(report))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Add the tally of an xdist worker; the claims of a crashed worker are lost."""
-        plain = getattr(node, "workeroutput", {}).get("agenttape")
-        if plain is not None:
-            from pytest_agenttape.plugin.report.test_record import Tally
-
-            self._ledger.add(Tally.from_plain(plain))
+        tally = received_tally(node)
+        if tally is not None:
+            self._ledger.add(tally)
         if error is not None:
             self._ledger.has_lost_worker = True
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if hasattr(self._config, "workeroutput"):  # the xdist controller reports
+        if is_worker(self._config):  # the controller reports
             return
         path: Path | None = self._config.option.agenttape_report
         if not self._ledger.records and not self._ledger.tallies and path is None:
