@@ -162,7 +162,10 @@ class LiveCall:
             self.end(error={**unanswered(), **(about or {})})
         elif values.is_recordable_error(error):
             stored = {**values.encode_error(error), **(about or {})}
-            self.end(error=stored, status=getattr(error, "status_code", None), failure=type(error).__name__)
+            if self.boundary.kind == "llm":  # agents are expected to deal with the failures of anything else
+                self.end(error=stored, status=getattr(error, "status_code", None), failure=type(error).__name__)
+            else:
+                self.end(error=stored)
         else:
             self.live.drop()
             if isinstance(error, Exception | SystemExit) and not isinstance(error, AgentTapeError):

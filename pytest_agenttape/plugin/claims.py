@@ -101,6 +101,13 @@ class Claims:
         mode = self._mode(claim.options, str(config.default_mode), claim.path)
         return config, mode, RedactionRules.of(config.redact).merged(self._policy_rules)
 
+    def config_of(self, item: pytest.Item) -> Config:
+        """Return the configuration of a marked test, as far as it is known before its session is open."""
+        try:
+            return self.settings(item, self._claims[item.nodeid])[0]
+        except ConfigError:  # the test itself will fail with it
+            return Config()
+
     def would_replay(self, item: pytest.Item) -> bool:
         """Return whether a marked test will make no live call, as far as is known before its session is open."""
         claim = self._claims[item.nodeid]

@@ -43,7 +43,7 @@ class Lifecycle:
         self._attempts: dict[str, Attempt] = {}
         self._records: dict[str, TestRecord] = {}  # of tests that pytest has not reported yet
         self._aftermath: Aftermath | None = None
-        self._was_replayed = ""  # the last test, if it was replayed
+        self._last_replayed: Attempt | None = None  # the last test, if it was replayed
 
     # -- collection
 
@@ -78,7 +78,7 @@ class Lifecycle:
         claim = self._claims.of(item.nodeid)
         if claim is None:
             return None
-        overrides = configuration_of(request, self._guards_wide_fixtures_of)
+        overrides = configuration_of(request, self._claims, self._guards_wide_fixtures_of)
         session = open_session(item, claim, self._claims, overrides, self._pending)
         attempt = self._attempts[item.nodeid] = self._attempt(item, claim, session)
         request.addfinalizer(lambda: self._close(attempt))
@@ -172,9 +172,9 @@ class Lifecycle:
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, Any, Any]:
         __tracebackhide__ = True
-        if fixturedef.scope == "function" or not self._guards_wide_fixtures_of(asking_item(request)):
+        if fixturedef.scope == "function" or not self._guards_wide_fixtures_of(item := asking_item(request)):
             return (yield)
-        with WideFixture(fixturedef.argname, fixturedef.scope) as owner:
+        with WideFixture(fixturedef.argname, fixturedef.scope, self._claims.config_of(item)) as owner:
             result = yield
         if owner.refused is None:
             return result
@@ -194,9 +194,10 @@ class Lifecycle:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, Any, Any]:
         self._finish()
-        if not self._was_replayed or ownership.opened():
+        last = self._last_replayed
+        if last is None or ownership.opened():
             return (yield)
-        with Aftermath(self._was_replayed, admits_http=True):  # after -x, wide fixtures are torn down here
+        with Aftermath(last.item.nodeid, last.session.settings.config, admits_http=True):  # -x leaves fixtures to this
             return (yield)
 
     # -- internals
@@ -226,7 +227,7 @@ class Lifecycle:
         """Close the session; teardowns that follow belong to no test, and in replay they must not make calls."""
         attempt.session.close()
         if attempt.is_replay and not ownership.opened():  # an open owner is a wide fixture with its own cassette
-            self._aftermath = Aftermath(attempt.item.nodeid)
+            self._aftermath = Aftermath(attempt.item.nodeid, attempt.session.settings.config)
             self._aftermath.open()
 
     def _end_aftermath(self) -> None:
@@ -239,7 +240,7 @@ class Lifecycle:
         __tracebackhide__ = True
         nodeid = attempt.item.nodeid
         del self._attempts[nodeid]
-        self._was_replayed = nodeid if attempt.is_replay else ""
+        self._last_replayed = attempt if attempt.is_replay else None
         attempt.session.close()
         try:
             commit(attempt, self._pending)

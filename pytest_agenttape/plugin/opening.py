@@ -19,7 +19,7 @@ from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.settings import Settings
 
 
-def configuration_of(request: pytest.FixtureRequest, is_guarded: Callable[[pytest.Item], bool]) -> Any:
+def configuration_of(request: pytest.FixtureRequest, claims: Claims, is_guarded: Callable[[pytest.Item], bool]) -> Any:
     """Return the value of the `agenttape_config` fixture; it must not make calls if the test *is_guarded*.
 
     Raises:
@@ -29,7 +29,7 @@ def configuration_of(request: pytest.FixtureRequest, is_guarded: Callable[[pytes
     item: pytest.Item = request.node
     if len(fixture_definitions(item, "agenttape_config")) < 2 or not is_guarded(item):  # our own makes no call
         return request.getfixturevalue("agenttape_config")
-    with ConfigFixture() as owner:
+    with ConfigFixture(claims.config_of(item)) as owner:
         overrides = request.getfixturevalue("agenttape_config")
     if owner.refused is not None:  # the fixture swallowed the refusal
         raise owner.refused

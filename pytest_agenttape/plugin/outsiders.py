@@ -15,6 +15,8 @@ from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.hosts import is_local
 from pytest_agenttape.plugin.pytest_privates import xunit_function
 from pytest_agenttape.providers import is_llm_path
+from pytest_agenttape.session.connections import Connections
+from pytest_agenttape.settings.config import Config
 
 
 class Outsider(ABC):
@@ -22,6 +24,7 @@ class Outsider(ABC):
 
     Args:
         title: The maker of the calls, as shown in the refusal.
+        config: Its hosts that are ignored or allowed are so here as well.
     """
 
     propagates = False  # to threads: a server started by the fixture keeps running after its setup
@@ -29,8 +32,9 @@ class Outsider(ABC):
     observer = None
     allow_programs = ("*",)  # a server, a container: what a fixture starts is the suite's
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, config: Config) -> None:
         self.title = title
+        self._connections = Connections(config, title, records=False)
         self.is_closed = False
         self.refused: AgentTapeError | None = None  # the first refusal, even if the fixture swallowed it
 
@@ -56,8 +60,9 @@ class Outsider(ABC):
         return None
 
     def admits(self, method: str, url: str) -> bool:
-        """Return whether this is plain HTTP to this machine: fixtures wait for their servers that way."""
-        return is_local(urlsplit(url).hostname or "") and not is_llm_path(method, url)
+        """Return whether this is to an ignored host, or plain HTTP to this machine: so fixtures wait for servers."""
+        is_plain = is_local(urlsplit(url).hostname or "") and not is_llm_path(method, url)
+        return is_plain or self._connections.ignores(url)
 
     def begin(self, kind: str, boundary: str | None, request: Mapping[str, Any], **_: object) -> Any:
         """Refuse a call."""
@@ -72,8 +77,8 @@ class Outsider(ABC):
         return error
 
     def blocks(self, host: str, port: int | None, running: object, **_: object) -> AgentTapeError | None:  # noqa: ARG002  # as Session's
-        """Refuse a connection that leaves the machine."""
-        return self._error(f"a connection to {host}")
+        """Refuse a connection that leaves the machine, unless its host is allowed."""
+        return self._error(f"a connection to {host}") if self._connections.blocks(host, port) else None
 
     @abstractmethod
     def _error(self, what: str) -> AgentTapeError:
@@ -93,8 +98,8 @@ class _SetUp(Outsider):
 class WideFixture(_SetUp):
     """Owns the calls that a session-, package-, module- or class-scoped fixture makes during its setup."""
 
-    def __init__(self, name: str, scope: str) -> None:
-        super().__init__(xunit_function(name) or f"the {scope}-scoped fixture {name!r}")
+    def __init__(self, name: str, scope: str, config: Config) -> None:
+        super().__init__(xunit_function(name) or f"the {scope}-scoped fixture {name!r}", config)
 
     def _error(self, what: str) -> AgentTapeError:
         return AgentTapeError(
@@ -107,8 +112,8 @@ class WideFixture(_SetUp):
 class ConfigFixture(_SetUp):
     """Owns the calls made in replay by the `agenttape_config` fixture, before the test's session opens."""
 
-    def __init__(self) -> None:
-        super().__init__("the function-scoped fixture 'agenttape_config'")
+    def __init__(self, config: Config) -> None:
+        super().__init__("the function-scoped fixture 'agenttape_config'", config)
 
     def _error(self, what: str) -> AgentTapeError:
         return AgentTapeError(
@@ -123,11 +128,12 @@ class Aftermath(Outsider):
 
     Args:
         test: The test whose session is closed.
+        config: Its configuration.
         admits_http: Whether HTTP other than LLM calls passes: at the end of a run, plugins send their reports.
     """
 
-    def __init__(self, test: str, *, admits_http: bool = False) -> None:
-        super().__init__(f"the teardown after {test}")
+    def __init__(self, test: str, config: Config, *, admits_http: bool = False) -> None:
+        super().__init__(f"the teardown after {test}", config)
         self._admits_http = admits_http
 
     def admits(self, method: str, url: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pytest_agenttape.model import BOUNDARY_KINDS, Call
+from pytest_agenttape.model import Call
 from pytest_agenttape.ownership.calls import Live, Poison
 from pytest_agenttape.session.run import Run
 
@@ -13,10 +13,8 @@ _STATUSES = frozenset({401, 403, 429})
 _ANSWERS_TO_CHALLENGES = ("authorization", "proxy-authorization")
 
 
-def poison_of(kind: str, status: object, failure: str = "") -> Poison | None:
+def poison_of(status: object, failure: str = "") -> Poison | None:
     """Return what is wrong with a live call that got *status* or failed with the exception *failure*, if anything."""
-    if kind in BOUNDARY_KINDS:  # agents are expected to handle failures of their tools
-        return None
     if isinstance(status, int) and (status in _STATUSES or status >= 500):
         return Poison(status, f"a live call got status {status}")
     return Poison("timeout", f"a live call failed with {failure}") if "Timeout" in failure else None

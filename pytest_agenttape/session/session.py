@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Self
@@ -179,11 +178,11 @@ class Session(Block):
     ) -> None:
         """Keep the result of a live call: *response* or *error*, in stored form; secrets are removed here.
 
-        *status* is that of an HTTP answer, *failure* the class of the exception that ended the call.
+        *status* is that of an HTTP answer, *failure* the class of the exception that ended the call; only calls whose
+        failures are no part of what an agent deals with have them.
         """
         with self.run.lock:
-            kind = "http" if "headers" in live.call.request else live.call.kind  # a tool's may be called over HTTP
-            poison = poison_of(kind, status, failure)
+            poison = poison_of(status, failure)
             live.poison = replace(poison, traceback=user_traceback()) if poison else None
             try:
                 live.interaction = self.outcome(live, response=response, error=error, usage=usage, tags=tags)
@@ -267,7 +266,7 @@ class Session(Block):
 
         A stream that is still being read is included, a function that has not returned is not. They are copies.
         """
-        return copy.deepcopy([each for each, _ in self.recording.timeline])
+        return [each.copy() for each, _ in self.recording.timeline]
 
     @property
     def remaining(self) -> int:

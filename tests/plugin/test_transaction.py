@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
+from unittest import mock
 
 import pytest
 
@@ -343,3 +345,23 @@ def test_where_there_was_none(project: Project, fault: Fault, origin: Origin) ->
     sees = fault.sees if fault.sees_fresh is None else fault.sees_fresh
     record(project, replace(fault, sees=sees), origin)
     assert whole_files(project, fault) == ([NAME] if fault.fresh == "new" else [])
+
+
+def test_a_test_that_makes_no_call_any_more_empties_its_cassette(project: Project) -> None:
+    project.write(
+        test_it="""
+        import os, pytest
+        from agent import look_up
+
+        @pytest.mark.agenttape
+        def test_it():
+            if "CALLS" in os.environ:
+                look_up("Rome")
+    """
+    )
+    with mock.patch.dict(os.environ, {"CALLS": "1"}):
+        project.run("--agenttape-record").assert_outcomes(passed=1)
+    assert "Rome" in project.cassette().read_text()
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    assert "Rome" not in project.cassette().read_text()
+    project.run("--agenttape-strict").assert_outcomes(passed=1)

@@ -276,3 +276,28 @@ def test_a_configuration_may_ask_for_any_fixture(project: Project, origin: Origi
     project.run().assert_outcomes(passed=1)
     assert project.live() == []
     assert origin.asked == ["/up", "/up"]
+
+
+@pytest.mark.parametrize("where", ["setup", "teardown"])
+def test_a_wide_fixture_may_ask_an_ignored_host(project: Project, origin: Origin, where: str) -> None:
+    ask = "httpx2.post(os.environ['ORIGIN'] + '/v1/chat/completions', json={'model': 'm', 'messages': []})"
+    project.write(
+        test_it=f"""
+        import os
+        import httpx2, pytest
+        from agent import look_up
+
+        @pytest.fixture(scope="module")
+        def warm():
+            {ask if where == "setup" else "pass"}
+            yield
+            {ask if where == "teardown" else "pass"}
+
+        @pytest.mark.agenttape(ignore_hosts=["127.0.0.1"])
+        def test_it(warm):
+            look_up("Rome")
+        """
+    )
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+    assert len(origin.asked) == 2

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape import Cassette, record_call, serializer, use_cassette
+from pytest_agenttape import Cassette, Config, Interaction, record_call, serializer, use_cassette
 from pytest_agenttape.redaction import Redactor
 from pytest_agenttape.session.session import Session
 
@@ -84,3 +84,52 @@ def test_each_call_is_cleaned_once_however_often_it_is_looked_at(
     session.close()
     session.recording.commit()
     assert len(cleaned) == 3
+
+
+def test_what_is_kept_of_an_old_recording_is_redacted_by_todays_rules(tmp_path: Path) -> None:
+    path = tmp_path / "cassette.yaml"
+    with use_cassette(path, mode="all"):
+        record_call("tool", {"args": {"nick": "joe-the-first"}}, lambda: 1)
+    config = Config.from_mapping({"redact": {"denylist": ["nick"]}})
+    with use_cassette(path, mode="new_episodes", config=config):
+        record_call("tool", {"args": {"n": 2}}, lambda: 2)
+    assert "joe-the-first" not in path.read_text()
+
+
+@pytest.mark.parametrize("mode", ["new_episodes", "refresh"])
+def test_what_a_call_of_today_gives_away_is_taken_out_of_the_calls_that_are_kept(tmp_path: Path, mode: str) -> None:
+    path, secret = tmp_path / "cassette.yaml", "open-sesame-4711-xyz"
+    with use_cassette(path, mode="all"):
+        record_call("tool", {"args": {"n": 1}}, lambda: f"the word is {secret}")
+    with use_cassette(path, mode=mode):
+        record_call("tool", {"args": {"n": 1}}, lambda: pytest.fail("is recorded"))
+        record_call("tool", {"args": {"n": 2}}, lambda: {"api_key": secret})
+    assert secret not in path.read_text()
+    assert len(Cassette.load(path).interactions) == 2
+
+
+@pytest.mark.parametrize("kind", ["http", "tool", "retrieval"])
+def test_only_a_models_failure_behind_record_call_is_poison(session: Session, kind: str) -> None:
+    class Unavailable(Exception):
+        status_code = 503
+
+    def fail() -> None:
+        raise Unavailable("busy")
+
+    session.open()
+    with pytest.raises(Unavailable):
+        record_call(kind, {"n": 1}, fail)
+    session.close()
+    assert session.recording.problem is None
+
+
+def test_a_copy_of_an_interaction_shares_nothing() -> None:
+    made = Interaction(
+        index=0, kind="tool", request={"a": [{"b": 1}]}, response=[[1]], usage={"x": 1}, metadata={"m": {}}
+    )
+    copy = made.copy()
+    assert copy == made
+    for part, other in ((copy.request["a"], made.request["a"]), (copy.response[0], made.response[0])):
+        assert part is not other
+    assert copy.metadata["m"] is not made.metadata["m"]
+    assert copy.request["a"][0] is not made.request["a"][0]
