@@ -113,7 +113,7 @@ class StreamLaws:
             assert len(answer.tool_calls) <= len(self.stream.answer.tool_calls)
 
     def test_a_recorded_stream_is_an_llm_call_and_replays_equal(self, api: Api) -> None:
-        interaction = self._loaded(api, self.stream.pieces)
+        interaction = self._recorded(api, self.stream.pieces)
         assert (interaction.kind, interaction.boundary) == ("llm", self.stream.operation.boundary)
         told = {"provider": self.stream.operation.provider, "operation": self.stream.operation.operation}
         assert interaction.metadata.items() >= told.items()
@@ -128,22 +128,22 @@ class StreamLaws:
         sent = self.stream.pieces[: len(self.stream.pieces) - pieces_left]
         rest = self.stream.pieces[len(sent) :] or [b"\n"]
         chunks = [b"".join(sent), *rest]
-        interaction = self._loaded(api, chunks, take=len(chunks[0]))
+        interaction = self._recorded(api, chunks, take=len(chunks[0]))
         assert interaction.response.get("complete", True) is (pieces_left == 0)
 
     def test_left_in_the_middle_of_a_piece_it_is_not_whole(self, api: Api) -> None:
         *before, last = self.stream.pieces
         chunks = [b"".join(before) + last[: len(last) // 2], last[len(last) // 2 :]]
-        interaction = self._loaded(api, chunks, take=len(chunks[0]))
+        interaction = self._recorded(api, chunks, take=len(chunks[0]))
         assert interaction.response["complete"] is False
 
     def test_two_recordings_of_one_conversation_are_identical(self, api: Api) -> None:
-        first, second = self._loaded(api, self.stream.pieces), self._loaded(api, self.stream.again)
+        first, second = self._recorded(api, self.stream.pieces), self._recorded(api, self.stream.again)
         assert first.response != second.response
         assert diff_cassettes(Cassette(interactions=[first]), Cassette(interactions=[second])).identical
 
     def test_another_answer_is_a_change(self, api: Api) -> None:
-        first, other = self._loaded(api, self.stream.pieces), self._loaded(api, self.stream.other)
+        first, other = self._recorded(api, self.stream.pieces), self._recorded(api, self.stream.other)
         found = diff_cassettes(Cassette(interactions=[first]), Cassette(interactions=[replace(other, index=0)]))
         [changed] = found.changed_calls
         assert changed.name == self.stream.operation.boundary
