@@ -22,6 +22,7 @@ CASSETTES_FOLDER = "cassettes"
 ASSETS_THRESHOLD = 65536  # bytes; a larger body is kept in a file of its own
 MATCHERS = ("ignore_volatile", "exact", "ordered", "sequential")
 FREEZE_FEATURES = ("clock", "uuid", "random")
+KNOWN_TELEMETRY = "known"  # stands, among hosts, for the addresses that known frameworks send telemetry to
 REDACTION_PLACEHOLDER = "****"  # written by `Cassette.redact`
 SECRET_PLACEHOLDER = "REDACTED"  # replaces a secret in a recording, with a number added
 

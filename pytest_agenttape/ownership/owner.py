@@ -41,6 +41,9 @@ class Owner(Protocol):
     def admits(self, method: str, url: str) -> bool:
         """Return whether an HTTP request may pass without belonging to a session."""
 
+    def answers(self, method: str, url: str) -> bool:
+        """Return whether an HTTP request is telemetry, which is answered and neither sent nor recorded."""
+
     def begin(
         self,
         kind: str,

@@ -15,11 +15,11 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from pytest_agenttape import telemetry
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.ownership.owner import Owner, Scope
 from pytest_agenttape.process import child_processes
 from pytest_agenttape.process.patching import Patch
-from pytest_agenttape.reading import telemetry
 
 _scope: ContextVar[Scope | None] = ContextVar("agenttape_scope", default=None)
 _starts_worker: ContextVar[bool] = ContextVar("agenttape_starts_worker", default=False)
@@ -27,11 +27,12 @@ _open: list[Scope] = []
 _lock = threading.Lock()
 
 
-def current(url: Callable[[], str] | None = None) -> Scope | None:
+def current(url: Callable[[], str] = str, method: str = "") -> Scope | None:
     """Return the scope of the running code; None if no session is open.
 
     Args:
-        url: Returns the requested URL, for the message.
+        url: Returns the URL of an HTTP request.
+        method: Its method. Telemetry is answered by a session that has ended, or by any of several.
 
     Raises:
         AgentTapeError: The session has ended, or a thread that inherited no session could belong to several.
@@ -41,11 +42,13 @@ def current(url: Callable[[], str] | None = None) -> Scope | None:
         if not scope.owner.is_closed:
             return scope
         if scope.owner.propagates:
-            return _refuse_late(scope.owner, url() if url is not None else "")
+            return scope if scope.owner.answers(method, url()) else _refuse_late(scope.owner, url())
     if not _open:
         return _refuse_in_child() if child_processes.is_child else None
     opened = tuple(_open)
-    return _only(opened) if len(opened) < 2 else _refuse_ambiguous(opened)
+    if len(opened) < 2:
+        return _only(opened)
+    return opened[-1] if opened[-1].owner.answers(method, url()) else _refuse_ambiguous(opened)
 
 
 def peek() -> Scope | None:

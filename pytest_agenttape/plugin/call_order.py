@@ -16,7 +16,7 @@ def order_drift(session: Session) -> str | None:
     if not policy.order_matters:
         return None
     live = session.settings.live
-    recorded = list(filter(session.engine.is_played, _replayable(session.engine.recordings, live)))
+    recorded = list(filter(session.loaded.tape.is_played, _replayable(session.loaded.tape.recordings, live)))
     made = _replayable(session.interactions, live)
     if list(map(_identity, recorded)) == list(map(_identity, made)):
         return None

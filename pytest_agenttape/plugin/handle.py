@@ -97,12 +97,13 @@ class CassetteHandle:
     def view(self, *, only: Iterable[str] | None = None, exclude: Iterable[str] | None = None) -> View:
         """Return the timeline of the run; its `repr` is text, `View.data` returns plain values."""
         assigned = {} if self._final_output is _UNSET else {"final_output": values.encode(self.final_output)}
+        recorded = (each.boundary for each in self.session.loaded.tape.recordings)
         return timeline(
             self.interactions,
             only=only,
             exclude=exclude,
             rules=KeyRules.of(tuple(self.session.settings.config.ignore_volatile_fields)),
-            names={*registered_boundaries(), *(each.boundary or "" for each in self.session.engine.recordings)} - {""},
+            names={*registered_boundaries(), *filter(None, recorded)},
             **assigned,
         )
 

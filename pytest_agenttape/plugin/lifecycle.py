@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape import ownership, transports
+from pytest_agenttape import ownership, telemetry, transports
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.claims import Claim, Claims
@@ -44,6 +44,7 @@ class Lifecycle:
         self._records: dict[str, TestRecord] = {}  # of tests that pytest has not reported yet
         self._aftermath: Aftermath | None = None
         self._last_replayed: Attempt | None = None  # the last test, if it was replayed
+        self._telemetry_before = telemetry.counts.copy()
 
     # -- collection
 
@@ -265,4 +266,5 @@ class Lifecycle:
             folders=frozenset(self._folders | self._ledger.folders),
             modules=frozenset(self._modules),
             interrupted=dict(self._records),
+            telemetry=telemetry.counts - self._telemetry_before,
         )

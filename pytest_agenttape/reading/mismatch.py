@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
+from pytest_agenttape import telemetry
 from pytest_agenttape.errors import FieldDiff, UnmatchedInteractionError
 from pytest_agenttape.matching.canonical import EXACT, KeyRules, canonical_request
 from pytest_agenttape.model import JSON, Interaction
-from pytest_agenttape.reading import telemetry
 from pytest_agenttape.reading.json_diff import Comparison, bag_of_words, diff_lines, field_diffs, likeness
 from pytest_agenttape.reading.one_line import visible
 from pytest_agenttape.reading.summary import asked_line, call_name, summary_line

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pytest_agenttape import clocks
+from pytest_agenttape import clocks, telemetry
 from pytest_agenttape.boundaries.registry import defaults_of, registered_boundaries
 from pytest_agenttape.cassettes import imported
 from pytest_agenttape.cassettes.cassette import Cassette, load_with_lines
@@ -68,7 +68,12 @@ class Loaded:
     @property
     def unplayed(self) -> list[Interaction]:
         """The recordings that the run should have used but did not."""
-        return [each for each in self.tape.unplayed if self.policy.is_missed(each)]
+        return [each for each in self.tape.unplayed if self.policy.is_missed(each) and not self._is_answered(each)]
+
+    def _is_answered(self, recorded: Interaction) -> bool:
+        """Return whether *recorded* is telemetry, which was once recorded and is now answered without a recording."""
+        request = recorded.request
+        return recorded.kind == "http" and telemetry.is_known(str(request.get("method")), str(request.get("url")))
 
     def digest_of(self, request: Mapping[str, JSON]) -> str:
         """Return a digest of *request*; two requests with the same digest are the same call."""

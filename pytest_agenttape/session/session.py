@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Self
 
-from pytest_agenttape import clocks, ownership, transports
+from pytest_agenttape import clocks, ownership, telemetry, transports
 from pytest_agenttape.errors import AgentTapeError, ConfigError, NetworkBlockedError
 from pytest_agenttape.matching.policy import Refuse
-from pytest_agenttape.matching.tape import Replay, Tape
+from pytest_agenttape.matching.tape import Replay
 from pytest_agenttape.model import JSON, Call, Interaction
 from pytest_agenttape.ownership import guard
 from pytest_agenttape.ownership.calls import Live, Observed, Served
@@ -149,6 +149,8 @@ class Session(Block):
             UnmatchedInteractionError: No recording answers, and the mode does not let the call run for real.
         """
         __tracebackhide__ = True
+        if kind == telemetry.KIND:
+            return Served(self, call := Call(kind, boundary, request), telemetry.answered(call))
         self.world.freeze.progress()
         try:
             asked = self.secrets.redactor.request(request)
@@ -241,6 +243,10 @@ class Session(Block):
         """Return whether an HTTP request may pass without belonging to a session: to an ignored host."""
         return self._connections.ignores(url)
 
+    def answers(self, method: str, url: str) -> bool:
+        """Return whether an HTTP request is telemetry, which is answered and neither sent nor recorded."""
+        return self._connections.answers(method, url)
+
     def blocks(
         self, host: str, port: int | None, running: Live | None, *, unrecordable: str = ""
     ) -> NetworkBlockedError | None:
@@ -256,11 +262,6 @@ class Session(Block):
     # -- what happened
 
     @property
-    def engine(self) -> Tape:
-        """The recordings that calls are answered from."""
-        return self.loaded.tape
-
-    @property
     def interactions(self) -> list[Interaction]:
         """The calls of this run, in the order they started, as a cassette would hold them if the run ended now.
 
@@ -271,7 +272,7 @@ class Session(Block):
     @property
     def remaining(self) -> int:
         """How many recordings have not been played yet."""
-        return len(self.engine.unplayed)
+        return len(self.loaded.tape.unplayed)
 
     @property
     def unplayed(self) -> list[Interaction]:

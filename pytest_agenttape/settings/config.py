@@ -16,6 +16,7 @@ from pytest_agenttape.model import (
     DEFAULT_FORMAT,
     FORMATS,
     FREEZE_FEATURES,
+    KNOWN_TELEMETRY,
     MATCHERS,
     SECRET_PLACEHOLDER,
     Mode,
@@ -67,6 +68,7 @@ class Config:
         model_override: The model that live LLM calls are sent to instead of the requested one.
         allow_hosts: Hosts that may be reached during replay.
         ignore_hosts: Hosts that are never recorded: calls to them are real in every mode.
+        telemetry_hosts: Hosts whose requests are answered, neither sent nor recorded; ``known`` is a built-in list.
         allow_programs: Programs that may be started outside of a recorded tool.
         strict: Whether an unplayed recording is an error.
         block_network: Whether replay stops connections that leave the machine.
@@ -85,6 +87,7 @@ class Config:
     model_override: str | None = None
     allow_hosts: tuple[str, ...] = ()
     ignore_hosts: tuple[str, ...] = ()
+    telemetry_hosts: tuple[str, ...] = (KNOWN_TELEMETRY,)
     allow_programs: tuple[str, ...] = ()
     strict: bool = False
     block_network: bool = True
@@ -328,6 +331,7 @@ _PARSERS: Mapping[str, _Parser] = {
     "model_override": _optional_text,
     "allow_hosts": _words,
     "ignore_hosts": _words,
+    "telemetry_hosts": _words,
     "allow_programs": _words,
     "strict": _switch,
     "block_network": _switch,

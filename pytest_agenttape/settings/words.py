@@ -27,6 +27,7 @@ INI_KEYS: Mapping[str, tuple[str, str]] = {
     "model_override": ("string", "Model that live LLM calls are sent to."),
     "allow_hosts": ("args", "Hosts that may be connected to during replay."),
     "ignore_hosts": ("args", "Hosts that are never recorded: calls to them are real in every mode."),
+    "telemetry_hosts": ("args", "Hosts whose requests are answered, neither sent nor recorded."),
     "allow_programs": ("args", "Programs that may be started outside of a recorded tool."),
     "strict": ("bool", "Fail on unplayed interactions and orphans."),
     "block_network": ("bool", "Whether connections that leave the machine fail during replay."),

@@ -77,7 +77,7 @@ def _wrap(real: Callable[..., Any]) -> Callable[..., Any]:
 
 def _owner_of(req: Any) -> ownership.Scope | None:
     """Return whom *req* belongs to, None where it is passed on."""
-    found = ownership.current(lambda: str(req.url))
+    found = ownership.current(lambda: str(req.url), req.method)
     if found is None or found.owner.admits(req.method, str(req.url)) or _is_for_application_under_test(req):
         return None
     if "upgrade" in req.headers:

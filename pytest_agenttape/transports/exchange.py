@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pytest_agenttape import bodies, ownership, providers
+from pytest_agenttape import bodies, ownership, providers, telemetry
 from pytest_agenttape.bodies.messages import (
     HttpRequest,
     HttpResponse,
@@ -85,7 +85,7 @@ class Exchange:
 
 def owner_of(method: str, url: Callable[[], str]) -> Scope | None:
     """Return whom a request belongs to; None where it is passed on: to no session, or below another transport."""
-    found = ownership.current(url)
+    found = ownership.current(url, method)
     if found is None or found.is_aside or found.owner.admits(method, url()):
         return None
     return found
@@ -110,6 +110,8 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
     """
     __tracebackhide__ = True
     stored = stored_request(request)
+    if found.owner.answers(request.method, request.url):
+        return Exchange(found.owner, found.owner.begin(telemetry.KIND, None, stored), None, request, calls_before=0)
     body = bodies.stored_json(stored)
     operation = providers.identify(request.method, request.url, body)
     kind, boundary, metadata = "http", mcp_http.tool_called(found.owner, request.method, request.url, body), {}

@@ -150,7 +150,7 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
 
 def _owner_of(request: Any) -> tuple[ownership.Scope | None, str]:
     """Return the owner of *request*, None if it is passed on; and its URL."""
-    found = ownership.current(functools.partial(_url, request))
+    found = ownership.current(functools.partial(_url, request), _method(request))
     if found is None:
         return None, ""
     url = _url(request)

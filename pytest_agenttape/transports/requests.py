@@ -37,7 +37,7 @@ class _Wire(responses.RequestsMock):
 
     def _on_request(self, adapter: Any, request: Any, **kwargs: Any) -> Any:  # Any: requests' own, as in responses
         __tracebackhide__ = True
-        found = ownership.current(lambda: request.url or "")
+        found = ownership.current(lambda: request.url or "", request.method or "")
         if found is None or found.owner.admits(request.method or "GET", request.url or ""):
             return self._real_send(adapter, request, **kwargs)
         exchange = exchanges.begin(found, _neutral(request))

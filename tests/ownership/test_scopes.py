@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape import AgentTapeError, ownership
-from pytest_agenttape.reading import telemetry
+from pytest_agenttape import AgentTapeError, ownership, telemetry
 
 
 class Owner:
@@ -25,6 +24,9 @@ class Owner:
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         self.refused.append(error)
         return error
+
+    def answers(self, method: str, url: str) -> bool:
+        return telemetry.is_known(method, url)
 
     def open(self, *, bound: bool = True) -> Owner:
         ownership.add(self)
@@ -124,26 +126,15 @@ def test_a_late_call_over_http_is_told_with_its_thread_and_how_to_stop_telemetry
     ]
 
 
-@pytest.mark.parametrize(
-    ("url", "switch"),
-    [
-        ("https://api.openai.com/v1/traces/ingest", "OPENAI_AGENTS_DISABLE_TRACING=1"),
-        ("https://api.smith.langchain.com/info", "LANGSMITH_TRACING=false"),
-        ("https://eu.api.smith.langchain.com/api/v1/info", "LANGSMITH_TRACING=false"),
-        ("https://cloud.langfuse.com/api/public/otel/v1/traces", "LANGFUSE_TRACING_ENABLED=false"),
-        ("http://localhost:4318/v1/traces", "OTEL_SDK_DISABLED=true"),
-        ("https://us.i.posthog.com/batch/", "posthog.disabled = True"),
-        ("https://api.openai.com/v1/chat/completions", ""),
-        ("https://api.openai.com/v1/threads/t/runs", ""),
-        ("https://weather.example/info", ""),
-        ("https://example.com/blacksmith/info", ""),
-        ("not a url", ""),
-    ],
-)
-def test_telemetry_is_told_by_its_address(url: str, switch: str) -> None:
-    (line,) = telemetry.hint(url) or ("",)
-    assert switch in line
-    assert bool(line) is bool(switch)
+def test_telemetry_belongs_to_whoever_can_answer_it(a: Owner, b: Owner) -> None:
+    a.open()
+    context = contextvars.copy_context()
+    b.open(bound=False)
+    asked = (lambda: "https://api.openai.com/v1/traces/ingest", "POST")
+    assert contextvars.Context().run(lambda: owner_of(ownership.current(*asked))) is b
+    a.close()
+    assert context.run(lambda: owner_of(ownership.current(*asked))) is a
+    assert (a.refused, b.refused) == ([], [])
 
 
 @pytest.mark.parametrize("order", ["inner first", "outer first"])

@@ -172,7 +172,7 @@ def test_a_session_says_where_it_is_and_what_it_is_doing(recorded: Path) -> None
         work(2)
         assert session.remaining == 1
         assert [each.request for each in session.interactions] == [{"args": {"n": 2}}]
-        assert [each.index for each in session.engine.unplayed] == [0]
+        assert [each.index for each in session.loaded.tape.unplayed] == [0]
         assert session.divergences == []
     assert active_session() is None
 

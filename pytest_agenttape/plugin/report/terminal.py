@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,9 @@ def _lines(ledger: Ledger, verdict: WholeRun) -> Iterator[str]:
         yield f"unplayed: {count} in {shown(path)}, shared by {ledger.count_users(path)} tests{failing}"
     yield from (f"deleted: {shown(path)} (no test claims it)" for path in verdict.deleted)
     yield from (f"orphan: {shown(path)} (no test claims it; --snapshot-update deletes it)" for path in verdict.orphans)
+    answered = sum((Counter(tally.telemetry) for tally in ledger.tallies), Counter[str]())
+    for sender, count in sorted(answered.items()):
+        yield f"telemetry: {counted(count, 'request')} of {sender} answered, none sent"
     if any(record.live for record in ledger.records.values()):
         yield from _money(ledger)
     yield from _slowest(ledger)

@@ -154,6 +154,7 @@ class Tally:
         folders: Folders in which to look for cassettes.
         modules: The paths of its test files.
         interrupted: The records of tests that were never reported.
+        telemetry: How many requests were answered as telemetry, by sender.
     """
 
     is_whole: bool
@@ -161,6 +162,7 @@ class Tally:
     folders: frozenset[Path]
     modules: frozenset[str]
     interrupted: Mapping[str, TestRecord]
+    telemetry: Mapping[str, int]
 
     def to_plain(self) -> Plain:
         """Return this in types that cross a process border."""
@@ -170,6 +172,7 @@ class Tally:
             "folders": sorted(map(str, self.folders)),
             "modules": sorted(self.modules),
             "interrupted": {nodeid: record.to_plain() for nodeid, record in self.interrupted.items()},
+            "telemetry": dict(self.telemetry),
         }
 
     @classmethod
@@ -181,6 +184,7 @@ class Tally:
             folders=frozenset(map(Path, plain["folders"])),
             modules=frozenset(plain["modules"]),
             interrupted={nodeid: TestRecord.from_plain(each) for nodeid, each in plain["interrupted"].items()},
+            telemetry=plain["telemetry"],
         )
 
 
