@@ -42,6 +42,11 @@ OWNERS = {
         "transports/urllib3.py",
         "transports/urllib3_pool.py",
     },
+    "websockets": {
+        "transports/websockets.py",
+        "transports/websockets_connection.py",
+        "transports/websockets_server.py",
+    },
     "yaml": {"serializer/yaml_reader.py", "serializer/yaml_writer.py"},
     "time_machine": {"process/freeze/clock.py"},
     "numpy": set[str](),

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from pytest_agenttape.bodies import read_event, stored_json
 from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.providers import realtime
 from pytest_agenttape.providers.registry import BY_BOUNDARY, VIEWS
 from pytest_agenttape.providers.tolerant import error_of, payloads
 from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, View
@@ -34,11 +35,13 @@ _BELOW = re.compile("|".join(f"(?:{view.below})$" for view in VIEWS if view.belo
 _AT_ROOT = tuple(view for view in VIEWS if view.is_at_root)
 _ROOT = re.compile(r"[a-zA-Z]+://[^/]*")
 _MODEL_IN_PATH = re.compile(r"(/models/)[^/:?]+(:[a-zA-Z]+)")  # as Gemini's
-BOUNDARIES = frozenset(BY_BOUNDARY)
+BOUNDARIES = frozenset({*BY_BOUNDARY, *realtime.BOUNDARIES})
 
 
 def is_llm_path(method: str, url: str) -> bool:
     """Return whether a request can be an LLM call, judging by its URL alone."""
+    if url.startswith(("ws://", "wss://")):
+        return realtime.identify(url) is not None
     return method.upper() == "POST" and _is_known(_without_query(url))
 
 

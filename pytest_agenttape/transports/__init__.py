@@ -38,6 +38,7 @@ _CREDENTIALS = _Transport("pytest_agenttape.transports.botocore_credentials")
 _URLLIB3 = _Transport("pytest_agenttape.transports.urllib3_pool", frozenset({"urllib3"}))
 _HTTP_CLIENT = _Transport("pytest_agenttape.transports.http_client")
 _MCP = _Transport("pytest_agenttape.transports.mcp_stdio", frozenset({"anyio", "mcp"}))
+_WEBSOCKETS = _Transport("pytest_agenttape.transports.websockets", frozenset({"websockets"}))
 _TLS = _Transport("pytest_agenttape.transports.tls")
 
 # The modules to patch once they are imported, and the transport that does it.
@@ -54,6 +55,8 @@ _TABLE = {
     "urllib3.connectionpool": _URLLIB3,
     "http.client": _HTTP_CLIENT,
     "httplib2": _HTTP_CLIENT,
+    "websockets.asyncio.client": _WEBSOCKETS,
+    "websockets.sync.client": _WEBSOCKETS,
 }
 
 

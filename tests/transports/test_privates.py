@@ -50,6 +50,17 @@ class TestAreThere:
         assert str(aiohttp.client_reqrep._CONNECTION_CLOSED_EXCEPTION) == "Connection closed"
         assert "_CONNECTION_CLOSED_EXCEPTION" in aiohttp.ClientResponse._notify_content.__code__.co_names
 
+    def test_in_websockets(self) -> None:
+        client = pytest.importorskip("websockets.asyncio.client")
+        of_a_connect = set(client.connect.__init__.__code__.co_names)
+        assert of_a_connect & {"connection_kwargs", "create_connection_kwargs"}
+        sync = importlib.import_module("websockets.sync.client")
+        if hasattr(sync, "reconnect"):
+            assert "connect" in vars(sync.reconnect)
+            assert {"uri", "sock"} <= set(sync.reconnect.__init__.__code__.co_names)
+        else:
+            assert not inspect.unwrap(sync.connect).__code__.co_freevars
+
     @pytest.mark.parametrize("library", ["httpx", "httpx2"])
     def test_in_httpx(self, library: str) -> None:
         assert callable(importlib.import_module(f"{library}._transports.default").create_ssl_context)
@@ -193,6 +204,18 @@ RENAMED = {
         "aiohttp",
         "async def connect(self, *_): raise SystemExit('connected')\naiohttp.TCPConnector.connect = connect",
         "TCPConnector that connects by BaseConnector.connect",
+    ),
+    "how websockets receives": (
+        "websockets",
+        "import websockets.asyncio.client as client, websockets.asyncio.connection as base\n"
+        "del base.Connection.recv_streaming",
+        "ClientConnection.recv_streaming",
+    ),
+    "where websockets keeps how it connects": (
+        "websockets",
+        "import websockets.asyncio.client as client\ndef __init__(self, uri): self.uri = uri\n"
+        "client.connect.__init__ = __init__",
+        "asyncio.client.connect.create_connection_kwargs",
     ),
     "how aiohttp reads a body": (
         "aiohttp",
