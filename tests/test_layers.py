@@ -25,6 +25,13 @@ ROOMS = (
 FREE_OF_PYTEST = ROOMS[: ROOMS.index("plugin")]
 OWNERS = {
     "aiohttp": {"transports/aiohttp.py", "transports/aiohttp_recording.py", "transports/aiohttp_replay.py"},
+    "google": {"transports/protobuf.py"},
+    "grpc": {
+        "transports/grpc.py",
+        "transports/grpc_aio.py",
+        "transports/grpc_aio_call.py",
+        "transports/grpc_replay.py",
+    },
     "anyio": {"transports/mcp_stdio.py"},
     "mcp": set[str](),
     "httpx": {"transports/httpcore.py"},

@@ -41,7 +41,9 @@ def redact_message(stored: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
     if "url" in stored:
         redacted["url"] = _redact_address(stored["url"], memory)
     for name, value in stored.items():
-        if name in _BODY_FORMS:
+        if name == "trailers":
+            redacted[name] = _redact_headers(value, memory)[0]
+        elif name in _BODY_FORMS:
             redacted[name] = _redact_body(name, value, content_type, memory)
         elif name not in _NOT_DATA:
             redacted[name] = redact_value(value, memory)
@@ -173,12 +175,31 @@ def _redact_binary(encoded: JSON, content_type: str, memory: Memory) -> JSON:
     return redact_base64(encoded, memory, lambda raw: _redact_parts_of_bytes(raw, memory))
 
 
+def _redact_messages(messages: JSON, content_type: str, memory: Memory) -> JSON:
+    """Return the messages of a stream without secrets; in a conversation each is below who said it."""
+    if isinstance(messages, list):
+        return [_redact_messages(each, content_type, memory) for each in messages]
+    if not isinstance(messages, dict):
+        return redact_value(messages, memory)
+    return {name: _redact_entry(name, value, content_type, memory) for name, value in messages.items()}
+
+
+def _redact_entry(name: str, value: JSON, content_type: str, memory: Memory) -> JSON:
+    if name in ("sent", "received"):
+        return _redact_messages(value, content_type, memory)
+    if name in ("text", "body_b64"):
+        return _redact_body(name, value, content_type, memory)
+    return redact_value(value, memory)
+
+
 _BODY_FORMS: Mapping[str, Callable[[JSON, str, Memory], JSON]] = {
     "json": _redact_json,
     "form": _redact_form,
     "events": _redact_events,
     "text": _redact_text_body,
     "body_b64": _redact_binary,
+    "messages": _redact_messages,
+    "conversation": _redact_messages,
 }
 # The layouts are made of fixed words.
 _NOT_DATA = frozenset(("headers", "url", "json_layout", "events_layout"))

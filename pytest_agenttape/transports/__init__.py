@@ -31,6 +31,7 @@ class _Transport:
 
 
 _AIOHTTP = _Transport("pytest_agenttape.transports.aiohttp", frozenset({"aiohttp"}))
+_GRPC = _Transport("pytest_agenttape.transports.grpc", frozenset({"grpc"}))
 _HTTPCORE = _Transport("pytest_agenttape.transports.httpcore", frozenset({"httpcore", "httpx", "respx"}))
 _REQUESTS = _Transport("pytest_agenttape.transports.requests", frozenset({"requests", "responses"}))
 _BOTOCORE = _Transport("pytest_agenttape.transports.botocore", frozenset({"urllib3"}))
@@ -44,6 +45,7 @@ _TLS = _Transport("pytest_agenttape.transports.tls")
 # The modules to patch once they are imported, and the transport that does it.
 _TABLE = {
     "aiohttp.connector": _AIOHTTP,
+    "grpc": _GRPC,
     "httpcore": _HTTPCORE,
     "httpcore2": _HTTPCORE,
     "httpx._transports.default": _TLS,

@@ -103,6 +103,38 @@ class TestAreThere:
         assert [*inspect.signature(create).parameters][:2] == ["command", "args"]
         assert "_create_platform_compatible_process" in inspect.unwrap(stdio.stdio_client).__code__.co_names
 
+    def test_in_grpc(self) -> None:
+        channel = pytest.importorskip("grpc._channel")
+        from grpc._cython import cygrpc
+        from grpc.aio import _call
+
+        unary = channel._UnaryUnaryMultiCallable
+        assert "_blocking" in inspect.unwrap(unary.__call__).__code__.co_names
+        assert {"_target", "_method", "_request_serializer", "_response_deserializer"} <= {*dir(unary)}
+        assert {"time", "_RPCState", "_abort", "_event_handler"} <= vars(channel).keys()
+        assert "channel" in inspect.signature(_call.UnaryUnaryCall.__init__).parameters
+        asked = set()
+        for each in vars(_call).values():
+            for method in vars(each).values() if isinstance(each, type) else ():
+                asked.update(getattr(getattr(method, "__code__", None), "co_names", ()))
+        ours = importlib.import_module("pytest_agenttape.transports.grpc_aio_call")
+        of_the_core = {name for name in dir(cygrpc._AioCall) if not name.startswith("__")} & asked - {"_repr"}
+        assert of_the_core <= {*dir(ours.Call), *ours._ASKED}
+
+    @pytest.mark.parametrize(
+        ("lacking", "name"),
+        [
+            ("grpc._channel._UnaryUnaryMultiCallable._blocking", "_UnaryUnaryMultiCallable._blocking"),
+            ("grpc._channel._RPCState", "_RPCState"),
+            ("grpc.aio._call.StreamStreamCall", "StreamStreamCall"),
+        ],
+    )
+    def test_a_grpc_without_them_is_refused(self, tmp_path: Path, lacking: str, name: str) -> None:
+        pytest.importorskip("grpc")
+        answer = said(tmp_path, f"import grpc._channel\ndel {lacking}")
+        assert answer.startswith(f"grpcio {importlib.metadata.version('grpcio')} has no ")
+        assert name in answer.partition(",")[0]
+
     def test_in_the_standard_library(self) -> None:
         before, patch = os.curdir, mock.patch("os.curdir", new="here")
         patch.start()
