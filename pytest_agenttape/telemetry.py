@@ -38,7 +38,12 @@ _SENDERS = (
         ("GET", "POST", "PATCH"),
     ),
     _Sender("Langfuse", re.compile(r"/api/public/(?:ingestion$|otel/)"), "LANGFUSE_TRACING_ENABLED=false"),
-    _Sender("OpenTelemetry", re.compile(r"/v1/(?:traces|metrics|logs)$"), "OTEL_SDK_DISABLED=true"),
+    _Sender(
+        "OpenTelemetry",
+        re.compile(r"/v1/(?:traces|metrics|logs)$|/opentelemetry\.proto\.collector\."),
+        "OTEL_SDK_DISABLED=true",
+        ("POST", "GRPC"),
+    ),
     _Sender(
         "PostHog",
         re.compile(r"^[^/]*\bposthog\.com/"),
@@ -64,13 +69,17 @@ def hint(url: str) -> tuple[str, ...]:
 
 def answered(call: Call) -> Interaction:
     """Return an empty success for *call*, and count it; an empty message of protobuf has no bytes."""
-    url = str(call.request.get("url"))
-    sender = _sender(url)
-    counts[sender.name if sender is not None else urlsplit(url).hostname or ""] += 1
+    count(str(call.request.get("url")))
     response: dict[str, JSON] = {"status": 200, "headers": {"content-type": "application/json"}, "json": {}}
     if "protobuf" in str(call.request.get("headers")):
         response = {"status": 200, "headers": {"content-type": "application/x-protobuf"}}
     return Interaction(index=0, kind=call.kind, boundary=None, request=dict(call.request), response=response)
+
+
+def count(url: str) -> None:
+    """Count a request to *url* that was answered."""
+    sender = _sender(url)
+    counts[sender.name if sender is not None else urlsplit(url).hostname or ""] += 1
 
 
 def _sender(url: str) -> _Sender | None:

@@ -17,6 +17,7 @@ KNOWN = {
     "https://self.hosted.example/runs/multipart": "LANGSMITH_TRACING=false",
     "https://cloud.langfuse.com/api/public/otel/v1/traces": "LANGFUSE_TRACING_ENABLED=false",
     "http://localhost:4318/v1/traces": "OTEL_SDK_DISABLED=true",
+    "grpc://localhost:4317/opentelemetry.proto.collector.trace.v1.TraceService/Export": "OTEL_SDK_DISABLED=true",
     "https://us.i.posthog.com/batch/": "posthog.disabled = True",
 }
 UNKNOWN = (

@@ -223,7 +223,7 @@ def _stop_propagating() -> None:
 def _run_once(thread: threading.Thread, scope: Scope) -> Callable[[], None]:
     real = thread.run
 
-    def run() -> None:
+    def run(*_: object) -> None:  # Sentry passes the thread, as to a method
         thread.__dict__.pop("run", None)  # it refers to the thread and would keep it alive
         with within(_scope.get() or scope):  # a thread may be given a context that has its own scope
             real()

@@ -25,6 +25,8 @@ _parents: mmap.mmap | None = None
 
 is_child = _VARIABLE in os.environ
 """Whether this process has a parent to ask."""
+is_fork = False
+"""Whether it is a copy of its parent, which would go on with the parent's tests."""
 
 
 def announce(is_open: bool) -> None:  # what is announced
@@ -98,9 +100,9 @@ def _remove(path: str, owner: int) -> None:
 
 def _after_fork() -> None:
     """Treat the page that a forked child has inherited as its parent's; its own sessions will get a new page."""
-    global _ours, _parents, is_child
+    global _ours, _parents, is_child, is_fork
     if _ours is not None:
-        _ours, _parents, is_child = None, _ours, True
+        _ours, _parents, is_child, is_fork = None, _ours, True, True
 
 
 if hasattr(os, "register_at_fork"):

@@ -17,14 +17,15 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeAlias
 
-from pytest_agenttape.errors import ProgramBlockedError
-from pytest_agenttape.process import audit
+from pytest_agenttape.errors import AgentTapeError, ProgramBlockedError
+from pytest_agenttape.process import audit, child_processes
 
 # Modules that ask the platform what it is, and the programs that others ask.
 _ASKING = frozenset({"platform", "ctypes.util", "uuid", "sysconfig", "_osx_support", "_aix_support", "distro.distro"})
 _QUERIES = frozenset({"uname", "lscpu", "ldconfig", "lsb_release", "sw_vers", "getconf", "arch", "oslevel"})
 _COMPILERS = frozenset({"gcc", "cc", "clang", "g++", "c++"})
 _COMPILER_QUERY = re.compile(r"-print|-dump|--version$|-v$")
+_CANNOT_EXECUTE = 126  # the status of a shell for a program that it may not start
 _PASSING_ON = frozenset(
     {"subprocess", "os", "asyncio", "anyio", "trio", "concurrent", "threading", "contextvars", "pty"}
 )
@@ -128,6 +129,18 @@ def _check_path(path: Any, args: Any, *_: object) -> None:
     _ask(path, args)
 
 
+def _check_exec(path: Any, args: Any, *_: object) -> None:
+    __tracebackhide__ = True
+    try:
+        _ask(path, args)
+    except AgentTapeError as error:
+        if not child_processes.is_fork:
+            raise
+        # What forked it, such as pty, expects to be replaced here; the error would go on to run the parent's tests.
+        os.write(2, f"{error}\n".encode(errors="replace"))
+        os._exit(_CANNOT_EXECUTE)
+
+
 def _check_spawn(_mode: object, path: Any, args: Any, *_: object) -> None:
     __tracebackhide__ = True
     _ask(path, args)
@@ -146,7 +159,7 @@ def _check_file(path: Any, *_: object) -> None:
 _CHECKS: audit.Checks = {
     "subprocess.Popen": _check_popen,
     "os.posix_spawn": _check_path,
-    "os.exec": _check_path,
+    "os.exec": _check_exec,
     "os.spawn": _check_spawn,
     "os.system": _check_command,
     "os.startfile": _check_file,

@@ -29,7 +29,7 @@ from pytest_agenttape.transports import grpc_aio
 from pytest_agenttape.transports import grpc_calls as calls
 from pytest_agenttape.transports.exchange import Exchange
 from pytest_agenttape.transports.grpc_calls import Ending, Recording, Replayed
-from pytest_agenttape.transports.grpc_replay import failed, replayed_future, replayed_stream, replayed_unary
+from pytest_agenttape.transports.grpc_replay import failed, replayed_future, replayed_stream, replayed_unary, unsent
 
 _GRPC = Library("grpcio", seen="1.62-1.85")
 _PRIVATES = ("_RPCState", "_InactiveRpcError", "_event_handler", "_abort", "_MultiThreadedRendezvous", "Channel")
@@ -100,6 +100,8 @@ def _wrap(answer: Callable[..., Any], *, is_stream: bool) -> Callable[[Any], Cal
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             url = functools.partial(_url, self)
+            if answer is _blocking and calls.is_telemetry(url()):
+                return unsent(self)
             found = exchanges.owner_of(calls.METHOD, url)
             if found is None:
                 return real(self, *args, **kwargs)

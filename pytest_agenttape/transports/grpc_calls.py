@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pytest_agenttape import bodies
+from pytest_agenttape import bodies, ownership, telemetry
 from pytest_agenttape.bodies.forms import encode_binary
 from pytest_agenttape.bodies.messages import Headers, HttpRequest, grouped, listed
 from pytest_agenttape.errors import AgentTapeError, UnmatchedInteractionError
@@ -59,6 +59,14 @@ def url_of(target: str, method: str) -> str:
     if target.startswith("unix"):
         target = f"localhost/{target.replace(':', '/').strip('/')}"
     return f"grpc://{target}{method}"
+
+
+def is_telemetry(url: str) -> bool:
+    """Return whether an open session answers a call to *url* as telemetry; count it then."""
+    is_answered = any(owner.answers(METHOD, url) for owner in ownership.opened())
+    if is_answered:
+        telemetry.count(url)
+    return is_answered
 
 
 def begin(found: Scope, url: str, metadata: Iterable[Any] | None, body: Mapping[str, JSON]) -> Exchange:

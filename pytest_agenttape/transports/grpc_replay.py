@@ -169,6 +169,22 @@ def replayed_unary(callable_: Any, exchange: Exchange) -> tuple[Any, ReplayedCal
     return state, ReplayedCall(answer, state)
 
 
+class _Nothing:
+    """The answer to a call that is never sent nor recorded: an empty message."""
+
+    ending = Ending("OK", "", (), ())
+
+    def take(self) -> bytes:
+        return b""
+
+
+def unsent(callable_: Any) -> tuple[Any, ReplayedCall]:
+    """Return grpc's state of a call that succeeded without being sent, and the call."""
+    answer: Any = _Nothing()
+    state = _answered(callable_, answer)
+    return state, ReplayedCall(answer, state)
+
+
 def _answered(callable_: Any, answer: Replayed) -> Any:
     __tracebackhide__ = True
     if answer.ending is None:

@@ -61,6 +61,7 @@ class _Request:
         self._head: bytes | None = None  # its first line and its headers, which http.client sends as one part
         self._fields = http.client.HTTPMessage()
         self._body = bytearray()
+        self._next_chunk = 0  # where the size of the first chunk that is not complete is in the body
         self.exchange: Exchange | None = None
 
     def add(self, part: bytes) -> bool:
@@ -70,8 +71,19 @@ class _Request:
             self._fields = http.client.parse_headers(io.BytesIO(self._head.partition(b"\r\n")[2] + b"\r\n\r\n"))
         self._body += part
         if self._is_chunked:
-            return self._body.endswith(b"0\r\n\r\n")
+            return self._has_last_chunk()
         return len(self._body) >= int(self._fields.get("Content-Length") or 0)
+
+    def _has_last_chunk(self) -> bool:
+        """Return whether the chunks are complete: the last one is empty, and a chunk's data may look like it."""
+        while (end := self._body.find(b"\r\n", self._next_chunk)) >= 0:
+            size = int(self._body[self._next_chunk : end].partition(b";")[0], 16)
+            if size == 0:
+                return self._body.find(b"\r\n\r\n", end) >= 0
+            if len(self._body) < end + 2 + size + 2:
+                break
+            self._next_chunk = end + 2 + size + 2
+        return False
 
     @property
     def _is_chunked(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -29,6 +29,13 @@ _LAUNCHERS = re.compile(
     r"|powershell)[0-9.w]*$"
 )
 _SUBCOMMANDS = frozenset({"run", "exec", "tool", "dlx", "x", "start"})
+_SWITCHES = frozenset({
+    "--", "-y", "--yes", "-q", "--quiet", "--isolated", "--offline",
+    "-i", "-t", "-it", "--interactive", "--rm", "--init",
+    "-m", "-u", "-B", "-E", "-I", "-O", "-s", "-S",
+})  # fmt: skip
+"""Options of launchers after which comes the program, not a value."""
+_SCRIPT = re.compile(r"\.(?:py|[cm]?[jt]s|jar|dll|rb|sh)$")
 _INTERNAL_ERROR = -32603
 
 
@@ -67,11 +74,21 @@ def is_answer(message: Mapping[str, JSON]) -> bool:
 
 def program_of(command: str, args: Sequence[str]) -> str:
     """Return what a server is called by how it is started: the script or package, without folders and options."""
-    names = [_bare(command), *(_bare(each) for each in args if not each.startswith("-"))]
+    names = [_bare(command), *map(_bare, _operands(args))]
     for name in names:
         if name and not _LAUNCHERS.match(name) and name not in _SUBCOMMANDS:
             return name
     return names[0]
+
+
+def _operands(args: Sequence[str]) -> Iterator[str]:
+    """Yield the words that are neither options nor, as far as can be told, their values, which may be secret."""
+    before = ""
+    for word in args:
+        is_value = before.startswith("-") and before not in _SWITCHES and not _SCRIPT.search(word)
+        if not (word.startswith("-") or "=" in word or is_value):
+            yield word
+        before = "" if "=" in word else word
 
 
 def asked(message: Message, program: str, server: str) -> Asked:

@@ -123,7 +123,7 @@ def _refused(error: BaseException) -> dict[str, Any] | None:
         return None
     response = error.response
     content_type = response.headers.get("content-type")
-    body = encode_body(response.body or b"", content_type)
+    body = encode_body(bytes(response.body or b""), content_type)
     return {"status": response.status_code, "headers": _kept(response.headers), **body}
 
 

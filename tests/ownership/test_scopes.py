@@ -156,6 +156,21 @@ def test_leaving_in_another_context_leaves_this_one_alone(a: Owner, b: Owner) ->
     assert owner_of(ownership.current()) is a
 
 
+def test_a_library_may_wrap_the_run_of_a_thread_as_a_method(a: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    a.open()
+    start = threading.Thread.start
+
+    def wrapped(thread: threading.Thread) -> None:
+        run: Any = getattr(thread.run, "__func__", thread.run)
+        thread.run = lambda: run(thread)  # type: ignore[method-assign]
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", wrapped)
+    assert in_thread(lambda: owner_of(ownership.current())) is a
+    monkeypatch.undo()
+    assert in_thread(lambda: owner_of(ownership.current())) is a
+
+
 def test_a_fixture_that_propagates_to_no_thread_leaves_its_threads_free(a: Owner) -> None:
     a.propagates = False
     a.open()

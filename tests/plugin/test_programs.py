@@ -113,6 +113,16 @@ def test_what_a_wide_fixture_starts_is_the_suites(
         assert project.live() == [STARTED, STARTED]
 
 
+@pytest.mark.parametrize("arguments", [(), ("--agenttape-record",)], ids=["replay", "record"])
+def test_a_forked_child_that_may_not_become_a_program_ends(project: Project, arguments: tuple[str, ...]) -> None:
+    write(project, "import pty\npty.spawn(NOTE, lambda fd: os.read(fd, 1024))")
+    project.write(test_next="from agent import note\ndef test_it(): note('next')")
+    result = project.run_apart(*arguments, "-p", "no:cacheprovider")
+    assert project.live() == ["next"]
+    result.stdout.fnmatch_lines(["*AgentTapeError: program sh blocked: *", "*1 failed, 1 passed*"])
+    assert result.stdout.str().count("test session starts") == 1
+
+
 def test_an_unmarked_test_starts_what_it_likes(project: Project) -> None:
     project.write(test_it=HEAD + "\n    def test_it():\n        start()\n")
     project.write(test_before="@__import__('pytest').mark.agenttape\ndef test_it(): pass")

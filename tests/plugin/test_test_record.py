@@ -68,6 +68,7 @@ tallies = st.builds(
     folders=st.frozensets(paths, max_size=2),
     modules=st.frozensets(texts, max_size=2),
     interrupted=st.dictionaries(texts, records, max_size=2),
+    telemetry=st.dictionaries(texts, counts, max_size=2),
 )
 
 

@@ -6,6 +6,7 @@ import base64
 import queue
 import re
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -413,3 +414,18 @@ def test_secrets_in_bytes_are_redacted_and_still_match(tape: Tape) -> None:
     assert KEY not in text
     for found in re.findall(r"body_b64: (\S+)", text):
         assert KEY.encode() not in base64.b64decode(found)
+
+
+@pytest.mark.parametrize("mode", ["all", "none"])
+def test_traces_are_neither_sent_nor_recorded(tape: Tape, mode: str) -> None:
+    tape.record(unary)
+    before = len(tape.server.calls)
+    with use_cassette(tape.path, mode=mode) as session, grpc.insecure_channel(tape.target) as channel:
+        export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+        thread = threading.Thread(target=lambda: answers.append(export(b"spans", timeout=5)))
+        answers: list[bytes] = []
+        thread.start()
+        thread.join()
+        assert answers == [b""]
+        assert session.interactions == []
+    assert len(tape.server.calls) == before

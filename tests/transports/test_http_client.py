@@ -98,6 +98,8 @@ def test_a_connection_is_used_again(recorder: Recorder) -> None:
         taken.append(connection.getresponse().read())
         connection.request("POST", "/echo", body=iter([b"one", b"two"]), encode_chunked=True)
         taken.append(connection.getresponse().read())
+        connection.request("POST", "/echo", body=iter([b"1,10\r\n", b"\r\n0\r\n\r\n"]), encode_chunked=True)
+        taken.append(connection.getresponse().read())
         connection.request("HEAD", "/weather?city=Rome")
         head = connection.getresponse()
         taken.append((head.status, head.read()))
@@ -107,7 +109,8 @@ def test_a_connection_is_used_again(recorder: Recorder) -> None:
     live = recorder.both(run)
     assert b"abcdef" in live[2]
     assert b"onetwo" in live[3]
-    assert len(recorder.interactions) == 5
+    assert rb"1,10\r\n\r\n0\r\n\r\n" in live[4]
+    assert len(recorder.interactions) == 6
 
 
 def failure(run: Callable[[], Any]) -> tuple[str, str, str]:
