@@ -28,7 +28,8 @@ _LONGEST_NAME = 64  # of a pair
 _STREAM_KEYS = frozenset(("events", "$stream", "after"))  # the values under them came in pieces
 _BINARY_KEYS = frozenset(("base64", "body_b64"))
 _LOGPROB_KEYS = frozenset(("logprob", "top_logprobs"))
-_UNPLAIN_KEYS = _STREAM_KEYS | _BINARY_KEYS | _LOGPROB_KEYS | {"value"}  # their neighbours matter
+_VALUE_KEYS = frozenset(("value", "Value"))
+_UNPLAIN_KEYS = _STREAM_KEYS | _BINARY_KEYS | _LOGPROB_KEYS | _VALUE_KEYS  # their neighbours matter
 _SCALARS = frozenset((int, float, bool, type(None)))
 _NAME_KEYS = ("name", "key", "header", "Name", "Key")
 
@@ -154,7 +155,7 @@ def _redact_mapping(node: dict[JSON, JSON], rule: Rule, memory: Memory) -> JSON:
     # A mapping under a secret's name is judged by its own names, unless the name means several secrets.
     inherited = rule if rule in (Rule.ALWAYS, Rule.SEVERAL) else Rule.NONE
     is_logprob = not _LOGPROB_KEYS.isdisjoint(node)
-    named = _rule_of_named(node, memory) if "value" in node else Rule.NONE
+    named = _rule_of_named(node, memory) if not _VALUE_KEYS.isdisjoint(node) else Rule.NONE
     out: dict[JSON, JSON] = {}
     is_changed = False
     new: JSON
@@ -172,7 +173,7 @@ def _redact_mapping(node: dict[JSON, JSON], rule: Rule, memory: Memory) -> JSON:
             is_changed = is_changed or value is not node[key]
         if is_logprob and key == "token":
             own = Rule.NONE
-        elif named and key == "value":
+        elif named and key in _VALUE_KEYS:
             own = named
         elif not own and inherited:
             own = Rule.RANDOM if inherited is Rule.SEVERAL else inherited
@@ -184,6 +185,8 @@ def _redact_mapping(node: dict[JSON, JSON], rule: Rule, memory: Memory) -> JSON:
 
 def _rule_of_named(node: dict[JSON, JSON], memory: Memory) -> Rule:
     """Return the rule for ``value`` in ``{"name": "API_KEY", "value": ...}``."""
+    if node.get("Type") == "SecureString":  # a parameter of AWS Systems Manager, decrypted
+        return Rule.ALWAYS
     for mark in _NAME_KEYS:
         if isinstance(node.get(mark), str):
             return memory.rule_of(node[mark], names.body_rule)

@@ -200,7 +200,15 @@ def test_secret_shaped_text_under_a_secrets_name_goes(value: JSON) -> None:
     assert redactor().value(value) == {name: "REDACTED0001"}
     assert OPAQUE not in redactor().value({"arguments": json.dumps(value)})["arguments"]
     assert OPAQUE not in redactor().value([{"name": name, "value": OPAQUE}])[0]["value"]
+    assert OPAQUE not in redactor().value([{"Key": name, "Value": OPAQUE}])[0]["Value"]
     assert OPAQUE not in redactor().text(f"{name} = {OPAQUE}\n")
+
+
+def test_a_decrypted_parameter_goes_whatever_it_is_called_and_looks_like() -> None:
+    parameter = {"Name": "/db/main", "Type": "SecureString", "Value": "plain"}
+    assert redactor().value({"Parameter": parameter})["Parameter"]["Value"] == "REDACTED0001"
+    listed = {**parameter, "Type": "StringList", "Value": "red,green"}
+    assert redactor().value([listed]) == [listed]
 
 
 @pytest.mark.parametrize("value", ["tr0ub4dor&3", "hunter22", "P@ssword", "0123456789abcdef", "correcthorsebattery"])
