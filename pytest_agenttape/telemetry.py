@@ -6,6 +6,7 @@ empty success; it is neither sent nor recorded.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -82,6 +83,7 @@ def count(url: str) -> None:
     counts[sender.name if sender is not None else urlsplit(url).hostname or ""] += 1
 
 
+@functools.lru_cache(maxsize=256)  # asked for every request
 def _sender(url: str) -> _Sender | None:
     parts = urlsplit(url)
     place = f"{parts.hostname or ''}{parts.path}"
