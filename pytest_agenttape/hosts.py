@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 from pytest_agenttape.errors import ConfigError
 
@@ -115,3 +116,15 @@ def _bad_entry(entry: object, option: str) -> ConfigError:
         f"{option}: {entry!r} is not a host. Valid: a name (api.example.com), *.example.com, an address, "
         "a network (10.0.0.0/8), each optionally with a port (api.example.com:443); no scheme, no path"
     )
+
+
+def is_url_allowed(url: str, rules: tuple[HostRule, ...]) -> bool:
+    """Return whether one of *rules* names the host of *url*."""
+    if not rules:
+        return False
+    parts = urlsplit(url)
+    try:
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:  # out of range: the request itself will fail
+        port = None
+    return is_allowed(parts.hostname or "", port, rules)

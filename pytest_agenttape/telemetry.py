@@ -9,10 +9,13 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 from urllib.parse import urlsplit
 
-from pytest_agenttape.model import JSON, Call, Interaction
+from pytest_agenttape.hosts import HostRule, host_rules, is_url_allowed
+from pytest_agenttape.model import JSON, KNOWN_TELEMETRY, Call, Interaction
 
 KIND = "telemetry"  # of such a call, which is in no cassette
 
@@ -21,70 +24,100 @@ counts: Counter[str] = Counter()  # of the requests that this process has answer
 
 @dataclass(frozen=True, slots=True)
 class _Sender:
-    """Who sends it, where to (the host and path, without query), and how a user switches it off."""
+    """Who sends it, and how a user switches it off.
+
+    Attributes:
+        name: What messages call it.
+        place: Where to: the host and path, without query.
+        switch: What switches it off.
+        methods: Those that send it; with none it is only named, because others may use such an address.
+        content: What its content type contains.
+    """
 
     name: str
     place: re.Pattern[str]
     switch: str
     methods: tuple[str, ...] = ("POST",)
+    content: re.Pattern[str] = re.compile("")  # a constant
 
 
+_LANGSMITH = "LANGSMITH_TRACING=false"
 _SENDERS = (
-    _Sender("the OpenAI Agents SDK", re.compile(r"/traces/ingest$"), "OPENAI_AGENTS_DISABLE_TRACING=1"),
-    _Sender("LangSmith", re.compile(r"/runs/(?:batch|multipart)$"), "LANGSMITH_TRACING=false"),
-    _Sender(
-        "LangSmith",
-        re.compile(r"^[^/]*\bsmith\.[^/]*/(?:.*/)?(?:info|runs(?:/[^/]+)?)$"),
-        "LANGSMITH_TRACING=false",
-        ("GET", "POST", "PATCH"),
-    ),
+    _Sender("the OpenAI Agents SDK", re.compile(r"/v1/traces/ingest$"), "OPENAI_AGENTS_DISABLE_TRACING=1"),
+    _Sender("LangSmith", re.compile(r"\bsmith\.langchain\.com/(?:.*/)?runs(?:/batch|/multipart)?$"), _LANGSMITH),
+    _Sender("LangSmith", re.compile(r"\bsmith\.langchain\.com/(?:.*/)?runs/[^/]+$"), _LANGSMITH, ("PATCH",)),
+    _Sender("LangSmith", re.compile(r"\bsmith\.langchain\.com/(?:.*/)?info$"), _LANGSMITH, ("GET",)),
+    _Sender("LangSmith", re.compile(r"/runs/(?:batch|multipart)$"), _LANGSMITH, ()),
     _Sender("Langfuse", re.compile(r"/api/public/(?:ingestion$|otel/)"), "LANGFUSE_TRACING_ENABLED=false"),
     _Sender(
         "OpenTelemetry",
         re.compile(r"/v1/(?:traces|metrics|logs)$|/opentelemetry\.proto\.collector\."),
         "OTEL_SDK_DISABLED=true",
         ("POST", "GRPC"),
+        re.compile("protobuf|grpc"),
     ),
     _Sender(
         "PostHog",
-        re.compile(r"^[^/]*\bposthog\.com/"),
+        re.compile(r"\bposthog\.com/(?:batch|capture|e|i/v0/e)/?$"),
         "posthog.disabled = True, or the library's own switch",
-        ("GET", "POST"),
     ),
 )
 
 
-def is_known(method: str, url: str) -> bool:
-    """Return whether a request is telemetry of a known sender."""
-    sender = _sender(url)
-    return sender is not None and method.upper() in sender.methods
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What a session answers: what known senders send, and all that is sent to some hosts."""
+
+    knows: bool
+    hosts: tuple[HostRule, ...]
+
+    @classmethod
+    def of(cls, listed: Sequence[str]) -> Self:
+        """Read the setting `telemetry_hosts`."""
+        named = [host for host in listed if host != KNOWN_TELEMETRY]
+        return cls(len(named) < len(listed), host_rules(named, "telemetry_hosts"))
+
+    def covers(self, method: str, url: str, content_type: str | None) -> bool:
+        """Return whether a request is telemetry; as far as its address says where *content_type* is None.
+
+        Without a *method* it is none.
+        """
+        if self.knows and _is_known(method, url, content_type):
+            return True
+        return bool(method) and is_url_allowed(url, self.hosts)
+
+
+def _is_known(method: str, url: str, content_type: str | None) -> bool:
+    sender = _sender(method.upper(), url)
+    return sender is not None and (content_type is None or sender.content.search(content_type) is not None)
 
 
 def hint(url: str) -> tuple[str, ...]:
     """Return the line that says how to switch off the telemetry that requests *url*; empty if it is not known."""
-    sender = _sender(url)
+    sender = _sender(None, url)
     if sender is None:
         return ()
     return (f"this looks like telemetry of {sender.name}: switch it off in tests ({sender.switch})",)
 
 
-def answered(call: Call) -> Interaction:
-    """Return an empty success for *call*, and count it; an empty message of protobuf has no bytes."""
-    count(str(call.request.get("url")))
+def answer(call: Call) -> Interaction:
+    """Return an empty success for *call*; an empty message of protobuf has no bytes."""
     response: dict[str, JSON] = {"status": 200, "headers": {"content-type": "application/json"}, "json": {}}
     if "protobuf" in str(call.request.get("headers")):
         response = {"status": 200, "headers": {"content-type": "application/x-protobuf"}}
     return Interaction(index=0, kind=call.kind, boundary=None, request=dict(call.request), response=response)
 
 
-def count(url: str) -> None:
-    """Count a request to *url* that was answered."""
-    sender = _sender(url)
+def count(method: str, url: str) -> None:
+    """Count a request that was answered."""
+    sender = _sender(method.upper(), url)
     counts[sender.name if sender is not None else urlsplit(url).hostname or ""] += 1
 
 
 @functools.lru_cache(maxsize=256)  # asked for every request
-def _sender(url: str) -> _Sender | None:
+def _sender(method: str | None, url: str) -> _Sender | None:
+    """Return who sends this; without a method, whoever sends anything there."""
     parts = urlsplit(url)
     place = f"{parts.hostname or ''}{parts.path}"
-    return next((sender for sender in _SENDERS if sender.place.search(place)), None)
+    found = (each for each in _SENDERS if method is None or method in each.methods)
+    return next((each for each in found if each.place.search(place)), None)

@@ -8,18 +8,37 @@ import pytest
 
 from pytest_agenttape import telemetry
 from pytest_agenttape.model import Call
+from pytest_agenttape.telemetry import Telemetry
 
-KNOWN = {
-    "https://api.openai.com/v1/traces/ingest": "OPENAI_AGENTS_DISABLE_TRACING=1",
-    "https://api.smith.langchain.com/info": "LANGSMITH_TRACING=false",
-    "https://eu.api.smith.langchain.com/api/v1/info": "LANGSMITH_TRACING=false",
-    "https://api.smith.langchain.com/runs/7f": "LANGSMITH_TRACING=false",
-    "https://self.hosted.example/runs/multipart": "LANGSMITH_TRACING=false",
-    "https://cloud.langfuse.com/api/public/otel/v1/traces": "LANGFUSE_TRACING_ENABLED=false",
-    "http://localhost:4318/v1/traces": "OTEL_SDK_DISABLED=true",
-    "grpc://localhost:4317/opentelemetry.proto.collector.trace.v1.TraceService/Export": "OTEL_SDK_DISABLED=true",
-    "https://us.i.posthog.com/batch/": "posthog.disabled = True",
+PROTOBUF = "application/x-protobuf"
+# Method, address, content type; how it is switched off.
+SENT = {
+    ("POST", "https://api.openai.com/v1/traces/ingest", "application/json"): "OPENAI_AGENTS_DISABLE_TRACING=1",
+    ("GET", "https://api.smith.langchain.com/info", ""): "LANGSMITH_TRACING=false",
+    ("GET", "https://eu.api.smith.langchain.com/api/v1/info", ""): "LANGSMITH_TRACING=false",
+    ("POST", "https://api.smith.langchain.com/runs", "application/json"): "LANGSMITH_TRACING=false",
+    ("post", "https://api.smith.langchain.com/runs/multipart", "multipart/form-data"): "LANGSMITH_TRACING=false",
+    ("PATCH", "https://api.smith.langchain.com/runs/7f", "application/json"): "LANGSMITH_TRACING=false",
+    ("POST", "https://cloud.langfuse.com/api/public/otel/v1/traces", PROTOBUF): "LANGFUSE_TRACING_ENABLED=false",
+    ("POST", "https://own.example/api/public/ingestion", "application/json"): "LANGFUSE_TRACING_ENABLED=false",
+    ("POST", "http://localhost:4318/v1/traces", PROTOBUF): "OTEL_SDK_DISABLED=true",
+    ("GRPC", "grpc://h:4317/opentelemetry.proto.collector.trace.v1.TraceService/Export", "application/grpc"): (
+        "OTEL_SDK_DISABLED=true"
+    ),
+    ("POST", "https://us.i.posthog.com/batch/", "application/json"): "posthog.disabled = True",
 }
+# What an agent may well ask, as part of what its test is about.
+ASKED = (
+    ("POST", "https://api.example.com/v1/logs", "application/json"),
+    ("GET", "https://api.example.com/v1/logs", ""),
+    ("GET", "http://localhost:4318/v1/traces", PROTOBUF),
+    ("POST", "https://api.smith.langchain.com/runs/query", "application/json"),
+    ("GET", "https://api.smith.langchain.com/runs/7f", ""),
+    ("POST", "https://own.example/runs/batch", "application/json"),
+    ("GET", "https://cloud.langfuse.com/api/public/traces", ""),
+    ("GET", "https://us.posthog.com/api/projects/1", ""),
+    ("POST", "https://us.i.posthog.com/flags/", "application/json"),  # an agent may do something else for a flag
+)
 UNKNOWN = (
     "https://api.openai.com/v1/chat/completions",
     "https://api.openai.com/v1/threads/t/runs",
@@ -28,38 +47,51 @@ UNKNOWN = (
     "https://blacksmith.example/info",
     "https://api.smith.langchain.com/datasets",
     "https://traces.example/v1/traces/7",
-    "https://posthog.com.evil.example/",
+    "https://posthog.com.evil.example/batch",
     "not a url",
     "",
 )
 
 
-@pytest.mark.parametrize("url", KNOWN)
-def test_known_senders_are_told_by_their_address(url: str) -> None:
-    (line,) = telemetry.hint(url)
-    assert KNOWN[url] in line
-    assert telemetry.is_known("GET" if url.endswith("info") else "post", url)
+@pytest.mark.parametrize("request_", SENT)
+def test_what_known_senders_send_is_answered(request_: tuple[str, str, str]) -> None:
+    (line,) = telemetry.hint(request_[1])
+    assert SENT[request_] in line
+    assert Telemetry.of(["known"]).covers(*request_)
+    assert Telemetry.of(["known"]).covers(*request_[:2], None)
+    assert not Telemetry.of([]).covers(*request_)
+
+
+@pytest.mark.parametrize("request_", ASKED)
+def test_what_an_agent_asks_of_such_services_is_not(request_: tuple[str, str, str]) -> None:
+    assert not Telemetry.of(["known"]).covers(*request_)
 
 
 @pytest.mark.parametrize("url", UNKNOWN)
 def test_other_addresses_are_no_telemetry(url: str) -> None:
-    assert (telemetry.hint(url), telemetry.is_known("POST", url)) == ((), False)
+    assert telemetry.hint(url) == ()
+    assert not Telemetry.of(["known"]).covers("POST", url, PROTOBUF)
 
 
-@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
-def test_reading_traces_back_is_no_telemetry(method: str) -> None:
-    assert not telemetry.is_known(method, "http://localhost:4318/v1/traces")
+def test_telemetry_of_an_own_server_is_named_but_not_answered() -> None:
+    (line,) = telemetry.hint("https://own.example/runs/batch")
+    assert "LANGSMITH_TRACING=false" in line
+
+
+def test_all_that_is_sent_to_a_named_host_is_answered() -> None:
+    named = Telemetry.of(["*.traces.example"])
+    assert named.covers("PUT", "https://eu.traces.example/x", "")
+    assert not named.covers("PUT", "https://traces.example.com/x", "")
+    assert not named.covers("POST", "http://localhost:4318/v1/traces", PROTOBUF)
 
 
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
         ({}, {"headers": {"content-type": "application/json"}, "json": {}}),
-        ({"Content-Type": "application/x-protobuf"}, {"headers": {"content-type": "application/x-protobuf"}}),
+        ({"Content-Type": PROTOBUF}, {"headers": {"content-type": PROTOBUF}}),
     ],
 )
 def test_the_answer_is_an_empty_success_in_the_form_of_the_question(headers: Any, expected: Any) -> None:
     call = Call(telemetry.KIND, None, {"method": "POST", "url": "http://h/v1/traces", "headers": headers})
-    before = telemetry.counts["OpenTelemetry"]
-    assert telemetry.answered(call).response == {"status": 200, **expected}
-    assert telemetry.counts["OpenTelemetry"] == before + 1
+    assert telemetry.answer(call).response == {"status": 200, **expected}

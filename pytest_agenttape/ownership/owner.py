@@ -41,8 +41,11 @@ class Owner(Protocol):
     def admits(self, method: str, url: str) -> bool:
         """Return whether an HTTP request may pass without belonging to a session."""
 
-    def answers(self, method: str, url: str) -> bool:
-        """Return whether an HTTP request is telemetry, which is answered and neither sent nor recorded."""
+    def answers(self, method: str, url: str, content_type: str | None = None) -> bool:
+        """Return whether a request is telemetry, which is answered and neither sent nor recorded.
+
+        Without *content_type*, as far as its address says.
+        """
 
     def begin(
         self,

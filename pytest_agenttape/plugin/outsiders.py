@@ -64,7 +64,7 @@ class Outsider(ABC):
         is_plain = is_local(urlsplit(url).hostname or "") and not is_llm_path(method, url)
         return is_plain or self._connections.ignores(url)
 
-    def answers(self, method: str, url: str) -> bool:  # noqa: ARG002  # as Session's
+    def answers(self, method: str, url: str, content_type: str | None = None) -> bool:  # noqa: ARG002  # as Session's
         """Return that no request is answered: whoever made it, it is admitted or refused."""
         return False
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from types import TracebackType
-from urllib.parse import urlsplit
 
-from pytest_agenttape import telemetry
 from pytest_agenttape.errors import NetworkBlockedError, RecordingRefusedError
-from pytest_agenttape.hosts import HostRule, host_rules, is_allowed
-from pytest_agenttape.model import KNOWN_TELEMETRY
+from pytest_agenttape.hosts import host_rules, is_allowed, is_url_allowed
 from pytest_agenttape.process import network
 from pytest_agenttape.process.user_stack import user_traceback
 from pytest_agenttape.settings.config import Config
@@ -20,9 +17,6 @@ class Connections:
     def __init__(self, config: Config, title: str, *, records: bool) -> None:
         self._is_guarded = config.block_network
         self._ignored = host_rules(config.ignore_hosts, "ignore_hosts")
-        named = [host for host in config.telemetry_hosts if host != KNOWN_TELEMETRY]
-        self._telemetry = host_rules(named, "telemetry_hosts")
-        self._knows_telemetry = len(named) < len(config.telemetry_hosts)
         self._allowed = (*host_rules(config.allow_hosts), *self._ignored)
         self._title = title
         self._records = records
@@ -31,12 +25,7 @@ class Connections:
 
     def ignores(self, url: str) -> bool:
         """Return whether a request to *url* is never recorded, but real in every mode."""
-        return _is_to(url, self._ignored)
-
-    def answers(self, method: str, url: str) -> bool:
-        """Return whether a request is telemetry."""
-        is_known = self._knows_telemetry and telemetry.is_known(method, url)
-        return (is_known or _is_to(url, self._telemetry)) and not self.ignores(url)
+        return is_url_allowed(url, self._ignored)
 
     def blocks(self, host: str, port: int | None, unrecordable: str = "") -> NetworkBlockedError | None:
         """Return the error for a connection to *host* that is not allowed; None if it may be made.
@@ -68,15 +57,3 @@ class Connections:
             f"allow_hosts=[{hosts}] on the marker or in the configuration"
         )
         return error.with_traceback(self._traceback)
-
-
-def _is_to(url: str, rules: tuple[HostRule, ...]) -> bool:
-    """Return whether one of *rules* names the host of *url*."""
-    if not rules:
-        return False
-    parts = urlsplit(url)
-    try:
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:  # out of range: the request itself will fail
-        port = None
-    return is_allowed(parts.hostname or "", port, rules)

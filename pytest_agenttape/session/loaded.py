@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pytest_agenttape import clocks, telemetry
+from pytest_agenttape import clocks
+from pytest_agenttape.bodies.messages import header, listed
 from pytest_agenttape.boundaries.registry import defaults_of, registered_boundaries
 from pytest_agenttape.cassettes import imported
 from pytest_agenttape.cassettes.cassette import Cassette, load_with_lines
@@ -20,6 +21,7 @@ from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.redaction import Redactor
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.settings import selectors
+from pytest_agenttape.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Loaded:
         tape: The recordings that calls are answered from.
         policy: What the mode does with them.
         rules: What is ignored when requests are compared.
+        telemetry: What is answered without a recording.
         lines: The line of the file on which each recording starts.
         seconds_to_load: How long reading the file took.
     """
@@ -39,6 +42,7 @@ class Loaded:
     tape: Tape
     policy: Policy
     rules: KeyRules
+    telemetry: Telemetry
     lines: tuple[int, ...] = ()
     seconds_to_load: float = 0.0
 
@@ -47,8 +51,9 @@ class Loaded:
         """Prepare *cassette* for a session with *settings*."""
         recordings = cassette.interactions if cassette is not None else []
         rules = KeyRules.of(tuple(settings.config.ignore_volatile_fields))
+        telemetry = Telemetry.of(settings.config.telemetry_hosts)
         policy = Policy(mode=settings.mode, fresh=cassette is None, live=settings.live, frozen=settings.frozen)
-        return cls(cassette, _tape(settings, recordings, rules), policy, rules, lines)
+        return cls(cassette, _tape(settings, recordings, rules), policy, rules, telemetry, lines)
 
     @property
     def meta(self) -> Mapping[str, JSON]:
@@ -73,7 +78,9 @@ class Loaded:
     def _is_answered(self, recorded: Interaction) -> bool:
         """Return whether *recorded* is telemetry, which was once recorded and is now answered without a recording."""
         request = recorded.request
-        return recorded.kind == "http" and telemetry.is_known(str(request.get("method")), str(request.get("url")))
+        method, url, headers = (request.get(name) for name in ("method", "url", "headers"))
+        content_type = header(listed(headers), "content-type") if isinstance(headers, Mapping) else None
+        return recorded.kind == "http" and self.telemetry.covers(str(method), str(url), content_type or "")
 
     def digest_of(self, request: Mapping[str, JSON]) -> str:
         """Return a digest of *request*; two requests with the same digest are the same call."""

@@ -150,7 +150,7 @@ class Session(Block):
         """
         __tracebackhide__ = True
         if kind == telemetry.KIND:
-            return Served(self, call := Call(kind, boundary, request), telemetry.answered(call))
+            return Served(self, call := Call(kind, boundary, request), telemetry.answer(call))
         self.world.freeze.progress()
         try:
             asked = self.secrets.redactor.request(request)
@@ -243,9 +243,9 @@ class Session(Block):
         """Return whether an HTTP request may pass without belonging to a session: to an ignored host."""
         return self._connections.ignores(url)
 
-    def answers(self, method: str, url: str) -> bool:
+    def answers(self, method: str, url: str, content_type: str | None = None) -> bool:
         """Return whether an HTTP request is telemetry, which is answered and neither sent nor recorded."""
-        return self._connections.answers(method, url)
+        return self.loaded.telemetry.covers(method, url, content_type) and not self._connections.ignores(url)
 
     def blocks(
         self, host: str, port: int | None, running: Live | None, *, unrecordable: str = ""

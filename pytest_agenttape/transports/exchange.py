@@ -91,6 +91,20 @@ def owner_of(method: str, url: Callable[[], str]) -> Scope | None:
     return found
 
 
+def is_answered(found: Scope, method: str, url: str, content_type: str) -> bool:
+    """Return whether the session of *found* answers a request as telemetry; count it then.
+
+    Raises:
+        AgentTapeError: It is none, and only because its address is like telemetry's did it come this far.
+    """
+    if found.owner.answers(method, url, content_type):
+        telemetry.count(method, url)
+        return True
+    if found.owner.answers(method, url):
+        ownership.current(lambda: url)
+    return False
+
+
 @contextmanager
 def sending(exchange: Exchange) -> Iterator[None]:
     """Return a block that sends a live request, and keeps its failure."""
@@ -110,7 +124,7 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
     """
     __tracebackhide__ = True
     stored = stored_request(request)
-    if found.owner.answers(request.method, request.url):
+    if is_answered(found, request.method, request.url, header(request.headers, "content-type") or ""):
         return Exchange(found.owner, found.owner.begin(telemetry.KIND, None, stored), None, request, calls_before=0)
     body = bodies.stored_json(stored)
     operation = providers.identify(request.method, request.url, body)

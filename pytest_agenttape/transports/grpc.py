@@ -100,11 +100,11 @@ def _wrap(answer: Callable[..., Any], *, is_stream: bool) -> Callable[[Any], Cal
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             url = functools.partial(_url, self)
-            if answer is _blocking and calls.is_telemetry(url()):
-                return unsent(self)
             found = exchanges.owner_of(calls.METHOD, url)
             if found is None:
                 return real(self, *args, **kwargs)
+            if answer is _blocking and exchanges.is_answered(found, calls.METHOD, url(), "application/grpc"):
+                return unsent(self)
             asked = signature.bind(self, *args, **kwargs)
             request = asked.args[1]
             metadata = asked.arguments.get("metadata")

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pytest_agenttape import bodies, ownership, telemetry
+from pytest_agenttape import bodies, ownership
 from pytest_agenttape.bodies.forms import encode_binary
 from pytest_agenttape.bodies.messages import Headers, HttpRequest, grouped, listed
 from pytest_agenttape.errors import AgentTapeError, UnmatchedInteractionError
@@ -61,14 +61,6 @@ def url_of(target: str, method: str) -> str:
     return f"grpc://{target}{method}"
 
 
-def is_telemetry(url: str) -> bool:
-    """Return whether an open session answers a call to *url* as telemetry; count it then."""
-    is_answered = any(owner.answers(METHOD, url) for owner in ownership.opened())
-    if is_answered:
-        telemetry.count(url)
-    return is_answered
-
-
 def begin(found: Scope, url: str, metadata: Iterable[Any] | None, body: Mapping[str, JSON]) -> Exchange:
     """Let the session of *found* decide about a call.
 
@@ -76,6 +68,7 @@ def begin(found: Scope, url: str, metadata: Iterable[Any] | None, body: Mapping[
         UnmatchedInteractionError: No recording answers, and the call may not run for real.
     """
     __tracebackhide__ = True
+    ownership.current(lambda: url)  # it is late if only its being telemetry had let it through
     headers = _written(metadata or ())
     stored = {**exchanges.stored_request(HttpRequest(METHOD, url, headers, b"")), **body}
     call = found.owner.begin("http", _BOUNDARY, stored, parent=found.running)

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape import AgentTapeError, ownership, telemetry
+from pytest_agenttape import AgentTapeError, ownership
+from pytest_agenttape.telemetry import Telemetry
+
+KNOWN = Telemetry.of(["known"])
 
 
 class Owner:
@@ -25,8 +28,8 @@ class Owner:
         self.refused.append(error)
         return error
 
-    def answers(self, method: str, url: str) -> bool:
-        return telemetry.is_known(method, url)
+    def answers(self, method: str, url: str, _content_type: str | None = None) -> bool:
+        return KNOWN.covers(method, url, None)
 
     def open(self, *, bound: bool = True) -> Owner:
         ownership.add(self)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.plugin.project import Origin, Project
 
-TRACES = "httpx2.post(os.environ['ORIGIN'] + '/v1/traces', json={'spans': [1]})"
+TRACES = "httpx2.post(os.environ['ORIGIN'] + '/v1/traces/ingest', json={'data': [1]})"
 TRACING = f"""
     import os
     import httpx2
@@ -49,13 +49,13 @@ def send(url):
 @pytest.mark.agenttape
 def test_it():
     look_up("Rome")
-    assert send(os.environ["ORIGIN"] + "/v1/traces") == {{}}
+    assert send(os.environ["ORIGIN"] + "/v1/traces/ingest") == {{}}
 """
     )
     for args in (("--agenttape-record",), ()):
         result = project.run(*args)
         result.assert_outcomes(passed=1)
-        result.stdout.fnmatch_lines(["telemetry: 1 request of OpenTelemetry answered, none sent"])
+        result.stdout.fnmatch_lines(["telemetry: 1 request of the OpenAI Agents SDK answered, none sent"])
     assert origin.asked == []
     assert "traces" not in project.cassette().read_text()
 
@@ -94,12 +94,65 @@ def test_a_thread_that_outlives_its_test_spoils_no_other(project: Project, origi
     assert origin.asked == []
 
 
+def test_a_late_call_that_is_only_like_telemetry_spoils_the_test(project: Project, origin: Origin) -> None:
+    project.write(
+        test_it="""
+            import os, threading
+            import httpx2
+            import pytest
+            from agent import look_up
+
+            first_is_over = threading.Event()
+
+            def late():
+                assert first_is_over.wait(20)
+                httpx2.post(os.environ['ORIGIN'] + '/v1/logs', json={'said': 1})
+
+            thread = threading.Thread(target=late)
+
+            @pytest.mark.agenttape
+            def test_first():
+                thread.start()
+                look_up("Rome")
+
+            @pytest.mark.agenttape
+            def test_second():
+                look_up("Oslo")
+                first_is_over.set()
+                thread.join()
+        """
+    )
+    result = project.run("--agenttape-record")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["E *AgentTapeError: a call for test_it.py::test_first was made after it had ended*"])
+    assert origin.asked == []
+
+
+def test_a_call_that_is_only_like_telemetry_is_recorded_and_missed(project: Project, origin: Origin) -> None:
+    post = TRACES.replace("/v1/traces/ingest", "/v1/logs")
+    project.write(test_it=TRACING.replace(TRACES, post).replace("== {}", "!= {}"))
+    project.record().assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+    assert origin.asked == ["/v1/logs"]
+    project.write(test_it="import pytest\n\n@pytest.mark.agenttape\ndef test_it(): pass")
+    project.run("--agenttape-strict").assert_outcomes(failed=1)
+
+
+def test_recorded_telemetry_is_missed_where_it_is_recorded(project: Project, origin: Origin) -> None:
+    project.write(test_it=TRACING.replace("== {}", "!= {}"))
+    project.ini("agenttape_telemetry_hosts =")
+    project.record().assert_outcomes(passed=1)
+    project.write(test_it="import pytest\n\n@pytest.mark.agenttape\ndef test_it(): pass")
+    project.run("--agenttape-strict").assert_outcomes(failed=1)
+    assert origin.asked == ["/v1/traces/ingest"]
+
+
 def test_an_empty_list_records_it_like_any_request(project: Project, origin: Origin) -> None:
     project.write(test_it=TRACING.replace("== {}", "!= {}"))
     project.ini("agenttape_telemetry_hosts =")
     project.record().assert_outcomes(passed=1)
     project.run().assert_outcomes(passed=1)
-    assert origin.asked == ["/v1/traces"]
+    assert origin.asked == ["/v1/traces/ingest"]
     assert "/v1/traces" in project.cassette().read_text()
 
 
@@ -112,11 +165,11 @@ def test_what_an_older_cassette_holds_of_it_is_not_missed(project: Project, orig
     result = project.run("--agenttape-strict")
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("unplayed*")
-    assert origin.asked == ["/v1/traces"]
+    assert origin.asked == ["/v1/traces/ingest"]
 
 
 def test_a_named_host_is_answered_and_the_known_ones_only_if_named(project: Project, origin: Origin) -> None:
-    project.write(test_it=TRACING.replace("/v1/traces", "/any"))
+    project.write(test_it=TRACING.replace("/v1/traces/ingest", "/any"))
     project.ini("agenttape_telemetry_hosts = 127.0.0.1")
     result = project.run("--agenttape-record")
     result.assert_outcomes(passed=1)
@@ -128,14 +181,14 @@ def test_an_ignored_host_gets_it(project: Project, origin: Origin) -> None:
     project.write(test_it=TRACING.replace("== {}", "!= {}"))
     project.ini("agenttape_ignore_hosts = 127.0.0.1")
     project.run().assert_outcomes(passed=1)
-    assert origin.asked == ["/v1/traces"]
+    assert origin.asked == ["/v1/traces/ingest"]
 
 
 def test_workers_count_it_together(project: Project, origin: Origin) -> None:
     project.write(test_it=TRACING + TRACING.replace("test_it", "test_other"))
     result = project.run_apart("-p", "xdist", "-n2", "--agenttape-record")
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["telemetry: 2 requests of OpenTelemetry answered, none sent"])
+    result.stdout.fnmatch_lines(["telemetry: 2 requests of the OpenAI Agents SDK answered, none sent"])
     assert origin.asked == []
 
 
