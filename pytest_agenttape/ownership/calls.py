@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import ClassVar, Protocol
@@ -125,6 +126,7 @@ class Served:
         descendants: The recorded calls that its body made.
         parent: The live call whose body made it, if any.
         is_kept: Whether it goes into a cassette; HTTP made by a recorded tool does not.
+        judge: Refuses, when the run is over, a conversation that the agent left open too early.
     """
 
     recorder: Recorder
@@ -133,6 +135,7 @@ class Served:
     descendants: tuple[Interaction, ...] = ()
     parent: Live | None = None
     is_kept: bool = True
+    judge: Callable[[], AgentTapeError | None] | None = None
 
     is_live: ClassVar[bool] = False
 

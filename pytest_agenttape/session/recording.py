@@ -118,6 +118,12 @@ class Recording:
         )
         return error.with_traceback(poison.traceback)
 
+    def settle(self) -> None:
+        """End what the agent left unread or open."""
+        self._run.settle()
+        if self._verdict.first is None:
+            self._run.judge_left_open()
+
     def _poisoned(self) -> list[tuple[Live, Poison]]:
         if not self._policy.can_execute:
             return []

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from pytest_agenttape import clocks
+from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.ownership.calls import Live, Observed, Served
 from pytest_agenttape.process import child_processes
@@ -84,6 +85,11 @@ class Run:
         for each in tuple(self._begun):
             if isinstance(each, Live):
                 each.settle()
+
+    def judge_left_open(self) -> AgentTapeError | None:
+        """Refuse the first replayed conversation that the agent left open before its end; return the error."""
+        judges = (each.judge for each in tuple(self._begun) if isinstance(each, Served) and each.judge is not None)
+        return next(filter(None, (judge() for judge in judges)), None)
 
     def served(self) -> list[Interaction]:
         """Return the recordings that calls were answered from."""

@@ -96,7 +96,7 @@ class Session(Block):
         """End the session: calls no longer belong to it; restore the clock, UUIDs and random numbers."""
         if self.is_closed:
             return
-        self.run.settle()
+        self.recording.settle()
         self.is_closed = True
         try:
             guard.disarm()

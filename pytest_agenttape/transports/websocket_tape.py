@@ -184,6 +184,7 @@ class Playing(Tape):
         self._said = 0  # before this message, all that was sent has been sent
         self._played = 0  # before this message, all that was received is delivered
         self._lock = threading.Lock()
+        served.judge = lambda: self.leave(is_closed=False)
 
     @property
     def title(self) -> str:

@@ -538,6 +538,35 @@ def test_a_swallowed_drift_fails_the_test(desk: Desk, pytester: pytest.Pytester)
     result.stdout.fnmatch_lines(["*message 1 sent through this WebSocket is not the recorded one*"])
 
 
+def test_a_message_that_is_never_sent_through_an_open_connection_fails_the_test(
+    desk: Desk, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import os, pytest
+        from websockets.sync.client import connect
+
+        opened = []
+
+        @pytest.mark.agenttape
+        def test_it():
+            opened.append(connect("{desk.url}"))
+            opened[0].recv()
+            for said in os.environ["SAID"]:
+                opened[0].send(said)
+                opened[0].recv()
+        """
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAID", "ab")
+        pytester.runpytest_subprocess("--agenttape-record").assert_outcomes(passed=1)
+        pytester.runpytest_subprocess().assert_outcomes(passed=1)
+        patch.setenv("SAID", "a")
+        result = pytester.runpytest_subprocess()
+    assert result.parseoutcomes().get("failed", 0) + result.parseoutcomes().get("errors", 0) == 1
+    result.stdout.fnmatch_lines(["*the agent closed this WebSocket without a message that it sent when this was*"])
+
+
 def test_a_message_that_is_read_after_a_message_could_not_be_sent(desk: Desk) -> None:
     async def agent(url: str) -> Any:
         async with connect_async(url) as socket:
