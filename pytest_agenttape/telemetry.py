@@ -41,26 +41,28 @@ class _Sender:
     content: re.Pattern[str] = re.compile("")  # a constant
 
 
-_LANGSMITH = "LANGSMITH_TRACING=false"
+_AGENTS, _LANGSMITH = "OPENAI_AGENTS_DISABLE_TRACING=1", "LANGSMITH_TRACING=false"
+_LANGFUSE, _OTEL = "LANGFUSE_TRACING_ENABLED=false", "OTEL_SDK_DISABLED=true"
+_SMITH = r"^(?:[^/]*\.)?smith\.langchain\.com/(?:api/)?(?:v\d/)?"
+_PROTOBUF = re.compile("protobuf")
 _SENDERS = (
-    _Sender("the OpenAI Agents SDK", re.compile(r"/v1/traces/ingest$"), "OPENAI_AGENTS_DISABLE_TRACING=1"),
-    _Sender("LangSmith", re.compile(r"\bsmith\.langchain\.com/(?:.*/)?runs(?:/batch|/multipart)?$"), _LANGSMITH),
-    _Sender("LangSmith", re.compile(r"\bsmith\.langchain\.com/(?:.*/)?runs/[^/]+$"), _LANGSMITH, ("PATCH",)),
-    _Sender("LangSmith", re.compile(r"\bsmith\.langchain\.com/(?:.*/)?info$"), _LANGSMITH, ("GET",)),
-    _Sender("LangSmith", re.compile(r"/runs/(?:batch|multipart)$"), _LANGSMITH, ()),
-    _Sender("Langfuse", re.compile(r"/api/public/(?:ingestion$|otel/)"), "LANGFUSE_TRACING_ENABLED=false"),
-    _Sender(
-        "OpenTelemetry",
-        re.compile(r"/v1/(?:traces|metrics|logs)$|/opentelemetry\.proto\.collector\."),
-        "OTEL_SDK_DISABLED=true",
-        ("POST", "GRPC"),
-        re.compile("protobuf|grpc"),
-    ),
+    _Sender("the OpenAI Agents SDK", re.compile(r"^api\.openai\.com/v1/traces/ingest$"), _AGENTS),
+    _Sender("LangSmith", re.compile(_SMITH + r"runs(?:/batch|/multipart)?$"), _LANGSMITH),
+    _Sender("LangSmith", re.compile(_SMITH + r"runs/[^/]+$"), _LANGSMITH, ("PATCH",)),
+    _Sender("LangSmith", re.compile(_SMITH + r"info$"), _LANGSMITH, ("GET",)),
+    _Sender("Langfuse", re.compile(r"^(?:[^/]*\.)?langfuse\.com/api/public/ingestion$"), _LANGFUSE),
+    _Sender("Langfuse", re.compile(r"/api/public/otel/v1/traces$"), _LANGFUSE, content=_PROTOBUF),
+    _Sender("OpenTelemetry", re.compile(r"/v1/(?:traces|metrics|logs)$"), _OTEL, content=_PROTOBUF),
+    _Sender("OpenTelemetry", re.compile(r"/opentelemetry\.proto\.collector\."), _OTEL, ("GRPC",)),
     _Sender(
         "PostHog",
-        re.compile(r"\bposthog\.com/(?:batch|capture|e|i/v0/e)/?$"),
+        re.compile(r"^(?:[^/]*\.)?posthog\.com/(?:batch|capture|e|i/v0/e)/?$"),
         "posthog.disabled = True, or the library's own switch",
     ),
+    # On servers of one's own; an agent may have something else there.
+    _Sender("the OpenAI Agents SDK", re.compile(r"/traces/ingest$"), _AGENTS, ()),
+    _Sender("LangSmith", re.compile(r"/runs/(?:batch|multipart)$"), _LANGSMITH, ()),
+    _Sender("Langfuse", re.compile(r"/api/public/(?:ingestion$|otel/)"), _LANGFUSE, ()),
 )
 
 
@@ -70,21 +72,23 @@ class Telemetry:
 
     knows: bool
     hosts: tuple[HostRule, ...]
+    ignored: tuple[HostRule, ...]
 
     @classmethod
-    def of(cls, listed: Sequence[str]) -> Self:
-        """Read the setting `telemetry_hosts`."""
+    def of(cls, listed: Sequence[str], ignored: Sequence[str] = ()) -> Self:
+        """Read the settings `telemetry_hosts` and `ignore_hosts`; what is sent to an ignored host is real."""
         named = [host for host in listed if host != KNOWN_TELEMETRY]
-        return cls(len(named) < len(listed), host_rules(named, "telemetry_hosts"))
+        hosts, past = host_rules(named, "telemetry_hosts"), host_rules(ignored, "ignore_hosts")
+        return cls(len(named) < len(listed), hosts, past)
 
     def covers(self, method: str, url: str, content_type: str | None) -> bool:
         """Return whether a request is telemetry; as far as its address says where *content_type* is None.
 
-        Without a *method* it is none.
+        Without a *method* it is none. Of what is not HTTP, only the export of OpenTelemetry's gRPC is.
         """
-        if self.knows and _is_known(method, url, content_type):
-            return True
-        return bool(method) and is_url_allowed(url, self.hosts)
+        is_known = self.knows and _is_known(method, url, content_type)
+        is_named = bool(self.hosts and method) and url.startswith("http") and is_url_allowed(url, self.hosts)
+        return (is_known or is_named) and not is_url_allowed(url, self.ignored)
 
 
 def _is_known(method: str, url: str, content_type: str | None) -> bool:

@@ -20,9 +20,13 @@ SENT = {
     ("post", "https://api.smith.langchain.com/runs/multipart", "multipart/form-data"): "LANGSMITH_TRACING=false",
     ("PATCH", "https://api.smith.langchain.com/runs/7f", "application/json"): "LANGSMITH_TRACING=false",
     ("POST", "https://cloud.langfuse.com/api/public/otel/v1/traces", PROTOBUF): "LANGFUSE_TRACING_ENABLED=false",
-    ("POST", "https://own.example/api/public/ingestion", "application/json"): "LANGFUSE_TRACING_ENABLED=false",
+    (
+        "POST",
+        "https://us.langfuse.com/api/public/ingestion",
+        "application/json",
+    ): "LANGFUSE_TRACING_ENABLED=false",
     ("POST", "http://localhost:4318/v1/traces", PROTOBUF): "OTEL_SDK_DISABLED=true",
-    ("GRPC", "grpc://h:4317/opentelemetry.proto.collector.trace.v1.TraceService/Export", "application/grpc"): (
+    ("GRPC", "grpc://h:4317/opentelemetry.proto.collector.trace.v1.TraceService/Export", ""): (
         "OTEL_SDK_DISABLED=true"
     ),
     ("POST", "https://us.i.posthog.com/batch/", "application/json"): "posthog.disabled = True",
@@ -37,6 +41,13 @@ ASKED = (
     ("POST", "https://own.example/runs/batch", "application/json"),
     ("GET", "https://cloud.langfuse.com/api/public/traces", ""),
     ("GET", "https://us.posthog.com/api/projects/1", ""),
+    ("POST", "https://api.smith.langchain.com/datasets/7f/runs", "application/json"),
+    ("PATCH", "https://api.smith.langchain.com/annotation-queues/7f/runs/8a", "application/json"),
+    ("GET", "https://api.smith.langchain.com/datasets/info", ""),
+    ("POST", "https://own.example/api/public/ingestion", "application/json"),
+    ("POST", "https://own.example/api/public/otel/query", "application/json"),
+    ("POST", "https://own.example/v1/traces/ingest", "application/json"),
+    ("POST", "https://evil-posthog.com/batch", "application/json"),
     ("POST", "https://us.i.posthog.com/flags/", "application/json"),  # an agent may do something else for a flag
 )
 UNKNOWN = (
@@ -82,6 +93,11 @@ def test_all_that_is_sent_to_a_named_host_is_answered() -> None:
     named = Telemetry.of(["*.traces.example"])
     assert named.covers("PUT", "https://eu.traces.example/x", "")
     assert not named.covers("PUT", "https://traces.example.com/x", "")
+    assert not named.covers("GRPC", "grpc://eu.traces.example/a.B/C", "")
+    assert not named.covers("GET", "wss://eu.traces.example/x", "")
+    assert not Telemetry.of(["*.traces.example"], ["eu.traces.example"]).covers(
+        "PUT", "https://eu.traces.example/x", ""
+    )
     assert not named.covers("POST", "http://localhost:4318/v1/traces", PROTOBUF)
 
 

@@ -6,6 +6,7 @@ threads, executors and loops created elsewhere, so the real tool would run there
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.ownership.owner import Owner, Scope
 from pytest_agenttape.process import child_processes
 from pytest_agenttape.process.patching import Patch
+from pytest_agenttape.redaction import RedactionRules, Redactor
 
 _scope: ContextVar[Scope | None] = ContextVar("agenttape_scope", default=None)
 _starts_worker: ContextVar[bool] = ContextVar("agenttape_starts_worker", default=False)
@@ -150,12 +152,13 @@ def _refuse_late(owner: Owner, url: str) -> Scope | None:
 
 
 def _origin(url: str) -> tuple[str, ...]:
-    """Return the lines that say where an HTTP call came from; the query is left out, as it may hold a secret."""
+    """Return the lines that say where an HTTP call came from, without what may be a secret."""
     if not url:
         return ()
     parts = urlsplit(url)
     name = threading.current_thread().name
-    return (f"asked: {parts.scheme}://{parts.hostname}{parts.path} in thread {name!r}", *telemetry.hint(url))
+    shown = Redactor(RedactionRules(), os.environ).request({"url": f"{parts.scheme}://{parts.hostname}{parts.path}"})
+    return (f"asked: {shown['url']} in thread {name!r}", *telemetry.hint(url))
 
 
 def _refuse_in_child() -> Scope | None:

@@ -51,7 +51,7 @@ class Loaded:
         """Prepare *cassette* for a session with *settings*."""
         recordings = cassette.interactions if cassette is not None else []
         rules = KeyRules.of(tuple(settings.config.ignore_volatile_fields))
-        telemetry = Telemetry.of(settings.config.telemetry_hosts)
+        telemetry = Telemetry.of(settings.config.telemetry_hosts, settings.config.ignore_hosts)
         policy = Policy(mode=settings.mode, fresh=cassette is None, live=settings.live, frozen=settings.frozen)
         return cls(cassette, _tape(settings, recordings, rules), policy, rules, telemetry, lines)
 

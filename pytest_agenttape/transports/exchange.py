@@ -91,17 +91,18 @@ def owner_of(method: str, url: Callable[[], str]) -> Scope | None:
     return found
 
 
-def is_answered(found: Scope, method: str, url: str, content_type: str) -> bool:
+def is_answered(found: Scope, method: str, url: str, content_type: str = "") -> bool:
     """Return whether the session of *found* answers a request as telemetry; count it then.
 
     Raises:
         AgentTapeError: It is none, and only because its address is like telemetry's did it come this far.
     """
+    if not found.owner.answers(method, url):
+        return False
     if found.owner.answers(method, url, content_type):
         telemetry.count(method, url)
         return True
-    if found.owner.answers(method, url):
-        ownership.current(lambda: url)
+    ownership.current(lambda: url)
     return False
 
 
@@ -123,9 +124,10 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
         UnmatchedInteractionError: No recording answers, and the request may not run for real.
     """
     __tracebackhide__ = True
-    stored = stored_request(request)
     if is_answered(found, request.method, request.url, header(request.headers, "content-type") or ""):
-        return Exchange(found.owner, found.owner.begin(telemetry.KIND, None, stored), None, request, calls_before=0)
+        asked = {"method": request.method, "url": request.url, "headers": grouped(request.headers)}
+        return Exchange(found.owner, found.owner.begin(telemetry.KIND, None, asked), None, request, calls_before=0)
+    stored = stored_request(request)
     body = bodies.stored_json(stored)
     operation = providers.identify(request.method, request.url, body)
     kind, boundary, metadata = "http", mcp_http.tool_called(found.owner, request.method, request.url, body), {}

@@ -103,7 +103,7 @@ def _wrap(answer: Callable[..., Any], *, is_stream: bool) -> Callable[[Any], Cal
             found = exchanges.owner_of(calls.METHOD, url)
             if found is None:
                 return real(self, *args, **kwargs)
-            if answer is _blocking and exchanges.is_answered(found, calls.METHOD, url(), "application/grpc"):
+            if answer is _blocking and exchanges.is_answered(found, calls.METHOD, url()):
                 return unsent(self)
             asked = signature.bind(self, *args, **kwargs)
             request = asked.args[1]

@@ -29,13 +29,15 @@ _LAUNCHERS = re.compile(
     r"|powershell)[0-9.w]*$"
 )
 _SUBCOMMANDS = frozenset({"run", "exec", "tool", "dlx", "x", "start"})
-_SWITCHES = frozenset({
-    "--", "-y", "--yes", "-q", "--quiet", "--isolated", "--offline",
-    "-i", "-t", "-it", "--interactive", "--rm", "--init",
-    "-m", "-u", "-B", "-E", "-I", "-O", "-s", "-S",
-})  # fmt: skip
-"""Options of launchers after which comes the program, not a value."""
-_SCRIPT = re.compile(r"\.(?:py|[cm]?[jt]s|jar|dll|rb|sh)$")
+_TAKES_VALUE = re.compile(
+    r"-[ceflprvwHWX]|--(?:env|env-file|volume|mount|name|net|network|user|workdir|publish|platform|entrypoint|label"
+    r"|add-host|from|with|with-editable|directory|project|python|index|index-url|default-index|extra-index-url|cache-dir"
+    r"|cache|config|config-file|import|import-map|require|loader|package|prefix|registry|header|host|port|log-level)"
+    r"|--?.*(?:key|token|secret|pass|auth|cred).*",
+    re.IGNORECASE,
+)
+"""Options of launchers and servers after which comes a value, which may be secret."""
+_PLAIN_NUMBER = re.compile(r"[\d.:]+$")
 _INTERNAL_ERROR = -32603
 
 
@@ -85,10 +87,10 @@ def _operands(args: Sequence[str]) -> Iterator[str]:
     """Yield the words that are neither options nor, as far as can be told, their values, which may be secret."""
     before = ""
     for word in args:
-        is_value = before.startswith("-") and before not in _SWITCHES and not _SCRIPT.search(word)
-        if not (word.startswith("-") or "=" in word or is_value):
+        is_value = _TAKES_VALUE.fullmatch(before) or "=" in word or _PLAIN_NUMBER.match(word)
+        if not word.startswith("-") and not is_value:
             yield word
-        before = "" if "=" in word else word
+        before = word
 
 
 def asked(message: Message, program: str, server: str) -> Asked:

@@ -129,6 +129,17 @@ def test_a_late_call_over_http_is_told_with_its_thread_and_how_to_stop_telemetry
     ]
 
 
+def test_a_late_call_is_told_without_the_secret_in_its_path(a: Owner) -> None:
+    a.open()
+    context = contextvars.copy_context()
+    a.close()
+    secret = "sk-proj-Q8vT3mWp0LrK2xyzAbCdEfGhIjKl"
+    with pytest.raises(AgentTapeError) as caught:
+        context.run(ownership.current, lambda: f"https://api.example.com/{secret}/send")
+    assert "asked: https://api.example.com/" in str(caught.value)
+    assert secret not in str(caught.value)
+
+
 def test_telemetry_belongs_to_whoever_can_answer_it(a: Owner, b: Owner) -> None:
     a.open()
     context = contextvars.copy_context()

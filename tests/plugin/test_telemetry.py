@@ -6,7 +6,9 @@ import pytest
 
 from tests.plugin.project import Origin, Project
 
-TRACES = "httpx2.post(os.environ['ORIGIN'] + '/v1/traces/ingest', json={'data': [1]})"
+TRACES = (
+    "httpx2.post(os.environ['ORIGIN'] + '/v1/traces', content=b'x', headers={'content-type': 'application/x-protobuf'})"
+)
 TRACING = f"""
     import os
     import httpx2
@@ -14,7 +16,7 @@ TRACING = f"""
 
     @pytest.mark.agenttape
     def test_it():
-        assert {TRACES}.json() == {{}}
+        assert {TRACES}.content == b''
 """
 
 
@@ -23,15 +25,15 @@ def test_it_is_answered_in_every_mode_and_neither_sent_nor_recorded(
     project: Project, origin: Origin, client: str
 ) -> None:
     send = {
-        "httpx2": "import httpx2; return httpx2.post(url, content=b'{}').json()",
-        "requests": "import requests; return requests.post(url, data=b'{}').json()",
-        "urllib3": "import urllib3; return urllib3.PoolManager().request('POST', url, body=b'{}').json()",
-        "urllib.request": "import json, urllib.request; return json.load(urllib.request.urlopen(url, data=b'{}'))",
+        "httpx2": "import httpx2; return httpx2.post(url, content=b'x', headers=kind).content",
+        "requests": "import requests; return requests.post(url, data=b'x', headers=kind).content",
+        "urllib3": "import urllib3; return urllib3.PoolManager().request('POST', url, body=b'x', headers=kind).data",
+        "urllib.request": "from urllib.request import Request, urlopen; return urlopen(Request(url, b'x', kind)).read()",
         "aiohttp": """
             import aiohttp, asyncio
             async def ask():
-                async with aiohttp.ClientSession() as session, session.post(url, data=b'{}') as answer:
-                    return await answer.json()
+                async with aiohttp.ClientSession() as session, session.post(url, data=b'x', headers=kind) as answer:
+                    return await answer.read()
             return asyncio.run(ask())
         """,
     }[client]
@@ -43,19 +45,20 @@ import pytest
 from agent import look_up
 
 def send(url):
+    kind = {{"Content-Type": "application/x-protobuf"}}
     if True:
 {send}
 
 @pytest.mark.agenttape
 def test_it():
     look_up("Rome")
-    assert send(os.environ["ORIGIN"] + "/v1/traces/ingest") == {{}}
+    assert send(os.environ["ORIGIN"] + "/v1/traces") == b""
 """
     )
     for args in (("--agenttape-record",), ()):
         result = project.run(*args)
         result.assert_outcomes(passed=1)
-        result.stdout.fnmatch_lines(["telemetry: 1 request of the OpenAI Agents SDK answered, none sent"])
+        result.stdout.fnmatch_lines(["telemetry: 1 request of OpenTelemetry answered, none sent"])
     assert origin.asked == []
     assert "traces" not in project.cassette().read_text()
 
@@ -129,8 +132,8 @@ def test_a_late_call_that_is_only_like_telemetry_spoils_the_test(project: Projec
 
 
 def test_a_call_that_is_only_like_telemetry_is_recorded_and_missed(project: Project, origin: Origin) -> None:
-    post = TRACES.replace("/v1/traces/ingest", "/v1/logs")
-    project.write(test_it=TRACING.replace(TRACES, post).replace("== {}", "!= {}"))
+    post = TRACES.replace("/v1/traces", "/v1/logs").replace("x-protobuf", "json")
+    project.write(test_it=TRACING.replace(TRACES, post).replace("== b", "!= b"))
     project.record().assert_outcomes(passed=1)
     project.run().assert_outcomes(passed=1)
     assert origin.asked == ["/v1/logs"]
@@ -139,25 +142,25 @@ def test_a_call_that_is_only_like_telemetry_is_recorded_and_missed(project: Proj
 
 
 def test_recorded_telemetry_is_missed_where_it_is_recorded(project: Project, origin: Origin) -> None:
-    project.write(test_it=TRACING.replace("== {}", "!= {}"))
+    project.write(test_it=TRACING.replace("== b", "!= b"))
     project.ini("agenttape_telemetry_hosts =")
     project.record().assert_outcomes(passed=1)
     project.write(test_it="import pytest\n\n@pytest.mark.agenttape\ndef test_it(): pass")
     project.run("--agenttape-strict").assert_outcomes(failed=1)
-    assert origin.asked == ["/v1/traces/ingest"]
+    assert origin.asked == ["/v1/traces"]
 
 
 def test_an_empty_list_records_it_like_any_request(project: Project, origin: Origin) -> None:
-    project.write(test_it=TRACING.replace("== {}", "!= {}"))
+    project.write(test_it=TRACING.replace("== b", "!= b"))
     project.ini("agenttape_telemetry_hosts =")
     project.record().assert_outcomes(passed=1)
     project.run().assert_outcomes(passed=1)
-    assert origin.asked == ["/v1/traces/ingest"]
+    assert origin.asked == ["/v1/traces"]
     assert "/v1/traces" in project.cassette().read_text()
 
 
 def test_what_an_older_cassette_holds_of_it_is_not_missed(project: Project, origin: Origin) -> None:
-    project.write(test_it=TRACING.replace("== {}", "!= {}"))
+    project.write(test_it=TRACING.replace("== b", "!= b"))
     project.ini("agenttape_telemetry_hosts =")
     project.record().assert_outcomes(passed=1)
     project.write(test_it=TRACING)
@@ -165,11 +168,11 @@ def test_what_an_older_cassette_holds_of_it_is_not_missed(project: Project, orig
     result = project.run("--agenttape-strict")
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("unplayed*")
-    assert origin.asked == ["/v1/traces/ingest"]
+    assert origin.asked == ["/v1/traces"]
 
 
 def test_a_named_host_is_answered_and_the_known_ones_only_if_named(project: Project, origin: Origin) -> None:
-    project.write(test_it=TRACING.replace("/v1/traces/ingest", "/any"))
+    project.write(test_it=TRACING.replace("/v1/traces", "/any"))
     project.ini("agenttape_telemetry_hosts = 127.0.0.1")
     result = project.run("--agenttape-record")
     result.assert_outcomes(passed=1)
@@ -178,22 +181,23 @@ def test_a_named_host_is_answered_and_the_known_ones_only_if_named(project: Proj
 
 
 def test_an_ignored_host_gets_it(project: Project, origin: Origin) -> None:
-    project.write(test_it=TRACING.replace("== {}", "!= {}"))
+    project.write(test_it=TRACING.replace("== b", "!= b"))
     project.ini("agenttape_ignore_hosts = 127.0.0.1")
     project.run().assert_outcomes(passed=1)
-    assert origin.asked == ["/v1/traces/ingest"]
+    assert origin.asked == ["/v1/traces"]
 
 
 def test_workers_count_it_together(project: Project, origin: Origin) -> None:
     project.write(test_it=TRACING + TRACING.replace("test_it", "test_other"))
     result = project.run_apart("-p", "xdist", "-n2", "--agenttape-record")
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["telemetry: 2 requests of the OpenAI Agents SDK answered, none sent"])
+    result.stdout.fnmatch_lines(["telemetry: 2 requests of OpenTelemetry answered, none sent"])
     assert origin.asked == []
 
 
 def test_the_agents_sdk_traces_by_default(project: Project, origin: Origin) -> None:
     pytest.importorskip("agents")
+    project.ini("agenttape_telemetry_hosts = 127.0.0.1")
     project.write(
         test_it="""
             import os
@@ -216,5 +220,5 @@ def test_the_agents_sdk_traces_by_default(project: Project, origin: Origin) -> N
     for args in (("--agenttape-record",), ()):
         result = project.run_apart(*args)
         result.assert_outcomes(passed=1)
-        result.stdout.fnmatch_lines(["telemetry: 1 request of the OpenAI Agents SDK answered, none sent"])
+        result.stdout.fnmatch_lines(["telemetry: 1 request of 127.0.0.1 answered, none sent"])
     assert origin.asked == []

@@ -23,6 +23,15 @@ NAMES = {
     "docker run -i --rm -e REGION=SECRET mcp/shop:1": "shop:1",
     "docker run -i --rm --env-file SECRET mcp/shop:1": "shop:1",
     "bash -c SECRET": "bash",
+    "uvx --no-cache shop-mcp": "shop-mcp",
+    "uv run --frozen shop-mcp": "shop-mcp",
+    "npx --no-install shop-mcp": "shop-mcp",
+    "docker run -d --privileged -u 1000 mcp/shop": "shop",
+    "deno run -A shop.ts": "shop.ts",
+    "bunx --bun shop-mcp": "shop-mcp",
+    "python -Im shop.server": "shop.server",
+    "dotnet run --no-build shop.dll": "shop.dll",
+    "shop-mcp --OPENAI-KEY SECRET": "shop-mcp",
 }
 
 
