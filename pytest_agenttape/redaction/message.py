@@ -34,13 +34,17 @@ _PART_NAME = re.compile(r"name=\"([^\"\r\n]{1,256})\"")
 
 def redact_message(stored: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
     """Return a stored request or response without secrets; the same object if it has none."""
-    redacted, content_type = dict(stored), ""
+    redacted, content_type, stored_alone = dict(stored), "", stored
     # In this order: the secrets of the headers are known when the rest is searched.
     if "headers" in stored:
         redacted["headers"], content_type = _redact_headers(stored["headers"], memory)
     if "url" in stored:
         redacted["url"] = _redact_address(stored["url"], memory)
-    for name, value in stored.items():
+    if "message" in stored and "body_b64" in stored:
+        del redacted["body_b64"], redacted["message"]
+        redacted.update(redact_value({name: stored[name] for name in ("body_b64", "message")}, memory))
+        stored_alone = {name: value for name, value in stored.items() if name not in ("body_b64", "message")}
+    for name, value in stored_alone.items():
         if name == "trailers":
             redacted[name] = _redact_headers(value, memory)[0]
         elif name in _BODY_FORMS:
@@ -100,6 +104,8 @@ def _redact_header(name: str, value: str, memory: Memory) -> str:
         return redact_set_cookie(value, memory)
     if rule is HeaderRule.LINK and is_url(value):
         return redact_url(value, memory)
+    if name.lower().endswith("-bin"):  # bytes in gRPC's metadata, in base64
+        return redact_base64(value, memory)
     return redact_text(value, memory)
 
 
@@ -180,6 +186,8 @@ def _redact_messages(messages: JSON, content_type: str, memory: Memory) -> JSON:
     if isinstance(messages, list):
         return [_redact_messages(each, content_type, memory) for each in messages]
     if not isinstance(messages, dict):
+        return redact_value(messages, memory)
+    if "message" in messages:
         return redact_value(messages, memory)
     return {name: _redact_entry(name, value, content_type, memory) for name, value in messages.items()}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import gzip
+import re
 from collections.abc import Callable
 
 from pytest_agenttape.model import JSON
@@ -28,6 +29,7 @@ _LONGEST_NAME = 64  # of a pair
 _STREAM_KEYS = frozenset(("events", "$stream", "after"))  # the values under them came in pieces
 _BINARY_KEYS = frozenset(("base64", "body_b64"))
 _LOGPROB_KEYS = frozenset(("logprob", "top_logprobs"))
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _VALUE_KEYS = frozenset(("value", "Value"))
 _UNPLAIN_KEYS = _STREAM_KEYS | _BINARY_KEYS | _LOGPROB_KEYS | _VALUE_KEYS  # their neighbours matter
 _SCALARS = frozenset((int, float, bool, type(None)))
@@ -164,6 +166,10 @@ def _redact_mapping(node: dict[JSON, JSON], rule: Rule, memory: Memory) -> JSON:
         if isinstance(key, str):
             own = memory.rule_of(key, names.body_rule)
             new_key = key if len(key) < memory.shortest_key else redact_text(key, memory)
+        if key == "message" and "body_b64" in node:
+            out[new_key] = new = _redact_protobuf(value, memory)
+            is_changed = is_changed or new is not value
+            continue
         if key in _BINARY_KEYS and isinstance(value, str):
             out[new_key] = new = redact_base64(value, memory)
             is_changed = is_changed or new is not value
@@ -180,7 +186,24 @@ def _redact_mapping(node: dict[JSON, JSON], rule: Rule, memory: Memory) -> JSON:
         new = value if value is None or value is True or value is False else redact_by_rule(value, own, memory)
         is_changed = is_changed or new is not value or new_key is not key
         out[new_key] = new
+    if "message" in out and "body_b64" in out and out["message"] is not node["message"]:
+        del out["body_b64"]  # its bytes say what the message is not to say
     return out if is_changed else node
+
+
+def _redact_protobuf(message: JSON, memory: Memory) -> JSON:
+    """Return a protobuf message in JSON, where a field of bytes is base64, without secrets."""
+    if isinstance(message, str):
+        clean = redact_text(message, memory)
+        return redact_base64(clean, memory) if clean is message and _BASE64.fullmatch(clean) else clean
+    if isinstance(message, list):
+        items = [_redact_protobuf(each, memory) for each in message]
+        return message if all(new is old for new, old in zip(items, message, strict=True)) else items
+    if not isinstance(message, dict):
+        return message
+    clean = redact_value(message, memory)
+    fields = {name: _redact_protobuf(each, memory) for name, each in clean.items()}
+    return clean if all(fields[name] is clean[name] for name in fields) else fields
 
 
 def _rule_of_named(node: dict[JSON, JSON], memory: Memory) -> Rule:

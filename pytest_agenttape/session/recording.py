@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_agenttape.cassettes import paths, writing
 from pytest_agenttape.cassettes.cassette import Cassette
-from pytest_agenttape.errors import AgentTapeWarning, RecordingRefusedError
+from pytest_agenttape.errors import AgentTapeError, AgentTapeWarning, RecordingRefusedError
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Poison
 from pytest_agenttape.reading.summary import summary_line
@@ -46,6 +46,7 @@ class Recording:
         self._secrets = secrets
         self._world = world
         self._verdict = verdict
+        self._left_open: AgentTapeError | None = None
         self._connections = connections
         self._has_new_order = False
         self._run_id = str(uuid.UUID(bytes=os.urandom(16), version=4))
@@ -122,7 +123,7 @@ class Recording:
         """End what the agent left unread or open."""
         self._run.settle()
         if self._verdict.first is None:
-            self._run.judge_left_open()
+            self._left_open = self._run.judge_left_open()
 
     def _poisoned(self) -> list[tuple[Live, Poison]]:
         if not self._policy.can_execute:
@@ -166,9 +167,12 @@ class Recording:
         """Write what this run leaves behind; return whether a file changed.
 
         Raises:
+            AgentTapeError: A replayed conversation was left open too early.
             RecordingRefusedError: The recording must not be kept, or cannot be written; the old file is untouched.
         """
         __tracebackhide__ = True
+        if self._left_open is not None:
+            raise self._left_open
         self.refuse_poison()
         prepared = self._prepare()
         has_changed = prepared is not None and writing.commit(prepared)

@@ -27,6 +27,7 @@ from pytest_agenttape.process.freeze import real_time_ns
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports import grpc_aio
 from pytest_agenttape.transports import grpc_calls as calls
+from pytest_agenttape.transports import grpc_messages as messages
 from pytest_agenttape.transports.exchange import Exchange
 from pytest_agenttape.transports.grpc_calls import Ending, Recording, Replayed
 from pytest_agenttape.transports.grpc_replay import failed, replayed_future, replayed_stream, replayed_unary, unsent
@@ -52,13 +53,16 @@ def install(library: str) -> None:  # noqa: ARG001  # there is but one
         for name in _UNARY:
             owner = getattr(_channel, name)
             _GRPC.require(owner, "_blocking", "future")
-            if not {"_blocking"} <= set(inspect.unwrap(owner.__call__).__code__.co_names):
+            called = inspect.unwrap(owner.__call__)
+            if called.__module__ == _channel.__name__ and "_blocking" not in called.__code__.co_names:
                 raise _GRPC.lacks(f"{name}.__call__ that calls _blocking")
-            _patch(owner, "_blocking", _wrap(_blocking, is_stream=name == _UNARY[1]))
-            _patch(owner, "future", _wrap(_future, is_stream=name == _UNARY[1]))
+            asked = owner.__base__  # its functions have the parameters, whoever has wrapped ours
+            _patch(owner, "_blocking", _wrap(_blocking, asked.__call__, is_stream=name == _UNARY[1]))
+            _patch(owner, "future", _wrap(_future, asked.future, is_stream=name == _UNARY[1]))
         for name in _STREAMS:
             answer = _converse if name == _STREAMS[2] else _stream
-            _patch(getattr(_channel, name), "__call__", _wrap(answer, is_stream=False))
+            owner = getattr(_channel, name)
+            _patch(owner, "__call__", _wrap(answer, owner.__base__.__call__, is_stream=False))
         _patch(_channel.Channel, "subscribe", _subscribe)
         grpc_aio.install()
 
@@ -86,17 +90,20 @@ _CLOCK = _RealTime()
 
 def _patch(owner: Any, name: str, wrap: Callable[[Any], Callable[..., Any]]) -> None:
     real = getattr(owner, name)
-    if hasattr(real, "__agenttape__") or not getattr(real, "__module__", "").startswith("grpc"):
-        return  # in place, or somebody's that answers everything while it is there
+    mock = sys.modules.get("unittest.mock")
+    if hasattr(real, "__agenttape__") or (mock is not None and isinstance(real, mock.NonCallableMock)):
+        return  # in place, or a mock that answers everything while it is there
     ours = functools.update_wrapper(wrap(real), real)
     ours.__agenttape__ = True  # type: ignore[attr-defined]  # a mark of our own
     setattr(owner, name, ours)
 
 
-def _wrap(answer: Callable[..., Any], *, is_stream: bool) -> Callable[[Any], Callable[..., Any]]:
-    def wrap(real: Any) -> Callable[..., Any]:
-        signature = inspect.signature(real)
+def _wrap(
+    answer: Callable[..., Any], public: Callable[..., Any], *, is_stream: bool
+) -> Callable[[Any], Callable[..., Any]]:
+    signature = inspect.signature(public)
 
+    def wrap(real: Any) -> Callable[..., Any]:
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             url = functools.partial(_url, self)
@@ -142,7 +149,7 @@ def _sent(callable_: Any, requests: Iterable[Any]) -> list[tuple[bytes, object]]
 
 
 def _body(sent: list[tuple[bytes, object]], *, is_stream: bool) -> dict[str, Any]:
-    return calls.asked_often(sent) if is_stream else calls.asked_once(*sent[0])
+    return messages.asked_often(sent) if is_stream else messages.asked_once(*sent[0])
 
 
 def _as_bytes(sent: list[tuple[bytes, object]], is_stream: bool) -> Any:

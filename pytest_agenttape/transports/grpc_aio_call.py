@@ -21,6 +21,7 @@ from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports import grpc_calls as calls
+from pytest_agenttape.transports import grpc_messages as messages
 from pytest_agenttape.transports.exchange import Exchange
 from pytest_agenttape.transports.grpc_calls import Ending, Recording, Replayed
 from pytest_agenttape.transports.pacing import LONGEST_WAIT
@@ -78,7 +79,7 @@ class Call:
 
     async def unary_unary(self, request: bytes, metadata: Any, *rest: Any) -> Any:
         __tracebackhide__ = True
-        exchange = self._begin(metadata, calls.asked_once(request, self._channel.message))
+        exchange = self._begin(metadata, messages.asked_once(request, self._channel.message))
         if self._answer is not None:
             return await self._replayed()
         return await self._lived(exchange, lambda: self._real.unary_unary(request, metadata, *rest))
@@ -87,14 +88,14 @@ class Call:
         __tracebackhide__ = True
         on_metadata_sent()
         await self._is_closed.wait()
-        exchange = self._begin(metadata, calls.asked_often(self._sent))
+        exchange = self._begin(metadata, messages.asked_often(self._sent))
         if self._answer is not None:
             return await self._replayed()
         return await self._lived(exchange, lambda: _send_all(self._real, self._sent, metadata, *rest))
 
     async def initiate_unary_stream(self, request: bytes, metadata: Any, *rest: Any) -> None:
         __tracebackhide__ = True
-        exchange = self._begin(metadata, calls.asked_once(request, self._channel.message))
+        exchange = self._begin(metadata, messages.asked_once(request, self._channel.message))
         if self._real is not None:
             with exchanges.sending(exchange):
                 await self._real.initiate_unary_stream(request, metadata, *rest)

@@ -6,20 +6,18 @@ are streams is stored as one conversation, because what was said depends on what
 
 from __future__ import annotations
 
-import base64
-import binascii
 import builtins
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pytest_agenttape import bodies, ownership
-from pytest_agenttape.bodies.forms import encode_binary
-from pytest_agenttape.bodies.messages import Headers, HttpRequest, grouped, listed
-from pytest_agenttape.errors import AgentTapeError, UnmatchedInteractionError
+from pytest_agenttape import bodies, clocks, ownership
+from pytest_agenttape.bodies.messages import HttpRequest, grouped
+from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError, UnmatchedInteractionError
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership import Scope
 from pytest_agenttape.process.cancellation import is_cancellation, unanswered
@@ -27,11 +25,19 @@ from pytest_agenttape.redaction import canonical_secrets
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports import protobuf
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
+from pytest_agenttape.transports.grpc_messages import (
+    Metadata,
+    asked_once,
+    entries,
+    metadata_of,
+    stored_message,
+    written,
+)
 
-Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 Read: TypeAlias = Callable[[bytes], object]  # bytes to the message that the agent sees
 
 METHOD = "GRPC"
+_MOMENT = 1.0  # seconds
 _BOUNDARY = "grpc"
 _SCHEMES = ("dns:", "ipv4:", "ipv6:", "passthrough:")
 # What a failed call's status would be over HTTP, as Google's API guide maps them: what is no part of a good recording.
@@ -69,28 +75,11 @@ def begin(found: Scope, url: str, metadata: Iterable[Any] | None, body: Mapping[
     """
     __tracebackhide__ = True
     ownership.current(lambda: url)  # it is late if only its being telemetry had let it through
-    headers = _written(metadata or ())
-    stored = {**exchanges.stored_request(HttpRequest(METHOD, url, headers, b"")), **body}
-    call = found.owner.begin("http", _BOUNDARY, stored, parent=found.running)
+    headers = written(metadata or ())
     request = HttpRequest(METHOD, url, headers, b"")
+    stored = {**exchanges.stored_request(request), **body}
+    call = found.owner.begin("http", _BOUNDARY, stored, parent=found.running)
     return Exchange(found.owner, call, None, request, calls_before=call.recorder.calls_made)
-
-
-def asked_once(raw: bytes, message: object) -> dict[str, JSON]:
-    """Return the body of a request with one message."""
-    return stored_message(protobuf.stable(message, raw), protobuf.readable(message))
-
-
-def asked_often(sent: Iterable[tuple[bytes, object]]) -> dict[str, JSON]:
-    """Return the body of a request with a stream of messages, known to its end."""
-    return {"messages": [asked_once(raw, message) for raw, message in sent]}
-
-
-def stored_message(raw: bytes, readable: JSON) -> dict[str, JSON]:
-    """Return the stored form of one message."""
-    if readable is None:
-        return bodies.encode_body(raw, "application/grpc")
-    return {**encode_binary(raw), "message": readable}
 
 
 # Recording --------------------------------------------------------------------------------------------------------
@@ -163,10 +152,15 @@ class Recording:
     def _clean(self, raw: bytes, message: object) -> dict[str, JSON]:
         """Return a stored message whose bytes say no more than its JSON does without secrets, and can still be read."""
         readable = protobuf.readable(message)
-        redacted = self._exchange.recorder.redacted(readable)
-        if redacted != readable:
-            raw = protobuf.rewritten(message, redacted) or raw
-        return stored_message(raw, redacted)
+        if readable is None:
+            return stored_message(raw, None)
+        redacted = self._exchange.recorder.redacted({"body_b64": "", "message": readable})["message"]
+        clean = raw if redacted == readable else protobuf.rewritten(message, redacted)
+        if clean is None:
+            url = self._exchange.call.call.request["url"]
+            text = f"{METHOD} {url}: a message holds a secret that cannot be replaced in its bytes; it is not recorded"
+            raise self._exchange.recorder.refuse(RecordingRefusedError(text))
+        return stored_message(clean, redacted)
 
     def _answer(self, ending: Ending | None) -> dict[str, JSON]:
         stored: dict[str, JSON] = {}
@@ -176,7 +170,7 @@ class Recording:
                 stored["details"] = ending.details
             for name, metadata in (("headers", ending.initial), ("trailers", ending.trailing)):
                 if metadata:
-                    stored[name] = grouped(_written(metadata))
+                    stored[name] = grouped(written(metadata))
         if self._form:
             stored[self._form] = list(self._entries)
         else:
@@ -205,6 +199,17 @@ class Replayed:
             self._read(exchange)
         except AgentTapeError as error:  # edited by hand
             raise exchange.recorder.refuse(error) from error.__cause__
+        if self._said and self.ending is not None:
+            exchange.call.judge = self._left_open  # type: ignore[union-attr]  # it is served
+
+    def _left_open(self) -> AgentTapeError | None:
+        """Refuse a conversation in which the agent had said more; give a thread that hears it a moment."""
+        until = clocks.monotonic() + _MOMENT
+        while self._heard < len(self._said):
+            if clocks.monotonic() > until:
+                return self._said_less()
+            time.sleep(0.01)
+        return None
 
     def _read(self, exchange: Exchange) -> None:
         recorded = exchange.recorded
@@ -218,15 +223,15 @@ class Replayed:
             stored = {"complete": False}
         if not isinstance(stored, dict) or not ("code" in stored or stored.get("complete") is False):
             raise AgentTapeError("the recording of this call is not a gRPC answer with a code; record it again")
-        entries = _entries(stored)
-        self._said = [each["sent"] for each in entries if "sent" in each]
-        heard = [(at, each["received"]) for at, each in enumerate(entries) if "received" in each]
+        turns = entries(stored)
+        self._said = [each["sent"] for each in turns if "sent" in each]
+        heard = [(at, each["received"]) for at, each in enumerate(turns) if "received" in each]
         self._needed = [at - number for number, (at, _) in enumerate(heard)]
         self.messages: Sequence[bytes] = [bodies.decode_body(each) for _, each in heard]
-        self.initial = _metadata(stored.get("headers"))
+        self.initial = metadata_of(stored.get("headers"))
         self.ending = None
         if "code" in stored:
-            details, trailing = str(stored.get("details") or ""), _metadata(stored.get("trailers"))
+            details, trailing = str(stored.get("details") or ""), metadata_of(stored.get("trailers"))
             self.ending = Ending(str(stored["code"]), details, self.initial, trailing)
         self._next = self._heard = 0
 
@@ -283,8 +288,11 @@ class Replayed:
         Raises:
             UnmatchedInteractionError: It had said more before.
         """
-        if self._heard < len(self._said) and self.ending is not None:
-            raise self._other(f"the agent sent {self._heard} messages, and {len(self._said)} when this was recorded")
+        if self._heard < len(self._said):
+            raise self._said_less()
+
+    def _said_less(self) -> AgentTapeError:
+        return self._other(f"the agent sent {self._heard} messages, and {len(self._said)} when this was recorded")
 
     def _is_same_without_secrets(self, asked: Mapping[str, JSON], said: Mapping[str, JSON]) -> bool:
         left_out = {"body_b64"} if "message" in said else set()
@@ -305,38 +313,3 @@ def _raised(failure: TransportFailure) -> Exception:
     found = getattr(builtins, failure.type, None) if failure.module == "builtins" else None
     is_error = isinstance(found, type) and issubclass(found, Exception)
     return found(failure.message) if is_error and found else RuntimeError(f"{failure.type}: {failure.message}")
-
-
-def _entries(stored: Mapping[str, JSON]) -> list[dict[str, Any]]:
-    if isinstance(stored.get("conversation"), list):
-        return [each for each in stored["conversation"] if isinstance(each, dict)]
-    if isinstance(stored.get("messages"), list):
-        return [{"received": each} for each in stored["messages"]]
-    return [{"received": stored}]
-
-
-# Metadata ---------------------------------------------------------------------------------------------------------
-
-
-def _written(metadata: Iterable[Any]) -> Headers:
-    """Return *metadata* as headers; the values of names with ``-bin`` are bytes, and become base64."""
-    return tuple((str(name), _text(value)) for name, value, *_ in metadata)
-
-
-def _text(value: object) -> str:
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
-
-
-def _metadata(stored: JSON) -> Metadata:
-    if not isinstance(stored, dict):
-        return ()
-    return tuple((name, _value(name, value)) for name, value in listed(stored))
-
-
-def _value(name: str, value: str) -> str | bytes:
-    if not name.endswith("-bin"):
-        return value
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):  # redacted
-        return value.encode()

@@ -109,7 +109,7 @@ class ReplayedCall:
             for request in requests:
                 raw = _common.serialize(request, callable_._request_serializer)
                 with self._state.condition:
-                    if self._state.code is not None:
+                    if self._state.code is grpc.StatusCode.CANCELLED:
                         return
                     self._answer.hear(raw, request)
                     self._deliver()

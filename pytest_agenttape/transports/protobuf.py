@@ -32,6 +32,8 @@ def stable(message: object, raw: bytes) -> bytes:
     if found is None:
         return raw
     written: bytes = found.SerializeToString(deterministic=True)
+    if written == raw:
+        return raw
     return written if len(written) == len(raw) and type(found).FromString(raw) == found else raw
 
 

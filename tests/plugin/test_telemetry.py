@@ -28,7 +28,7 @@ def test_it_is_answered_in_every_mode_and_neither_sent_nor_recorded(
         "httpx2": "import httpx2; return httpx2.post(url, content=b'x', headers=kind).content",
         "requests": "import requests; return requests.post(url, data=b'x', headers=kind).content",
         "urllib3": "import urllib3; return urllib3.PoolManager().request('POST', url, body=b'x', headers=kind).data",
-        "urllib.request": "from urllib.request import Request, urlopen; return urlopen(Request(url, b'x', kind)).read()",
+        "urllib.request": "import urllib.request as u; return u.urlopen(u.Request(url, b'x', kind)).read()",
         "aiohttp": """
             import aiohttp, asyncio
             async def ask():

@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf import struct_pb2
+from google.protobuf import struct_pb2, wrappers_pb2
 
 from pytest_agenttape import Cassette, StreamingReplayError, UnmatchedInteractionError, use_cassette
 from tests.transports.grpc_server import SERVICE, Server, pairs, texts
@@ -94,6 +94,16 @@ def converse(channel: Any) -> Any:
     return list(channel.stream_stream(SERVICE + "Converse", **texts())(iter(["a", "b", "c"])))
 
 
+def in_turns(channel: Any) -> Any:
+    said: queue.Queue[str | None] = queue.Queue()
+    heard = []
+    said.put("a")
+    for answer in channel.stream_stream(SERVICE + "Converse", **texts())(iter(said.get, None)):
+        heard.append(answer)
+        said.put("b" if len(heard) < 3 else None)
+    return heard
+
+
 RUNS = [unary, with_call, future, stream, collect, collect_future, converse]
 
 
@@ -161,17 +171,58 @@ def test_a_drifted_conversation_is_refused(tape: Tape, said: str) -> None:
             list(call)
 
 
-def test_a_conversation_is_held_in_turns(tape: Tape) -> None:
-    def run(channel: Any) -> Any:
-        said: queue.Queue[str | None] = queue.Queue()
-        heard = []
-        said.put("a")
-        for answer in channel.stream_stream(SERVICE + "Converse", **texts())(iter(said.get, None)):
-            heard.append(answer)
-            said.put("b" if len(heard) < 3 else None)
-        return heard
+@pytest.mark.parametrize("said", ["", "a", "ab"])
+@pytest.mark.parametrize("how", ["left open", "cancelled"])
+def test_a_conversation_left_before_all_was_said_is_refused(tape: Tape, said: str, how: str) -> None:
+    tape.record(in_turns)
+    spoken: queue.Queue[str | None] = queue.Queue()
+    for word in said:
+        spoken.put(word)
 
-    assert tape.both(run) == ["heard a", "heard b", "heard b"]
+    def leave() -> None:
+        with use_cassette(tape.path, mode="none"), grpc.insecure_channel(tape.target) as channel:
+            call = channel.stream_stream(SERVICE + "Converse", **texts())(iter(spoken.get, None))
+            assert [next(call) for _ in said] == [f"heard {word}" for word in said]
+            if how == "cancelled":
+                call.cancel()
+
+    with pytest.raises(UnmatchedInteractionError, match=f"the agent sent {len(said)} messages, and 3 when"):
+        leave()
+    spoken.put(None)
+
+
+def test_a_message_after_the_last_answer_is_refused(tape: Tape) -> None:
+    tape.record(in_turns)
+    spoken: queue.Queue[str | None] = queue.Queue()
+    for word in "abb":
+        spoken.put(word)
+    with use_cassette(tape.path, mode="none") as session, grpc.insecure_channel(tape.target) as channel:
+        assert len(list(channel.stream_stream(SERVICE + "Converse", **texts())(iter(spoken.get, None)))) == 3
+        spoken.put("more")
+        spoken.put(None)
+        until = time.monotonic() + 10
+        while session.verdict.first is None and time.monotonic() < until:
+            time.sleep(0.01)
+        assert "message 4 of the agent was not sent" in str(session.verdict.first)
+
+
+@pytest.mark.parametrize("name", ["__call__", "_blocking"])
+def test_somebody_elses_wrapper_lets_no_call_through(tape: Tape, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    kind = type(grpc.insecure_channel(tape.target).unary_unary("/a/B"))
+    known = getattr(kind, name)
+    monkeypatch.setattr(kind, name, lambda self, *args, **kwargs: known(self, *args, **kwargs))
+    tape.record(unary)
+    assert len(tape.interactions) == 1
+    before = len(tape.server.calls)
+    with use_cassette(tape.path, mode="none"), grpc.insecure_channel(tape.target) as channel:
+        with pytest.raises(UnmatchedInteractionError):
+            channel.unary_unary(SERVICE + "Unary", **texts())("Rome")
+        assert unary(channel)
+    assert len(tape.server.calls) == before
+
+
+def test_a_conversation_is_held_in_turns(tape: Tape) -> None:
+    assert tape.both(in_turns) == ["heard a", "heard b", "heard b"]
 
 
 def test_a_stream_that_was_left_early_ends_where_its_reader_did(tape: Tape) -> None:
@@ -259,6 +310,32 @@ def test_protobuf_is_readable_without_secrets_and_comes_back(tape: Tape) -> None
     assert again["api_key"] != live["api_key"]
     assert recorded.response["message"]["api_key"] == again["api_key"]
     assert struct_pb2.Struct.FromString(base64.b64decode(recorded.response["body_b64"])) == again
+
+
+def test_a_secret_is_in_no_form_of_a_message(tape: Tape) -> None:
+    def run(channel: Any) -> Any:
+        asked = struct_pb2.Struct()
+        asked.update({"city": "Paris", "password": "pw-Short2"})
+        ask = channel.unary_unary(SERVICE + "Unary", request_serializer=struct_pb2.Struct.SerializeToString)
+        return len(ask(asked, metadata=(("x-thing-bin", b"\x01" + KEY.encode()),))) > 0
+
+    tape.both(run)
+    (recorded,) = tape.interactions
+    assert "body_b64" not in recorded.request
+    assert "pw-Short2" not in str(recorded.request["message"])
+    assert KEY.encode() not in base64.b64decode(recorded.request["headers"]["x-thing-bin"])
+
+
+def test_bytes_of_a_message_are_searched(tape: Tape) -> None:
+    def run(channel: Any) -> Any:
+        asked = wrappers_pb2.BytesValue(value=b'{"api_key": "' + KEY.encode() + b'"}')
+        ask = channel.unary_unary(SERVICE + "Unary", request_serializer=wrappers_pb2.BytesValue.SerializeToString)
+        return len(ask(asked)) > 0
+
+    tape.both(run)
+    (recorded,) = tape.interactions
+    assert KEY.encode() not in base64.b64decode(recorded.request["message"])
+    assert "body_b64" not in recorded.request
 
 
 def test_credentials_in_metadata_are_redacted(tape: Tape) -> None:
