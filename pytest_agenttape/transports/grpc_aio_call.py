@@ -173,7 +173,11 @@ class Call:
         assert answer is not None
         while not (answer.is_due or self._problem or self._own_status):
             self._moved.clear()
-            await self._moved.wait()
+            try:
+                async with asyncio.timeout(LONGEST_WAIT):
+                    await self._moved.wait()
+            except TimeoutError:
+                self._problem = answer.waited_in_turn()
         if self._problem is not None:
             raise self._problem
         if self._own_status is not None:

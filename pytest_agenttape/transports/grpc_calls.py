@@ -238,9 +238,17 @@ class Replayed:
     @property
     def is_due(self) -> bool:
         """Whether the agent has said all that it had said before the next message, or the end."""
-        if self._next < len(self.messages):
-            return self._heard >= self._needed[self._next]
-        return self._heard >= len(self._said)
+        return self._heard >= self._needed_next
+
+    @property
+    def _needed_next(self) -> int:
+        """How many messages the agent had sent before the next one of the server, or before the end."""
+        return len(self._said) if self.is_at_end else self._needed[self._next]
+
+    @property
+    def needs_more(self) -> bool:
+        """Whether the agent has to say more before it gets what comes next."""
+        return not self.is_due
 
     @property
     def is_at_end(self) -> bool:
@@ -265,6 +273,13 @@ class Replayed:
         if self.is_given_up:
             return exchanges.waited_in_vain(self._exchange)
         return exchanges.past_the_end(self._exchange)
+
+    def waited_in_turn(self) -> AgentTapeError:
+        """Return the error for an agent that waits for an answer before it says what it had said by then."""
+        return self._other(
+            f"the agent waits for message {self._next + 1} of the server, which came when the agent had sent "
+            f"{self._needed_next} messages; it has sent {self._heard} now; record it again"
+        )
 
     def hear(self, raw: bytes, message: object) -> None:
         """Compare a message of the agent with the one that was recorded in its place.

@@ -7,6 +7,7 @@ Third-party privates used here, of grpcio 1.62-1.85: `_RPCState`, `_InactiveRpcE
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -18,6 +19,7 @@ from grpc._cython import cygrpc  # type: ignore[import-untyped]  # it has no typ
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.transports.exchange import Exchange
 from pytest_agenttape.transports.grpc_calls import Ending, Replayed
+from pytest_agenttape.transports.pacing import LONGEST_WAIT
 
 _OPERATIONS = cygrpc.OperationType
 _DUE = (_OPERATIONS.receive_initial_metadata, _OPERATIONS.receive_status_on_client)
@@ -70,6 +72,7 @@ class ReplayedCall:
     def __init__(self, answer: Replayed, state: Any, handler: Any = None) -> None:
         self._answer, self._state, self._handler = answer, state, handler
         self._waiting: Any = None
+        self._alarm: threading.Timer | None = None  # rings when the agent has waited for too long
         self.problem: AgentTapeError | None = None
 
     def start(self) -> None:
@@ -88,13 +91,26 @@ class ReplayedCall:
         """Take the request for the next message."""
         self._waiting = handler
         self._deliver()
+        if self._waiting is not None and self._answer.needs_more:
+            self._alarm = threading.Timer(LONGEST_WAIT, self._stop_waiting)
+            self._alarm.daemon = True
+            self._alarm.start()
         return True
+
+    def _stop_waiting(self) -> None:
+        with self._state.condition:
+            if self._waiting is None or self._state.code is not None:
+                return
+            self.problem = self._answer.waited_in_turn()
+        self._give_up(grpc.StatusCode.INTERNAL, str(self.problem))
 
     def _deliver(self) -> None:
         handler, answer = self._waiting, self._answer
         if handler is None or not answer.is_due:
             return
         self._waiting = None
+        if self._alarm is not None:
+            self._alarm.cancel()
         reported = [_Operation(_OPERATIONS.receive_message, message=answer.take())]
         if answer.is_at_end and answer.is_due and answer.ending is not None:
             reported.append(self._end())
@@ -129,6 +145,8 @@ class ReplayedCall:
 
     def cancel(self, *_: Any) -> None:
         """Be told that the agent stopped."""
+        if self._alarm is not None:
+            self._alarm.cancel()
 
 
 class _Rendezvous(_channel._MultiThreadedRendezvous):  # type: ignore[misc]  # grpc has no types

@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 import pytest
+import yaml
 from google.protobuf import struct_pb2, wrappers_pb2
 
 from pytest_agenttape import Cassette, StreamingReplayError, UnmatchedInteractionError, use_cassette
@@ -219,6 +220,27 @@ def test_somebody_elses_wrapper_lets_no_call_through(tape: Tape, monkeypatch: py
             channel.unary_unary(SERVICE + "Unary", **texts())("Rome")
         assert unary(channel)
     assert len(tape.server.calls) == before
+
+
+def test_an_agent_that_waits_in_turn_for_what_came_later_is_refused(
+    tape: Tape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_agenttape.transports.grpc_replay.LONGEST_WAIT", 0.2)
+    tape.record(converse)  # all was said before the first answer came, or nearly all
+    stored = yaml.safe_load(tape.path.read_text())
+    turns = stored["interactions"][0]["response"]["conversation"]
+    turns.sort(key=lambda turn: "received" in turn)
+    tape.path.write_text(yaml.safe_dump(stored))
+    spoken: queue.Queue[str | None] = queue.Queue()
+    spoken.put("a")
+
+    def wait_in_turn() -> None:
+        with use_cassette(tape.path, mode="none"), grpc.insecure_channel(tape.target) as channel:
+            next(channel.stream_stream(SERVICE + "Converse", **texts())(iter(spoken.get, None)))
+
+    with pytest.raises(UnmatchedInteractionError, match=r"waits for message 1 of the server, .* has sent 1 now"):
+        wait_in_turn()
+    spoken.put(None)
 
 
 def test_a_conversation_is_held_in_turns(tape: Tape) -> None:

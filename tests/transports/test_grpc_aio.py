@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+import yaml
 
 from pytest_agenttape import StreamingReplayError, UnmatchedInteractionError, use_cassette
 from tests.transports.grpc_server import SERVICE, Server, pairs, texts
@@ -180,6 +181,20 @@ def test_a_drifted_conversation_is_refused(tape: Tape) -> None:
 
     with pytest.raises(UnmatchedInteractionError, match="message 3"), use_cassette(tape.path, mode="none"):
         asyncio.run(tape._run(run))
+
+
+def test_an_agent_that_waits_in_turn_for_what_came_later_is_refused(
+    tape: Tape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_agenttape.transports.grpc_aio_call.LONGEST_WAIT", 0.2)
+    tape.record(converse)
+    stored = yaml.safe_load(tape.path.read_text())
+    turns = stored["interactions"][0]["response"]["conversation"]
+    turns.sort(key=lambda turn: "received" in turn)
+    tape.path.write_text(yaml.safe_dump(stored))
+    message = r"waits for message 1 of the server, .* has sent 1 now"
+    with pytest.raises(UnmatchedInteractionError, match=message), use_cassette(tape.path, mode="none"):
+        asyncio.run(tape._run(converse_in_turns))
 
 
 def test_a_stream_that_was_left_early_ends_where_its_reader_did(tape: Tape) -> None:
