@@ -19,4 +19,5 @@ def _kept(clock: Callable[[], _Reading]) -> Callable[[], _Reading]:
 
 monotonic = _kept(time.monotonic)
 perf_counter = _kept(time.perf_counter)
+process_time = _kept(time.process_time)
 time_ns = _kept(time.time_ns)

@@ -67,6 +67,7 @@ class Call(NamedTuple):  # created for every call: a named tuple costs a third o
     request: Mapping[str, JSON]
     nested: bool = False  # made by the body of a boundary that runs live
     observed: bool = False  # seen by a listener, which cannot answer it
+    job: int | None = None  # the number of the executor's job that made it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +192,11 @@ class Interaction:
     def start_ms(self) -> float | None:
         """When the call started, in milliseconds after the session."""
         return _optional(self.metadata.get("start_ms"), int, float)
+
+    @property
+    def job(self) -> int | None:
+        """The number of the executor's job that made the call, where other jobs made the same call."""
+        return _optional(self.metadata.get("job"), int)
 
     @property
     def provider(self) -> str | None:

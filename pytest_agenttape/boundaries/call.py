@@ -14,6 +14,7 @@ from pytest_agenttape.boundaries.registry import register_boundary
 from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError, StreamingReplayError
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Recorder, Served
+from pytest_agenttape.ownership.turns import Turn
 from pytest_agenttape.process import waits
 from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered, unanswered
 
@@ -55,7 +56,7 @@ class Boundary:
             raise owner.refuse(error) from None
         begun = owner.begin(self.kind, self.name, request, parent=found.running)
         if isinstance(begun, Served):
-            return ServedCall(begun.recorder, begun.recorded, self)
+            return ServedCall(begun.recorder, begun.recorded, self, begun.turn)
         call = LiveCall(owner, begun, self)
         begun.source = call
         return call
@@ -192,6 +193,7 @@ class ServedCall:
     recorder: Recorder
     recorded: Interaction
     boundary: Boundary
+    turn: Turn | None = None
 
     @property
     def nature(self) -> str | None:
@@ -202,6 +204,8 @@ class ServedCall:
         """Return a fresh copy of the recorded value, or raise the recorded exception."""
         __tracebackhide__ = True
         recorded = self.recorded
+        if self.turn is not None:
+            self.turn.wait()
         if recorded.error is None:
             return self.decode(recorded.response)
         if self.is_unanswered:
@@ -214,6 +218,8 @@ class ServedCall:
         if self.is_unanswered:
             await waits.until_cancelled(self.longest_wait)
             raise self._waited_in_vain()
+        if self.turn is not None:
+            await self.turn.waited()
         return self.answer()
 
     def decode(self, stored: JSON) -> Any:
@@ -236,6 +242,8 @@ class ServedCall:
     def stream(self) -> Stored:
         """Return the recorded stream: its items, what went into it, and how it ended."""
         recorded = self.recorded
+        if self.turn is not None:
+            self.turn.end()
         if recorded.error is not None:
             stream: JSON = {**recorded.error, "items": recorded.error.get("after")}
         else:

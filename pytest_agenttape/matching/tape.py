@@ -115,7 +115,11 @@ class Tape:
             return None
         if isinstance(shelf.matcher, PredicateMatcher):
             return self._find_by_predicate(shelf.matcher, bucket, call)
-        return bucket.next_unplayed(self._played)
+        position = bucket.next_unplayed(self._played)
+        if position is None or call.job is None or self.recordings[position].job in (None, call.job):
+            return position
+        rest = (each for each in bucket.positions[bucket.cursor :] if each not in self._played)
+        return next((each for each in rest if self.recordings[each].job == call.job), position)
 
     def _find_by_predicate(self, matcher: PredicateMatcher, bucket: _Bucket, call: Call) -> int | None:
         bucket.next_unplayed(self._played)  # recordings already played from the front are not looked at again

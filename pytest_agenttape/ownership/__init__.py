@@ -17,6 +17,7 @@ from pytest_agenttape.ownership.scopes import (
     remove,
     within,
 )
+from pytest_agenttape.ownership.strands import job_number
 
 __all__ = [
     "Owner",
@@ -27,6 +28,7 @@ __all__ = [
     "bound",
     "current",
     "enter",
+    "job_number",
     "leave",
     "only_replays",
     "opened",

@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON, Call, Interaction
+from pytest_agenttape.ownership.turns import Turn
 
 
 class Source(Protocol):
@@ -127,6 +128,7 @@ class Served:
         parent: The live call whose body made it, if any.
         is_kept: Whether it goes into a cassette; HTTP made by a recorded tool does not.
         judge: Refuses, when the run is over, a conversation that the agent left open too early.
+        turn: When its answer is due among those of calls that are under way with it; None if at once.
     """
 
     recorder: Recorder
@@ -136,6 +138,7 @@ class Served:
     parent: Live | None = None
     is_kept: bool = True
     judge: Callable[[], AgentTapeError | None] | None = None
+    turn: Turn | None = None
 
     is_live: ClassVar[bool] = False
 

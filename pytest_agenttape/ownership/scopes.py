@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from pytest_agenttape import telemetry
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.ownership.owner import Owner, Scope
+from pytest_agenttape.ownership.strands import Job
 from pytest_agenttape.process import child_processes
 from pytest_agenttape.process.patching import Patch
 from pytest_agenttape.redaction import RedactionRules, Redactor
@@ -201,11 +202,14 @@ def _submitting(submit: Callable[..., Future[object]]) -> Callable[..., Future[o
         pool: ThreadPoolExecutor, fn: Callable[..., object], /, *args: object, **kwargs: object
     ) -> Future[object]:
         # A job belongs to whoever submitted it; the worker thread, which may outlive the session, belongs to none.
-        token = _starts_worker.set(True)
+        scope = _inherited()
+        job, token = Job(scope.owner if scope else None, fn), _starts_worker.set(True)
         try:
-            return submit(pool, _in_scope(_inherited(), fn), *args, **kwargs)
+            future = submit(pool, _in_scope(scope, fn, job), *args, **kwargs)
         finally:
             _starts_worker.reset(token)
+        future.add_done_callback(job.end)
+        return future
 
     return submit_in_scope
 
@@ -234,9 +238,9 @@ def _run_once(thread: threading.Thread, scope: Scope) -> Callable[[], None]:
     return run
 
 
-def _in_scope(scope: Scope | None, function: Callable[..., Any]) -> Callable[..., Any]:
+def _in_scope(scope: Scope | None, function: Callable[..., Any], job: Job) -> Callable[..., Any]:
     def run(*args: object, **kwargs: object) -> object:
-        with within(scope):
+        with within(scope), job.running():
             return function(*args, **kwargs)
 
     return run

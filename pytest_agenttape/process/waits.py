@@ -1,7 +1,8 @@
-"""How a replayed async call waits: to give other tasks a turn, and for a recorded cancellation."""
+"""Tasks of asyncio and trio, and how a replayed call waits in one: to give others a turn, or to be cancelled again."""
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import Any
 
@@ -29,6 +30,21 @@ async def until_cancelled(seconds: float) -> None:
     elif trio is not None and _is_in_trio(trio):
         with trio.move_on_after(seconds):
             await trio.sleep_forever()
+
+
+def current_task() -> Any:
+    """Return the running task, of asyncio or trio; None outside of both."""
+    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
+    if asyncio is not None and _is_in_asyncio(asyncio):
+        return asyncio.current_task()
+    return trio.lowlevel.current_task() if trio is not None and _is_in_trio(trio) else None
+
+
+def is_over(task: Any) -> bool:
+    """Return whether a task, of asyncio or trio, has run to its end."""
+    if hasattr(task, "done"):
+        return bool(task.done())
+    return inspect.getcoroutinestate(task.coro) == inspect.CORO_CLOSED
 
 
 def _is_in_asyncio(asyncio: Any) -> bool:

@@ -18,6 +18,7 @@ from pytest_agenttape.matching.matchers import parse_matchers, with_any_secret
 from pytest_agenttape.matching.policy import Policy
 from pytest_agenttape.matching.tape import Tape
 from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.ownership.turns import Turns
 from pytest_agenttape.redaction import Redactor
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.settings import selectors
@@ -34,6 +35,7 @@ class Loaded:
         policy: What the mode does with them.
         rules: What is ignored when requests are compared.
         telemetry: What is answered without a recording.
+        turns: In which order answers are due.
         lines: The line of the file on which each recording starts.
         seconds_to_load: How long reading the file took.
     """
@@ -43,6 +45,7 @@ class Loaded:
     policy: Policy
     rules: KeyRules
     telemetry: Telemetry
+    turns: Turns
     lines: tuple[int, ...] = ()
     seconds_to_load: float = 0.0
 
@@ -53,7 +56,8 @@ class Loaded:
         rules = KeyRules.of(tuple(settings.config.ignore_volatile_fields))
         telemetry = Telemetry.of(settings.config.telemetry_hosts, settings.config.ignore_hosts)
         policy = Policy(mode=settings.mode, fresh=cassette is None, live=settings.live, frozen=settings.frozen)
-        return cls(cassette, _tape(settings, recordings, rules), policy, rules, telemetry, lines)
+        turns = Turns(filter(policy.is_missed, recordings))
+        return cls(cassette, _tape(settings, recordings, rules), policy, rules, telemetry, turns, lines)
 
     @property
     def meta(self) -> Mapping[str, JSON]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 import warnings
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -138,7 +139,8 @@ class Recording:
         with self._run.lock:
             if self._is_untouched():
                 return None
-            interactions = self._kept([call for call, _ in self._poisoned()] if without_poison else ())
+            kept = self._kept([call for call, _ in self._poisoned()] if without_poison else ())
+        interactions = self._with_needed_jobs(kept)
         if not interactions and self._settings.is_sticky and not self.target().exists():
             return None  # a test that makes no call needs no cassette; a block could not be replayed without
         old = self._loaded.cassette if self._policy.keeps_old else None
@@ -228,6 +230,8 @@ class Recording:
         if with_key:  # for the file: what was recorded before may hold what is known to be a secret today
             clean = self._interaction(placed if placed.is_live else placed._replace(is_live=True))
             made = replace(clean, match_key=self._loaded.digest_of(clean.request))
+            if placed.outcome.job is not None:
+                made = replace(made, metadata={**made.metadata, "job": placed.outcome.job})
         else:
             made = self._numbered(placed)
         if placed.is_over:
@@ -237,10 +241,28 @@ class Recording:
     def _numbered(self, placed: Placed) -> Interaction:
         """Return a call numbered by its place, without the secrets that became known only after it."""
         found = self._secrets.redactor.interaction(placed.outcome) if placed.is_live else placed.outcome
-        metadata = {key: value for key, value in found.metadata.items() if key != "parent"}
+        metadata = {key: value for key, value in found.metadata.items() if key not in ("parent", "job")}
         if placed.parent is not None:
             metadata["parent"] = placed.parent
         return replace(found, index=placed.number, metadata=metadata)
+
+    def _with_needed_jobs(self, interactions: list[Interaction]) -> list[Interaction]:
+        """Keep the numbers of executors' jobs only where several jobs made the same call."""
+        jobs: defaultdict[tuple[object, ...], set[int]] = defaultdict(set)
+        for each in interactions:
+            if each.job is not None:
+                jobs[_asked(each)].add(each.job)
+        is_needed = (each.job is None or len(jobs[_asked(each)]) > 1 for each in interactions)
+        return [
+            each if is_kept else self._without_job(each) for each, is_kept in zip(interactions, is_needed, strict=True)
+        ]
+
+    def _without_job(self, recorded: Interaction) -> Interaction:
+        key = ("without job", id(recorded))
+        if key not in self._finished:
+            metadata = {name: value for name, value in recorded.metadata.items() if name != "job"}
+            self._finished[key] = recorded, replace(recorded, metadata=metadata)
+        return self._finished[key][1]
 
     def _meta(self) -> dict[str, JSON]:
         meta: dict[str, JSON] = {} if self._settings.test is None else {"test": self._settings.test}
@@ -254,3 +276,7 @@ class Recording:
         for what, given in (("live", self._settings.live), ("frozen", self._settings.frozen)):
             for problem in selectors.problems(given, known, what):
                 warnings.warn(AgentTapeWarning(f"{self._settings.name}: {problem}"), stacklevel=3)
+
+
+def _asked(recorded: Interaction) -> tuple[object, ...]:
+    return recorded.kind, recorded.boundary, recorded.match_key

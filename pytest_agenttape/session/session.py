@@ -156,7 +156,7 @@ class Session(Block):
             asked = self.secrets.redactor.request(request)
         except AgentTapeError as problem:
             raise self.refuse(problem) from None
-        call = Call(kind, boundary, asked, nested=parent is not None)
+        call = Call(kind, boundary, asked, nested=parent is not None, job=ownership.job_number())
         if self.is_debugged and is_typed_in_debugger():
             return self._begin_typed(call, parent)
         cover()
@@ -332,12 +332,13 @@ class Session(Block):
             recorded, descendants, is_kept = decision
             if is_kept and not tape.is_keyed:
                 self._misses.note_divergence(call, recorded)
-            return self.run.add(Served(self, call, recorded, descendants, parent, is_kept))
+            turn = self.loaded.turns.of(recorded)
+            return self.run.add(Served(self, call, recorded, descendants, parent, is_kept, turn=turn))
         if isinstance(decision, Refuse):
             if self.run.is_forked:
                 raise self.refuse(child_processes.refusal(f"a forked child of {self.title}"))
             raise self.refuse(self._misses.unmatched(call, position=len(self.run), served=self.run.served()))
-        details = dict(metadata or ())
+        details = {**(metadata or {}), **({} if call.job is None else {"job": call.job})}
         if self.phase:
             details["phase"] = self.phase
         return self.run.start(Live(self, call, parent, decision.is_kept, metadata=details))

@@ -111,6 +111,7 @@ class _Replaying(client_proto.ResponseHandler):
         unanswered = exchanges.schedule_without_answer(self._exchange)
         if unanswered is not None:
             await _until_due(unanswered, 0)  # the task is going to be cancelled again
+        await exchanges.await_failure(self._exchange)
         answer = exchanges.served(self._exchange)
         if isinstance(answer, TransportFailure):
             raise self._failure(answer)
@@ -144,7 +145,9 @@ class _Body(ReplayedBody):
         version = "HTTP/1.0" if answer.http_version == "HTTP/1.0" else "HTTP/1.1"
         lines = [f"{version} {answer.status} {answer.reason}", *(f"{name}: {value}" for name, value in headers), "", ""]
         self._protocol.data_received("\r\n".join(lines).encode("latin-1", "replace"))
-        if not is_empty and not self._chunks and self._ends_itself:
+        if is_empty:
+            self.close()
+        elif not self._chunks and self._ends_itself:
             self._end()
 
     def _framed(self, headers: Headers) -> Headers:
@@ -178,6 +181,7 @@ class _Body(ReplayedBody):
             await waits.let_others_run()
         else:
             await _until_due(self._schedule, piece, content)
+        await self._await_turn(piece)
         if content.exception() is not None:  # closed meanwhile
             return
         if piece < len(self._chunks):

@@ -21,6 +21,7 @@ from pytest_agenttape.matching.canonical import is_transport_header
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership import Owner, Scope
 from pytest_agenttape.ownership.calls import Live, Recorder, Served
+from pytest_agenttape.ownership.turns import Turn
 from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered, unanswered
 from pytest_agenttape.providers import mcp
 from pytest_agenttape.transports import mcp_http, pacing
@@ -67,6 +68,11 @@ class Exchange:
     def recorded(self) -> Interaction | None:
         """The recording that answers it, if any."""
         return self.call.recorded if isinstance(self.call, Served) else None
+
+    @property
+    def turn(self) -> Turn | None:
+        """When the recorded answer is due among others; None if at once."""
+        return self.call.turn if isinstance(self.call, Served) else None
 
     @property
     def recorder(self) -> Recorder:
@@ -163,6 +169,8 @@ def served(exchange: Exchange) -> HttpResponse | TransportFailure:
         failure = _read_failure(recorded.error)
         if failure.is_cancellation:
             raise waited_in_vain(exchange)
+        if exchange.turn is not None:
+            exchange.turn.wait()
         return failure
     try:
         return _read_response(_numbered(recorded, exchange.call.call.request), exchange.request.method)
@@ -212,6 +220,12 @@ def schedule(exchange: Exchange, pieces: int) -> Schedule | None:
         give_up=give_up,
         longest=pacing.LONGEST_WAIT + (recorded.latency_ms or 0) / 1000,
     )
+
+
+async def await_failure(exchange: Exchange) -> None:
+    """Hold the task that made a request which failed, until its failure is due."""
+    if exchange.turn is not None and exchange.recorded is not None and exchange.recorded.error is not None:
+        await exchange.turn.waited()
 
 
 def schedule_without_answer(exchange: Exchange) -> Schedule | None:

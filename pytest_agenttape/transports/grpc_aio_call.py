@@ -81,7 +81,7 @@ class Call:
         __tracebackhide__ = True
         exchange = self._begin(metadata, messages.asked_once(request, self._channel.message))
         if self._answer is not None:
-            return await self._replayed()
+            return await self._replayed(exchange)
         return await self._lived(exchange, lambda: self._real.unary_unary(request, metadata, *rest))
 
     async def stream_unary(self, metadata: Any, on_metadata_sent: Callable[[], None], *rest: Any) -> Any:
@@ -90,7 +90,7 @@ class Call:
         await self._is_closed.wait()
         exchange = self._begin(metadata, messages.asked_often(self._sent))
         if self._answer is not None:
-            return await self._replayed()
+            return await self._replayed(exchange)
         return await self._lived(exchange, lambda: _send_all(self._real, self._sent, metadata, *rest))
 
     async def initiate_unary_stream(self, request: bytes, metadata: Any, *rest: Any) -> None:
@@ -144,10 +144,12 @@ class Call:
             self._recording.settle()
         return raw
 
-    async def _replayed(self) -> Any:
+    async def _replayed(self, exchange: Exchange) -> Any:
         __tracebackhide__ = True
         answer = self._answer
         assert answer is not None
+        if exchange.turn is not None:
+            await exchange.turn.waited()
         if answer.ending is None:
             await self._wait_in_vain(answer)
         raw = answer.take() if answer.ending.code == "OK" else None

@@ -183,6 +183,8 @@ def replayed_unary(callable_: Any, exchange: Exchange) -> tuple[Any, ReplayedCal
     """Return grpc's state of a call that has been answered, and the call."""
     __tracebackhide__ = True
     answer = Replayed(exchange)
+    if exchange.turn is not None:
+        exchange.turn.wait()
     state = _answered(callable_, answer)
     return state, ReplayedCall(answer, state)
 
@@ -223,6 +225,8 @@ def replayed_future(callable_: Any, exchange: Exchange) -> Any:
     """Return grpc's future of a call; it stays open if the agent did not wait for it when recording."""
     __tracebackhide__ = True
     answer = Replayed(exchange)
+    if exchange.turn is not None:
+        exchange.turn.end()
     if answer.ending is None and answer.is_given_up:
         state = _state(callable_, *_DUE, _OPERATIONS.receive_message)
     else:

@@ -133,6 +133,7 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
             unanswered = exchanges.schedule_without_answer(exchange)
             if unanswered is not None:
                 await _wait(unanswered, 0, _new_event(library), library)  # the task will be cancelled again
+            await exchanges.await_failure(exchange)
             return _respond(exchange, library)
         _restore(request, exchange)
         try:
@@ -280,6 +281,7 @@ class _Served(ReplayedBody):
         if self._schedule is not None:
             self._aclosed = self._aclosed or _new_event(self._library)
             await _wait(self._schedule, piece, self._aclosed, self._library)
+        await self._await_turn(piece)
         if piece < len(self._chunks):
             return self._chunks[piece]
         self._raise_at_end()
@@ -288,6 +290,7 @@ class _Served(ReplayedBody):
     async def aclose(self) -> None:
         if self._aclosed is not None:
             self._aclosed.set()
+        self.close()
 
 
 class _Tee:

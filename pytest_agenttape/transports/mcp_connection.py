@@ -136,6 +136,8 @@ class Connection:
             else:
                 self._pending[number] = pending
             return Route(ownership.Scope(found.owner, call))
+        if call.turn is not None:
+            call.turn.end()
         if number is not None:
             lines = deque([*call.recorded.said, _ANSWER, *call.recorded.said_after])
             self._play(_Script(number, token, call.recorder, call.recorded, lines))

@@ -20,6 +20,8 @@ class ReplayedBody:
         self._fail = fail
         self._schedule = exchanges.schedule(exchange, len(answer.chunks))
         self._closed = threading.Event() if self._schedule else None
+        self._turn = exchange.turn
+        self._last = max(len(answer.chunks) - 1, 0)
 
     def __iter__(self) -> Iterator[bytes]:
         for piece, chunk in enumerate(self._chunks):
@@ -31,6 +33,12 @@ class ReplayedBody:
     def _wait(self, piece: int) -> None:
         if self._schedule is not None and self._closed is not None:
             self._schedule.wait(piece, self._closed)
+        if self._turn is not None and piece == self._last:
+            self._turn.wait()
+
+    async def _await_turn(self, piece: int) -> None:
+        if self._turn is not None and piece == self._last:
+            await self._turn.waited()
 
     def _raise_at_end(self) -> None:
         failure = exchanges.failure_after(self._exchange)
@@ -43,3 +51,5 @@ class ReplayedBody:
         """End the wait of the reader."""
         if self._closed is not None:
             self._closed.set()
+        if self._turn is not None:
+            self._turn.end()

@@ -1,0 +1,99 @@
+"""What runs beside other code in one process: a task, a job of an executor, or else a thread."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+from pytest_agenttape.process import waits
+
+_running = threading.local()  # not a context variable: executors are given functions that run in a context of their own
+_submitted: WeakKeyDictionary[object, Counter[str]] = WeakKeyDictionary()  # jobs by their functions, for each owner
+
+
+class Job:
+    """A function given to an executor.
+
+    Attributes:
+        number: How many jobs of the same function were submitted before it for the same owner; None without an owner.
+        is_over: Whether its result is there.
+    """
+
+    __slots__ = ("is_over", "number")
+
+    def __init__(self, owner: object, function: Callable[..., Any]) -> None:
+        self.number = None if owner is None else _next_number(owner, function)
+        self.is_over = False
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run it in this thread, which may be in the middle of another one."""
+        before = current_job()
+        _running.job = self
+        try:
+            yield
+        finally:
+            _running.job = before
+
+    def end(self, _: object = None) -> None:
+        """Be told that the result is there."""
+        self.is_over = True
+
+
+class Strand:
+    """The task, job or thread that the running code is part of."""
+
+    __slots__ = ("_job", "_task", "_thread")
+
+    def __init__(self) -> None:
+        task = waits.current_task()
+        self._task = None if task is None else ref(task)
+        self._job = current_job()
+        self._thread = threading.current_thread()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Strand) and self._parts() == other._parts()
+
+    def __hash__(self) -> int:
+        return hash(self._thread)
+
+    def is_over(self, *, beside: Strand) -> bool:
+        """Return whether it has run to its end: the task for one *beside* it, else what its loop runs in as well."""
+        if self.shares_loop(beside):
+            task = self._task()  # type: ignore[misc]  # there is one
+            return task is None or waits.is_over(task)
+        return self._job.is_over if self._job is not None else not self._thread.is_alive()
+
+    def shares_loop(self, other: Strand) -> bool:
+        """Return whether both are tasks in one thread."""
+        return self._task is not None and other._task is not None and self._thread is other._thread
+
+    def _parts(self) -> tuple[Any, ...]:
+        if self._task is not None:
+            return (self._task,)
+        return (self._thread, self._job)
+
+
+def current_job() -> Job | None:
+    """Return the job that the running code is part of, if any."""
+    return getattr(_running, "job", None)
+
+
+def job_number() -> int | None:
+    """Return the number of the job that the running code is part of, if any."""
+    job = current_job()
+    return None if job is None else job.number
+
+
+def _next_number(owner: object, function: Callable[..., Any]) -> int:
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, "__qualname__", "")
+    counts = _submitted.setdefault(owner, Counter())
+    counts[name] += 1
+    return counts[name] - 1

@@ -1,0 +1,170 @@
+"""Calls that were under way together end in the order in which they ended when they were recorded.
+
+A call that ended while another one was under way cannot have needed that one's answer. So the answer of the other one
+can wait for it, and nothing comes to a halt as long as the run is the recorded one; if it is not, waiting has an end.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections.abc import Iterable
+
+from pytest_agenttape import clocks
+from pytest_agenttape.model import Interaction
+from pytest_agenttape.ownership.strands import Strand
+from pytest_agenttape.process import waits
+from pytest_agenttape.process.cancellation import is_unanswered
+
+_ABSENT = 0.25  # seconds of waiting for a call that has not been made yet
+_STUCK = 2.0  # seconds of waiting for a call that does not end
+# After an answer was given, how long the code that got it may take to deal with it:
+_MOMENT = 0.15  # seconds
+_WORK = 0.03  # seconds of the processor, of which a busy machine gives few
+_ROUNDS = 20  # rounds of an event loop that it shares with the code that waits
+_POLL = 0.0005  # seconds
+_NOISE = 0.002  # milliseconds by which recorded times may be off
+_MOST = 64  # calls that one call waits for
+_IN_PIECES = frozenset(
+    ("stream_error", "messages", "conversation", "$stream")
+)  # the agent ended it, or took part in it
+
+
+class Turns:
+    """The recorded calls that were under way together."""
+
+    def __init__(self, recordings: Iterable[Interaction]) -> None:
+        self._before = _ended_meanwhile(recordings)
+        self._waited_for = {each for earlier in self._before.values() for each in earlier}
+        self._asked: dict[int, Turn] = {}
+        self._answered: list[Turn] = []  # whose answers may not have been dealt with
+        self._given_up: set[int] = set()
+        self._lock = threading.Lock()
+
+    def of(self, recorded: Interaction) -> Turn | None:
+        """Return the turn of a call that is made now; None if neither it nor any other call waits for the other."""
+        if not self._before:
+            return None
+        strand = Strand()
+        with self._lock:
+            for each in self._answered:
+                each.has_moved_on = each.has_moved_on or each.strand == strand
+            self._answered = [each for each in self._answered if not each.has_moved_on]
+            before = self._before.get(recorded.index, ())
+            if not before and recorded.index not in self._waited_for:
+                return None
+            turn = self._asked[recorded.index] = Turn(self, strand, before)
+            return turn
+
+    def take(self, turn: Turn) -> bool:
+        """Return whether the answer of *turn*'s call is due; it counts as given then."""
+        with self._lock:
+            if turn.ended is None and all(self._lets_pass(index, turn) for index in turn.before):
+                self._end(turn)
+            return turn.ended is not None
+
+    def end(self, turn: Turn) -> None:
+        """Be told that the call of *turn* is over, whoever's turn it was."""
+        with self._lock:
+            if turn.ended is None:
+                self._end(turn)
+
+    def _end(self, turn: Turn) -> None:
+        turn.ended, turn.worked = clocks.monotonic(), clocks.process_time()
+        self._answered.append(turn)
+
+    def _lets_pass(self, index: int, turn: Turn) -> bool:
+        """Return whether *turn* need not wait, or no longer, for the call *index*."""
+        if index in self._given_up:
+            return True
+        other, waited = self._asked.get(index), clocks.monotonic() - turn.asked
+        if other is not None and other.strand == turn.strand:
+            return True
+        if other is not None and other.ended is not None:
+            return turn.has_seen_the_effect_of(other)
+        if waited > (_ABSENT if other is None else _STUCK):
+            self._given_up.add(index)  # nobody waits for it again
+            return True
+        return False
+
+
+class Turn:
+    """A replayed call among others that were under way with it.
+
+    Attributes:
+        strand: Where it was made.
+        before: The indices of the recorded calls that ended while it was under way.
+        asked: When it was made.
+        ended: When its answer was given; None until then.
+        worked: The time that the process had worked by then, in seconds.
+        has_moved_on: Whether the code that got the answer has made its next call.
+    """
+
+    __slots__ = ("_looks", "_turns", "asked", "before", "ended", "has_moved_on", "strand", "worked")
+
+    def __init__(self, turns: Turns, strand: Strand, before: tuple[int, ...]) -> None:
+        self._turns = turns
+        self._looks: dict[int, int] = {}
+        self.strand = strand
+        self.before = before
+        self.asked = clocks.monotonic()
+        self.ended: float | None = None
+        self.worked = 0.0
+        self.has_moved_on = False
+
+    def wait(self) -> None:
+        """Block the thread until the answer is due."""
+        pause = threading.Event()
+        while not self._turns.take(self):
+            pause.wait(_POLL)
+
+    async def waited(self) -> None:
+        """Hold the task until the answer is due."""
+        rounds = 0
+        while not self._turns.take(self):
+            rounds += 1
+            if rounds < _ROUNDS * 2:
+                await waits.let_others_run()
+            else:
+                await waits.until_cancelled(_POLL)
+
+    def end(self) -> None:
+        """Be over: the answer was given at once, or nobody waits for it any more."""
+        self._turns.end(self)
+
+    def has_seen_the_effect_of(self, other: Turn) -> bool:
+        """Return whether the code that got the answer of *other* has dealt with it."""
+        assert other.ended is not None
+        if other.has_moved_on or other.strand.is_over(beside=self.strand):
+            return True
+        if clocks.monotonic() - other.ended > _MOMENT or clocks.process_time() - other.worked > _WORK:
+            return True
+        if not other.strand.shares_loop(self.strand):
+            return False
+        looks = self._looks[id(other)] = self._looks.get(id(other), 0) + 1
+        return looks > _ROUNDS
+
+
+def _ended_meanwhile(recordings: Iterable[Interaction]) -> dict[int, tuple[int, ...]]:
+    """Return, for each call during which others ended, the indices of these, the last one first."""
+    spans = sorted(span for span in map(_span, recordings) if span is not None)
+    ends = [end for end, _, _ in spans]
+    found = {}
+    for end, start, index in spans:
+        last = bisect_right(ends, end - _NOISE)
+        first = max(bisect_right(ends, start + _NOISE), last - _MOST)
+        if first < last:
+            found[index] = tuple(each for _, _, each in reversed(spans[first:last]))
+    return found
+
+
+def _span(recorded: Interaction) -> tuple[float, float, int] | None:
+    """Return when a call ended and started, and its index; None if its end says nothing of the others' ends."""
+    start, latency, response = recorded.start_ms, recorded.latency_ms, recorded.response
+    if start is None or latency is None or recorded.is_observed or recorded.parent is not None or recorded.pace:
+        return None
+    if isinstance(response, dict) and (response.get("complete") is False or not _IN_PIECES.isdisjoint(response)):
+        return None
+    if recorded.unplayable is not None or is_unanswered(recorded.error or {}):
+        return None
+    return start + latency, start, recorded.index

@@ -1,0 +1,259 @@
+"""Calls that were under way together end in the order in which they ended when they were recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import aiohttp
+import anyio
+import httpx2
+import pytest
+import yaml
+
+from pytest_agenttape import Cassette, tool, use_cassette
+from pytest_agenttape.model import Interaction
+from pytest_agenttape.ownership.turns import Turns
+from tests.transports.http_clients import CLIENTS
+
+DELAYS = {"a": 0.15, "b": 0.1, "c": 0.05, "d": 0.0}  # by name, in the order of asking
+ENDED = ["d", "c", "b", "a"]
+
+
+@tool
+def look_up(name: str) -> str:
+    time.sleep(DELAYS[name])
+    return name
+
+
+@tool
+async def look_up_async(name: str) -> str:
+    await asyncio.sleep(DELAYS[name])
+    return name
+
+
+@tool
+def fail(name: str) -> str:
+    time.sleep(DELAYS[name])
+    raise KeyError(name)
+
+
+def _by_threads(ask: Callable[[str], str]) -> list[str]:
+    notes: list[str] = []
+    threads = [threading.Thread(target=lambda name=name: notes.append(ask(name))) for name in DELAYS]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    return notes
+
+
+def _by_executor(ask: Callable[[str], str]) -> list[str]:
+    with ThreadPoolExecutor(4) as pool:
+        return [each.result() for each in as_completed([pool.submit(ask, name) for name in DELAYS])]
+
+
+def _by_gather(ask: Callable[[str], str]) -> list[str]:
+    async def run() -> list[str]:
+        notes: list[str] = []
+
+        async def note(name: str) -> None:
+            notes.append(await asyncio.to_thread(ask, name))
+
+        await asyncio.gather(*map(note, DELAYS))
+        return notes
+
+    return asyncio.run(run())
+
+
+GROUPS = {"threads": _by_threads, "an executor": _by_executor, "gather and to_thread": _by_gather}
+
+
+def _failed(name: str) -> str:
+    with pytest.raises(KeyError):
+        fail(name)
+    return name
+
+
+def _both(path: Path, run: Callable[[], list[str]], names: list[str] = ENDED) -> None:
+    with use_cassette(path, mode="all"):
+        run()
+    calls = Cassette.load(path).interactions
+    ended = [_name_in(each) for each in sorted(calls, key=lambda each: (each.start_ms or 0) + (each.latency_ms or 0))]
+    assert sorted(ended) == sorted(names) != ended  # on a busy machine not quite in the order of the delays
+    for _ in range(3):
+        with use_cassette(path) as session:
+            assert run() == ended
+        assert session.unplayed == []
+
+
+def _name_in(recorded: Interaction) -> str:
+    request = recorded.request
+    return str(request["args"]["name"] if "args" in request else request["url"][-1])
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("ask", [look_up, _failed], ids=["results", "failures"])
+def test_tools_beside_each_other(tmp_path: Path, group: str, ask: Callable[[str], str]) -> None:
+    _both(tmp_path / "x.yaml", lambda: GROUPS[group](ask))
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_tasks(tmp_path: Path, backend: str) -> None:
+    @tool
+    async def look(name: str) -> str:
+        await anyio.sleep(DELAYS[name])
+        return name
+
+    async def run() -> list[str]:
+        notes: list[str] = []
+
+        async def note(name: str) -> None:
+            found = await look(name)
+            await anyio.sleep(0)
+            notes.append(found)
+
+        async with anyio.create_task_group() as group:
+            for name in DELAYS:
+                group.start_soon(note, name)
+                await anyio.sleep(0.01)  # trio starts tasks in any order
+        return notes
+
+    _both(tmp_path / "x.yaml", lambda: anyio.run(run, backend=backend))
+
+
+def test_agents_of_several_steps(tmp_path: Path) -> None:
+    async def run() -> list[str]:
+        notes: list[str] = []
+
+        async def agent(*names: str) -> None:
+            for name in names:
+                found = await look_up_async(name)
+                notes.append(found)
+
+        await asyncio.gather(agent("b", "d"), agent("d", "c", "a"), agent("c"))
+        return notes
+
+    _both(tmp_path / "x.yaml", lambda: asyncio.run(run()), ["d", "c", "c", "b", "d", "a"])
+
+
+class _Slow(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        name = self.path[-1]
+        time.sleep(DELAYS[name])
+        body = name.encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_requests_of_every_library(tmp_path: Path, slow: str, client: str) -> None:
+    def ask(name: str) -> str:
+        return CLIENTS[client].request("GET", slow + name).body.decode()
+
+    _both(tmp_path / "x.yaml", lambda: _by_threads(ask))
+
+
+@pytest.mark.parametrize("library", ["aiohttp", "httpx2"])
+def test_requests_of_one_loop(tmp_path: Path, slow: str, library: str) -> None:
+    async def run() -> list[str]:
+        notes: list[str] = []
+        async with aiohttp.ClientSession() as session, httpx2.AsyncClient() as client:
+
+            async def ask(name: str) -> None:
+                if library == "httpx2":
+                    notes.append((await client.get(slow + name)).text)
+                    return
+                async with session.get(slow + name) as answer:
+                    notes.append(await answer.text())
+
+            async with asyncio.TaskGroup() as group:
+                for name in DELAYS:
+                    group.create_task(ask(name))
+        return notes
+
+    _both(tmp_path / "x.yaml", lambda: asyncio.run(run()))
+
+
+def test_calls_after_each_other_do_not_wait(tmp_path: Path) -> None:
+    with use_cassette(tmp_path / "x.yaml", mode="all"):
+        assert [look_up(name) for name in DELAYS] == list(DELAYS)
+    stored = yaml.safe_load((tmp_path / "x.yaml").read_text())
+    assert (
+        Turns(map(Interaction.from_dict, stored["interactions"])).of(Interaction.from_dict(stored["interactions"][0]))
+        is None
+    )
+
+
+def test_a_call_that_is_no_longer_made_holds_nobody_up_for_ever(tmp_path: Path) -> None:
+    with use_cassette(tmp_path / "x.yaml", mode="all"):
+        _by_threads(look_up)
+    with use_cassette(tmp_path / "x.yaml") as session:
+        assert look_up("a") == "a"  # three others ended before it
+        assert look_up("b") == "b"
+    assert len(session.unplayed) == 2
+
+
+def test_an_answer_that_is_needed_by_a_call_that_had_ended_first_is_given(tmp_path: Path) -> None:
+    """The agent has changed: the one call waits for the other's answer now."""
+    with use_cassette(tmp_path / "x.yaml", mode="all"):
+        assert _by_threads(look_up) == ENDED
+    with use_cassette(tmp_path / "x.yaml"), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(look_up, "a").result() == "a"
+        assert pool.submit(look_up, "d").result() == "d"
+
+
+def test_equal_calls_of_an_executor_are_told_apart_by_the_order_of_its_jobs(tmp_path: Path) -> None:
+    answers = iter("abcdef")
+
+    @tool
+    def ask(question: str) -> str:
+        return next(answers) if question else ""
+
+    def run(first: int) -> list[str]:
+        """Let the job *first* be the first one to ask."""
+        may_ask = {number: threading.Event() for number in range(6)}
+        may_ask[first].set()
+
+        def job(number: int) -> str:
+            may_ask[number].wait(10)
+            found = ask("why?") + ask("why?")
+            for each in may_ask.values():
+                each.set()
+            return found
+
+        with ThreadPoolExecutor(6) as pool:
+            return [each.result() for each in [pool.submit(job, number) for number in range(3)]]
+
+    with use_cassette(tmp_path / "x.yaml", mode="all"):
+        before = run(first=2)
+    assert before[2] == "ab"
+    stored = Cassette.load(tmp_path / "x.yaml").interactions
+    assert sorted(each.job for each in stored) == [0, 0, 1, 1, 2, 2]
+    for first in range(3):
+        with use_cassette(tmp_path / "x.yaml"):
+            assert run(first) == before
+
+
+def test_the_number_of_a_job_is_kept_only_where_it_is_needed(tmp_path: Path) -> None:
+    with use_cassette(tmp_path / "x.yaml", mode="all"):
+        _by_executor(look_up)
+    assert "job:" not in (tmp_path / "x.yaml").read_text()
