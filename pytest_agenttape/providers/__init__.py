@@ -9,9 +9,8 @@ from urllib.parse import quote
 
 from pytest_agenttape.bodies import read_event, stored_json
 from pytest_agenttape.model import JSON, Interaction
-from pytest_agenttape.providers import realtime
 from pytest_agenttape.providers.registry import BY_BOUNDARY, VIEWS
-from pytest_agenttape.providers.tolerant import error_of, payloads
+from pytest_agenttape.providers.tolerant import error_of, message, payloads
 from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, View
 
 __all__ = [
@@ -21,7 +20,9 @@ __all__ = [
     "Operation",
     "RequestedTool",
     "View",
+    "conversation",
     "identify",
+    "identify_socket",
     "is_finished",
     "is_llm_path",
     "operation_of",
@@ -35,13 +36,14 @@ _BELOW = re.compile("|".join(f"(?:{view.below})$" for view in VIEWS if view.belo
 _AT_ROOT = tuple(view for view in VIEWS if view.is_at_root)
 _ROOT = re.compile(r"[a-zA-Z]+://[^/]*")
 _MODEL_IN_PATH = re.compile(r"(/models/)[^/:?]+(:[a-zA-Z]+)")  # as Gemini's
-BOUNDARIES = frozenset({*BY_BOUNDARY, *realtime.BOUNDARIES})
+_SOCKETS = tuple(view for view in VIEWS if view.read_session is not None)
+BOUNDARIES = frozenset(BY_BOUNDARY)
 
 
 def is_llm_path(method: str, url: str) -> bool:
     """Return whether a request can be an LLM call, judging by its URL alone."""
     if url.startswith(("ws://", "wss://")):
-        return realtime.identify(url) is not None
+        return identify_socket(url) is not None
     return method.upper() == "POST" and _is_known(_without_query(url))
 
 
@@ -51,6 +53,12 @@ def identify(method: str, url: str, json: JSON) -> Operation | None:
         return None
     bare = _without_query(url)
     found = (view.identify(bare, json) for view in _speaking(bare))
+    return next((operation for operation in found if operation is not None), None)
+
+
+def identify_socket(url: str) -> Operation | None:
+    """Return what a WebSocket to *url* is for; None if it is not that of a known realtime API."""
+    found = (view.identify(url, {}) for view in _SOCKETS)
     return next((operation for operation in found if operation is not None), None)
 
 
@@ -83,6 +91,18 @@ def read_messages(operation: Operation, request: Mapping[str, JSON]) -> list[dic
     """Return the messages of a stored request as ``{"role", "content", "tool_calls"?, "tool_call_id"?}``."""
     view, body = BY_BOUNDARY.get(operation.boundary), stored_json(request)
     return view.read_messages(body) if view and isinstance(body, Mapping) else []
+
+
+def conversation(messages: list[dict[str, JSON]], earlier: Iterable[Answer]) -> list[dict[str, JSON]]:
+    """Return *messages* with the *earlier* answers of the same session among them."""
+    out, start = [], 0
+    for each in earlier:
+        out += messages[start : each.after]
+        start = len(messages) if each.after is None else each.after
+        if each.text or each.tool_calls or each.error:
+            content = each.text or (f"(failed: {each.error})" if each.error else "")
+            out.append(message("assistant", content, each.tool_calls))
+    return [*out, *messages[start:]]
 
 
 def read_answer(operation: Operation, response: Mapping[str, JSON]) -> Answer:

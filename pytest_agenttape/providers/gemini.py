@@ -55,7 +55,7 @@ def _messages(content: JSON) -> list[dict[str, JSON]]:
         return [message("user", content)] if content else []
     parts = mappings(content.get("parts"))
     results = [part["functionResponse"] for part in parts if isinstance(part.get("functionResponse"), Mapping)]
-    calls = _calls(parts)
+    calls = read_calls(parts)
     rest = [part for part in parts if "functionResponse" not in part and "functionCall" not in part]
     role = "assistant" if content.get("role") == "model" else text(content.get("role")) or "user"
     out = [tool_message(each.get("id"), each.get("response")) for each in results]
@@ -66,31 +66,34 @@ def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
     """Read the first candidate, its thoughts left out."""
     candidates = [found for each in objects if (found := at(each, "candidates", 0))]
     parts = [part for each in candidates for part in mappings(at(each, "content", "parts"))]
-    counts = [found for each in objects if (found := _usage(each.get("usageMetadata")))]
+    counts = [found for each in objects if (found := read_usage(each.get("usageMetadata")))]
     models = [found for each in objects if (found := text_or_none(each.get("modelVersion")))]
     reasons = [found for each in candidates if (found := text_or_none(at(each, "finishReason")))]
     blocked = [found for each in objects if (found := text_or_none(at(each, "promptFeedback", "blockReason")))]
     return Answer(
         text="".join(text(part.get("text")) for part in parts if not part.get("thought")),
-        tool_calls=_calls(parts),
+        tool_calls=read_calls(parts),
         usage=counts[-1] if counts else None,
         model=models[-1] if models else None,
         finish_reason=next(iter((*reversed(reasons), *blocked)), None),
     )
 
 
-def _calls(parts: list[Mapping[str, JSON]]) -> tuple[RequestedTool, ...]:
+def read_calls(parts: list[Mapping[str, JSON]]) -> tuple[RequestedTool, ...]:
+    """Return the tool calls in the parts of a content."""
     calls = [part["functionCall"] for part in parts if isinstance(part.get("functionCall"), Mapping)]
     return tuple(
         RequestedTool(text_or_none(call.get("id")), text(call.get("name")), call.get("args")) for call in calls
     )
 
 
-def _usage(counts: JSON) -> dict[str, int] | None:
+def read_usage(counts: JSON) -> dict[str, int] | None:
+    """Return the tokens of an answer; those of a realtime answer have another name."""
     # Thoughts and the results of built-in tools are counted separately, but are output and input.
     thoughts = number(at(counts, "thoughtsTokenCount")) or 0
     results = number(at(counts, "toolUsePromptTokenCount")) or 0
     asked, said = number(at(counts, "promptTokenCount")), number(at(counts, "candidatesTokenCount"))
+    said = number(at(counts, "responseTokenCount")) if said is None else said
     return usage(
         asked if asked is None else asked + results,
         said if said is None and not thoughts else (said or 0) + thoughts,

@@ -11,6 +11,7 @@ from pytest_agenttape.providers import (
     gemini,
     gemini_embeddings,
     gemini_interactions,
+    gemini_live,
     huggingface,
     mistral_agents,
     mistral_conversations,
@@ -19,6 +20,7 @@ from pytest_agenttape.providers import (
     openai_completions,
     openai_embeddings,
     openai_images,
+    openai_realtime,
     openai_responses,
 )
 from pytest_agenttape.providers.view import View, Words
@@ -41,6 +43,8 @@ VIEWS: tuple[View, ...] = (
     huggingface.VIEW,
     openai_completions.VIEW,
     openai_images.VIEW,
+    openai_realtime.VIEW,
+    gemini_live.VIEW,
 )
 
 # The words that several protocols have in common.

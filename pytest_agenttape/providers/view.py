@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from typing import TypeAlias
 
 from pytest_agenttape.model import JSON
 
@@ -42,7 +43,14 @@ class RequestedTool:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model answered; of an odd or truncated body, what could be read."""
+    """What a model answered; of an odd or truncated body, what could be read.
+
+    In a realtime session, `usage` is that of all answers.
+
+    Attributes:
+        after: How many of the messages came before this answer; None for all.
+        earlier: The answers before this one in the same session.
+    """
 
     text: str = ""
     tool_calls: tuple[RequestedTool, ...] = ()
@@ -50,6 +58,8 @@ class Answer:
     model: str | None = None
     finish_reason: str | None = None
     error: str | None = None
+    after: int | None = None
+    earlier: tuple[Answer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +113,9 @@ class Words:
         return cls(roles=roles, **names)
 
 
+ReadSession: TypeAlias = Callable[[list[Mapping[str, JSON]], JSON], tuple[dict[str, JSON], list[JSON]]]
+
+
 def _never(_objects: list[Mapping[str, JSON]]) -> bool:
     return False
 
@@ -116,12 +129,15 @@ class View:
         operations: Each boundary with its operation.
         suffixes: Ends of the URL paths that can be this protocol.
         identify: Return the operation from the URL without its query, and the decoded body; None if it is another's.
+            For a WebSocket, the whole URL and an empty body.
         read_messages: Normalise the messages of a request body.
         read_answer: Read the JSON objects of a response, one or a stream of them.
         words: What this protocol has beyond the words that all share (`registry.SHARED`).
         below: A regular expression for the ends of URL paths that contain a name or an id.
         is_at_root: Whether a server may speak it at its root, where only the body identifies it.
         is_finished: Return whether the JSON objects of a stream are complete, if no event marks the end.
+        read_session: For a protocol over a WebSocket: turn the stored messages, and how the connection was closed, into
+            the body of one request and the objects of its response, which the other functions read.
     """
 
     provider: str
@@ -134,3 +150,4 @@ class View:
     below: str | None = None
     is_at_root: bool = False
     is_finished: Callable[[list[Mapping[str, JSON]]], bool] = _never
+    read_session: ReadSession | None = None

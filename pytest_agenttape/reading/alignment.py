@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.providers.common_form import common_form
 from pytest_agenttape.reading.comparable import compared_request, compared_response
 from pytest_agenttape.reading.json_diff import Comparison, increasing
 
@@ -28,7 +29,7 @@ class ComparedCall:
         """Return *interactions* as they are compared under *rules*."""
         return [
             cls(each, position, compared_request(each, rules), compared_response(each))
-            for position, each in enumerate(interactions)
+            for position, each in enumerate(map(common_form, interactions))
         ]
 
     @property

@@ -9,8 +9,8 @@ from typing import Any, Self
 from pytest_agenttape import values
 from pytest_agenttape.matching.call_tree import in_call_order, parent_of
 from pytest_agenttape.model import JSON, Interaction
-from pytest_agenttape.providers import RequestedTool, operation_of, read_answer, read_messages
-from pytest_agenttape.providers.mcp import as_tool_call
+from pytest_agenttape.providers import Answer, RequestedTool, conversation, operation_of, read_answer, read_messages
+from pytest_agenttape.providers.common_form import common_form
 from pytest_agenttape.reading.usage import TokenTotals, count_tokens
 
 TOOL_KINDS = ("tool", "retrieval")
@@ -44,7 +44,7 @@ class ToolCall(str):
     @classmethod
     def of(cls, recorded: Interaction, parent: ToolCall | None = None) -> Self:
         """Return the call that *recorded* is a recording of."""
-        recorded = as_tool_call(recorded)
+        recorded = common_form(recorded)
         call = cls(recorded.boundary or recorded.kind)
         call.kind, call.index = recorded.kind, recorded.index
         call.parent, call.duration = parent, recorded.latency_ms
@@ -94,12 +94,13 @@ class LLMCall:
         operation: ``chat``, ``embeddings`` or ``generate_content``.
         model: The model that was asked for.
         answered_by: The model that the answer names, often with a date.
-        messages: The conversation sent, as ``{"role", "content", "tool_calls"?, "tool_call_id"?}``.
-        text: What the model said.
+        messages: The conversation before the last answer, as ``{"role", "content", "tool_calls"?, "tool_call_id"?}``.
+        text: What the model said; in a realtime session, last.
         tool_calls: The tools that the model asked for, each with ``name`` and ``arguments``.
         usage: Its tokens; estimated if the answer had no usage block.
         latency: Milliseconds the live call took.
         error: The message of the failure that came back.
+        answers: Each answer of a realtime session, with ``text`` and ``tool_calls``; of other calls, the one.
     """
 
     index: int
@@ -113,26 +114,30 @@ class LLMCall:
     usage: dict[str, int]
     latency: float | None
     error: str | None = None
+    answers: tuple[Answer, ...] = (Answer(),)
 
     @classmethod
     def of(cls, recorded: Interaction) -> Self:
         """Return the call that *recorded* is a recording of, read by the view of its provider."""
+        recorded = common_form(recorded)
         operation = operation_of(recorded)
         if operation is None or not isinstance(recorded.response, dict):
             return cls._plain(recorded)
         answer = read_answer(operation, recorded.response)
+        answers = (*answer.earlier, answer)
         return cls(
             index=recorded.index,
             provider=operation.provider,
             operation=operation.operation,
             model=operation.model,
             answered_by=answer.model,
-            messages=read_messages(operation, recorded.request),
-            text=answer.text,
-            tool_calls=answer.tool_calls,
+            messages=conversation(read_messages(operation, recorded.request), answer.earlier),
+            text=next((each.text for each in reversed(answers) if each.text), ""),
+            tool_calls=tuple(call for each in answers for call in each.tool_calls),
             usage={**(answer.usage or {}), **_usage(count_tokens(recorded))},
             latency=recorded.latency_ms,
             error=answer.error,
+            answers=answers,
         )
 
     @classmethod
@@ -143,6 +148,7 @@ class LLMCall:
         facts: Mapping[str, JSON] = {**(arguments if isinstance(arguments, dict) else {}), **recorded.metadata}
         messages = read_messages(operation, recorded.request) if operation else facts.get("messages")
         error = recorded.error
+        said = recorded.response if isinstance(recorded.response, str) else ""
         return cls(
             index=recorded.index,
             provider=_text_or_none(facts.get("provider")),
@@ -150,11 +156,12 @@ class LLMCall:
             model=_text_or_none(facts.get("model")),
             answered_by=None,
             messages=[each for each in messages if isinstance(each, dict)] if isinstance(messages, list) else [],
-            text=recorded.response if isinstance(recorded.response, str) else "",
+            text=said,
             tool_calls=(),
             usage=_usage(count_tokens(recorded)),
             latency=recorded.latency_ms,
             error=None if error is None else error_text(error),
+            answers=(Answer(said),),
         )
 
 

@@ -11,7 +11,7 @@ from pytest_agenttape.matching.call_tree import CallTree
 from pytest_agenttape.matching.canonical import KeyRules, canonical_request
 from pytest_agenttape.model import JSON, REDACTION_PLACEHOLDER, SECRET_PLACEHOLDER, Interaction
 from pytest_agenttape.providers import operation_of
-from pytest_agenttape.providers.mcp import as_tool_call
+from pytest_agenttape.providers.common_form import common_form
 from pytest_agenttape.providers.tolerant import payloads
 from pytest_agenttape.reading.calls import LLMCall, error_text
 from pytest_agenttape.reading.one_line import digest
@@ -54,7 +54,7 @@ def steps_of(interactions: Sequence[Interaction], rules: KeyRules) -> list[Step]
     tree = CallTree.of(interactions)
     ordered = [*tree.in_order()]
     conversations: list[list[dict[str, JSON]]] = []
-    parts = {each.index: _parts(as_tool_call(each), rules, conversations) for each in ordered}
+    parts = {each.index: _parts(common_form(each), rules, conversations) for each in ordered}
     steps: dict[int, Step] = {}
     for each in reversed(ordered):  # nested calls come before the one that made them
         nested = tuple(steps[child.index] for child in tree.children(each.index))
@@ -83,13 +83,14 @@ def _llm_parts(interaction: Interaction, conversations: list[list[dict[str, JSON
     said = [_message(each) for each in call.messages]
     parts: dict[str, JSON] = {"model": call.model, "messages": _news(said, conversations)}
     conversations.append(said)
-    asks = [{each.name: each.arguments} for each in call.tool_calls]
-    answer = {"role": "assistant", "content": call.text, **({"asks": asks} if asks else {})}
+    last = call.answers[-1]
+    asks = [{each.name: each.arguments} for each in last.tool_calls]
+    answer = {"role": "assistant", "content": last.text, **({"asks": asks} if asks else {})}
     conversations[-1] = [*said, answer]
     if call.error:
         return {**parts, "error": call.error}
-    if call.text or not asks:
-        parts["text"] = call.text
+    if last.text or not asks:
+        parts["text"] = last.text
     return {**parts, "asks": asks} if asks else parts
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pytest_agenttape.errors import FieldDiff
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.providers import wording
-from pytest_agenttape.providers.mcp import as_tool_call
+from pytest_agenttape.providers.common_form import common_form
 from pytest_agenttape.reading.one_line import ABSENT, WIDTH, double_quoted, shorten, visible
 
 _PARTS = (
@@ -38,7 +38,8 @@ def asked_line(call: Interaction) -> str:
 
 def summary_line(call: Interaction) -> str:
     """Return one line that distinguishes *call* from its neighbours: ``#4 tool get_weather(city='London')``."""
-    said = _llm_summary(call) if call.kind == "llm" else asked_line(as_tool_call(call))
+    call = common_form(call)
+    said = _llm_summary(call) if call.kind == "llm" else asked_line(call)
     return f"#{call.index} {call.kind} {said}"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.providers.common_form import common_form
 from pytest_agenttape.providers.wording import TEXTS
 
 
@@ -50,7 +51,8 @@ def count_tokens(interaction: Interaction) -> TokenTotals:
         return reported
     if interaction.kind != "llm" or interaction.has_failed:
         return TokenTotals()
-    given, taken = _estimate(interaction.request), _estimate(interaction.response)
+    read = common_form(interaction)
+    given, taken = _estimate(read.request), _estimate(read.response)
     return TokenTotals(given, taken, given + taken, estimated=True)
 
 

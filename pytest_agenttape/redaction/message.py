@@ -182,9 +182,26 @@ def _redact_binary(encoded: JSON, content_type: str, memory: Memory) -> JSON:
 
 
 def _redact_messages(messages: JSON, content_type: str, memory: Memory) -> JSON:
-    """Return the messages of a stream without secrets; in a conversation each is below who said it."""
+    """Return the messages of a WebSocket, or of a stream of gRPC, without secrets."""
+    if isinstance(messages, list) and any(isinstance(each, dict) and _WAYS & each.keys() for each in messages):
+        return _redact_websocket(messages, memory)
+    return _redact_conversation(messages, content_type, memory)
+
+
+def _redact_websocket(messages: list[JSON], memory: Memory) -> JSON:
+    """Return *messages*, each redacted alone, as in replay; a text that was received may have come in pieces."""
+    clean = [redact_value(each, memory) for each in messages]
+    heard = [at for at, each in enumerate(clean) if isinstance(each, dict) and "received" in each]
+    whole = redact_items([clean[at] for at in heard], memory)
+    for at, each in zip(heard, whole, strict=True):
+        clean[at] = each
+    return messages if all(new is old for new, old in zip(clean, messages, strict=True)) else clean
+
+
+def _redact_conversation(messages: JSON, content_type: str, memory: Memory) -> JSON:
+    """Return messages of gRPC without secrets; in a conversation each is below who said it."""
     if isinstance(messages, list):
-        return [_redact_messages(each, content_type, memory) for each in messages]
+        return [_redact_conversation(each, content_type, memory) for each in messages]
     if not isinstance(messages, dict):
         return redact_value(messages, memory)
     if "message" in messages:
@@ -193,8 +210,8 @@ def _redact_messages(messages: JSON, content_type: str, memory: Memory) -> JSON:
 
 
 def _redact_entry(name: str, value: JSON, content_type: str, memory: Memory) -> JSON:
-    if name in ("sent", "received"):
-        return _redact_messages(value, content_type, memory)
+    if name in _WAYS:
+        return _redact_conversation(value, content_type, memory)
     if name in ("text", "body_b64"):
         return _redact_body(name, value, content_type, memory)
     return redact_value(value, memory)
@@ -207,8 +224,9 @@ _BODY_FORMS: Mapping[str, Callable[[JSON, str, Memory], JSON]] = {
     "text": _redact_text_body,
     "body_b64": _redact_binary,
     "messages": _redact_messages,
-    "conversation": _redact_messages,
+    "conversation": _redact_conversation,
 }
+_WAYS = frozenset(("sent", "received"))
 # The layouts are made of fixed words.
 _NOT_DATA = frozenset(("headers", "url", "json_layout", "events_layout"))
 

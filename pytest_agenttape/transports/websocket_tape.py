@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from pytest_agenttape import clocks, ownership, values
+from pytest_agenttape import clocks, ownership, providers, values
 from pytest_agenttape.bodies.messages import Headers, grouped
 from pytest_agenttape.errors import (
     AgentTapeError,
@@ -23,7 +23,7 @@ from pytest_agenttape.matching.canonical import is_transport_header
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Served
 from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered, unanswered
-from pytest_agenttape.providers import realtime
+from pytest_agenttape.providers.common_form import session_facts
 from pytest_agenttape.reading.one_line import shown_pair
 from pytest_agenttape.transports.pacing import LONGEST_WAIT
 from pytest_agenttape.transports.websocket_messages import Message, compared, content_of, stored
@@ -55,7 +55,7 @@ def begin(found: ownership.Scope, url: str, headers: Headers) -> Served | Live:
         if name.lower() not in _HANDSHAKE and not is_transport_header(name.lower())
     )
     request: dict[str, JSON] = {"method": "GET", "url": url, "headers": grouped(kept)}
-    operation = realtime.identify(url)
+    operation = providers.identify_socket(url)
     if operation is None:
         return found.owner.begin("http", None, request, parent=found.running)
     metadata: dict[str, JSON] = {"provider": operation.provider, "operation": operation.operation}
@@ -132,17 +132,27 @@ class Recording(Tape):
         self._messages.append(stored("received", content))
         kept = self._live.interaction
         if kept is not None:  # it had arrived before the connection was closed
-            self._live.interaction = replace(kept, response=self.preview().response)
+            now = self.preview()
+            self._live.interaction = replace(kept, response=now.response, usage=now.usage)
 
     def end(self) -> None:
         if self._live.interaction is None and self._live.source is self:
-            self._live.recorder.finish(self._live, response=self._stored())
+            stored = self._stored()
+            self._live.recorder.finish(self._live, response=stored, usage=self._facts(stored))
 
     settle = end
 
     def preview(self) -> Interaction:
         """Return the connection as it would be recorded if it was closed now."""
-        return self._live.recorder.outcome(self._live, response=self._stored())
+        stored = self._stored()
+        return self._live.recorder.outcome(self._live, response=stored, usage=self._facts(stored))
+
+    def _facts(self, stored: Mapping[str, JSON]) -> dict[str, JSON] | None:
+        """Note the model that the messages name, and return the tokens that they tell of."""
+        model, usage = session_facts(self._live.call.boundary, stored)
+        if model is not None:
+            self._live.metadata["model"] = model
+        return dict(usage) if usage else None
 
     def _stored(self) -> dict[str, JSON]:
         answer: dict[str, JSON] = {**self._answer, "messages": list(self._messages)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers import BOUNDARIES, VIEWS, realtime
+from pytest_agenttape.providers import BOUNDARIES, VIEWS
 from pytest_agenttape.providers.made_up import is_about_serving, without_made_up
 from pytest_agenttape.providers.registry import SHARED, WORDS
 from pytest_agenttape.providers.streams import is_last_event, with_whole_texts
@@ -30,7 +30,7 @@ def test_each_word_is_there_once_in_the_order_of_the_views() -> None:
 
 def test_a_boundary_belongs_to_one_view() -> None:
     of_views = sum(len(view.operations) for view in VIEWS)
-    assert len(BOUNDARIES) == of_views + len(realtime.BOUNDARIES)
+    assert len(BOUNDARIES) == of_views
 
 
 def test_the_documentation_names_each_boundary_with_its_operation() -> None:

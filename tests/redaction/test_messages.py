@@ -44,6 +44,8 @@ PARTS: dict[str, Callable[[str], dict[str, JSON]]] = {
     },
     "error of a stream": lambda secret: {"stream_error": {"type": "E", "message": f"api_key={secret}"}},
     "reason": lambda secret: {"reason": f"no api_key={secret}"},
+    "sent through a WebSocket": lambda secret: {"messages": [{"sent": {"api_key": secret}}]},
+    "received through a WebSocket": lambda secret: {"messages": [{"received": {"api_key": secret}, "frame": "binary"}]},
 }
 
 
@@ -55,6 +57,16 @@ def test_a_secret_in_any_part_of_a_message_goes(part: Callable[[str], dict[str, 
     answered = redactor().response(stored, {"url": URL})
     assert asked == answered == json.loads(json.dumps(stored).replace(secret, "REDACTED0001"))
     assert redactor().request(asked) is asked
+
+
+def test_a_secret_that_comes_through_a_websocket_in_pieces_goes() -> None:
+    def piece(text: str) -> dict[str, JSON]:
+        return {"received": {"type": "response.output_text.delta", "item_id": "i", "delta": text}}
+
+    messages = [piece("the key is sk-pro"), {"sent": {"type": "x"}}, piece(KEY[6:20]), piece(f"{KEY[20:]} now")]
+    [first, between, *rest] = redactor().response({"messages": messages}, {"url": URL})["messages"]
+    said = "".join(each["received"]["delta"] for each in (first, *rest))
+    assert (said, between) == ("the key is REDACTED0001 now", {"sent": {"type": "x"}})
 
 
 def test_a_credential_of_a_header_is_known_in_the_rest_of_the_message() -> None:

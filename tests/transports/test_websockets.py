@@ -382,11 +382,12 @@ def test_the_realtime_apis_are_llm_calls(desk: Desk, path: str, boundary: str, m
     assert desk.replay(talk("a", additional_headers={"Authorization": "Bearer another"})) == live
 
 
-def test_a_secret_in_a_message_is_redacted_and_still_matches(desk: Desk) -> None:
-    secret = json.dumps({"api_key": "sk-proj-0123456789abcdefghijklmnop", "n": 1})
-    desk.record(talk(secret))
-    assert "0123456789abcdefghij" not in desk.path.read_text()
-    desk.replay(talk(secret))
+@pytest.mark.parametrize("name", ["api_key", "password"])
+@pytest.mark.parametrize("secret", ["sk-proj-0123456789abcdefghijklmnop", "q8Zr5tXw2LmN7vBc9dFg"])
+def test_a_secret_in_a_message_is_redacted_and_still_matches(desk: Desk, name: str, secret: str) -> None:
+    desk.record(talk(json.dumps({name: secret, "n": 1})))
+    assert secret not in desk.path.read_text()
+    desk.replay(talk(json.dumps({name: secret, "n": 1})))
 
 
 def test_openais_client(desk: Desk) -> None:
@@ -614,16 +615,15 @@ def test_a_connection_that_was_given_up_is_given_up_again(desk: Desk) -> None:
     assert desk.replay(agent) == "given up"
 
 
+def without_tls(uri: str, *, ssl: Any = None, **options: Any) -> Any:
+    """Connect for a client that speaks only TLS to a server that speaks none."""
+    assert ssl is not None
+    return connect_async(uri.replace("wss://", "ws://"), **options)
+
+
 def test_googles_live_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     genai = pytest.importorskip("google.genai")
-
-    def connect(
-        uri: str, *, ssl: Any = None, **options: Any
-    ) -> Any:  # the server speaks no TLS, the client nothing else
-        assert ssl is not None
-        return connect_async(uri.replace("wss://", "ws://"), **options)
-
-    monkeypatch.setattr("google.genai.live.ws_connect", connect)
+    monkeypatch.setattr("google.genai.live.ws_connect", without_tls)
 
     def answer(connection: Any) -> None:
         json.loads(connection.recv())
