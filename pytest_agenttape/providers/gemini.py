@@ -100,7 +100,17 @@ def read_usage(counts: JSON) -> dict[str, int] | None:
         at(counts, "totalTokenCount"),
         cached=at(counts, "cachedContentTokenCount"),
         reasoning=thoughts,
+        audio=(
+            _audio(at(counts, "promptTokensDetails")),
+            _audio(at(counts, "responseTokensDetails") or at(counts, "candidatesTokensDetails")),
+            _audio(at(counts, "cacheTokensDetails")),
+        ),
     )
+
+
+def _audio(details: JSON) -> int:
+    """Return the tokens of audio among those that *details* lists by their modality."""
+    return sum(number(each.get("tokenCount")) or 0 for each in mappings(details) if each.get("modality") == "AUDIO")
 
 
 def is_finished(objects: list[Mapping[str, JSON]]) -> bool:

@@ -195,6 +195,11 @@ def _done(draft: Draft, event: Mapping[str, JSON]) -> None:
         at(counts, "output_tokens"),
         at(counts, "total_tokens"),
         cached=at(counts, "input_token_details", "cached_tokens"),
+        audio=(
+            at(counts, "input_token_details", "audio_tokens"),
+            at(counts, "output_token_details", "audio_tokens"),
+            at(counts, "input_token_details", "cached_tokens_details", "audio_tokens"),
+        ),
     )
 
 

@@ -7,6 +7,14 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from importlib.util import find_spec
 
+# Tokens with a price of their own, and what genai-prices calls them.
+_DETAILS = {
+    "cached_tokens": "cache_read_tokens",
+    "input_audio_tokens": "input_audio_tokens",
+    "output_audio_tokens": "output_audio_tokens",
+    "cached_audio_tokens": "cache_audio_read_tokens",
+}
+
 
 def are_known() -> bool:
     """Return whether the package with the prices is installed."""
@@ -24,16 +32,16 @@ def price(provider: str | None, models: Iterable[str | None], usage: Mapping[str
     # Optional and heavy: looked for only when a price is asked for.
     import genai_prices  # type: ignore[import-not-found, unused-ignore]  # installed or not
 
-    cached = usage.get("cached_tokens")
+    details = {theirs: usage[ours] for ours, theirs in _DETAILS.items() if usage.get(ours)}
+    if {"cache_read_tokens", "input_audio_tokens"} <= details.keys():
+        details.setdefault("cache_audio_read_tokens", 0)
     tokens = genai_prices.Usage(
-        input_tokens=usage.get("input_tokens", 0),
-        output_tokens=usage.get("output_tokens", 0),
-        **({"cache_read_tokens": cached} if cached else {}),
+        input_tokens=usage.get("input_tokens", 0), output_tokens=usage.get("output_tokens", 0), **details
     )
     for model in filter(None, models):
         for source in (provider, None):
             try:
                 return Decimal(genai_prices.calc_price(tokens, model, provider_id=source).total_price)
-            except LookupError:
+            except (LookupError, ValueError):  # unknown, or counts that contradict each other
                 continue
     return None

@@ -14,7 +14,16 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.tolerant import arguments, at, mappings, message, number, text, text_or_none, usage
+from pytest_agenttape.providers.tolerant import (
+    USAGE_DETAILS,
+    arguments,
+    at,
+    mappings,
+    message,
+    number,
+    text,
+    text_or_none,
+)
 from pytest_agenttape.providers.view import Answer, RequestedTool, Words
 
 AUDIO = "(audio)"  # what is shown of speech without a transcript
@@ -22,7 +31,7 @@ WORDS = Words(made_up=("tool_call_id",))
 
 Place: TypeAlias = tuple[int, int]
 
-_COUNTS = ("input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
+_COUNTS = ("input_tokens", "output_tokens", "total_tokens")
 _PROPER_CLOSES = (1000, 1001, 1005)
 
 
@@ -158,28 +167,25 @@ def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
 
 def _answer(stored: Mapping[str, JSON]) -> Answer:
     calls = mappings(stored.get("tool_calls"))
-    counts = stored.get("usage")
-    failure = stored.get("failed")
     return Answer(
         text=text(stored.get("text")),
         tool_calls=tuple(
             RequestedTool(text_or_none(call.get("id")), text(call.get("name")), call.get("arguments")) for call in calls
         ),
-        usage=usage(
-            at(counts, "input_tokens"),
-            at(counts, "output_tokens"),
-            at(counts, "total_tokens"),
-            cached=at(counts, "cached_tokens"),
-            reasoning=at(counts, "reasoning_tokens"),
-        ),
+        usage=_counted(stored.get("usage")),
         model=text_or_none(stored.get("model")),
         finish_reason=text_or_none(stored.get("finish_reason")),
-        error=text_or_none(at(failure, "message")),
+        error=text_or_none(at(stored, "failed", "message")),
         after=number(stored.get("after")),
     )
 
 
+def _counted(counts: JSON) -> dict[str, int] | None:
+    known = {name: number(at(counts, name)) for name in (*_COUNTS, *USAGE_DETAILS)}
+    return {name: count for name, count in known.items() if count is not None} or None
+
+
 def _total(answers: Iterable[Answer]) -> dict[str, int] | None:
     counted = [each.usage for each in answers if each.usage]
-    sums = {name: sum(each.get(name, 0) for each in counted) for name in _COUNTS}
-    return {name: count for name, count in sums.items() if count or name in _COUNTS[:3]} if counted else None
+    sums = {name: sum(each.get(name, 0) for each in counted) for name in (*_COUNTS, *USAGE_DETAILS)}
+    return {name: count for name, count in sums.items() if count or name in _COUNTS} if counted else None

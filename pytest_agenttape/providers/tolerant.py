@@ -92,10 +92,28 @@ def arguments(value: JSON) -> JSON:
     return value if decoded is None and value.strip() != "null" else decoded
 
 
+USAGE_DETAILS = (
+    "cached_tokens",
+    "reasoning_tokens",
+    "input_audio_tokens",
+    "output_audio_tokens",
+    "cached_audio_tokens",
+)
+
+
 def usage(
-    consumed: JSON, produced: JSON, total: JSON = None, *, cached: JSON = None, reasoning: JSON = None
+    consumed: JSON,
+    produced: JSON,
+    total: JSON = None,
+    *,
+    cached: JSON = None,
+    reasoning: JSON = None,
+    audio: tuple[JSON, JSON, JSON] = (None, None, None),
 ) -> dict[str, int] | None:
-    """Return token counts under their common names; None if there are none."""
+    """Return token counts under their common names; None if there are none.
+
+    *audio* is how many of the consumed, the produced and the cached tokens are audio, which has a price of its own.
+    """
     first, second = number(consumed), number(produced)
     if first is None and second is None:
         return None
@@ -105,8 +123,8 @@ def usage(
         "output_tokens": second,
         "total_tokens": first + second if whole is None else whole,
     }
-    extra = {"cached_tokens": number(cached), "reasoning_tokens": number(reasoning)}
-    return counts | {name: count for name, count in extra.items() if count}
+    extra = zip(USAGE_DETAILS, (cached, reasoning, *audio), strict=True)
+    return counts | {name: count for name, value in extra if (count := number(value))}
 
 
 def message(role: JSON, content: JSON, calls: Iterable[RequestedTool] = ()) -> dict[str, JSON]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pytest_agenttape import Cassette, Interaction, diff_cassettes, providers, tool
 from pytest_agenttape.plugin.handle import CassetteHandle
 from pytest_agenttape.providers.common_form import session_facts
+from pytest_agenttape.providers.pricing import price
 from pytest_agenttape.reading.calls import LLMCall, last_word, tool_calls
 from pytest_agenttape.reading.expectations_text import requests_problem, shown_llm_call
 from pytest_agenttape.reading.summary import summary_line
@@ -232,6 +233,7 @@ def test_a_session_is_one_call_with_all_that_was_said() -> None:
         {"role": "user", "content": "Thanks."},
     ]
     assert call.usage == {"input_tokens": 90, "output_tokens": 21, "total_tokens": 111, "cached_tokens": 10}
+    assert session.usage == call.usage
     assert last_word([session]) == "You are welcome."
     assert summary_line(session) == '#0 llm openai.realtime gpt-realtime: "Thanks."'
     assert shown_llm_call(call) == "#0 openai gpt-realtime: \"You are welcome.\", asks for weather(city='Rome')"
@@ -440,6 +442,36 @@ def test_a_refused_connection_is_a_failed_call() -> None:
 def test_tokens_are_estimated_from_what_was_said() -> None:
     counted = count_tokens(recorded(ask("12345678"), *answer("1", "1234")))
     assert (counted.input, counted.output, counted.estimated) == (2, 1, True)
+
+
+def test_audio_has_a_price_of_its_own() -> None:
+    details = {
+        "input_token_details": {"audio_tokens": 80, "cached_tokens": 20, "cached_tokens_details": {"audio_tokens": 10}},
+        "output_token_details": {"audio_tokens": 40},
+    }
+    turns = [answer(run, "Hi", spoken=True, usage=counts(100, 50) | details) for run in "12"]
+    openai = recorded(*turns[0], *turns[1])
+    modalities = [{"modality": "TEXT", "tokenCount": 40}, {"modality": "AUDIO", "tokenCount": 160}]
+    usage = {"promptTokenCount": 200, "responseTokenCount": 100, "promptTokensDetails": modalities}
+    gemini = live(*said_aloud("Hi"), from_gemini(usageMetadata=usage))
+    assert openai.usage == {
+        "input_tokens": 200,
+        "output_tokens": 100,
+        "total_tokens": 300,
+        "cached_tokens": 40,
+        "input_audio_tokens": 160,
+        "output_audio_tokens": 80,
+        "cached_audio_tokens": 20,
+    }
+    assert gemini.usage == {"input_tokens": 200, "output_tokens": 100, "total_tokens": 300, "input_audio_tokens": 160}
+    pytest.importorskip("genai_prices")
+    for counted, model in ((openai.usage, "gpt-realtime"), (gemini.usage, "gemini-live-2.5-flash-preview")):
+        text = {name: counted[name] for name in ("input_tokens", "output_tokens", "total_tokens")}
+        dear, cheap = (price(None, [model], each) for each in (counted, text))
+        assert dear is not None
+        assert cheap is not None
+        assert dear > cheap
+    assert price(None, ["gpt-realtime"], {"input_tokens": 1, "total_tokens": 1, "input_audio_tokens": 9}) is None
 
 
 # Gemini -----------------------------------------------------------------------------------------------------------
