@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import json
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +194,19 @@ def conversation(run: str = "1", *, names: str = "present", **changes: Any) -> I
         *answer(f"{run}b", "You are ", "welcome.", names=names, spoken=True, usage=counts(40, 9)),
         closed={"code": 1000, "reason": "", "by": "agent"},
     )
+
+
+@pytest.mark.parametrize(("module", "names"), [("realtime", "present"), ("beta.realtime", "beta")])
+def test_the_events_are_those_that_openais_package_documents(module: str, names: str) -> None:
+    pytest.importorskip("openai")
+    events = importlib.import_module(f"openai.types.{module}.realtime_server_event").RealtimeServerEvent
+    documented = {
+        name
+        for each in typing.get_args(typing.get_args(events)[0])
+        for name in typing.get_args(each.model_fields["type"].annotation)
+    }
+    told = {each["received"]["type"] for each in conversation(names=names).response["messages"] if "received" in each}
+    assert told - documented <= {"conversation.item.added"}  # which the beta did not have
 
 
 VIEW = [
