@@ -158,6 +158,7 @@ class Live:
         parent: The live call whose body made it, if any.
         is_kept: Whether it goes into a cassette.
         started: When it began, by the process's own `perf_counter`.
+        start_ms: The same, in milliseconds after the session, as the cassette will have it.
         metadata: Facts to be recorded with it.
         source: Where its answer comes from; None until there is one, and if it cannot be recorded.
         interaction: The call as recorded; None while it is running.
@@ -169,6 +170,7 @@ class Live:
     parent: Live | None = None
     is_kept: bool = True
     started: float = 0.0
+    start_ms: float = 0.0
     metadata: dict[str, JSON] = field(default_factory=dict)
     source: Source | None = None
     interaction: Interaction | None = None
@@ -213,6 +215,7 @@ class Observed:
     is_live: bool
     parent: Live | None = None
     started: float = 0.0
+    start_ms: float = 0.0
     metadata: dict[str, JSON] = field(default_factory=dict)
     interaction: Interaction | None = None
     is_detached: bool = False

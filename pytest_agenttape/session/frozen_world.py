@@ -7,7 +7,6 @@ import random
 import warnings
 from typing import Any
 
-from pytest_agenttape import clocks
 from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import CassetteCorruptError, DeterminismDriftWarning
 from pytest_agenttape.model import JSON
@@ -19,8 +18,7 @@ class FrozenWorld:
     """What is pinned while a session is open.
 
     Attributes:
-        opened: When the session opened, by the process's own `perf_counter`.
-        created_at: The same moment as an ISO 8601 time in UTC.
+        created_at: When the session opened, as an ISO 8601 time in UTC.
         freeze: Pins it; calls report progress to it, and it can restart the random numbers.
 
     Args:
@@ -33,7 +31,6 @@ class FrozenWorld:
         self._recorded = recorded
         self._state = freeze.FrozenState()
         self.freeze = freeze.Freeze(frozenset(), self._state)
-        self.opened = 0.0
         self.created_at = ""
 
     def enter(self) -> None:
@@ -48,7 +45,6 @@ class FrozenWorld:
             now, seed = freeze.real_utcnow().astimezone(), random.SystemRandom().getrandbits(32)
             state = freeze.capture(features, now, seed)
         self._state = state
-        self.opened = clocks.perf_counter()
         self.created_at = freeze.real_utcnow().isoformat()
         self.freeze = freeze.Freeze(features, state, yields=self._settings.yields_random)
         self.freeze.__enter__()

@@ -244,6 +244,8 @@ class Recording:
         metadata = {key: value for key, value in found.metadata.items() if key not in ("parent", "job")}
         if placed.parent is not None:
             metadata["parent"] = placed.parent
+        if placed.start_ms is not None:
+            metadata["start_ms"] = placed.start_ms
         return replace(found, index=placed.number, metadata=metadata)
 
     def _with_needed_jobs(self, interactions: list[Interaction]) -> list[Interaction]:

@@ -12,6 +12,7 @@ from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.ownership.calls import Live, Observed, Served
 from pytest_agenttape.process import child_processes
+from pytest_agenttape.session.run_clock import RunClock
 
 Begun: TypeAlias = Served | Live | Observed
 
@@ -27,6 +28,7 @@ class Placed(NamedTuple):
     parent: int | None
     is_live: bool
     is_over: bool = True  # if not, its answer is still being read
+    start_ms: float | None = None  # when a replayed call started in this run
 
 
 class Run:
@@ -34,11 +36,13 @@ class Run:
 
     Attributes:
         lock: Must be held while the run is read or changed.
+        clock: When they started.
         by_agent: How many calls the agent itself has begun; calls made by the body of a live tool do not count.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.clock = RunClock()
         self.by_agent = 0
         self._process = os.getpid()
         self._begun: list[Begun] = []
@@ -55,6 +59,11 @@ class Run:
         self.by_agent += begun.parent is None and not begun.call.observed
         return begun
 
+    def serve(self, served: Served) -> Served:
+        """Append a call that is answered by a recording; return it."""
+        self.clock.serve(served)
+        return self.add(served)
+
     def start(self, call: _Real) -> _Real:
         """Append a call that is about to run for real; return it.
 
@@ -63,8 +72,13 @@ class Run:
         """
         if call.is_live and self.is_forked:
             raise call.recorder.refuse(child_processes.refusal(f"a forked child of {call.recorder.title}"))
-        call.started = clocks.perf_counter()
+        call.started, call.start_ms = clocks.perf_counter(), self.clock.now()
         return self.add(call)
+
+    def end(self, live: Live, outcome: Interaction) -> None:
+        """Keep the outcome of a call that ran for real."""
+        live.interaction = outcome
+        self.clock.finish(live)
 
     @property
     def is_forked(self) -> bool:
@@ -118,10 +132,12 @@ class Run:
             number = numbers[id(each)] = first + len(out)
             parent = numbers.get(id(each.parent)) if each.parent else None
             is_over = not isinstance(each, Live) or each.interaction is outcome
-            out.append(Placed(outcome, number, parent, each.is_live, is_over))
+            start_ms = None if each.is_live else self.clock.start_of(outcome)
+            out.append(Placed(outcome, number, parent, each.is_live, is_over, start_ms))
             renumbered = {outcome.index: number}
             for nested in each.descendants:
                 renumbered[nested.index] = first + len(out)
                 above = None if nested.parent is None else renumbered.get(nested.parent)
-                out.append(Placed(nested, first + len(out), above, is_live=False))
+                start_ms = self.clock.start_of(nested)
+                out.append(Placed(nested, first + len(out), above, is_live=False, start_ms=start_ms))
         return out

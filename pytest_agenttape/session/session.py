@@ -187,7 +187,7 @@ class Session(Block):
             poison = poison_of(status, failure)
             live.poison = replace(poison, traceback=user_traceback()) if poison else None
             try:
-                live.interaction = self.outcome(live, response=response, error=error, usage=usage, tags=tags)
+                self.run.end(live, self.outcome(live, response=response, error=error, usage=usage, tags=tags))
             except AgentTapeError as problem:
                 live.drop()
                 problem.add_note(f"in the {live.call.kind} {live.call.boundary!r}")
@@ -217,7 +217,7 @@ class Session(Block):
             usage=usage,
             latency_ms=round(elapsed * 1000, 3),
             tags=(*self.settings.tags, *tags),
-            metadata={**live.metadata, "start_ms": round((live.started - self.world.opened) * 1000, 3)},
+            metadata={**live.metadata, "start_ms": round(live.start_ms, 3)},
         )
 
     def redacted(self, value: JSON) -> JSON:
@@ -333,7 +333,7 @@ class Session(Block):
             if is_kept and not tape.is_keyed:
                 self._misses.note_divergence(call, recorded)
             turn = self.loaded.turns.of(recorded)
-            return self.run.add(Served(self, call, recorded, descendants, parent, is_kept, turn=turn))
+            return self.run.serve(Served(self, call, recorded, descendants, parent, is_kept, turn=turn))
         if isinstance(decision, Refuse):
             if self.run.is_forked:
                 raise self.refuse(child_processes.refusal(f"a forked child of {self.title}"))
