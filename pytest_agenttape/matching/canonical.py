@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -15,16 +15,23 @@ from pytest_agenttape.bodies.forms import encode_binary
 from pytest_agenttape.errors import CassetteCorruptError, ConfigError
 from pytest_agenttape.hosts import is_local
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers import mcp
+from pytest_agenttape.providers import is_llm_path, mcp
 from pytest_agenttape.providers.registry import WORDS
-from pytest_agenttape.redaction import canonical_secrets
+from pytest_agenttape.redaction import canonical_secrets, is_placeholder
+from pytest_agenttape.redaction.names import HeaderRule, header_rule
 
 # Set by the client library or by the connection, never by the agent: neither stored nor compared.
 TRANSPORT_HEADERS = frozenset(
     "host connection keep-alive proxy-connection te trailer transfer-encoding upgrade content-length "
-    "accept accept-encoding accept-language user-agent expect priority".split()
+    "accept-encoding accept-language user-agent expect priority".split()
 )
 TRANSPORT_HEADER_PREFIXES = (*WORDS.sdk_headers, "sec-")
+
+# Say what is asked for. Any other header tells of the machine more often: its SDK, kernel, organisation, trace.
+COMPARED_HEADERS = frozenset(("accept", "content-type", "range", *WORDS.asking_headers))
+
+# What clients accept that were not told what to.
+_ANY_ACCEPT = frozenset(("*/*", "application/json", "text/event-stream"))
 
 # Differ from run to run by their nature: stored, compared only by the `exact` matcher.
 VOLATILE_HEADERS = frozenset(
@@ -40,7 +47,7 @@ VOLATILE_PARAMETERS = frozenset(
     "x-amz-date x-amz-expires x-amz-credential x-amz-security-token x-amz-signature".split()
 )
 # Made of the time and of whoever's credentials are there: no matcher compares them.
-_SIGNATURE = frozenset("authorization x-amz-date x-amz-security-token x-amz-content-sha256".split())
+_SIGNATURE = frozenset("x-amz-date x-amz-content-sha256".split())
 
 _MAX_ORDERED_DEPTH = 50  # no provider nests its own fields deeper; below, keys are sorted
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -70,27 +77,52 @@ class KeyRules:
         volatile: Leave out volatile headers and query parameters.
         names: Further names of volatile headers and parameters, lower-case.
         paths: Further paths into the request, split at dots; ``*`` means any one step, ``**`` any number.
+        headers: Further headers that are compared, lower-case.
+        base_url: Whether scheme, host and port of an LLM call are compared.
+        accept: Whether the header ``accept`` is; older cassettes do not have it.
+        credentials: Names of query parameters that hold secrets, lower-case.
     """
 
     volatile: bool = True
     names: frozenset[str] = frozenset()
     paths: tuple[tuple[str, ...], ...] = ()
+    headers: frozenset[str] = frozenset()
+    base_url: bool = True
+    accept: bool = True
+    credentials: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, ignored: tuple[str, ...]) -> KeyRules:
-        """Sort the configured *ignored* fields into names (no dot) and paths.
+    def of(cls, ignored: Iterable[str], headers: Iterable[str] = (), *, base_url: bool = True) -> KeyRules:
+        """Sort the configured *ignored* fields into names (no dot) and paths; *headers* are compared as well.
 
         Raises:
             ConfigError: A field is empty.
         """
+        ignored = tuple(ignored)
         if not all(_split_path(field.strip()) for field in ignored):
             raise ConfigError("ignore_volatile_fields: an entry is empty; name a header, a parameter or a path")
         names = frozenset(field.lower() for field in ignored if "." not in field)
         paths = tuple(_split_path(field.strip()) for field in ignored if "." in field)
-        return cls(names=names, paths=paths)
+        return cls(names=names, paths=paths, headers=frozenset(map(str.lower, headers)), base_url=base_url)
 
+    def fitted_to(self, requests: Iterable[Mapping[str, JSON]]) -> KeyRules:
+        """Return these rules for a cassette with the stored *requests*."""
+        stored = [each for each in requests if isinstance(each.get("url"), str)]
+        accept = any("accept" in map(str.lower, each.get("headers") or ()) for each in stored)
+        return replace(self, accept=accept, credentials=frozenset().union(*map(_credentials_in, stored)))
 
-EXACT = KeyRules(volatile=False)
+    def exact(self) -> KeyRules:
+        """Return the rules for requests that must agree in all that says something of them, but for credentials."""
+        return replace(self, volatile=False, names=frozenset(), paths=())
+
+    def compares(self, header: str) -> bool:
+        """Return whether a header (lower-case) is compared."""
+        if header in self.names or (header == "accept" and not self.accept):
+            return False
+        if header in COMPARED_HEADERS or header in self.headers:
+            return True
+        is_credential = header_rule(header) is not HeaderRule.PLAIN
+        return not (self.volatile or is_transport_header(header) or is_credential)
 
 
 def canonical_text(request: Mapping[str, JSON], rules: KeyRules) -> str:
@@ -120,25 +152,38 @@ def is_transport_header(name: str) -> bool:
     return name in TRANSPORT_HEADERS or name.startswith(TRANSPORT_HEADER_PREFIXES)
 
 
+def is_stored(name: str, value: str) -> bool:
+    """Return whether a header says something of the request, rather than of the client library."""
+    name = name.lower()
+    if name == "accept":
+        return not _ANY_ACCEPT.issuperset(each.partition(";")[0].strip().lower() for each in value.split(","))
+    return not is_transport_header(name)
+
+
 def _canonical_http(request: Mapping[str, JSON], rules: KeyRules) -> dict[str, JSON]:
     canonical = {key: value for key, value in request.items() if key not in ("json_layout", "events_layout")}
     if rules.volatile and isinstance(canonical.get("json"), dict):
         canonical["json"] = mcp.compared_body(canonical["json"])
-    canonical["url"] = _canonical_url(request["url"], rules.volatile, rules.names)
+    left_out = rules.names | rules.credentials | (VOLATILE_PARAMETERS if rules.volatile else frozenset())
+    canonical["url"] = _canonical_url(_address(request, rules), left_out)
     headers = {name.lower(): value for name, value in (request.get("headers") or {}).items()}
     content_type = headers.get("content-type")
-    if isinstance(content_type, str) and content_type.lower().startswith("multipart/"):
-        headers["content-type"] = _normalise_parts(canonical, content_type)
-    left_out = _SIGNATURE if _is_amazons(headers) else frozenset()
+    if isinstance(content_type, str):
+        if content_type.lower().startswith("multipart/"):
+            content_type = _normalise_parts(canonical, content_type)
+        headers["content-type"] = content_type.partition(";")[0].strip().lower()
     canonical["headers"] = {
-        name: value for name, value in headers.items() if name not in left_out and not _is_left_out(name, rules)
+        name: value for name, value in headers.items() if rules.compares(name) and name not in _SIGNATURE
     }
     return canonical
 
 
-def _is_amazons(headers: Mapping[str, JSON]) -> bool:
-    """Return whether a request comes from an SDK of Amazon's, or is signed as theirs are."""
-    return "amz-sdk-invocation-id" in headers or str(headers.get("authorization")).startswith("AWS4-")
+def _address(request: Mapping[str, JSON], rules: KeyRules) -> str:
+    """Return the URL of *request*, from its path on if what is before it is not compared."""
+    url: str = request["url"]
+    if rules.base_url or not is_llm_path(str(request["method"]), url):
+        return url
+    return url.partition("://")[2].partition("/")[2]
 
 
 def _normalise_parts(request: dict[str, JSON], content_type: str) -> str:
@@ -155,14 +200,8 @@ def _normalise_parts(request: dict[str, JSON], content_type: str) -> str:
     return content_type
 
 
-def _is_left_out(name: str, rules: KeyRules) -> bool:
-    if is_transport_header(name) or name in rules.names:
-        return True
-    return rules.volatile and name in VOLATILE_HEADERS
-
-
 @lru_cache(maxsize=1024)
-def _canonical_url(url: str, volatile: bool, names: frozenset[str]) -> str:
+def _canonical_url(url: str, left_out: frozenset[str]) -> str:
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").lower()
@@ -172,13 +211,11 @@ def _canonical_url(url: str, volatile: bool, names: frozenset[str]) -> str:
     query = sorted(
         (name, value)
         for name, value in parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
-        if name.lower() not in names and not (volatile and name.lower() in VOLATILE_PARAMETERS)
+        if name.lower() not in left_out and not is_placeholder(value)
     )
-    userinfo = parts.netloc.rpartition("@")[0]
-    authority = f"{userinfo}@{host}{port}" if userinfo else f"{host}{port}"
     # Brackets stay bare, so placeholders of secrets are still recognised.
     text = urlencode(query, quote_via=quote, safe="[]#:*", errors="surrogateescape")
-    return f"{parts.scheme.lower()}://{authority}{parts.path or '/'}{'?' + text if text else ''}"
+    return f"{parts.scheme.lower()}://{host}{port}{parts.path or '/'}{'?' + text if text else ''}"
 
 
 def _explicit_port(scheme: str, host: str, netloc: str) -> str:
@@ -198,6 +235,16 @@ def _in_order_of(original: JSON, tree: JSON, depth: int = 0) -> JSON:
     if isinstance(original, list) and isinstance(tree, list) and len(original) == len(tree):
         return [_in_order_of(before, after, depth + 1) for before, after in zip(original, tree, strict=True)]
     return tree
+
+
+def _credentials_in(request: Mapping[str, JSON]) -> frozenset[str]:
+    """Return the names of the query parameters that hold a secret."""
+    query = str(request["url"]).partition("?")[2].partition("#")[0]
+    if not query:
+        return frozenset()
+    return frozenset(
+        name.lower() for name, value in parse_qsl(query, errors="surrogateescape") if is_placeholder(value)
+    )
 
 
 def _split_path(field: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 
 from pytest_agenttape.callables import Nature, nature_of
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.matching.canonical import EXACT, KeyRules, canonical_text
+from pytest_agenttape.matching.canonical import KeyRules, canonical_text
 from pytest_agenttape.model import JSON, MATCHERS, Interaction, unknown_name
 from pytest_agenttape.redaction import any_secret
 
@@ -104,7 +104,8 @@ def _named(name: str, rules: KeyRules) -> Matcher:
     if name == "ignore_volatile":
         return KeyMatcher(name, lambda request: canonical_text(request, rules))
     if name == "exact":
-        return KeyMatcher(name, lambda request: canonical_text(request, EXACT))
+        exact = rules.exact()
+        return KeyMatcher(name, lambda request: canonical_text(request, exact))
     if name in ("ordered", "sequential"):
         return OrderMatcher(name)
     raise unknown_name("matcher", name, MATCHERS)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 from pytest_agenttape.matching.call_tree import CallTree
+from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.matching.matchers import KeyMatcher, Matcher, PredicateMatcher, Request
+from pytest_agenttape.matching.ties import Ties
 from pytest_agenttape.model import Call, Interaction
 
 # Made at every call: a named tuple costs a third of what a frozen dataclass does.
@@ -20,6 +22,7 @@ class Replay(NamedTuple):
     recorded: Interaction
     descendants: tuple[Interaction, ...] = ()
     is_kept: bool = True  # not what the body of a live tool asked for
+    agrees: bool = True  # also in what is not compared, if there were several
 
 
 _Lane: TypeAlias = bool | str  # whether another call's body made it, or "observed"
@@ -32,6 +35,11 @@ class _Bucket:
 
     positions: list[int] = field(default_factory=list)
     cursor: int = 0
+
+    def unplayed(self, played: Collection[int]) -> Iterator[int]:
+        return (
+            self.positions[at] for at in range(self.cursor, len(self.positions)) if self.positions[at] not in played
+        )
 
     def next_unplayed(self, played: Collection[int]) -> int | None:
         while self.cursor < len(self.positions):
@@ -62,8 +70,11 @@ class _Shelf:
 class Tape:
     """Recordings by what they answer. Each is served once, in recorded order. Not thread-safe by itself."""
 
-    def __init__(self, recordings: Sequence[Interaction], matchers: tuple[Matcher, ...]) -> None:
+    def __init__(
+        self, recordings: Sequence[Interaction], matchers: tuple[Matcher, ...], rules: KeyRules | None = None
+    ) -> None:
         self.recordings = tuple(recordings)
+        self._ties = Ties(self.recordings, rules or KeyRules())
         self._shelves = [_Shelf(matcher, self.recordings) for matcher in matchers]
         _ = self._shelves[0].buckets  # now, not in the first call
         self._played: set[int] = set()
@@ -81,9 +92,10 @@ class Tape:
             if lane not in self._lanes:
                 continue
             for shelf in self._shelves:
-                position = self._find(shelf, call, lane)
+                position, agrees = self._find(shelf, call, lane)
                 if position is not None:
-                    return self._play(position)
+                    self._ties.note(call.request, self.recordings[position].request)
+                    return self._play(position, agrees=agrees)
         return None
 
     def same_request(self, call: Call) -> list[Interaction]:
@@ -109,17 +121,22 @@ class Tape:
             if position not in self._played and not each.is_observed and each.unplayable is None
         ]
 
-    def _find(self, shelf: _Shelf, call: Call, lane: _Lane) -> int | None:
+    def _find(self, shelf: _Shelf, call: Call, lane: _Lane) -> tuple[int | None, bool]:
+        """Return the position of the recording that answers *call*, and whether it agrees in what is not compared."""
         bucket = shelf.buckets.get((call.kind, call.boundary, lane, shelf.key(call.request)))
         if bucket is None:
-            return None
+            return None, True
         if isinstance(shelf.matcher, PredicateMatcher):
-            return self._find_by_predicate(shelf.matcher, bucket, call)
+            return self._find_by_predicate(shelf.matcher, bucket, call), True
         position = bucket.next_unplayed(self._played)
-        if position is None or call.job is None or self.recordings[position].job in (None, call.job):
-            return position
-        rest = (each for each in bucket.positions[bucket.cursor :] if each not in self._played)
-        return next((each for each in rest if self.recordings[each].job == call.job), position)
+        if position is None or len(bucket.positions) == 1 or not isinstance(shelf.matcher, KeyMatcher):
+            return position, True
+        if call.job is not None and self.recordings[position].job not in (None, call.job):
+            of_job = (each for each in bucket.unplayed(self._played) if self.recordings[each].job == call.job)
+            position = next(of_job, None)
+            if position is not None:
+                return position, True
+        return self._ties.choose(call.request, bucket.unplayed(self._played))
 
     def _find_by_predicate(self, matcher: PredicateMatcher, bucket: _Bucket, call: Call) -> int | None:
         bucket.next_unplayed(self._played)  # recordings already played from the front are not looked at again
@@ -128,14 +145,14 @@ class Tape:
                 return position
         return None
 
-    def _play(self, position: int) -> Replay:
+    def _play(self, position: int, *, agrees: bool) -> Replay:
         recorded = self.recordings[position]
         self._played.add(position)
         if self._is_flat:
-            return Replay(recorded)
+            return Replay(recorded, agrees=agrees)
         descendants = tuple(self._tree.descendants(recorded.index))
         self._played.update(self._positions[each.index] for each in descendants)
-        return Replay(recorded, descendants)
+        return Replay(recorded, descendants, agrees=agrees)
 
 
 def _no_key(_request: Request) -> str:

@@ -15,7 +15,7 @@ import pytest
 from pytest_agenttape.cassettes import paths, writing
 from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import AgentTapeError
-from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_key
+from pytest_agenttape.matching.canonical import canonical_text, match_key
 from pytest_agenttape.model import CASSETTES_FOLDER
 from pytest_agenttape.plugin.committing import pending_folder
 from pytest_agenttape.plugin.imposed_settings import policy_of
@@ -23,6 +23,7 @@ from pytest_agenttape.plugin.options import has_snapshot_update
 from pytest_agenttape.reading.json_diff import field_diffs
 from pytest_agenttape.redaction import RedactionRules, Redactor
 from pytest_agenttape.settings.config import Config
+from pytest_agenttape.settings.options import key_rules
 
 _HEAD = 4096
 _FINDINGS_SHOWN = 10
@@ -130,9 +131,9 @@ class _Cleaning:
         clean = self._cleaned(cassette, redactor)
         if clean == cassette:
             return cassette
-        key_rules = KeyRules.of(tuple(self._config.ignore_volatile_fields))
+        rules = key_rules(self._config).fitted_to(each.request for each in clean.interactions)
         clean.interactions = [
-            replace(each, match_key=match_key(canonical_text(each.request, key_rules))) for each in clean.interactions
+            replace(each, match_key=match_key(canonical_text(each.request, rules))) for each in clean.interactions
         ]
         writing.save(clean, self._path, assets_threshold=self._config.assets_threshold_bytes, scan=redactor.scan)
         return clean

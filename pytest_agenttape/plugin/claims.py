@@ -160,7 +160,7 @@ class Claims:
             base, layer = overrides, {}
         else:
             base, layer = self._config_at(item.path.parent), _mapping(overrides)
-        names = ("allow_hosts", "ignore_hosts", "allow_programs", "strict")
+        names = ("allow_hosts", "ignore_hosts", "allow_programs", "match_headers", "strict")
         marked = {name: getattr(options, name) for name in names}
         said = resolve(self._policy, marked, layer)
         config = base.with_overrides(**said) if said else base

@@ -8,11 +8,11 @@ from pathlib import Path
 from pytest_agenttape.cassettes import paths
 from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import AgentTapeError, CassetteNotFoundError, ConfigError
-from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import CASSETTES_FOLDER
 from pytest_agenttape.reading.diff import diff_cassettes
 from pytest_agenttape.reading.timeline import timeline
 from pytest_agenttape.settings.config import Config
+from pytest_agenttape.settings.options import key_rules
 
 EQUAL, DIFFERENT, UNUSABLE = 0, 1, 4
 
@@ -27,7 +27,7 @@ def print_diff(old: str, new: str, *, root: Path, write: Write) -> int:
     """
     try:
         found = [_cassette(each, root) for each in (old, new)]
-        rules = KeyRules.of(tuple(Config.load(root).ignore_volatile_fields))
+        rules = key_rules(Config.load(root))
     except AgentTapeError as error:
         write(f"agenttape: {error}")
         return UNUSABLE

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pytest_agenttape import values
 from pytest_agenttape.boundaries.registry import registered_boundaries
 from pytest_agenttape.errors import AgentTapeError, ConfigError
-from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import Interaction, Mode
 from pytest_agenttape.plugin.call_order import order_drift
 from pytest_agenttape.plugin.costs import cost_problem
@@ -23,6 +22,7 @@ from pytest_agenttape.reading.one_line import visible
 from pytest_agenttape.reading.timeline import View, timeline
 from pytest_agenttape.reading.usage import total_tokens
 from pytest_agenttape.session.session import Session
+from pytest_agenttape.settings.options import key_rules
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
@@ -102,7 +102,7 @@ class CassetteHandle:
             self.interactions,
             only=only,
             exclude=exclude,
-            rules=KeyRules.of(tuple(self.session.settings.config.ignore_volatile_fields)),
+            rules=key_rules(self.session.settings.config),
             names={*registered_boundaries(), *filter(None, recorded)},
             **assigned,
         )

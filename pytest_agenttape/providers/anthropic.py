@@ -129,6 +129,7 @@ VIEW = View(
         users_own=("input_schema",),
         serving_headers=("anthropic-organization-id", "anthropic-ratelimit-"),
         sdk_headers=("x-stainless-",),
+        asking_headers=("anthropic-beta", "anthropic-version"),
         system_prompts=("system",),
         result_parts=("tool_result",),
         texts=("system", "thinking", "partial_json"),

@@ -134,6 +134,7 @@ VIEW = View(
         users_own=("json_schema",),
         serving_headers=SERVING_HEADERS,
         sdk_headers=SDK_HEADERS,
+        asking_headers=("openai-beta",),
         texts=("reasoning_content", "refusal"),
     ),
 )

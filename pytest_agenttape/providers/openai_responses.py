@@ -130,6 +130,7 @@ VIEW = View(
         ),
         serving_headers=SERVING_HEADERS,
         sdk_headers=SDK_HEADERS,
+        asking_headers=("openai-beta",),
         conversations=("input",),
         system_prompts=("instructions",),
         roles={"developer": "system", "function_call": "model", "function_call_output": "tool"},

@@ -77,6 +77,7 @@ class Words:
         users_own: Keys below which everything is the user's, whatever its keys are called.
         serving_headers: Response headers that say when and by whom it was served; a final ``-`` makes a prefix.
         sdk_headers: Request headers of the provider's client library; a final ``-`` makes a prefix.
+        asking_headers: Request headers that change what is asked for.
         conversations: Keys of a request body under which the conversation is.
         system_prompts: Keys of a request body under which the system prompt is.
         roles: Who speaks in a message of this role or type: ``system``, ``user``, ``model`` or ``tool``.
@@ -94,6 +95,7 @@ class Words:
     users_own: tuple[str, ...] = ()
     serving_headers: tuple[str, ...] = ()
     sdk_headers: tuple[str, ...] = ()
+    asking_headers: tuple[str, ...] = ()
     conversations: tuple[str, ...] = ()
     system_prompts: tuple[str, ...] = ()
     roles: Mapping[str, str] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pytest_agenttape import telemetry
 from pytest_agenttape.errors import FieldDiff, UnmatchedInteractionError
-from pytest_agenttape.matching.canonical import EXACT, KeyRules, canonical_request
+from pytest_agenttape.matching.canonical import KeyRules, canonical_request
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading.json_diff import Comparison, bag_of_words, diff_lines, field_diffs, likeness
 from pytest_agenttape.reading.one_line import visible
@@ -203,7 +203,7 @@ def _recorded_otherwise(case: _Case, family: Sequence[Interaction]) -> _Finding:
 def _request_diffs(closest: Interaction, case: _Case) -> tuple[FieldDiff, ...]:
     """Return what differs in what is matched; failing that, in what only the `exact` matcher sees, then anywhere."""
     theirs, ours = closest.request, case.asked.request
-    for rules in (case.rules, EXACT):
+    for rules in (case.rules, case.rules.exact()):
         diffs = field_diffs(canonical_request(theirs, rules), canonical_request(ours, rules), limit=_DIFFS_SHOWN)
         if diffs:
             return diffs

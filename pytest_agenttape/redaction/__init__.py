@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from pytest_agenttape.redaction.placeholders import PLACEHOLDER, any_secret, canonical_secrets
+from pytest_agenttape.redaction.placeholders import (
+    PLACEHOLDER,
+    any_secret,
+    canonical_secrets,
+    is_placeholder,
+    placeholders_in,
+)
 from pytest_agenttape.redaction.redactor import Redactor
 from pytest_agenttape.redaction.rules import RedactionRules
 from pytest_agenttape.redaction.text import Finding
@@ -14,4 +20,6 @@ __all__ = [
     "Redactor",
     "any_secret",
     "canonical_secrets",
+    "is_placeholder",
+    "placeholders_in",
 ]

@@ -50,6 +50,16 @@ def canonical_secrets(text: str) -> str:
     return text
 
 
+def is_placeholder(text: str) -> bool:
+    """Return whether *text* is nothing but a placeholder."""
+    return canonical_secrets(text) == PLACEHOLDER
+
+
+def placeholders_in(text: str) -> list[str]:
+    """Return the numbered placeholders in *text*, in order."""
+    return _SPELLED.findall(text) if PLACEHOLDER in text else []
+
+
 def any_secret(texts: Iterable[str], stored: Iterable[str] = ()) -> Callable[[str], str]:
     """Return a function from canonical JSON to the one of *texts* (also canonical) that differs only in secrets.
 

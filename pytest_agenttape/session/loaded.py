@@ -22,6 +22,7 @@ from pytest_agenttape.ownership.turns import Turns
 from pytest_agenttape.redaction import Redactor
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.settings import selectors
+from pytest_agenttape.settings.options import key_rules
 from pytest_agenttape.telemetry import Telemetry
 
 
@@ -53,7 +54,9 @@ class Loaded:
     def of(cls, settings: Settings, cassette: Cassette | None, lines: tuple[int, ...] = ()) -> Loaded:
         """Prepare *cassette* for a session with *settings*."""
         recordings = cassette.interactions if cassette is not None else []
-        rules = KeyRules.of(tuple(settings.config.ignore_volatile_fields))
+        rules = key_rules(settings.config)
+        if cassette is not None:
+            rules = rules.fitted_to(each.request for each in recordings)
         telemetry = Telemetry.of(settings.config.telemetry_hosts, settings.config.ignore_hosts)
         policy = Policy(mode=settings.mode, fresh=cassette is None, live=settings.live, frozen=settings.frozen)
         turns = Turns(filter(policy.is_missed, recordings))
@@ -138,4 +141,4 @@ def _read(settings: Settings) -> Loaded:
 def _tape(settings: Settings, recordings: Sequence[Interaction], rules: KeyRules) -> Tape:
     specs = settings.config.default_matchers if settings.matchers is None else settings.matchers
     chain = with_any_secret(parse_matchers(specs, rules), recordings)
-    return Tape(recordings, (*chain, *imported.matchers(recordings, rules, defaults_of)))
+    return Tape(recordings, (*chain, *imported.matchers(recordings, rules, defaults_of)), rules)

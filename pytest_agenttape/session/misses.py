@@ -25,10 +25,10 @@ class Misses:
         self._loaded = loaded
         self.divergences: list[dict[str, JSON]] = []
 
-    def note_divergence(self, call: Call, recorded: Interaction) -> None:
-        """Note that *recorded* answers *call* if their requests differ."""
+    def note_divergence(self, call: Call, recorded: Interaction, *, agrees: bool) -> None:
+        """Note that *recorded* answers *call* if their requests differ, or do not agree in what is not compared."""
         digest_of = self._loaded.digest_of
-        if digest_of(call.request) != digest_of(recorded.request):
+        if not agrees or digest_of(call.request) != digest_of(recorded.request):
             self.divergences.append(
                 {"index": recorded.index, "expected": dict(recorded.request), "actual": dict(call.request)}
             )

@@ -329,9 +329,9 @@ class Session(Block):
         tape = self.loaded.tape
         decision = self.loaded.policy.decide(call, tape)
         if isinstance(decision, Replay):
-            recorded, descendants, is_kept = decision
-            if is_kept and not tape.is_keyed:
-                self._misses.note_divergence(call, recorded)
+            recorded, descendants, is_kept, agrees = decision
+            if is_kept and not (agrees and tape.is_keyed):
+                self._misses.note_divergence(call, recorded, agrees=agrees)
             turn = self.loaded.turns.of(recorded)
             return self.run.serve(Served(self, call, recorded, descendants, parent, is_kept, turn=turn))
         if isinstance(decision, Refuse):

@@ -64,6 +64,8 @@ class Config:
         freeze: What is pinned while a session is open.
         env_snapshot: Environment variables whose values are stored with the recording, to warn about drift.
         ignore_volatile_fields: Names of headers and query parameters, and paths of body fields, that matching ignores.
+        match_headers: Names of further request headers that matching compares.
+        match_base_url: Whether matching compares scheme, host and port of LLM calls.
         assets_threshold_bytes: Bodies larger than this are stored next to the cassette.
         model_override: The model that live LLM calls are sent to instead of the requested one.
         allow_hosts: Hosts that may be reached during replay.
@@ -83,6 +85,8 @@ class Config:
     freeze: tuple[str, ...] = FREEZE_FEATURES
     env_snapshot: tuple[str, ...] = ()
     ignore_volatile_fields: tuple[str, ...] = ()
+    match_headers: tuple[str, ...] = ()
+    match_base_url: bool = True
     assets_threshold_bytes: int = ASSETS_THRESHOLD
     model_override: str | None = None
     allow_hosts: tuple[str, ...] = ()
@@ -327,6 +331,8 @@ _PARSERS: Mapping[str, _Parser] = {
     "freeze": _features,
     "env_snapshot": _words,
     "ignore_volatile_fields": _words,
+    "match_headers": _words,
+    "match_base_url": _switch,
     "assets_threshold_bytes": _size,
     "model_override": _optional_text,
     "allow_hosts": _words,

@@ -34,6 +34,7 @@ class Options:
         allow_hosts: Hosts that may be reached during replay.
         ignore_hosts: Hosts that are never recorded: calls to them are real in every mode.
         allow_programs: Programs that may be started outside of a recorded tool.
+        match_headers: Names of further request headers that matching compares.
     """
 
     mode: Mode | None = None
@@ -49,6 +50,7 @@ class Options:
     allow_hosts: tuple[str, ...] | None = None
     ignore_hosts: tuple[str, ...] | None = None
     allow_programs: tuple[str, ...] | None = None
+    match_headers: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.live and self.frozen:
@@ -57,6 +59,15 @@ class Options:
     def frozen_features(self, config: Config) -> frozenset[str]:
         """Return which of clock, uuid and random are pinned: by these options, else by *config*."""
         return frozenset(config.freeze) if self.freeze is None else self.freeze
+
+
+def key_rules(config: Config) -> KeyRules:
+    """Return what *config* says about how requests are compared.
+
+    Raises:
+        ConfigError: An ignored field is empty.
+    """
+    return KeyRules.of(config.ignore_volatile_fields, config.match_headers, base_url=config.match_base_url)
 
 
 def parse(said: Mapping[str, object]) -> Options:
@@ -171,6 +182,10 @@ def _allowed_programs(given: object) -> tuple[str, ...]:
     return Config().with_overrides(allow_programs=given).allow_programs
 
 
+def _match_headers(given: object) -> tuple[str, ...]:
+    return Config().with_overrides(match_headers=given).match_headers
+
+
 def _strict(given: object) -> bool:
     return Config().with_overrides(strict=given).strict
 
@@ -186,6 +201,7 @@ _PARSERS: Mapping[str, Callable[[object], object]] = {
     "allow_hosts": partial(_hosts, "allow_hosts"),
     "ignore_hosts": partial(_hosts, "ignore_hosts"),
     "allow_programs": _allowed_programs,
+    "match_headers": _match_headers,
     "strict": _strict,
     "tags": _tags,
     "redact": _names_to_redact,

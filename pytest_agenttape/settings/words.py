@@ -8,7 +8,7 @@ MODES = ("none", "once", "new_episodes", "refresh", "all", "record")
 
 MARKER_OPTIONS = (
     "cassette", "mode", "live", "frozen", "matchers", "freeze", "format", "strict", "redact", "tags", "allow_errors",
-    "allow_hosts", "ignore_hosts", "allow_programs",
+    "allow_hosts", "ignore_hosts", "allow_programs", "match_headers",
 )  # fmt: skip
 
 # The settings allowed in an ini file as `agenttape_<name>`, each with its pytest ini type and its help text.
@@ -23,6 +23,8 @@ INI_KEYS: Mapping[str, tuple[str, str]] = {
         "args",
         "More headers, query parameters or body paths that matching ignores.",
     ),
+    "match_headers": ("args", "More request headers that matching compares."),
+    "match_base_url": ("bool", "Whether matching compares scheme, host and port of LLM calls."),
     "assets_threshold_bytes": ("int", "Payloads larger than this go to NAME.assets/."),
     "model_override": ("string", "Model that live LLM calls are sent to."),
     "allow_hosts": ("args", "Hosts that may be connected to during replay."),

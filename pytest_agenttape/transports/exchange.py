@@ -17,7 +17,7 @@ from pytest_agenttape.bodies.messages import (
     standard_phrase,
 )
 from pytest_agenttape.errors import AgentTapeError, StreamingReplayError
-from pytest_agenttape.matching.canonical import is_transport_header
+from pytest_agenttape.matching.canonical import is_stored
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership import Owner, Scope
 from pytest_agenttape.ownership.calls import Live, Recorder, Served
@@ -154,7 +154,7 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
 
 def stored_request(request: HttpRequest) -> dict[str, JSON]:
     """Return *request* in the form that a cassette stores, with its secrets still in it."""
-    kept = tuple((name, value) for name, value in request.headers if not is_transport_header(name.lower()))
+    kept = tuple((name, value) for name, value in request.headers if is_stored(name, value))
     content_type = header(request.headers, "content-type")
     stored: dict[str, JSON] = {"method": request.method, "url": request.url, "headers": grouped(kept)}
     stored.update(bodies.encode_body(request.body, content_type))

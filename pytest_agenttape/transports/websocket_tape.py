@@ -19,7 +19,7 @@ from pytest_agenttape.errors import (
     StreamingReplayError,
     UnmatchedInteractionError,
 )
-from pytest_agenttape.matching.canonical import is_transport_header
+from pytest_agenttape.matching.canonical import is_stored
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Served
 from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered, unanswered
@@ -49,11 +49,7 @@ def begin(found: ownership.Scope, url: str, headers: Headers) -> Served | Live:
         UnmatchedInteractionError: No recording answers, and it may not be opened for real.
     """
     __tracebackhide__ = True
-    kept = tuple(
-        (name, value)
-        for name, value in headers
-        if name.lower() not in _HANDSHAKE and not is_transport_header(name.lower())
-    )
+    kept = tuple((name, value) for name, value in headers if name.lower() not in _HANDSHAKE and is_stored(name, value))
     request: dict[str, JSON] = {"method": "GET", "url": url, "headers": grouped(kept)}
     operation = providers.identify_socket(url)
     if operation is None:

@@ -330,7 +330,7 @@ def test_a_file_with_binary_values_is_read(tmp_path: Path) -> None:
         f"      string: !!binary |\n        {packed}\nversion: 1\n"
     )
     (found,) = Cassette.load(path).interactions
-    assert found.request["headers"] == {"x-name": "n"}
+    assert found.request["headers"] == {"accept": "a", "x-name": "n"}
     assert json.loads(bodies.decode_body(found.response)) == ANSWER
 
 

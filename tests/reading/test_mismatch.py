@@ -221,10 +221,10 @@ def test_lines_belong_to_places_in_the_file_whatever_the_indexes_are() -> None:
 
 
 def test_volatile_headers_and_ports_of_test_servers_are_not_named_as_differences() -> None:
-    recorded = chat(0, "S", "Paris", headers={"x-request-id": "1", "x-tenant": "a"}, url="http://127.0.0.1:5001/v1")
-    asked = chat(0, "S", "Berlin", headers={"x-request-id": "2", "x-tenant": "b"}, url="http://127.0.0.1:6002/v1")
+    recorded = chat(0, "S", "Paris", headers={"x-request-id": "1", "openai-beta": "a"}, url="http://127.0.0.1:5001/v1")
+    asked = chat(0, "S", "Berlin", headers={"x-request-id": "2", "openai-beta": "b"}, url="http://127.0.0.1:6002/v1")
     paths = [each.path for each in explained(asked, [recorded]).field_diffs]
-    assert paths == ["json.messages[1].content", "headers.x-tenant"]
+    assert paths == ["json.messages[1].content", "headers.openai-beta"]
 
 
 def test_fields_that_matching_ignores_are_not_named_as_differences() -> None:
