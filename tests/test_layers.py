@@ -24,7 +24,13 @@ ROOMS = (
 # Rooms that know nothing of pytest and syrupy.
 FREE_OF_PYTEST = ROOMS[: ROOMS.index("plugin")]
 OWNERS = {
-    "aiohttp": {"transports/aiohttp.py", "transports/aiohttp_recording.py", "transports/aiohttp_replay.py"},
+    "aiohttp": {
+        "transports/aiohttp.py",
+        "transports/aiohttp_recording.py",
+        "transports/aiohttp_replay.py",
+        "transports/aiohttp_websocket.py",
+        "transports/aiohttp_websocket_server.py",
+    },
     "google": {"transports/protobuf.py"},
     "grpc": {
         "transports/grpc.py",

@@ -19,10 +19,10 @@ from aiohttp import connector, helpers
 from pytest_agenttape import ownership
 from pytest_agenttape.bodies.messages import HttpRequest
 from pytest_agenttape.libraries import Library
-from pytest_agenttape.model import JSON
 from pytest_agenttape.process import waits
-from pytest_agenttape.transports import aiohttp_recording, aiohttp_replay
+from pytest_agenttape.transports import aiohttp_recording, aiohttp_replay, aiohttp_websocket, aiohttp_websocket_server
 from pytest_agenttape.transports import exchange as exchanges
+from pytest_agenttape.transports.aiohttp_websocket import Socket
 from pytest_agenttape.transports.exchange import Exchange
 
 _AIOHTTP = Library("aiohttp", seen="3.12-3.14")
@@ -36,6 +36,7 @@ def install(library: str) -> None:
         if not hasattr(getattr(base, "connect", None), "__agenttape__"):
             _check_privates()
             base.connect = _wrap(base.connect)
+        aiohttp_websocket.install(_AIOHTTP)
         for kind in (aiohttp.TCPConnector, aiohttp.UnixConnector):
             if not hasattr(kind.connect, "__agenttape__"):
                 raise _AIOHTTP.lacks(f"{kind.__name__} that connects by BaseConnector.connect")
@@ -48,6 +49,7 @@ def _check_privates() -> None:
     _AIOHTTP.require(helpers.TimerContext, "_cancelled")
     aiohttp_recording.check(_AIOHTTP)
     aiohttp_replay.check(_AIOHTTP)
+    aiohttp_websocket_server.check(_AIOHTTP)
 
 
 def _wrap(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,18 +59,22 @@ def _wrap(real: Callable[..., Any]) -> Callable[..., Any]:
         found = _owner_of(req)
         if found is None:
             return await real(self, req, traces, timeout)
-        exchange = exchanges.begin(found, await _neutral(req))
+        socket = aiohttp_websocket.opened_by(req)
+        request = await _neutral(req)
+        exchange = exchanges.begin(found, request) if socket is None else socket.begin(found, self, request)
         if not exchange.is_live:
             await waits.let_others_run()
+            if socket is not None and socket.is_played():
+                return await socket.play(self, req, traces)
             return await aiohttp_replay.connected(self, req, traces, exchange)
         _restore(req, exchange)
         try:
             with ownership.within(exchange.inside):
                 connection = await real(self, req, traces, timeout)
         except BaseException as error:  # also of a task that is cancelled
-            _record_failure(exchange, _as_raised(error, req))
+            aiohttp_recording.keep_failure(exchange, _as_raised(error, req))
             raise
-        _Answer(req, connection.protocol, exchange).listen()
+        _Answer(req, connection.protocol, exchange, socket).listen()
         return connection
 
     connect.__agenttape__ = True  # type: ignore[attr-defined]  # a mark of our own
@@ -80,7 +86,7 @@ def _owner_of(req: Any) -> ownership.Scope | None:
     found = ownership.current(lambda: str(req.url), req.method)
     if found is None or found.owner.admits(req.method, str(req.url)) or _is_for_application_under_test(req):
         return None
-    if "upgrade" in req.headers:
+    if "upgrade" in req.headers and aiohttp_websocket.opened_by(req) is None:
         _refuse_upgrade(found, req)
         return None
     return found
@@ -102,13 +108,14 @@ def _is_for_application_under_test(req: Any) -> bool:
 
 
 def _refuse_upgrade(found: ownership.Scope, req: Any) -> None:
-    """Let a WebSocket pass that a live tool opens or whose host is allowed; refuse any other, in recordings too."""
+    """Let another protocol pass that a live tool begins or whose host is allowed; else refuse it, in recordings too."""
     host, port = req.url.host or "", req.url.port
     error = found.owner.blocks(
         host,
         port,
         found.running,
-        unrecordable=f"a WebSocket to {host}:{port} by aiohttp cannot be recorded or replayed: wrap the caller in "
+        unrecordable=f"a connection to {host}:{port} by aiohttp that becomes {req.headers['upgrade']!r} "
+        f"cannot be recorded or replayed: wrap the caller in "
         f'@tool, or allow it: allow_hosts=["{host}"]',
     )
     if error is not None:
@@ -184,15 +191,6 @@ def _restore(req: Any, exchange: Exchange) -> None:
 # The answer -------------------------------------------------------------------------------------------------------
 
 
-def _record_failure(exchange: Exchange, error: BaseException) -> None:
-    details: dict[str, JSON] = {}
-    if isinstance(error, aiohttp.ClientResponseError):
-        details = {"status": error.status, "reason": error.message}
-    elif isinstance(error, OSError) and error.errno is not None:
-        details = {"errno": error.errno}
-    exchanges.record_failure(exchange, error, details)
-
-
 def _as_raised(error: BaseException, req: Any) -> BaseException:
     """Return what the agent gets of an *error* of the connector: aiohttp turns some into others on the way."""
     if isinstance(error, asyncio.CancelledError) and getattr(req._timer, "_cancelled", False):
@@ -205,10 +203,11 @@ def _as_raised(error: BaseException, req: Any) -> BaseException:
 class _Answer:
     """Hears of the live answer to one request: each step takes itself off again, as connections are used again."""
 
-    def __init__(self, req: Any, protocol: Any, exchange: Exchange) -> None:
+    def __init__(self, req: Any, protocol: Any, exchange: Exchange, socket: Socket | None) -> None:
         self._req = req
         self._protocol = protocol
         self._exchange = exchange
+        self._socket = socket
         self._decompresses = True
 
     def listen(self) -> None:
@@ -233,6 +232,8 @@ class _Answer:
         vars(response).pop("start", None)
         with self._failing():
             await response.start(connection)
+        if self._socket is not None and self._socket.record(response):
+            return response
         aiohttp_recording.hear(response, self._exchange, decompresses=self._decompresses)
         return response
 
@@ -241,5 +242,5 @@ class _Answer:
         try:
             yield
         except BaseException as error:
-            _record_failure(self._exchange, error)
+            aiohttp_recording.keep_failure(self._exchange, error)
             raise

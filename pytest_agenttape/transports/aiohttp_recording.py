@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import aiohttp
 from aiohttp import client_reqrep, helpers, streams
 
 from pytest_agenttape.libraries import Library
-from pytest_agenttape.model import Interaction
+from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange
 from pytest_agenttape.transports.live_response import LiveResponse
 
@@ -47,6 +49,16 @@ def hear(response: Any, exchange: Exchange, *, decompresses: bool) -> None:
     content.__class__ = _Heard
     if content.exception() is not None:  # broken as soon as it began
         ear.fail(content.exception())
+
+
+def keep_failure(exchange: Exchange, error: BaseException) -> None:
+    """Keep that a live request got no answer."""
+    details: dict[str, JSON] = {}
+    if isinstance(error, aiohttp.ClientResponseError):
+        details = {"status": error.status, "reason": error.message}
+    elif isinstance(error, OSError) and error.errno is not None:
+        details = {"errno": error.errno}
+    exchanges.record_failure(exchange, error, details)
 
 
 class _Ear:

@@ -32,15 +32,20 @@ def check(library: Library) -> None:
 
 async def connected(pool: Any, req: Any, traces: Any, exchange: Exchange) -> Any:
     """Return the connection over which *req* is answered from the recording."""
+    protocol = _Replaying(pool, req, exchange)
+    protocol.connection_made(NoWire())
+    return await connection(pool, req, traces, protocol)
+
+
+async def connection(pool: Any, req: Any, traces: Any, protocol: Any) -> Any:
+    """Return the connection of *req* that *protocol* answers."""
     for trace in traces or ():
         await trace.send_connection_create_start()
         await trace.send_connection_create_end()
-    protocol = _Replaying(pool, req, exchange)
-    protocol.connection_made(_NoWire())
     return connector.Connection(pool, req.connection_key, protocol, pool._loop)
 
 
-class _NoWire(asyncio.Transport):
+class NoWire(asyncio.Transport):
     """Takes what is sent, and sends it nowhere."""
 
     def __init__(self) -> None:
@@ -62,7 +67,8 @@ class _NoWire(asyncio.Transport):
     def pause_reading(self) -> None:
         """Nothing comes unasked."""
 
-    resume_reading = pause_reading
+    def resume_reading(self) -> None:
+        """Nothing comes unasked."""
 
     def is_closing(self) -> bool:
         return self._is_closed

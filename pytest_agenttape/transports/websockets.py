@@ -23,18 +23,17 @@ from websockets.protocol import CLOSED
 
 from pytest_agenttape import ownership
 from pytest_agenttape.bodies import encode_body
-from pytest_agenttape.bodies.messages import grouped, header
+from pytest_agenttape.bodies.messages import header
 from pytest_agenttape.libraries import Library
 from pytest_agenttape.ownership.calls import Live, Served
 from pytest_agenttape.process.waits import until_cancelled
-from pytest_agenttape.transports import websocket_tape, websockets_server
+from pytest_agenttape.transports import websocket_replay, websocket_tape, websockets_server
 from pytest_agenttape.transports.pacing import LONGEST_WAIT
 from pytest_agenttape.transports.websocket_tape import Closed, Recording
 from pytest_agenttape.transports.websockets_connection import ASYNC, SYNC, TAPE, attach
 
 _WEBSOCKETS = Library("websockets", seen="15.0-17.4")
 _OURS = "__agenttape__"  # marks what we have patched
-_UNRECORDED_HEADERS = frozenset({"connection", "upgrade", "sec-websocket-accept", "sec-websocket-extensions", "date"})
 _PLACES = ("sock", "unix", "path", "proxy", "ssl", "ssl_context", "proxy_ssl", "server_hostname")
 _CALLED = "_agenttape_connect"
 _KWARGS = ("create_connection_kwargs", "connection_kwargs")  # of 17 and of 16
@@ -106,7 +105,7 @@ def _for_real(found: ownership.Scope, live: Live) -> Iterator[Callable[[Any], An
 
     def opened(connection: Any) -> Any:
         response = connection.response
-        answer = {"status": response.status_code, "headers": _kept(response.headers)}
+        answer = _answered(response)
         return attach(connection, Recording(live, answer, lambda: _closed(connection)))
 
     try:
@@ -124,12 +123,12 @@ def _refused(error: BaseException) -> dict[str, Any] | None:
     response = error.response
     content_type = response.headers.get("content-type")
     body = encode_body(bytes(response.body or b""), content_type)
-    return {"status": response.status_code, "headers": _kept(response.headers), **body}
+    return {**_answered(response), **body}
 
 
-def _kept(headers: Headers) -> Any:
-    kept = (each for each in headers.raw_items() if each[0].lower() not in _UNRECORDED_HEADERS)
-    return grouped(tuple(kept))
+def _answered(response: Any) -> dict[str, Any]:
+    headers = (each for each in response.headers.raw_items() if each[0].lower() != "sec-websocket-extensions")
+    return websocket_tape.opening_answer(response.status_code, tuple(headers))
 
 
 def _closed(connection: Any) -> Closed | None:
@@ -157,9 +156,9 @@ def _opening_async(real: Any) -> Any:
         if isinstance(call, Live):
             with _for_real(found, call) as take:
                 return take(await awaited(self))
-        if websocket_tape.is_never_opened(call):
+        if websocket_replay.is_never_opened(call):
             await until_cancelled(LONGEST_WAIT)
-        tape = websocket_tape.play(call)
+        tape = websocket_replay.play(call)
         options = next(name for name in _KWARGS if isinstance(getattr(self, name, None), dict))
         with _changed(self, **{options: {"sock": websockets_server.start(tape)}, **_without_tls(self)}):
             connection = await awaited(self)
@@ -181,7 +180,7 @@ def _opening_sync(real: Any) -> Any:
         if isinstance(call, Live):
             with _for_real(found, call) as take:
                 return take(real(self))
-        tape = websocket_tape.play(call)
+        tape = websocket_replay.play(call)
         with _changed(self, sock=websockets_server.start(tape), **_without_tls(self)):
             connection = real(self)
         return attach(connection, tape)
@@ -200,7 +199,7 @@ def _opening_by_function(real: Any) -> Any:
         if isinstance(call, Live):
             with _for_real(found, call) as take:
                 return take(real(uri, **options))
-        tape = websocket_tape.play(call)
+        tape = websocket_replay.play(call)
         kept = {name: value for name, value in options.items() if name not in _PLACES}
         ours = {"sock": websockets_server.start(tape), "unix": True, "proxy": None}
         connection = real(_plain(uri), **kept, **ours)

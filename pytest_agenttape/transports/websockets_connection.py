@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -14,11 +13,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.protocol import CLOSED, OPEN
 
 from pytest_agenttape import clocks
-from pytest_agenttape.transports.websocket_tape import Tape
+from pytest_agenttape.transports.websocket_tape import SOON, Tape
 
 TAPE = "_agenttape"  # our own attribute of a connection
-_LONGEST_CLOSE = 5.0  # seconds in which a client has seen that the server closed the connection
-_POLL = 0.005
 _is_sending: ContextVar[bool] = ContextVar("agenttape_is_sending", default=False)
 
 
@@ -146,8 +143,7 @@ def _streaming_sync(real: Any) -> Any:
 
 def _waits_for_close(connection: Any, tape: Tape, since: float) -> bool:
     """Return whether to wait with a message: the server has closed the connection, as the client is about to see."""
-    is_open = connection.protocol.state is OPEN
-    return is_open and tape.is_server_closing() and clocks.monotonic() - since < _LONGEST_CLOSE
+    return connection.protocol.state is OPEN and tape.holds_back(since)
 
 
 @contextmanager
@@ -186,7 +182,7 @@ def _sending_async(real: Any) -> Any:
         whole, pieces = _pieces(message)
         since = clocks.monotonic()
         while _waits_for_close(self, tape, since):
-            await asyncio.sleep(_POLL)
+            await asyncio.sleep(SOON)
         with _sent(self, tape, whole, text):
             await real(self, pieces, text=text)
 
@@ -203,7 +199,7 @@ def _sending_sync(real: Any) -> Any:
         whole, pieces = _pieces(message)
         since = clocks.monotonic()
         while _waits_for_close(self, tape, since):
-            threading.Event().wait(_POLL)
+            threading.Event().wait(SOON)
         with _sent(self, tape, whole, text):
             real(self, pieces, text=text)
 
@@ -219,22 +215,10 @@ def _pieces(message: Any) -> tuple[Any, Any]:
     return empty.join(pieces), pieces
 
 
-@contextmanager
-def _leaving(connection: Any) -> Iterator[None]:
-    """Return a block in which the agent closes the connection; no complaint about that hides an error of its own."""
-    __tracebackhide__ = True
+def _leaving(connection: Any) -> AbstractContextManager[None]:
+    """Return a block in which the agent closes the connection."""
     tape: Tape | None = getattr(connection, TAPE, None)
-    if tape is None:
-        yield
-        return
-    has_failed = sys.exc_info()[0] is not None
-    error = tape.leave(connection.protocol.state is CLOSED)
-    try:
-        yield
-    finally:
-        tape.end()
-    if error is not None and not has_failed:
-        raise error
+    return nullcontext() if tape is None else tape.leaving(connection.protocol.state is CLOSED)
 
 
 def _closing_async(real: Any) -> Any:

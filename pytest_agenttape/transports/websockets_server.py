@@ -16,9 +16,8 @@ from pytest_agenttape.bodies import decode_chunks
 from pytest_agenttape.bodies.messages import header, listed, standard_phrase
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.transports.pacing import POLL
-from pytest_agenttape.transports.websocket_tape import ABNORMAL, Playing
-
-_NO_STATUS = 1005  # the close code of a connection that was closed without one
+from pytest_agenttape.transports.websocket_replay import Playing
+from pytest_agenttape.transports.websocket_tape import ABNORMAL, NO_STATUS
 
 
 def start(tape: Playing) -> socket.socket:
@@ -86,7 +85,7 @@ class _Server:
             return
         response = self._protocol.accept(request)
         for name, value in self._headers:
-            if name.lower() != "sec-websocket-protocol":
+            if name.lower() not in ("sec-websocket-protocol", "sec-websocket-extensions"):
                 response.headers[name] = value
         self._protocol.send_response(response)
         self._is_open = response.status_code == 101
@@ -109,7 +108,7 @@ class _Server:
             self._flush()
             self._finish_writing()
             self._is_over = True
-        elif closed.code == _NO_STATUS:
+        elif closed.code == NO_STATUS:
             self._protocol.send_close()
         else:
             self._protocol.send_close(closed.code, closed.reason)

@@ -17,10 +17,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from pytest_agenttape import AgentTapeError, Config, StreamingReplayError, UnmatchedInteractionError, tool, use_cassette
+from pytest_agenttape import StreamingReplayError, UnmatchedInteractionError, use_cassette
 from pytest_agenttape.transports import pacing
 from tests.standin import hang_up, raw
-from tests.standin.server import _Running
 from tests.transports.conftest import Recorder
 
 EVENTS = [b'data: {"n":0}\n\n', b'data: {"n":1}\n\n', b"data: [DONE]\n\n"]
@@ -761,62 +760,6 @@ def test_nothing_is_left_open_by_a_replay(recorder: Recorder, stream: str) -> No
         return await read_all(session, f"{recorder.provider.url}/redirect")
 
     recorder.both(with_session(use))
-
-
-# WebSockets ---------------------------------------------------------------------------------------------------------
-
-
-class TestAWebSocket:
-    @pytest.fixture
-    def url(self) -> Iterator[str]:
-        async def converse(request: web.Request) -> web.WebSocketResponse:
-            socket = web.WebSocketResponse()
-            await socket.prepare(request)
-            async for message in socket:
-                await socket.send_str(f"{message.data} back")
-            return socket
-
-        def application() -> web.Application:
-            made = web.Application()
-            made.router.add_get("/", converse)
-            return made
-
-        running = _Running(application, 0)
-        yield f"http://127.0.0.1:{running.port}/"
-        running.stop()
-
-    def talk(self, url: str) -> Callable[[], Any]:
-        async def use(session: aiohttp.ClientSession) -> str:
-            async with session.ws_connect(url) as socket:
-                await socket.send_str("there")
-                return str((await socket.receive()).data)
-
-        return with_session(use)
-
-    @pytest.mark.parametrize("mode", ["all", "none"])
-    def test_is_refused(self, recorder: Recorder, url: str, mode: str) -> None:
-        recorder.record(lambda: None)
-        words = r"a WebSocket to 127.0.0.1:\d+ by aiohttp cannot be recorded or replayed: wrap the caller in @tool"
-        with pytest.raises(AgentTapeError, match=words), use_cassette(recorder.path, mode=mode):
-            self.talk(url)()
-
-    def test_passes_where_its_host_is_allowed(self, recorder: Recorder, url: str) -> None:
-        recorder.record(lambda: None)
-        for mode in ("all", "none"):
-            with use_cassette(recorder.path, mode=mode, config=Config(allow_hosts=["127.0.0.1"])):
-                assert self.talk(url)() == "there back"
-
-    def test_passes_in_a_tool(self, recorder: Recorder, url: str) -> None:
-        asked = []
-
-        @tool
-        def ask() -> str:
-            asked.append(True)
-            return str(self.talk(url)())
-
-        recorder.record(ask)
-        assert recorder.replay(ask) == "there back"
-        assert asked == [True]
 
 
 # Beside it ----------------------------------------------------------------------------------------------------------

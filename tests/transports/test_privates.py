@@ -50,6 +50,17 @@ class TestAreThere:
         assert str(aiohttp.client_reqrep._CONNECTION_CLOSED_EXCEPTION) == "Connection closed"
         assert "_CONNECTION_CLOSED_EXCEPTION" in aiohttp.ClientResponse._notify_content.__code__.co_names
 
+    def test_in_the_websockets_of_aiohttp(self) -> None:
+        response, writer = aiohttp.ClientWebSocketResponse, aiohttp.http.WebSocketWriter
+        assert inspect.iscoroutinefunction(inspect.unwrap(aiohttp.ClientSession._ws_connect))
+        assert {"_writer", "_reader"} <= set(response.__init__.__code__.co_names)
+        assert [*inspect.signature(writer.send_frame).parameters] == ["self", "message", "opcode", "compress"]
+        for sends in (response.ping, response.send_str, response.send_bytes, response._send_heartbeat, writer.close):
+            assert "send_frame" in sends.__code__.co_names
+        assert "_reader" in inspect.unwrap(response.receive).__code__.co_names
+        assert [*inspect.signature(response._handle_ping_pong_exception).parameters] == ["self", "exc"]
+        assert callable(importlib.import_module("aiohttp.client_ws").WebSocketDataQueue.set_exception)
+
     def test_in_websockets(self) -> None:
         client = pytest.importorskip("websockets.asyncio.client")
         of_a_connect = set(client.connect.__init__.__code__.co_names)
@@ -253,6 +264,16 @@ RENAMED = {
         "aiohttp",
         "del aiohttp.StreamReader._read_nowait_chunk",
         "StreamReader._read_nowait_chunk",
+    ),
+    "how aiohttp opens a WebSocket": (
+        "aiohttp",
+        "del aiohttp.ClientSession._ws_connect",
+        "ClientSession._ws_connect",
+    ),
+    "how a WebSocket of aiohttp sends": (
+        "aiohttp",
+        "del aiohttp.http.WebSocketWriter.send_frame",
+        "WebSocketWriter.send_frame",
     ),
     "what starts mcp's servers": (
         "mcp",
