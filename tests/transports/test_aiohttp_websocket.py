@@ -737,6 +737,22 @@ def test_a_refused_handshake_is_refused_again(desk: Desk) -> None:
     assert desk.recorded.response["status"] == 401
 
 
+def test_a_middleware_that_asks_again_does_so_again(desk: Desk) -> None:
+    async def elsewhere(request: Any, handler: Any) -> Any:
+        response = await handler(request)
+        if response.status != 401:
+            return response
+        response.release()
+        request.url = request.url.with_path("/desk")
+        return await handler(request)
+
+    async def use(_session: aiohttp.ClientSession, url: str) -> Any:
+        async with aiohttp.ClientSession(middlewares=(elsewhere,)) as session:
+            return await talk("a")(session, url)
+
+    assert desk.both(use, "/refuse", allow_errors=[401]) == [HELLO, "a"]
+
+
 def test_a_false_agreement_is_found_again(desk: Desk) -> None:
     live = desk.record(failing(), "/lie", allow_errors=True)
     assert (live[0], live[2]) == (aiohttp.WSServerHandshakeError, 101)
