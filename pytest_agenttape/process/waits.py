@@ -10,7 +10,7 @@ from typing import Any
 async def let_others_run() -> None:
     """Give concurrent tasks the turn that they had while the call ran for real."""
     asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
-    if asyncio is not None and _is_in_asyncio(asyncio):
+    if asyncio is not None and is_in_asyncio(asyncio):
         await asyncio.sleep(0)
     elif trio is not None and _is_in_trio(trio):
         await trio.lowlevel.checkpoint()
@@ -19,7 +19,7 @@ async def let_others_run() -> None:
 async def until_cancelled(seconds: float) -> None:
     """Wait to be cancelled, for at most *seconds* of real time."""
     asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
-    if asyncio is not None and _is_in_asyncio(asyncio):
+    if asyncio is not None and is_in_asyncio(asyncio):
         loop = asyncio.get_running_loop()
         over = loop.create_future()
         timer = loop.call_later(seconds, over.set_result, None)  # its clock is never pinned
@@ -35,7 +35,7 @@ async def until_cancelled(seconds: float) -> None:
 def current_task() -> Any:
     """Return the running task, of asyncio or trio; None outside of both."""
     asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
-    if asyncio is not None and _is_in_asyncio(asyncio):
+    if asyncio is not None and is_in_asyncio(asyncio):
         return asyncio.current_task()
     return trio.lowlevel.current_task() if trio is not None and _is_in_trio(trio) else None
 
@@ -47,7 +47,8 @@ def is_over(task: Any) -> bool:
     return inspect.getcoroutinestate(task.coro) == inspect.CORO_CLOSED
 
 
-def _is_in_asyncio(asyncio: Any) -> bool:
+def is_in_asyncio(asyncio: Any) -> bool:
+    """Return whether a loop of *asyncio*, the module, runs this code."""
     return asyncio._get_running_loop() is not None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_agenttape.providers import (
     anthropic,
     bedrock,
+    claude_code,
     cohere,
     cohere_embed,
     cohere_rerank,
@@ -45,6 +46,7 @@ VIEWS: tuple[View, ...] = (
     openai_images.VIEW,
     openai_realtime.VIEW,
     gemini_live.VIEW,
+    claude_code.VIEW,
 )
 
 # The words that several protocols have in common.

@@ -69,7 +69,7 @@ def _name(interaction: Interaction, parts: Mapping[str, JSON]) -> str:
 
 
 def _parts(interaction: Interaction, rules: KeyRules, conversations: list[list[dict[str, JSON]]]) -> dict[str, JSON]:
-    if operation_of(interaction) is not None and "url" in interaction.request:
+    if operation_of(interaction) is not None and "args" not in interaction.request:
         parts = _llm_parts(interaction, conversations)
     elif "url" in interaction.request:
         parts = _http_parts(interaction, rules)

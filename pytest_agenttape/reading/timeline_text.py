@@ -32,7 +32,7 @@ def final_output_lines(value: JSON) -> list[str]:
 
 def _head_lines(step: Step) -> list[str]:
     parts = step.parts
-    if step.kind == "http":
+    if step.kind == "http" and ("url" in parts or step.name == step.kind):
         head = f"http {_word(parts.get('method'))} {_word(parts.get('url'))}".rstrip()
         return [head, *_indented(_labelled("body:", _value_lines(parts["body"])))] if "body" in parts else [head]
     head = f"{step.kind} {visible(step.name)}"

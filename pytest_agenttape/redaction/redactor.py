@@ -62,13 +62,13 @@ class Redactor:
         """Return a stored request, of HTTP or of a boundary, without secrets; the same object if it has none."""
         if not self._is_enabled:
             return stored
-        redact = redact_message if "url" in stored else redact_value
+        redact = redact_message if _is_message(stored) else redact_value
         clean: dict[str, JSON] = redact(stored, self._memory)
         return clean
 
     def response(self, stored: JSON, request: Mapping[str, JSON]) -> JSON:
         """Return the stored response to *request* without secrets; the same object if it has none."""
-        if self._is_enabled and "url" in request and isinstance(stored, dict):
+        if self._is_enabled and _is_message(request) and isinstance(stored, dict):
             return redact_message(stored, self._memory)
         return self.value(stored)
 
@@ -84,3 +84,8 @@ class Redactor:
         """Return where *data*, about to be written, still holds a known secret in any form or a known format."""
         text = data.decode("utf-8", "replace") if isinstance(data, bytes | bytearray) else data
         return flat.scan(text, self._memory) if self._is_enabled else []
+
+
+def _is_message(request: Mapping[str, JSON]) -> bool:
+    """Return whether a stored *request* is a message with a body, of HTTP or another protocol, not arguments."""
+    return "url" in request or "json" in request

@@ -35,6 +35,7 @@ _GRPC = _Transport("pytest_agenttape.transports.grpc", frozenset({"grpc"}))
 _HTTPCORE = _Transport("pytest_agenttape.transports.httpcore", frozenset({"httpcore", "httpx", "respx"}))
 _REQUESTS = _Transport("pytest_agenttape.transports.requests", frozenset({"requests", "responses"}))
 _BOTOCORE = _Transport("pytest_agenttape.transports.botocore", frozenset({"urllib3"}))
+_CLAUDE = _Transport("pytest_agenttape.transports.claude_cli")
 _CREDENTIALS = _Transport("pytest_agenttape.transports.botocore_credentials")
 _URLLIB3 = _Transport("pytest_agenttape.transports.urllib3_pool", frozenset({"urllib3"}))
 _HTTP_CLIENT = _Transport("pytest_agenttape.transports.http_client")
@@ -45,6 +46,7 @@ _TLS = _Transport("pytest_agenttape.transports.tls")
 # The modules to patch once they are imported, and the transport that does it.
 _TABLE = {
     "aiohttp.connector": _AIOHTTP,
+    "claude_agent_sdk._internal.transport.subprocess_cli": _CLAUDE,
     "grpc": _GRPC,
     "httpcore": _HTTPCORE,
     "httpcore2": _HTTPCORE,

@@ -114,6 +114,17 @@ class TestAreThere:
         assert [*inspect.signature(create).parameters][:2] == ["command", "args"]
         assert "_create_platform_compatible_process" in inspect.unwrap(stdio.stdio_client).__code__.co_names
 
+    def test_in_claude_agent_sdk(self) -> None:
+        sdk = pytest.importorskip("claude_agent_sdk")
+        module = importlib.import_module("claude_agent_sdk._internal.transport.subprocess_cli")
+        transport = module.SubprocessCLITransport
+        assert issubclass(transport, sdk.Transport)
+        assert set(importlib.import_module("pytest_agenttape.transports.claude_cli")._METHODS) == {
+            each for each in vars(sdk.Transport) if not each.startswith("_")
+        }
+        assert "_options" in transport.__init__.__code__.co_names
+        assert "_options" in inspect.unwrap(transport.connect).__code__.co_names
+
     def test_in_grpc(self) -> None:
         channel = pytest.importorskip("grpc._channel")
         from grpc._cython import cygrpc
