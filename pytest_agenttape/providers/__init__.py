@@ -110,7 +110,7 @@ def read_answer(operation: Operation, response: Mapping[str, JSON]) -> Answer:
     view = BY_BOUNDARY.get(operation.boundary)
     objects = payloads(response)
     answer = view.read_answer(objects) if view else Answer()
-    return replace(answer, error=error_of(response, objects))
+    return replace(answer, error=error_of(response, objects) or answer.error)
 
 
 def is_finished(operation: Operation, response: Mapping[str, JSON]) -> bool:

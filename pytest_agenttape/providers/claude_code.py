@@ -45,8 +45,14 @@ def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
             "stop_reason": result.get("stop_reason") or result.get("subtype"),
         }
     )
-    last = text_or_none(result.get("result"))
-    return answer if last is None else replace(answer, text=last)
+    text = text_or_none(result.get("result")) or answer.text
+    return replace(answer, text=text, error=_error(result) if result.get("is_error") is True else None)
+
+
+def _error(result: Mapping[str, JSON]) -> str:
+    errors = result.get("errors")
+    told = [each for each in errors if isinstance(each, str)] if isinstance(errors, list) else []
+    return "; ".join(told) or text_or_none(result.get("result")) or text_or_none(result.get("subtype")) or "error"
 
 
 VIEW = View(

@@ -33,7 +33,7 @@ class _Chapter:
 
     live: Live
     entries: list[dict[str, JSON]] = field(default_factory=list)
-    has_result: bool = False
+    result: Message | None = None  # the message that ends the answer to a prompt
 
     def __post_init__(self) -> None:
         self.live.source = self
@@ -52,7 +52,8 @@ class _Chapter:
     def finish(self) -> None:
         if self.live.interaction is None and self.live.source is self:
             stored, usage = self._stored()
-            self.live.recorder.finish(self.live, response=stored, usage=usage)
+            status = (self.result or {}).get("api_error_status")
+            self.live.recorder.finish(self.live, response=stored, usage=usage, status=status)
 
     settle = finish
 
@@ -67,7 +68,7 @@ class _Chapter:
         if self.live.call.kind != "llm":
             return ({"events": entries} if entries else None), None
         response: dict[str, JSON] = {"events": entries}
-        if not self.has_result and not any("ended" in each for each in entries):
+        if self.result is None and not any("ended" in each for each in entries):
             response["complete"] = False
         usage = providers.read_answer(claude_code.operation(None), response).usage
         return response, dict(usage) if usage else None
@@ -138,7 +139,7 @@ class Recording:
                 self._questions[number] = chapter, message, chapter.live.recorder.calls_made
         chapter.add({"data": stored})
         if message.get("type") == "result":
-            chapter.has_result = True
+            chapter.result = message
             chapter.finish()
 
     def heard_error_line(self, line: str) -> None:

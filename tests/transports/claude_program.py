@@ -147,6 +147,9 @@ def answer(prompt: str) -> None:
     if what == "limit":
         end(subtype="error_max_turns", is_error=True, errors=["too many turns"])
         sys.exit(1)
+    if what == "overload":
+        end("API Error: overloaded", is_error=True, api_error_status=529)
+        return
     if what == "long":
         say(text("a long"))
         receive("interrupt")

@@ -18,6 +18,7 @@ from pytest_agenttape import (
     Cassette,
     Config,
     Interaction,
+    RecordingRefusedError,
     Session,
     diff_cassettes,
     tool,
@@ -320,6 +321,14 @@ def test_a_program_that_fails_fails_again(desk: Desk, prompt: str, kind: str) ->
     live = desk.record(agent)
     assert live[1] == kind
     assert desk.replay(agent) == live
+
+
+def test_an_overloaded_model_is_not_recorded_unless_allowed(desk: Desk) -> None:
+    with pytest.raises(RecordingRefusedError, match="got status 529"):
+        desk.record(several("overload"))
+    assert not desk.path.exists()
+    live = desk.record(several("overload"), allow_errors=[529])
+    assert desk.replay(several("overload")) == live
 
 
 def test_a_missing_program_is_missing_again(desk: Desk) -> None:
