@@ -24,6 +24,7 @@ from pytest_agenttape import (
     tool,
     use_cassette,
 )
+from pytest_agenttape.transports import claude_replay
 
 sdk = pytest.importorskip("claude_agent_sdk")
 
@@ -381,7 +382,7 @@ def test_an_agent_that_waits_for_more_than_was_said_is_refused(desk: Desk, monke
         return run
 
     desk.record(agent(interrupts=True))
-    monkeypatch.setattr("pytest_agenttape.transports.claude_replay.LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(claude_replay, "LONGEST_WAIT", 0.1)
     with pytest.raises(AgentTapeError, match="when this was recorded, it sent 'interrupt' here; record it again"):
         desk.replay(agent(interrupts=False))
 
