@@ -28,6 +28,7 @@ from pytest_agenttape.transports.mcp_messages import Message
 _SDK = Library("claude-agent-sdk", seen="0.2.189")
 _NAME = "SubprocessCLITransport"
 _OURS = "__agenttape__"  # on a method of ours, and on a transport that is connected
+_LAST_WORDS = 1.0  # seconds in which the pipes of a program that has ended are read to their end
 
 _Method: TypeAlias = Callable[..., Any]
 
@@ -185,7 +186,7 @@ class _Program:
             try:
                 route = self.conversation.said(message) if message is not None else None
             except Exception as error:
-                self.hear_end(error)
+                self.hear_end(error)  # the SDK may keep it from the agent
                 raise
             if route is not None:
                 await self._send(line, route)
@@ -203,6 +204,8 @@ class _Program:
         except Exception as error:
             if route.live is not None:
                 claude_recording.failed(route.live, error)
+            if not self.is_real:
+                self.hear_end(error)
             raise
 
     def end_input(self) -> None:
@@ -226,6 +229,7 @@ class _Program:
         try:
             if self._listening is not None:
                 await self._real["close"](self._transport)
+                await asyncio.wait([self._listening], timeout=_LAST_WORDS)
         finally:
             self.hear_end(None)
             if self._listening is not None:

@@ -167,8 +167,8 @@ class Replay:
 
     @property
     def is_said(self) -> bool:
-        """Whether there is no more to say."""
-        return not any(each.entries for each in self._scripts)
+        """Whether all is said, to the end that the agent saw."""
+        return self._under_way() is None
 
     def longest_wait(self) -> float | None:
         """Return for how many seconds the agent may go on waiting; None where nothing limits it."""

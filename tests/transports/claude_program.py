@@ -4,6 +4,7 @@
 import json
 import os
 import sys
+import time
 import uuid
 from collections import deque
 from typing import Any
@@ -135,34 +136,61 @@ def use_tool(name: str, given: Any) -> None:
     say({"type": "tool_result", "tool_use_id": number, "content": done}, role="user")
 
 
+def crash(_rest: str) -> None:
+    sys.exit(3)
+
+
+def complain(rest: str) -> None:
+    sys.stderr.write(rest + "\n")
+    sys.stderr.flush()
+
+
+def limit(_rest: str) -> None:
+    end(subtype="error_max_turns", is_error=True, errors=["too many turns"])
+    sys.exit(1)
+
+
+def overload(_rest: str) -> bool:
+    end("API Error: overloaded", is_error=True, api_error_status=529)
+    return True
+
+
+def long(_rest: str) -> bool:
+    say(text("a long"))
+    receive("interrupt")
+    end(subtype="error_during_execution", is_error=True)
+    return True
+
+
+def wait(_rest: str) -> None:
+    say(text("a moment"))
+    time.sleep(0.5)
+
+
+def bash(rest: str) -> None:
+    use_tool("Bash", {"command": rest})
+
+
+def add(rest: str) -> None:
+    use_tool("mcp__sums__add", {"a": 2, "b": int(rest)})
+
+
+def stream(rest: str) -> None:
+    for piece in (rest[:30], rest[30:]):
+        delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}}
+        send({"type": "stream_event", "event": delta, "session_id": SESSION, "uuid": str(uuid.uuid4())})
+
+
+# What a prompt begins with, and what is done then; if that returns true, it has ended the answer.
+DEEDS = {each.__name__: each for each in (crash, complain, limit, overload, long, wait, bash, add, stream)}
+
+
 def answer(prompt: str) -> None:
     about = {"model": State.model, "cwd": os.getcwd(), "tools": ["Bash"], "claude_code_version": "2.1.300"}
     send({"type": "system", "subtype": "init", "session_id": SESSION, "uuid": str(uuid.uuid4()), **about})
     what, _, rest = prompt.partition(" ")
-    if what == "crash":
-        sys.exit(3)
-    if what == "complain":
-        sys.stderr.write(rest + "\n")
-        sys.stderr.flush()
-    if what == "limit":
-        end(subtype="error_max_turns", is_error=True, errors=["too many turns"])
-        sys.exit(1)
-    if what == "overload":
-        end("API Error: overloaded", is_error=True, api_error_status=529)
+    if what in DEEDS and DEEDS[what](rest):
         return
-    if what == "long":
-        say(text("a long"))
-        receive("interrupt")
-        end(subtype="error_during_execution", is_error=True)
-        return
-    if what == "bash":
-        use_tool("Bash", {"command": rest})
-    if what == "add":
-        use_tool("mcp__sums__add", {"a": 2, "b": int(rest)})
-    if what == "stream":
-        for piece in (rest[:30], rest[30:]):
-            delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}}
-            send({"type": "stream_event", "event": delta, "session_id": SESSION, "uuid": str(uuid.uuid4())})
     say(text(f"{State.model} heard {prompt}"))
     end(f"{State.model} heard {prompt}")
 

@@ -387,6 +387,38 @@ def test_an_agent_that_waits_for_more_than_was_said_is_refused(desk: Desk, monke
         desk.replay(agent(interrupts=False))
 
 
+def test_an_agent_that_reads_on_where_it_left_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def left(desk: Desk) -> None:
+        messages = sdk.query(prompt="wait a little", options=desk.options())
+        async for each in messages:
+            if isinstance(each, sdk.AssistantMessage):
+                break
+        await messages.aclose()
+        while len(asyncio.all_tasks()) > 1:  # the SDK closes it in a task of its own
+            await asyncio.sleep(0.01)
+
+    desk.record(left)
+    monkeypatch.setattr(claude_replay, "LONGEST_WAIT", 0.1)
+    with pytest.raises(AgentTapeError, match="when this was recorded, it stopped waiting here; record it again"):
+        desk.replay(one("wait a little"))
+
+
+def test_a_program_that_is_missing_for_a_streamed_prompt_ends_the_stream(desk: Desk) -> None:
+    def agent(text: str) -> Agent:
+        async def run(desk: Desk) -> Any:
+            async def prompts() -> AsyncIterator[dict[str, Any]]:
+                yield {"type": "user", "message": {"role": "user", "content": text}}
+
+            return [told(each) async for each in sdk.query(prompt=prompts(), options=desk.options())]
+
+        return run
+
+    desk.record(agent("one"))
+    desk.program.unlink()
+    with pytest.raises(sdk.CLINotFoundError):
+        desk.run(agent("two"), mode="refresh")
+
+
 def test_conversations_that_are_under_way_together_get_their_own_answers(desk: Desk) -> None:
     async def agent(desk: Desk) -> Any:
         return await asyncio.gather(*(one(f"hello {number}")(desk) for number in range(5)))
