@@ -19,7 +19,7 @@ import threading
 from dataclasses import dataclass
 from types import ModuleType
 
-from pytest_agenttape.transports.import_hook import ImportHook
+from pytest_agenttape.process.import_hook import ImportHook
 
 
 @dataclass(frozen=True, slots=True)

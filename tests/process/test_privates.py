@@ -33,6 +33,9 @@ class TestAreThere:
     def test_in_uuid(self) -> None:
         assert {"os", "_generate_time_safe", "_node", "_last_timestamp"} <= vars(uuid).keys()
 
+    def test_in_uuid_utils(self) -> None:
+        assert {"_uuid4_int", "_uuid7_int"} <= vars(pytest.importorskip("uuid_utils.compat")).keys()
+
     def test_in_os(self) -> None:
         assert isinstance(os.environ._data, dict)  # type: ignore[attr-defined]  # the private
 

@@ -5,17 +5,15 @@ Private used here: `asyncio._get_running_loop` of CPython 3.11-3.14, which, unli
 
 from __future__ import annotations
 
-import random
 import sys
 import threading
-import uuid
 from contextvars import ContextVar
 from dataclasses import replace
-from hashlib import blake2b
 from typing import Any
 
 from pytest_agenttape import clocks
 from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.process.freeze.sequences import UuidSequence
 from pytest_agenttape.process.freeze.state import SECOND, Plan
 
 _READS_BETWEEN_CHECKS = 1024
@@ -33,7 +31,7 @@ class Layer:
 
     __slots__ = (
         "is_open", "lock", "now", "own_plan", "parent", "plan", "reads", "saved_numpy", "saved_random",
-        "slow_since", "task", "thread", "tick", "traveller", "tz", "uuids", "warnings",
+        "sequences", "slow_since", "task", "thread", "traveller", "tz", "warnings",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, parent: Layer | None) -> None:
@@ -46,9 +44,8 @@ class Layer:
         self.reads = 0
         self.slow_since = 0.0
         self.warnings = 0
-        self.tick = 0
         self.tz: str | None = None  # the TZ value it needs; None if the machine's own zone is right
-        self.uuids: random.Random | None = None
+        self.sequences: dict[str, UuidSequence] = {}
         self.traveller: Any = None  # time_machine's travel and Traveller
         self.saved_random: object = None
         self.saved_numpy: object = None
@@ -87,30 +84,13 @@ class Layer:
         self.warnings += 1
         raise ConfigError(message) if self.warnings == 1 else ClockLoop(message)
 
-    def random_bytes(self, count: int) -> bytes:
-        """Return the next bytes for a UUID."""
+    def uuids(self, library: str) -> UuidSequence:
+        """Return the UUIDs of *library*: a sequence of its own, so that no other library's draws change it."""
+        assert self.plan.uuid_seed is not None  # or it would not be a source
         with self.lock:
-            if self.uuids is None:
-                self.uuids = random.Random(f"uuid {self.plan.uuid_seed}")
-            return self.uuids.randbytes(count)
-
-    def time_uuid(self) -> bytes:
-        """Return the next version 1 UUID, as libuuid would."""
-        with self.lock:
-            self.tick = max(self.tick + 1, self.now // 100 + 0x01B21DD213814000)  # 100 ns steps since 1582
-            tick = self.tick
-        digest = _digest(self.plan.uuid_seed)
-        sequence = int.from_bytes(digest[6:8]) & 0x3FFF
-        fields = (tick & 0xFFFFFFFF, tick >> 32 & 0xFFFF, tick >> 48 & 0xFFF, sequence >> 8, sequence & 0xFF)
-        return uuid.UUID(fields=(*fields, self.node()), version=1).bytes
-
-    def node(self) -> int:
-        """Return the hardware address for UUIDs; the multicast bit marks it as made up."""
-        return int.from_bytes(_digest(self.plan.uuid_seed)[:6]) | 1 << 40
-
-
-def _digest(seed: int | None) -> bytes:
-    return blake2b(str(seed).encode(), digest_size=8).digest()
+            if library not in self.sequences:
+                self.sequences[library] = UuidSequence(library, self.plan.uuid_seed, lambda: self.now)
+            return self.sequences[library]
 
 
 def _loop_message(reads: int) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 from pytest_agenttape.process.freeze import layers
+from pytest_agenttape.process.freeze.sites import Function, Sites
 
 _real_sleep = time.sleep
 
@@ -39,70 +39,10 @@ def _moving(sleep: Callable[..., Any]) -> Callable[..., Any]:  # asyncio.sleep r
     return moving_sleep
 
 
-class _Sleeps:
-    """The places that hold a sleep function, including `from time import sleep`, swapped while a clock is pinned.
-
-    anyio.sleep calls asyncio's or trio's, so these are enough. A module that is imported in the meantime keeps our
-    function, which is a plain sleep when no clock is pinned.
-    """
-
-    def __init__(self) -> None:
-        self.modules = 0
-        self._seen: set[str] = set()
-        self._learned: set[str] = set()
-        self._moving: dict[int, Callable[..., Any]] = {id(_real_sleep): _sleep}
-        self._sites: list[tuple[dict[str, Any], str, Callable[..., Any], Callable[..., Any]]] = []
-        self._installed = False
-
-    def sync(self, wanted: bool) -> None:
-        """Swap our functions in if they are *wanted*, and out if they are not."""
-        if wanted and len(sys.modules) != self.modules:
-            self._look()
-        if wanted == self._installed:
-            return
-        self._installed = wanted
-        for names, name, original, moving in self._sites:
-            if names.get(name) is (original if wanted else moving):
-                names[name] = moving if wanted else original
-
-    def adopt_new_modules(self) -> None:
-        """Swap the functions in modules that were imported while a clock was pinned."""
-        if not layers.LOCK.acquire(blocking=False):
-            return  # its holder is doing the same, or will get here at the next read
-        try:
-            if self._installed:
-                self._installed = False
-                self.sync(True)
-        finally:
-            layers.LOCK.release()
-
-    def _look(self) -> None:
-        self.modules = len(sys.modules)
-        new = sys.modules.keys() - self._seen
-        self._seen |= new
-        if self._learn("asyncio.tasks") | self._learn("trio"):
-            new = set(sys.modules)
-        known = self._moving.keys()
-        for module in [sys.modules.get(name) for name in new]:
-            names = getattr(module, "__dict__", None)
-            if type(names) is not dict or names is globals():
-                continue
-            if known.isdisjoint(map(id, tuple(names.values()))):
-                continue
-            for name, value in tuple(names.items()):
-                if id(value) in known:
-                    self._sites.append((names, name, value, self._moving[id(value)]))
-
-    def _learn(self, module: str) -> bool:
-        """Learn the sleep function of *module* once it is imported; return whether it is new."""
-        if module in self._learned or module not in sys.modules:
-            return False
-        sleep = getattr(sys.modules[module], "sleep", None)
-        if sleep is None:  # it is being imported right now
-            return False
-        self._learned.add(module)
-        self._moving[id(sleep)] = _moving(sleep)
-        return True
+def _learn_sleep(module: Any) -> dict[Function, Function]:
+    sleep = getattr(module, "sleep", None)
+    return {} if sleep is None else {sleep: _moving(sleep)}
 
 
-SITES = _Sleeps()
+# anyio.sleep calls asyncio's or trio's, so these are enough
+SITES = Sites(globals(), {"time": lambda _: {_real_sleep: _sleep}, "asyncio.tasks": _learn_sleep, "trio": _learn_sleep})

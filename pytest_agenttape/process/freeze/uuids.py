@@ -11,7 +11,8 @@ import sys
 import uuid
 from typing import Any
 
-from pytest_agenttape.process.freeze import clock, layers
+from pytest_agenttape.process.freeze import clock, compiled_uuids, layers
+from pytest_agenttape.process.freeze.sequences import STANDARD
 
 _NOT_SET = object()
 _saved_node: object = _NOT_SET
@@ -22,7 +23,7 @@ class _UuidOs:
 
     def urandom(self, count: int) -> bytes:
         layer = layers.uuid_source()
-        return os.urandom(count) if layer is None else layer.random_bytes(count)
+        return os.urandom(count) if layer is None else layer.uuids(STANDARD).random_bytes(count)
 
     def __getattr__(self, name: str) -> Any:  # whatever the os module has
         return getattr(os, name)
@@ -33,7 +34,7 @@ _uuid_os = _UuidOs()
 
 def _generate_time_uuid() -> tuple[bytes, None]:
     layer = layers.uuid_source()
-    return (uuid.uuid4().bytes if layer is None else layer.time_uuid()), None
+    return (uuid.uuid4() if layer is None else uuid.UUID(int=layer.uuids(STANDARD).version_1())).bytes, None
 
 
 def sync() -> None:
@@ -41,6 +42,7 @@ def sync() -> None:
     global _saved_node
     names: dict[str, Any] = vars(uuid)
     seeded = [layer for layer in layers.OPEN if layer.plan.uuid_seed is not None]
+    compiled_uuids.sync(wanted=bool(seeded))
     if not seeded and _saved_node is _NOT_SET:
         return
     for name in ("_last_timestamp", "_last_timestamp_v6", "_last_timestamp_v7"):
@@ -49,7 +51,7 @@ def sync() -> None:
     if seeded:
         if _saved_node is _NOT_SET:
             _saved_node = names["_node"]
-        names.update(os=_uuid_os, _generate_time_safe=_generate_time_uuid, _node=seeded[-1].node())
+        names.update(os=_uuid_os, _generate_time_safe=_generate_time_uuid, _node=seeded[-1].uuids(STANDARD).node)
         return
     # time_machine keeps it None while it travels, and puts the real one back itself
     real = None if clock.travellers() else getattr(sys.modules.get("_uuid"), "generate_time_safe", None)
