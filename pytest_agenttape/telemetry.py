@@ -2,20 +2,25 @@
 
 It comes from threads that outlive their test, and is on by default in some frameworks. A session answers it with an
 empty success; it is neither sent nor recorded.
+
+So is what a framework looks up for itself once per process, on whichever test comes first: is there an update, what do
+models cost? There nothing is made up. The connection fails, and the framework goes on with what it ships. That it does
+was read in litellm 1.110, crewai 1.15, gradio 6.31 and huggingface_hub 2.4.
 """
 
 from __future__ import annotations
 
 import functools
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pytest_agenttape.hosts import HostRule, host_rules, is_url_allowed
-from pytest_agenttape.model import JSON, KNOWN_TELEMETRY, Call, Interaction
+from pytest_agenttape.model import KNOWN_TELEMETRY, Call, Interaction
 
 KIND = "telemetry"  # of such a call, which is in no cassette
 
@@ -32,6 +37,8 @@ class _Sender:
         switch: What switches it off.
         methods: Those that send it; with none it is only named, because others may use such an address.
         content: What its content type contains.
+        library: The module that must be imported, where others may well ask there, too.
+        answer: How it is answered.
     """
 
     name: str
@@ -39,6 +46,8 @@ class _Sender:
     switch: str
     methods: tuple[str, ...] = ("POST",)
     content: re.Pattern[str] = re.compile("")  # a constant
+    library: str = ""
+    answer: Literal["success", "forbidden", "no connection"] = "success"
 
 
 _AGENTS, _LANGSMITH = "OPENAI_AGENTS_DISABLE_TRACING=1", "LANGSMITH_TRACING=false"
@@ -58,6 +67,47 @@ _SENDERS = (
         "PostHog",
         re.compile(r"^(?:[^/]*\.)?posthog\.com/(?:batch|capture|e|i/v0/e)/?$"),
         "posthog.disabled = True, or the library's own switch",
+    ),
+    _Sender("Hugging Face", re.compile(r"^huggingface\.co/api/telemetry/"), "HF_HUB_DISABLE_TELEMETRY=1", ("HEAD",)),
+    # Looked up once per process.
+    _Sender(
+        "LiteLLM",
+        re.compile(r"^raw\.githubusercontent\.com/BerriAI/litellm/[^/]+/model_prices_and_context_window\.json$"),
+        "LITELLM_LOCAL_MODEL_COST_MAP=True",
+        ("GET",),
+        library="litellm",
+        answer="forbidden",  # after a failed connection its thread tries twice more, and sleeps on the test's clock
+    ),
+    _Sender(
+        "LiteLLM",
+        re.compile(r"^raw\.githubusercontent\.com/BerriAI/litellm/[^/]+/litellm/anthropic_beta_headers_config\.json$"),
+        "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS=True",
+        ("GET",),
+        library="litellm",
+        answer="forbidden",
+    ),
+    _Sender(
+        "CrewAI",
+        re.compile(r"^pypi\.org/pypi/crewai/json$"),
+        "CREWAI_DISABLE_VERSION_CHECK=true",
+        ("GET",),
+        library="crewai",
+        answer="no connection",
+    ),
+    _Sender(
+        "Gradio",
+        re.compile(r"^api\.gradio\.app/pkg-version$"),
+        "GRADIO_ANALYTICS_ENABLED=False",
+        ("GET",),
+        answer="no connection",
+    ),
+    _Sender(
+        "Hugging Face",
+        re.compile(r"^huggingface\.co/api/agent-harnesses$"),
+        "HF_HUB_OFFLINE=1",
+        ("GET",),
+        library="huggingface_hub",
+        answer="no connection",
     ),
     # On servers of one's own; an agent may have something else there.
     _Sender("the OpenAI Agents SDK", re.compile(r"/traces/ingest$"), _AGENTS, ()),
@@ -93,7 +143,9 @@ class Telemetry:
 
 def _is_known(method: str, url: str, content_type: str | None) -> bool:
     sender = _sender(method.upper(), url)
-    return sender is not None and (content_type is None or sender.content.search(content_type) is not None)
+    if sender is None or (sender.library and sender.library not in sys.modules):
+        return False
+    return content_type is None or sender.content.search(content_type) is not None
 
 
 def hint(url: str) -> tuple[str, ...]:
@@ -104,12 +156,23 @@ def hint(url: str) -> tuple[str, ...]:
     return (f"this looks like telemetry of {sender.name}: switch it off in tests ({sender.switch})",)
 
 
+def is_lookup(method: str, url: str) -> bool:
+    """Return whether a request that is telemetry reads something, so that an older cassette may hold what it read."""
+    sender = _sender(method.upper(), url)
+    return sender is not None and sender.answer != "success"
+
+
 def answer(call: Call) -> Interaction:
-    """Return an empty success for *call*; an empty message of protobuf has no bytes."""
-    response: dict[str, JSON] = {"status": 200, "headers": {"content-type": "application/json"}, "json": {}}
-    if "protobuf" in str(call.request.get("headers")):
-        response = {"status": 200, "headers": {"content-type": "application/x-protobuf"}}
-    return Interaction(index=0, kind=call.kind, boundary=None, request=dict(call.request), response=response)
+    """Return an empty success for *call*, or the failure after which its sender goes on with what it ships."""
+    sender = _sender(str(call.request["method"]).upper(), str(call.request["url"]))
+    asked = Interaction(index=0, kind=call.kind, boundary=None, request=dict(call.request))
+    if sender is not None and sender.answer == "no connection":
+        return replace(asked, error={"type": "ConnectError", "message": "not sent: pytest-agenttape answers telemetry"})
+    if sender is not None and sender.answer == "forbidden":
+        return replace(asked, response={"status": 403, "headers": {}})
+    if "protobuf" in str(call.request.get("headers")):  # an empty message has no bytes
+        return replace(asked, response={"status": 200, "headers": {"content-type": "application/x-protobuf"}})
+    return replace(asked, response={"status": 200, "headers": {"content-type": "application/json"}, "json": {}})
 
 
 def count(method: str, url: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -30,6 +32,20 @@ SENT = {
         "OTEL_SDK_DISABLED=true"
     ),
     ("POST", "https://us.i.posthog.com/batch/", "application/json"): "posthog.disabled = True",
+    ("HEAD", "https://huggingface.co/api/telemetry/gradio/initiated", ""): "HF_HUB_DISABLE_TELEMETRY=1",
+}
+# What a library looks up once per process; how it is answered, and the module that must be imported.
+LITELLM = "https://raw.githubusercontent.com/BerriAI/litellm/main/"
+LOOKED_UP = {
+    f"{LITELLM}model_prices_and_context_window.json": ("litellm", 403, "LITELLM_LOCAL_MODEL_COST_MAP=True"),
+    f"{LITELLM}litellm/anthropic_beta_headers_config.json": (
+        "litellm",
+        403,
+        "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS=True",
+    ),
+    "https://pypi.org/pypi/crewai/json": ("crewai", None, "CREWAI_DISABLE_VERSION_CHECK=true"),
+    "https://huggingface.co/api/agent-harnesses": ("huggingface_hub", None, "HF_HUB_OFFLINE=1"),
+    "https://api.gradio.app/pkg-version": (None, None, "GRADIO_ANALYTICS_ENABLED=False"),
 }
 # What an agent may well ask, as part of what its test is about.
 ASKED = (
@@ -49,6 +65,12 @@ ASKED = (
     ("POST", "https://own.example/v1/traces/ingest", "application/json"),
     ("POST", "https://evil-posthog.com/batch", "application/json"),
     ("POST", "https://us.i.posthog.com/flags/", "application/json"),  # an agent may do something else for a flag
+    ("GET", "https://pypi.org/pypi/requests/json", ""),
+    ("GET", "https://raw.githubusercontent.com/BerriAI/litellm/main/README.md", ""),
+    ("GET", "https://raw.githubusercontent.com/other/litellm/main/model_prices_and_context_window.json", ""),
+    ("POST", "https://api.gradio.app/pkg-version", ""),
+    ("GET", "https://huggingface.co/api/models", ""),
+    ("GET", "https://huggingface.co/api/telemetry/x", ""),
 )
 UNKNOWN = (
     "https://api.openai.com/v1/chat/completions",
@@ -71,6 +93,24 @@ def test_what_known_senders_send_is_answered(request_: tuple[str, str, str]) -> 
     assert Telemetry.of(["known"]).covers(*request_)
     assert Telemetry.of(["known"]).covers(*request_[:2], None)
     assert not Telemetry.of([]).covers(*request_)
+
+
+@pytest.mark.parametrize("url", LOOKED_UP)
+def test_what_a_library_looks_up_for_itself_fails_where_it_is_in_use(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    library, status, switch = LOOKED_UP[url]
+    known = Telemetry.of(["known"])
+    if library is not None:
+        monkeypatch.delitem(sys.modules, library, raising=False)
+        assert not known.covers("GET", url, "")  # an agent may read it, for all we know
+        monkeypatch.setitem(sys.modules, library, ModuleType(library))
+    assert known.covers("GET", url, "")
+    assert not known.covers("PUT", url, "")
+    assert not Telemetry.of([]).covers("GET", url, "")
+    (line,) = telemetry.hint(url)
+    assert switch in line
+    answer = telemetry.answer(Call(telemetry.KIND, None, {"method": "GET", "url": url, "headers": {}}))
+    assert answer.response == (None if status is None else {"status": status, "headers": {}})
+    assert (answer.error is None) == (status is not None)
 
 
 @pytest.mark.parametrize("request_", ASKED)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from pytest_agenttape import telemetry
+from pytest_agenttape import downloads, telemetry
 from pytest_agenttape.errors import FieldDiff, UnmatchedInteractionError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_request
 from pytest_agenttape.model import JSON, Interaction
@@ -68,7 +68,8 @@ def explain(
     finding = _finding(case, same_key)
     message = [f"{asked_line(asked)} matches no unplayed interaction in {_shown_path(cassette_path, root)}"]
     message += [f"  {line}" for line in (*finding.lines, *_unplayable(case), *_earlier_departure(case, served))]
-    message += [f"  {line}" for line in telemetry.hint(str(asked.request.get("url", "")))]
+    url = str(asked.request.get("url", ""))
+    message += [f"  {line}" for line in (*telemetry.hint(url), *downloads.hint(url))]
     if command:
         message.append(f"  re-record: {visible(command)}")
     return UnmatchedInteractionError(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pytest_agenttape import clocks
+from pytest_agenttape import clocks, downloads, telemetry
 from pytest_agenttape.bodies.messages import header, listed
 from pytest_agenttape.boundaries.registry import defaults_of, registered_boundaries
 from pytest_agenttape.cassettes import imported
@@ -57,10 +57,10 @@ class Loaded:
         rules = key_rules(settings.config)
         if cassette is not None:
             rules = rules.fitted_to(each.request for each in recordings)
-        telemetry = Telemetry.of(settings.config.telemetry_hosts, settings.config.ignore_hosts)
+        answered = Telemetry.of(settings.config.telemetry_hosts, settings.config.ignore_hosts)
         policy = Policy(mode=settings.mode, fresh=cassette is None, live=settings.live, frozen=settings.frozen)
         turns = Turns(filter(policy.is_missed, recordings))
-        return cls(cassette, _tape(settings, recordings, rules), policy, rules, telemetry, turns, lines)
+        return cls(cassette, _tape(settings, recordings, rules), policy, rules, answered, turns, lines)
 
     @property
     def meta(self) -> Mapping[str, JSON]:
@@ -80,14 +80,26 @@ class Loaded:
     @property
     def unplayed(self) -> list[Interaction]:
         """The recordings that the run should have used but did not."""
-        return [each for each in self.tape.unplayed if self.policy.is_missed(each) and not self._is_answered(each)]
+        return [each for each in self.tape.unplayed if self.policy.is_missed(each) and not self._is_no_drift(each)]
 
-    def _is_answered(self, recorded: Interaction) -> bool:
-        """Return whether *recorded* is telemetry, which was once recorded and is now answered without a recording."""
+    def _is_no_drift(self, recorded: Interaction) -> bool:
+        """Return whether a run may leave *recorded* out.
+
+        It is telemetry, once recorded and now answered without a recording, or a file that its library has kept.
+        """
         request = recorded.request
         method, url, headers = (request.get(name) for name in ("method", "url", "headers"))
         content_type = header(listed(headers), "content-type") if isinstance(headers, Mapping) else None
-        return recorded.kind == "http" and self.telemetry.covers(str(method), str(url), content_type or "")
+        return recorded.kind == "http" and (
+            self.telemetry.covers(str(method), str(url), content_type or "") or downloads.is_kept(str(method), str(url))
+        )
+
+    def answers(self, method: str, url: str, content_type: str | None, *, is_late: bool) -> bool:
+        """Return whether a request is telemetry; where an older cassette holds what it reads, it is replayed."""
+        if not self.telemetry.covers(method, url, content_type):
+            return False
+        is_replayed = telemetry.is_lookup(method, url) and not is_late
+        return not (is_replayed and any(each.request.get("url") == url for each in self.tape.unplayed))
 
     def digest_of(self, request: Mapping[str, JSON]) -> str:
         """Return a digest of *request*; two requests with the same digest are the same call."""

@@ -245,7 +245,7 @@ class Session(Block):
 
     def answers(self, method: str, url: str, content_type: str | None = None) -> bool:
         """Return whether an HTTP request is telemetry, which is answered and neither sent nor recorded."""
-        return self.loaded.telemetry.covers(method, url, content_type)
+        return self.loaded.answers(method, url, content_type, is_late=self.is_closed)
 
     def blocks(
         self, host: str, port: int | None, running: Live | None, *, unrecordable: str = ""

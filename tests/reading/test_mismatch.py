@@ -167,6 +167,16 @@ GET https://traces.example.com/v1/traces/ingest matches no unplayed interaction 
   this looks like telemetry of the OpenAI Agents SDK: switch it off in tests (OPENAI_AGENTS_DISABLE_TRACING=1)
   re-record: pytest tests/test_x.py::test_weather --agenttape-record""",
     ),
+    "download": (
+        (http(0, "https://huggingface.co/gpt2/resolve/main/a.json"), {}),
+        """\
+GET https://huggingface.co/gpt2/resolve/main/a.json matches no unplayed interaction in cassettes/test_weather.yaml
+  never recorded: the cassette has no call of http huggingface.co
+  recorded: tool get_weather (2), llm openai.chat (2), tool geocode (1)
+  huggingface_hub keeps what it downloads, so which test asks for this depends on what has run before:
+    download the files once before the tests run, and set HF_HUB_OFFLINE=1
+  re-record: pytest tests/test_x.py::test_weather --agenttape-record""",
+    ),
     "run-left-the-order-before": (
         (tool(0, city="Berlin"), {"played": {1}, "served": [RUN[1]]}),
         """\
