@@ -103,14 +103,21 @@ class Poison:
     """A failure that does not belong in a good recording, unless a retry succeeded.
 
     Attributes:
-        code: The status, or ``"timeout"``, as in `allow_errors`.
+        code: The status, or ``"timeout"``, as in `allow_errors`; None if nothing allows it.
         text: The failure in words.
+        way_out: What to do about it.
         traceback: Where the user's code hit it.
     """
 
-    code: int | str
+    code: int | str | None
     text: str
+    way_out: str
     traceback: TracebackType | None = None
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether it was no outcome of the call at all, so that it is not recorded even if a retry succeeded."""
+        return self.code is None
 
 
 # Created for every call and compared by identity. Not frozen: that would cost more than the rest of a replayed call.

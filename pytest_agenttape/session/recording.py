@@ -115,8 +115,7 @@ class Recording:
         error = RecordingRefusedError(
             f"{poison.text}, and the run went on as if nothing had happened; the recording is not kept\n"
             f"  call: {summary_line(shown)}\n"
-            "  if the failure is what the test is about, allow it: allow_errors=True "
-            "(or the statuses, such as allow_errors=[429])"
+            f"  {poison.way_out}"
         )
         return error.with_traceback(poison.traceback)
 

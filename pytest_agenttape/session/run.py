@@ -124,7 +124,7 @@ class Run:
         out: list[Placed] = []
         numbers: dict[int, int] = {}
         for each in self._begun:
-            if not each.is_kept or each in without or (is_live_only and not each.is_live):
+            if not each.is_kept or _is_left_out(each) or each in without or (is_live_only and not each.is_live):
                 continue
             outcome = each.outcome
             if outcome is None:
@@ -141,3 +141,7 @@ class Run:
                 start_ms = self.clock.start_of(nested)
                 out.append(Placed(nested, first + len(out), above, is_live=False, start_ms=start_ms))
         return out
+
+
+def _is_left_out(begun: Begun) -> bool:
+    return isinstance(begun, Live) and begun.poison is not None and begun.poison.is_left_out

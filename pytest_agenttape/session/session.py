@@ -184,7 +184,7 @@ class Session(Block):
         failures are no part of what an agent deals with have them.
         """
         with self.run.lock:
-            poison = poison_of(status, failure)
+            poison = poison_of(status, failure, error or response)
             live.poison = replace(poison, traceback=user_traceback()) if poison else None
             try:
                 self.run.end(live, self.outcome(live, response=response, error=error, usage=usage, tags=tags))

@@ -250,6 +250,14 @@ def record_failure(exchange: Exchange, error: BaseException, details: Mapping[st
         return
     stored = {**stored_failure(error), **(details or {})}
     exchange.recorder.finish(exchange.live, error=stored, failure=str(stored["type"]))
+    explain(exchange, error)
+
+
+def explain(exchange: Exchange, error: BaseException) -> None:
+    """Add to *error* why the call is not recorded, if the failure was no outcome of the call at all."""
+    poison = exchange.live.poison
+    if poison is not None and poison.is_left_out:
+        error.add_note(f"agenttape: {poison.text}, so it is not recorded\n  {poison.way_out}")
 
 
 def stored_failure(error: BaseException) -> dict[str, JSON]:

@@ -10,7 +10,7 @@ from pytest_agenttape.bodies.messages import CONNECTION_HEADERS, Headers, groupe
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.process.cancellation import is_cancellation, unanswered
 from pytest_agenttape.providers.streams import is_last_event
-from pytest_agenttape.transports.exchange import Exchange, stored_failure
+from pytest_agenttape.transports.exchange import Exchange, explain, stored_failure
 from pytest_agenttape.transports.pacing import Arrivals
 
 
@@ -83,6 +83,7 @@ class LiveResponse:
         """The connection broke in the middle of the body, or the agent was cancelled while it waited for more."""
         if isinstance(error, Exception) or is_cancellation(error):
             self._finish(error=stored_failure(error))
+            explain(self._exchange, error)
 
     def _finish(self, *, complete: bool = False, error: Mapping[str, JSON] | None = None) -> None:
         if self._is_over:
