@@ -105,6 +105,7 @@ def _seeded(real: Function, library: str, draw: _Draw) -> Function:
 
 def _adopt() -> None:
     with layers.LOCK:
+        _SITES.modules = 0  # look again, even if as many modules are imported as before
         _SITES.adopt_new_modules()
 
 
