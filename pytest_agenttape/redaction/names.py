@@ -12,10 +12,11 @@ class Rule(IntEnum):
 
     NONE = 0
     RANDOM = 1  # a secret when it looks random: the name also has other uses
-    SHAPED = 2  # a secret when it is secret-shaped
-    SEVERAL = 3  # like SHAPED, and a mapping under it holds secrets under names of any kind
-    COOKIES = 4
-    ALWAYS = 5
+    LOOSE = 2  # a secret when it is secret-shaped, and no name made of words and numbers
+    SHAPED = 3  # a secret when it is secret-shaped
+    SEVERAL = 4  # like SHAPED, and a mapping under it holds secrets under names of any kind
+    COOKIES = 5
+    ALWAYS = 6
 
 
 class HeaderRule(IntEnum):
@@ -36,8 +37,10 @@ _ALONE = frozenset(
 )
 _ALONE_SEVERAL = frozenset("passwords secrets apikeys credentials".split())
 _KEY_KINDS = frozenset(
-    "api secret access private signing encryption master subscription auth account shared ssh app application license"
-    " storage admin session hmac webhook client service consumer function project deploy".split()
+    "api secret access private signing encryption master subscription auth shared ssh license hmac webhook".split()
+)
+_LOOSE_KEY_KINDS = frozenset(  # which also name things: a project "AT-17", an object "reports/2026.pdf"
+    "account app application storage admin session client service consumer function project deploy".split()
 )
 _TOKEN_KINDS = frozenset(
     "access refresh id auth session bearer api security bot oauth csrf xsrf personal private client service deploy"
@@ -104,6 +107,8 @@ def body_rule(name: str) -> Rule:
 
 def _rule_of_words(words: tuple[str, ...]) -> Rule:
     last, before = words[-1], words[-2] if len(words) > 1 else ""
+    if last == "key" and before in _LOOSE_KEY_KINDS:
+        return Rule.LOOSE
     if last in _ALONE_SEVERAL or (last == "keys" and before in _KEY_KINDS):
         return Rule.SEVERAL
     if last in _ALONE or (last == "key" and before in _KEY_KINDS):

@@ -117,7 +117,7 @@ def _has_key(text: str) -> bool:
 
 
 def _is_generic_key(text: str) -> bool:
-    return not shapes.is_filler(text) and (any(map(str.isdigit, text)) or "-" not in text)
+    return not (shapes.is_filler(text) or shapes.is_name(text)) and (any(map(str.isdigit, text)) or "-" not in text)
 
 
 def _is_random_case(text: str) -> bool:

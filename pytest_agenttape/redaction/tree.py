@@ -276,7 +276,9 @@ def is_secret(text: str, rule: Rule, memory: Memory) -> bool:
     text = memory.placeholders.without(text)
     if rule is Rule.ALWAYS:
         return bool(text.strip())
-    return shapes.is_random(text) if rule is Rule.RANDOM else shapes.is_secret_shaped(text)
+    if rule is Rule.RANDOM:
+        return shapes.is_random(text)
+    return shapes.is_secret_shaped(text) and not (rule is Rule.LOOSE and shapes.is_name(text))
 
 
 def _is_clean(text: str, memory: Memory) -> bool:
