@@ -237,7 +237,7 @@ class ServedCall:
         except AgentTapeError as error:
             error.add_note(f"in the {self.boundary.kind} {self.boundary.name!r}")
             raise recorder.refuse(error) from None
-        return bool(stored == recorded)
+        return recorder.is_same(recorded, stored)
 
     def stream(self) -> Stored:
         """Return the recorded stream: its items, what went into it, and how it ended."""

@@ -13,6 +13,7 @@ from pytest_agenttape.cassettes.contents import Contents
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.model import FORMATS, JSON, REDACTION_PLACEHOLDER, unknown_name
 from pytest_agenttape.reading.usage import total_tokens
+from pytest_agenttape.redaction import placeholders_in
 
 
 @dataclass(kw_only=True)
@@ -58,7 +59,10 @@ class Cassette(Contents):
         """
         if not isinstance(key, str) or not key:
             raise ConfigError(f"Cassette.redact takes a key, which must be a non-empty string; found {key!r}")
-        self.meta = _replaced(self.meta, key, replacement)
+        listed = self.meta.get("redacted")
+        self.meta = _replaced({name: each for name, each in self.meta.items() if name != "redacted"}, key, replacement)
+        if isinstance(listed, list):
+            self.meta["redacted"] = list(dict.fromkeys([*listed, *placeholders_in(replacement)]))
         self.interactions = [
             replace(
                 each,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -81,6 +81,8 @@ class KeyRules:
         base_url: Whether scheme, host and port of an LLM call are compared.
         accept: Whether the header ``accept`` is; older cassettes do not have it.
         credentials: Names of query parameters that hold secrets, lower-case.
+        placeholders: What stands for a secret; text that only looks like it is text. None in older cassettes, in which
+            everything that looks like it does.
     """
 
     volatile: bool = True
@@ -90,6 +92,7 @@ class KeyRules:
     base_url: bool = True
     accept: bool = True
     credentials: frozenset[str] = frozenset()
+    placeholders: set[str] | None = field(default=None, compare=False)  # of a session, which adds to it
 
     @classmethod
     def of(cls, ignored: Iterable[str], headers: Iterable[str] = (), *, base_url: bool = True) -> KeyRules:
@@ -105,11 +108,14 @@ class KeyRules:
         paths = tuple(_split_path(field.strip()) for field in ignored if "." in field)
         return cls(names=names, paths=paths, headers=frozenset(map(str.lower, headers)), base_url=base_url)
 
-    def fitted_to(self, requests: Iterable[Mapping[str, JSON]]) -> KeyRules:
-        """Return these rules for a cassette with the stored *requests*."""
-        stored = [each for each in requests if isinstance(each.get("url"), str)]
-        accept = any("accept" in map(str.lower, each.get("headers") or ()) for each in stored)
-        return replace(self, accept=accept, credentials=frozenset().union(*map(_credentials_in, stored)))
+    def fitted_to(self, requests: Iterable[Mapping[str, JSON]], *metas: Mapping[str, JSON]) -> KeyRules:
+        """Return these rules for cassettes with the stored *requests* and their `meta`."""
+        lists = [listed for meta in metas if isinstance(listed := meta.get("redacted"), list)]
+        is_listed = len(lists) == len(metas)
+        placeholders = {str(each) for listed in lists for each in listed} if is_listed else None
+        urls = [each["url"] for each in requests if isinstance(each.get("url"), str)]
+        found = frozenset(name for url in urls for name in _credentials_in(url, placeholders))
+        return replace(self, accept=is_listed, credentials=found, placeholders=placeholders)
 
     def exact(self) -> KeyRules:
         """Return the rules for requests that must agree in all that says something of them, but for credentials."""
@@ -131,7 +137,7 @@ def canonical_text(request: Mapping[str, JSON], rules: KeyRules) -> str:
         request = _canonical_http(request, rules)
     for path in rules.paths:
         request = _without(request, path)
-    return canonical_secrets(_dumps(request))
+    return canonical_secrets(_dumps(request), rules.placeholders)
 
 
 def canonical_request(request: Mapping[str, JSON], rules: KeyRules) -> JSON:
@@ -165,7 +171,8 @@ def _canonical_http(request: Mapping[str, JSON], rules: KeyRules) -> dict[str, J
     if rules.volatile and isinstance(canonical.get("json"), dict):
         canonical["json"] = mcp.compared_body(canonical["json"])
     left_out = rules.names | rules.credentials | (VOLATILE_PARAMETERS if rules.volatile else frozenset())
-    canonical["url"] = _canonical_url(_address(request, rules), left_out)
+    address = _address(request, rules)
+    canonical["url"] = _canonical_url(address, left_out | _credentials_in(address, rules.placeholders))
     headers = {name.lower(): value for name, value in (request.get("headers") or {}).items()}
     content_type = headers.get("content-type")
     if isinstance(content_type, str):
@@ -211,7 +218,7 @@ def _canonical_url(url: str, left_out: frozenset[str]) -> str:
     query = sorted(
         (name, value)
         for name, value in parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
-        if name.lower() not in left_out and not is_placeholder(value)
+        if name.lower() not in left_out
     )
     # Brackets stay bare, so placeholders of secrets are still recognised.
     text = urlencode(query, quote_via=quote, safe="[]#:*", errors="surrogateescape")
@@ -237,14 +244,13 @@ def _in_order_of(original: JSON, tree: JSON, depth: int = 0) -> JSON:
     return tree
 
 
-def _credentials_in(request: Mapping[str, JSON]) -> frozenset[str]:
+def _credentials_in(url: str, placeholders: Container[str] | None) -> frozenset[str]:
     """Return the names of the query parameters that hold a secret."""
-    query = str(request["url"]).partition("?")[2].partition("#")[0]
-    if not query:
+    query = url.partition("?")[2].partition("#")[0]
+    if "REDACTED" not in query and "*" not in query and "%2" not in query:
         return frozenset()
-    return frozenset(
-        name.lower() for name, value in parse_qsl(query, errors="surrogateescape") if is_placeholder(value)
-    )
+    pairs = parse_qsl(query, errors="surrogateescape")
+    return frozenset(name.lower() for name, value in pairs if is_placeholder(value, placeholders))
 
 
 def _split_path(field: str) -> tuple[str, ...]:

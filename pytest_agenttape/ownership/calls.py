@@ -68,6 +68,9 @@ class Recorder(Protocol):
     def redacted(self, value: JSON) -> JSON:
         """Return *value* without secrets."""
 
+    def is_same(self, recorded: JSON, given: JSON) -> bool:
+        """Return whether two values in stored form are equal but for which secrets were in them."""
+
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         """Return the error to raise for *error*; it becomes the verdict if this session has verdicts."""
 

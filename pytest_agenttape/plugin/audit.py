@@ -131,7 +131,7 @@ class _Cleaning:
         clean = self._cleaned(cassette, redactor)
         if clean == cassette:
             return cassette
-        rules = key_rules(self._config).fitted_to(each.request for each in clean.interactions)
+        rules = key_rules(self._config).fitted_to((each.request for each in clean.interactions), clean.meta)
         clean.interactions = [
             replace(each, match_key=match_key(canonical_text(each.request, rules))) for each in clean.interactions
         ]

@@ -22,7 +22,6 @@ from pytest_agenttape.reading.one_line import visible
 from pytest_agenttape.reading.timeline import View, timeline
 from pytest_agenttape.reading.usage import total_tokens
 from pytest_agenttape.session.session import Session
-from pytest_agenttape.settings.options import key_rules
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
@@ -102,7 +101,7 @@ class CassetteHandle:
             self.interactions,
             only=only,
             exclude=exclude,
-            rules=key_rules(self.session.settings.config),
+            rules=self.session.loaded.rules,
             names={*registered_boundaries(), *filter(None, recorded)},
             **assigned,
         )

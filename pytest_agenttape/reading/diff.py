@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.canonical import KeyRules
-from pytest_agenttape.model import Interaction
+from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading.alignment import align
 from pytest_agenttape.reading.diff_text import rendered
 from pytest_agenttape.reading.divergences import ChangedCall, Divergence, divergences_of
@@ -74,6 +74,10 @@ class Recording(Protocol):
     def interactions(self) -> Sequence[Interaction]:
         """In the order in which the calls started."""
 
+    @property
+    def meta(self) -> Mapping[str, JSON]:
+        """What belongs to all of them."""
+
 
 def diff_cassettes(a: Recording, b: Recording, *, rules: KeyRules | None = None) -> CassetteDiff:
     """Return what changed from cassette *a* to cassette *b*.
@@ -87,7 +91,9 @@ def diff_cassettes(a: Recording, b: Recording, *, rules: KeyRules | None = None)
     for each in (a, b):
         if not isinstance(each, Recording):
             raise ConfigError(f"diff_cassettes compares two Cassettes, not {each!r}; load a file with Cassette.load")
-    return diff_interactions(a.interactions, b.interactions, rules=rules)
+    requests = [each.request for each in (*a.interactions, *b.interactions)]
+    fitted = (rules or KeyRules()).fitted_to(requests, a.meta, b.meta)
+    return diff_interactions(a.interactions, b.interactions, rules=fitted)
 
 
 def diff_interactions(

@@ -32,8 +32,8 @@ class Memory:
         "urls",
     )  # fmt: skip
 
-    def __init__(self, rules: RedactionRules, taken: Iterable[str] = ()) -> None:
-        self.placeholders = Placeholders(rules.placeholder, taken)
+    def __init__(self, rules: RedactionRules, taken: Iterable[str] = (), issued: set[str] | None = None) -> None:
+        self.placeholders = Placeholders(rules.placeholder, taken, issued)
         self.known = KnownSecrets()
         self.patterns = rules.patterns
         self.redacts_emails = rules.redact_emails

@@ -27,6 +27,8 @@ _NAMED, _CHOSEN = (
 )
 _NUMBERED = re.compile(r"(?:REDACTED|\*{4})([0-9]{4})")
 _SPELLED = re.compile(r"REDACTED[0-9]{4}")
+_SPELLED_LENGTH = len(PLACEHOLDER) + 4
+_LIKE_ONE = re.compile(r"REDACTED[0-9]{4}|\*{4}(?:[0-9]{4})?")
 _STARRED = re.compile(r"(?:\*|%2[Aa]){4}(?:[0-9]{4})?")
 # A segment of a token's stand-in starts with the base64 of ' {"', which no real token does.
 _TOKEN_STAND_IN = re.compile(r"IHs[ij][A-Za-z0-9_-]*+(\.IHs[ij][A-Za-z0-9_-]*+\.REDACTED[0-9]{4})?")
@@ -39,25 +41,38 @@ _PEM_BODY = re.compile(r"(?:\s|\\[rn])*+[A-Za-z0-9+/=]{16}")
 _PEM_LINES = re.compile(r"-----(?:BEGIN|END) [A-Z0-9 ]{1,64}-----|\\[rn]|\s")
 
 
-def canonical_secrets(text: str) -> str:
-    """Return *text* with every placeholder made one constant, as a match key needs it."""
+def canonical_secrets(text: str, listed: Container[str] | None = None) -> str:
+    """Return *text* with every placeholder made one constant, as a match key needs it.
+
+    Args:
+        text: Any text.
+        listed: The placeholders; what else looks like one is text. None where everything is one that looks like it.
+    """
+
+    def constant(match: re.Match[str]) -> str:
+        spelled = match[0] if match[0][:1] == "R" else match[0].replace("%2A", "*").replace("%2a", "*")
+        return PLACEHOLDER if listed is None or spelled in listed else match[0]
+
+    def constant_token(match: re.Match[str]) -> str:
+        return PLACEHOLDER if match[1] and (listed is None or match[1][-_SPELLED_LENGTH:] in listed) else match[0]
+
     if PLACEHOLDER in text:
         if "IHs" in text:
-            text = _TOKEN_STAND_IN.sub(lambda match: PLACEHOLDER if match[1] else match[0], text)
-        text = _SPELLED.sub(PLACEHOLDER, text)
+            text = _TOKEN_STAND_IN.sub(constant_token, text)
+        text = _SPELLED.sub(constant, text)
     if REDACTION_PLACEHOLDER in text or "%2A" in text or "%2a" in text:
-        text = _STARRED.sub(PLACEHOLDER, text)
+        text = _STARRED.sub(constant, text)
     return text
 
 
-def is_placeholder(text: str) -> bool:
-    """Return whether *text* is nothing but a placeholder."""
-    return canonical_secrets(text) == PLACEHOLDER
+def is_placeholder(text: str, listed: Container[str] | None = None) -> bool:
+    """Return whether *text* is nothing but a placeholder, one of the *listed* if there is a list."""
+    return canonical_secrets(text, listed) == PLACEHOLDER
 
 
 def placeholders_in(text: str) -> list[str]:
-    """Return the numbered placeholders in *text*, in order."""
-    return _SPELLED.findall(text) if PLACEHOLDER in text else []
+    """Return what looks like a placeholder in *text*, in order."""
+    return _LIKE_ONE.findall(text) if PLACEHOLDER in text or REDACTION_PLACEHOLDER in text else []
 
 
 def any_secret(texts: Iterable[str], stored: Iterable[str] = ()) -> Callable[[str], str]:
@@ -110,7 +125,8 @@ def unnumbered(data: bytes) -> bytes:
 class Placeholders:
     """The numbering of one cassette: the same value has the same placeholder everywhere, two values have two."""
 
-    def __init__(self, template: str, taken: Iterable[str] = ()) -> None:
+    def __init__(self, template: str, taken: Iterable[str] = (), issued: set[str] | None = None) -> None:
+        self._issued = set() if issued is None else issued
         word = next((word for word in _WORDS if word in template), None)
         end = len(template) if word is None else template.index(word) + len(word)
         self._head, self._tail, self._is_numbered = template[:end], template[end:], word is not None
@@ -165,6 +181,7 @@ class Placeholders:
         if number is None:
             # Values beyond the last number share it: four digits keep the grammar fixed.
             number = self._numbers[secret] = self._highest = min(self._highest + 1, _LAST_NUMBER)
+            self._issued |= {*_LIKE_ONE.findall(f"{self._head}{number:04}{self._tail}"), f"{PLACEHOLDER}{number:04}"}
         return f"{number:04}"
 
     def _token(self, secret: str, head: str, claims: str) -> str:

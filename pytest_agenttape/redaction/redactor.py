@@ -17,7 +17,14 @@ from pytest_agenttape.redaction.tree import redact_text, redact_value
 
 
 class Redactor:
-    """Replaces secrets by placeholders; one for a whole cassette, so there is one numbering."""
+    """Replaces secrets by placeholders; one for a whole cassette, so there is one numbering.
+
+    Args:
+        rules: What is redacted in addition to the built-in rules.
+        environ: Variables that may be secrets.
+        taken: Texts; placeholders found in them are not reused.
+        issued: Takes the placeholders that are given.
+    """
 
     def __init__(
         self,
@@ -25,9 +32,10 @@ class Redactor:
         environ: Mapping[str, str] = MappingProxyType({}),
         *,
         taken: Iterable[str] = (),
+        issued: set[str] | None = None,
     ) -> None:
         self._is_enabled = rules.enabled
-        self._memory = Memory(rules, taken)
+        self._memory = Memory(rules, taken, issued)
         self.learn_environment(environ)
 
     def __repr__(self) -> str:

@@ -54,9 +54,7 @@ class Loaded:
     def of(cls, settings: Settings, cassette: Cassette | None, lines: tuple[int, ...] = ()) -> Loaded:
         """Prepare *cassette* for a session with *settings*."""
         recordings = cassette.interactions if cassette is not None else []
-        rules = key_rules(settings.config)
-        if cassette is not None:
-            rules = rules.fitted_to(each.request for each in recordings)
+        rules = key_rules(settings.config).fitted_to((each.request for each in recordings), _meta_of(cassette))
         answered = Telemetry.of(settings.config.telemetry_hosts, settings.config.ignore_hosts)
         policy = Policy(mode=settings.mode, fresh=cassette is None, live=settings.live, frozen=settings.frozen)
         turns = Turns(filter(policy.is_missed, recordings))
@@ -105,6 +103,11 @@ class Loaded:
         """Return a digest of *request*; two requests with the same digest are the same call."""
         return match_key(canonical_text(request, self.rules))
 
+    def are_same(self, one: JSON, other: JSON) -> bool:
+        """Return whether two values without secrets are equal but for which secrets were in them."""
+        rules = KeyRules(placeholders=self.rules.placeholders)
+        return one == other or canonical_text({"value": one}, rules) == canonical_text({"value": other}, rules)
+
     def known_tokens(self, called: Iterable[str | None]) -> frozenset[str]:
         """Return every name that a token can have; *called* are the boundaries that the run has crossed."""
         recorded = (each.boundary for each in self.tape.recordings)
@@ -118,6 +121,10 @@ class Loaded:
         """
         if frozen and self.policy.can_execute:
             selectors.refuse_mistyped(frozen, self.known_tokens(()), "frozen")
+
+
+def _meta_of(cassette: Cassette | None) -> Mapping[str, JSON]:
+    return {"redacted": []} if cassette is None else cassette.meta
 
 
 def load(settings: Settings) -> tuple[Loaded, AgentTapeError | None]:

@@ -16,6 +16,7 @@ from pytest_agenttape.errors import AgentTapeError, AgentTapeWarning, RecordingR
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Poison
 from pytest_agenttape.reading.summary import summary_line
+from pytest_agenttape.redaction import placeholders_in
 from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.frozen_world import FrozenWorld
 from pytest_agenttape.session.loaded import Loaded
@@ -52,6 +53,7 @@ class Recording:
         self._has_new_order = False
         self._run_id = str(uuid.UUID(bytes=os.urandom(16), version=4))
         self._finished: dict[tuple[object, ...], tuple[Interaction, Interaction]] = {}
+        self._spelled: dict[int, tuple[Interaction, list[str]]] = {}  # the placeholders in each of them
         self._secrets_known = 0  # when these were redacted
         self._prepared: tuple[int, writing.Prepared] | None = None  # and how many secrets were known then
 
@@ -140,13 +142,14 @@ class Recording:
                 return None
             kept = self._kept([call for call, _ in self._poisoned()] if without_poison else ())
         interactions = self._with_needed_jobs(kept)
+        listed = self._placeholders_in(interactions)
         if not interactions and self._settings.is_sticky and not self.target().exists():
             return None  # a test that makes no call needs no cassette; a block could not be replayed without
         old = self._loaded.cassette if self._policy.keeps_old else None
         return Cassette(
             created_at=old.created_at if old else self._world.created_at,
             run_id=old.run_id if old else self._run_id,
-            meta={**(old.meta if old else {}), **self._meta()},
+            meta={**(old.meta if old else {}), **self._meta(), "redacted": listed},
             interactions=interactions,
         )
 
@@ -264,6 +267,15 @@ class Recording:
             metadata = {name: value for name, value in recorded.metadata.items() if name != "job"}
             self._finished[key] = recorded, replace(recorded, metadata=metadata)
         return self._finished[key][1]
+
+    def _placeholders_in(self, interactions: list[Interaction]) -> list[JSON]:
+        """Return what stands for a secret in *interactions*; other text may look like it."""
+        known, found = self._loaded.rules.placeholders, set[str]()
+        for each in interactions:
+            if id(each) not in self._spelled:
+                self._spelled[id(each)] = each, placeholders_in(repr(each))
+            found.update(self._spelled[id(each)][1])
+        return sorted(found if known is None else found & known)
 
     def _meta(self) -> dict[str, JSON]:
         meta: dict[str, JSON] = {} if self._settings.test is None else {"test": self._settings.test}

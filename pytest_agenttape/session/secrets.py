@@ -16,9 +16,11 @@ class Secrets:
     Args:
         rules: What is redacted in addition to the built-in rules.
         taken: Loaded text; placeholders found in it are not reused.
+        issued: Takes the placeholders that are given.
     """
 
-    def __init__(self, rules: RedactionRules, taken: Iterable[str] = ()) -> None:
+    def __init__(self, rules: RedactionRules, taken: Iterable[str] = (), issued: set[str] | None = None) -> None:
+        self._issued = issued
         self._lock = threading.Lock()
         self._rules = rules
         self._taken = taken
@@ -37,7 +39,7 @@ class Secrets:
         with self._lock:
             if self._redactor is None:
                 self._environment = dict(_raw_environment())
-                self._redactor = Redactor(self._rules, os.environ, taken=self._taken)
+                self._redactor = Redactor(self._rules, os.environ, taken=self._taken, issued=self._issued)
             return self._redactor
 
     def _learn_environment(self, redactor: Redactor) -> None:

@@ -224,6 +224,10 @@ class Session(Block):
         """Return *value*, which is in stored form, without secrets."""
         return self.secrets.redactor.value(value)
 
+    def is_same(self, recorded: JSON, given: JSON) -> bool:
+        """Return whether two values in stored form are equal but for which secrets were in them."""
+        return self.loaded.are_same(recorded, given)
+
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         """Return *error*; if the plugin opened the session, it becomes the verdict of the run."""
         __tracebackhide__ = True
@@ -255,9 +259,7 @@ class Session(Block):
 
     def instance_number(self, instance: object) -> int:
         """Return the number of *instance* among the instances of its class, by first call, from 0."""
-        with self.run.lock:
-            known = self._instances.setdefault(type(instance), {})
-            return known.setdefault(id(instance), (len(known), instance))[0]
+        return self.run.instance_number(instance)
 
     # -- what happened
 
@@ -278,11 +280,6 @@ class Session(Block):
     def unplayed(self) -> list[Interaction]:
         """The recordings that this run should have used but did not."""
         return self.loaded.unplayed
-
-    @property
-    def live_calls(self) -> int:
-        """How many calls ran for real."""
-        return self.run.live_calls
 
     @property
     def usage(self) -> TokenTotals:
@@ -307,7 +304,7 @@ class Session(Block):
         self._misses = Misses(settings, loaded)
         self.run = Run()
         self.verdict = Verdict(is_sticky=settings.is_sticky)
-        self.secrets = Secrets(settings.rules, loaded.texts)
+        self.secrets = Secrets(settings.rules, loaded.texts, loaded.rules.placeholders)
         self.world = FrozenWorld(settings, loaded.frozen)
         self._connections = Connections(settings.config, self.title, records=loaded.policy.records)
         self.recording = Recording(
@@ -316,7 +313,6 @@ class Session(Block):
         self.observer = SessionObserver(self, loaded, self.run)
         self.divergences = self._misses.divergences
         self.phase = ""
-        self._instances: dict[type, dict[int, tuple[int, object]]] = {}
 
     def _begin_typed(self, call: Call, parent: Live | None) -> Live:
         """Begin a call typed at the debugger's prompt: it runs if the mode allows it, and is not part of the run."""

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from pytest_agenttape.matching.canonical import KeyRules, canonical_text
 from pytest_agenttape.model import JSON
 from pytest_agenttape.providers.mcp import CALL_TOOL
 from pytest_agenttape.providers.tolerant import at, mappings
@@ -31,7 +30,6 @@ _COMPARED = (
 )
 _RULES = ("allowed_tools", "disallowed_tools")
 _OF_A_SERVER = ("type", "name", "url")  # not its environment, nor its headers
-_ALL = KeyRules().exact()
 _FOLDERS_IN_RULE = re.compile(r"\((?:/|~|[A-Za-z]:[\\/])[^()]*[\\/](?=[^()]*\))")
 _PATH = re.compile(r"(?:/|~|\.{1,2}[\\/]|[A-Za-z]:[\\/])\S*$")
 _LIBRARYS_PARTS = ("type", "message", "uuid", "client_composed")
@@ -186,11 +184,6 @@ def compared_answer(question: Mapping[str, JSON], message: JSON) -> JSON:
         tools = mappings(at(response, "mcp_response", "result", "tools"))
         return [{name: each.get(name) for name in ("name", "description", "inputSchema")} for each in tools]
     return None
-
-
-def is_same(recorded: JSON, given: JSON) -> bool:
-    """Return whether two answers are equal but for the numbers of their secrets."""
-    return canonical_text({"answer": recorded}, _ALL) == canonical_text({"answer": given}, _ALL)
 
 
 def outcome_of(answer: Message) -> tuple[JSON, dict[str, JSON] | None]:

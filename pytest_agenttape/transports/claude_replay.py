@@ -110,7 +110,7 @@ class Replay:
         kept = script.recorded_answer(messages.number_of(question))
         given = messages.compared_answer(question, script.recorder.redacted(answer))
         recorded = messages.compared_answer(question, kept)
-        if kept is None or messages.is_same(recorded, given):
+        if kept is None or script.recorder.is_same(recorded, given):
             return
         before, now = shown_pair(recorded, given)
         asked = messages.tool_called(question) or messages.subtype_of(question)

@@ -7,7 +7,6 @@ are streams is stored as one conversation, because what was said depends on what
 from __future__ import annotations
 
 import builtins
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +20,6 @@ from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError, Unmat
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership import Scope
 from pytest_agenttape.process.cancellation import is_cancellation, unanswered
-from pytest_agenttape.redaction import canonical_secrets
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports import protobuf
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
@@ -311,12 +309,12 @@ class Replayed:
 
     def _is_same_without_secrets(self, asked: Mapping[str, JSON], said: Mapping[str, JSON]) -> bool:
         left_out = {"body_b64"} if "message" in said else set()
-        pair = [
-            self._exchange.recorder.redacted({name: value for name, value in each.items() if name not in left_out})
+        recorder = self._exchange.recorder
+        now, before = (
+            recorder.redacted({name: value for name, value in each.items() if name not in left_out})
             for each in (asked, said)
-        ]
-        before, now = (canonical_secrets(json.dumps(each, sort_keys=True)) for each in pair)
-        return before == now
+        )
+        return recorder.is_same(before, now)
 
     def _other(self, reason: str) -> AgentTapeError:
         error = UnmatchedInteractionError(f"{METHOD} {self._exchange.call.call.request['url']}: {reason}")

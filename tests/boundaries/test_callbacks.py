@@ -103,7 +103,7 @@ def test_replaying_needs_nothing_and_changes_nothing(path: Path, mode: str) -> N
     before = path.read_bytes()
     with use_cassette(path, mode=mode) as session:
         run()
-    assert (session.remaining, session.unplayed, session.live_calls) == (0, [], 0)
+    assert (session.remaining, session.unplayed, session.run.live_calls) == (0, [], 0)
     assert summary(session.interactions) == [("tool", "t"), ("llm", "Model")]
     with use_cassette(path, mode=mode if mode != "refresh" else "none") as session:
         pass
@@ -542,7 +542,7 @@ def test_langchain_replays_without_a_miss_or_a_change(path: Path, chain: Chain) 
     with use_cassette(path) as session:
         run_all(chain)
     assert summary(session.interactions) == EXPECTED
-    assert (session.unplayed, session.live_calls, path.read_bytes()) == ([], 0, before)
+    assert (session.unplayed, session.run.live_calls, path.read_bytes()) == ([], 0, before)
 
 
 async def test_langchains_async_managers_are_heard(path: Path, chain: Chain) -> None:

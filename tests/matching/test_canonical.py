@@ -192,7 +192,9 @@ def test_a_credential_in_a_url_is_not_compared_either(url: str, rules: KeyRules)
 
 
 def test_a_parameter_that_held_a_secret_when_recorded_is_not_compared() -> None:
-    rules = DEFAULT.fitted_to([http("https://e.com/x?a=1&Key=REDACTED0001"), args(key="x")])
+    rules = DEFAULT.fitted_to(
+        [http("https://e.com/x?a=1&Key=REDACTED0001"), args(key="x")], {"redacted": ["REDACTED0001"]}
+    )
     for url in ("https://e.com/x?a=1", "https://e.com/x?a=1&key=test", "https://e.com/x?KEY=&a=1"):
         assert are_same(http("https://e.com/x?a=1&Key=REDACTED0001"), http(url), rules)
         assert not are_same(http("https://e.com/x?a=2&Key=REDACTED0001"), http(url), rules)
@@ -216,8 +218,8 @@ def test_parameters_of_a_content_type_do_not_matter() -> None:
 
 def test_what_is_accepted_matters_unless_the_cassette_is_from_before_it_was_stored() -> None:
     csv = http(headers={"accept": "text/csv"})
-    assert not are_same(csv, http(), DEFAULT.fitted_to([http(headers={"Accept": "text/csv"})]))
-    assert are_same(csv, http(), DEFAULT.fitted_to([http()]))
+    assert not are_same(csv, http(), DEFAULT.fitted_to([http()], {"redacted": []}))
+    assert are_same(csv, http(), DEFAULT.fitted_to([http()], {}))
 
 
 @pytest.mark.parametrize(
@@ -377,3 +379,21 @@ def test_how_a_url_of_amazons_is_signed_is_not_compared() -> None:
     one, two = (f"https://b.s3.amazonaws.com/k?X-Amz-Credential={by}&X-Amz-Signature={by}&a=1" for by in ("x", "y"))
     assert are_same(http(one), http(two))
     assert not are_same(http(one), http(two.replace("a=1", "a=2")))
+
+
+@pytest.mark.parametrize("like_one", ["****4242", "****", "REDACTED0007", "%2A%2A%2A%2A4242"])
+def test_text_that_only_looks_like_a_placeholder_is_text(like_one: str) -> None:
+    rules = DEFAULT.fitted_to([], {"redacted": ["REDACTED0001", "REDACTED0002"]})
+    assert not are_same(args(card=f"ends in {like_one}"), args(card="ends in ****1881"), rules)
+    assert not are_same(args(card=f"ends in {like_one}"), args(card="ends in REDACTED0001"), rules)
+    assert are_same(args(card="ends in REDACTED0002"), args(card="ends in REDACTED0001"), rules)
+    assert are_same(args(card=f"ends in {like_one}"), args(card="ends in ****1881")), "in a cassette without a list"
+
+
+def test_a_placeholder_of_the_run_is_one() -> None:
+    rules = DEFAULT.fitted_to([], {"redacted": ["REDACTED0001"]})
+    redactor = Redactor(RedactionRules(), {}, taken=["REDACTED0008"], issued=rules.placeholders)
+    asked = redactor.request(args(password="hT4vRm8KpXz2WnQ6Yd"))
+    assert asked == args(password="REDACTED0009")
+    assert are_same(asked, args(password="REDACTED0001"), rules)
+    assert not are_same(asked, args(password="REDACTED0002"), rules)

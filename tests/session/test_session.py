@@ -213,7 +213,7 @@ def test_a_session_object_can_be_entered_again(path: Path) -> None:
     for _ in range(3):
         with session:
             assert work(1) == 10
-            assert session.live_calls == len(ran.since()) or session.remaining == 0
+            assert session.run.live_calls == len(ran.since()) or session.remaining == 0
     assert len(Cassette.load(path).interactions) == 1
 
 
