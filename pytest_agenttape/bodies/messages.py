@@ -83,6 +83,7 @@ class HttpResponse:
 
     Attributes:
         complete: False if the stream was cut off before its end.
+        is_shortened: Whether redaction has made a body that was cut off shorter than what its reader was given.
     """
 
     status: int
@@ -91,4 +92,5 @@ class HttpResponse:
     reason: str = ""
     http_version: str = "HTTP/1.1"
     complete: bool = True
+    is_shortened: bool = False
     trailing: Headers = field(default=())

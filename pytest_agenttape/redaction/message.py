@@ -5,11 +5,13 @@ This is the only place that knows what in a message holds secrets; everything el
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 
+from pytest_agenttape.bodies import decode_body
 from pytest_agenttape.bodies.messages import header, listed
-from pytest_agenttape.errors import RecordingRefusedError
+from pytest_agenttape.errors import CassetteCorruptError, RecordingRefusedError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.redaction import names
 from pytest_agenttape.redaction.credentials import redact_cookies, redact_credential, redact_set_cookie
@@ -51,7 +53,19 @@ def redact_message(stored: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
             redacted[name] = _redact_body(name, value, content_type, memory)
         elif name not in _NOT_DATA:
             redacted[name] = redact_value(value, memory)
-    return stored if redacted == stored else redacted
+    if redacted == stored:
+        return stored
+    if stored.get("complete") is False:
+        _note_bytes_read(stored, redacted)
+    return redacted
+
+
+def _note_bytes_read(stored: Mapping[str, JSON], redacted: dict[str, JSON]) -> None:
+    """Keep how much was read of a body that was not read to its end, before redaction changes its length."""
+    if "bytes_read" in stored or all(redacted.get(form) == stored.get(form) for form in _BODY_FORMS):
+        return
+    with contextlib.suppress(CassetteCorruptError):  # edited by hand
+        redacted["bytes_read"] = len(decode_body(stored))
 
 
 # Headers and address

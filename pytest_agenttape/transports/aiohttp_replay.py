@@ -198,6 +198,7 @@ class _Body(ReplayedBody):
         elif piece == len(self._chunks):
             self._raise_at_end()
             self._end()
+            content.feed_eof()  # also of a body that is shorter than its header says
         else:
             raise exchanges.past_the_end(self._exchange)
 

@@ -322,4 +322,11 @@ def _read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:
         reason=str(stored.get("reason", standard_phrase(status))),
         http_version=str(stored.get("http_version") or "HTTP/1.1"),
         complete=complete,
+        is_shortened=not complete and _is_shortened(stored, chunks),
     )
+
+
+def _is_shortened(stored: Mapping[str, JSON], chunks: tuple[bytes, ...]) -> bool:
+    """Return whether a reader that counts bytes may go on past the end; events and lines are counted as they are."""
+    read = stored.get("bytes_read")
+    return "events" not in stored and isinstance(read, int) and read > sum(map(len, chunks))

@@ -16,6 +16,7 @@ class ReplayedBody:
     def __init__(self, answer: HttpResponse, exchange: Exchange, fail: Callable[[TransportFailure], Exception]) -> None:
         self._chunks = answer.chunks
         self._is_complete = answer.complete
+        self._is_shortened = answer.is_shortened
         self._exchange = exchange
         self._fail = fail
         self._schedule = exchanges.schedule(exchange, len(answer.chunks))
@@ -44,7 +45,7 @@ class ReplayedBody:
         failure = exchanges.failure_after(self._exchange)
         if failure is not None and not failure.is_cancellation:
             raise self._fail(failure)
-        if failure is None and not self._is_complete:
+        if failure is None and not self._is_complete and not self._is_shortened:
             raise exchanges.past_the_end(self._exchange)
 
     def close(self) -> None:

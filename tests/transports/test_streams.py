@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import http.client
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import aiohttp
 import anyio
 import httpx
 import httpx2
@@ -176,6 +178,87 @@ class TestAStreamThatIsLeftEarly:
         assert [
             each for each in warned if not each.startswith(("Async generator 'httpx", "Async generator 'httpcore"))
         ] == []
+
+
+def _read_by_requests(url: str) -> bytes:
+    with requests.get(url, stream=True) as response:
+        return bytes(response.raw.read(2000))
+
+
+def _read_by_http_client(url: str) -> bytes:
+    connection = http.client.HTTPConnection(url.split("/")[2])
+    connection.request("GET", f"/{url.split('/', 3)[3]}")
+    with contextlib.closing(connection):
+        return connection.getresponse().read(2000)
+
+
+def _collected(pieces: Iterable[bytes]) -> bytes:
+    read = b""
+    for piece in pieces:
+        read += piece
+        if len(read) >= 2000:
+            break
+    return read
+
+
+def _collect_by_requests(url: str) -> bytes:
+    with requests.get(url, stream=True) as response:
+        return _collected(response.iter_content(500))
+
+
+def _collect_by_httpx(url: str) -> bytes:
+    with httpx.stream("GET", url) as response:
+        return _collected(response.iter_bytes())
+
+
+def _collect_by_aiohttp(url: str) -> bytes:
+    async def collect() -> bytes:
+        read = b""
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            async for piece in response.content.iter_chunked(500):
+                read += piece
+                if len(read) >= 2000:
+                    break
+        return read
+
+    return asyncio.run(collect())
+
+
+KEYS = [f"key {number} is ghp_{number:04}aB3dE6gH9jK2mN5pQ8sT1vW4\n".encode() for number in range(400)]
+
+
+class TestABodyThatIsLeftEarlyAndThatRedactionMadeShorter:
+    @pytest.mark.parametrize("length", [{}, {"content-length": str(sum(map(len, KEYS)))}], ids=["chunked", "sized"])
+    @pytest.mark.parametrize(
+        "read",
+        [_read_by_requests, _read_by_http_client, _collect_by_requests, _collect_by_httpx, _collect_by_aiohttp],
+    )
+    def test_is_replayed_as_far_as_it_was_read(
+        self, recorder: Recorder, read: Callable[[str], bytes], length: dict[str, str]
+    ) -> None:
+        recorder.provider.reply(raw(KEYS, {"content-type": "text/plain", **length}, chunk_delay=0.001), to="/keys")
+        live = recorder.record(lambda: read(f"{recorder.provider.url}/keys"))
+        stored = recorder.interactions[0].response
+        assert stored["complete"] is False
+        assert stored["bytes_read"] >= len(live) >= 2000
+        assert recorder.replay(lambda: read(f"{recorder.provider.url}/keys")).decode() == stored["text"]
+
+    def test_says_nothing_of_its_length_where_nothing_was_redacted(self, recorder: Recorder) -> None:
+        recorder.provider.reply(
+            raw([b"no key\n" * 100] * 90, {"content-type": "text/plain"}, chunk_delay=0.001), to="/"
+        )
+        recorder.record(lambda: _read_by_requests(f"{recorder.provider.url}/"))
+        assert recorder.interactions[0].response.keys() >= {"complete", "text"}
+        assert "bytes_read" not in recorder.interactions[0].response
+
+    def test_ends_where_its_events_ended(self, recorder: Recorder, client: Any) -> None:
+        events = [b"data: " + key + b"\n" for key in KEYS[:5]]
+        recorder.provider.reply(raw(events, {"content-type": "text/event-stream"}, chunk_delay=0.05), to="/events")
+        url = f"{recorder.provider.url}/events"
+        recorder.record(lambda: client.chunks(url, take=2))
+        assert len(recorder.replay(lambda: client.chunks(url, take=2))) == 2
+        with pytest.raises(StreamingReplayError, match="its reader stopped early"):
+            recorder.replay(lambda: client.chunks(url, take=3))
 
 
 def test_a_stream_that_is_never_closed_is_kept_as_far_as_it_was_read(recorder: Recorder) -> None:
