@@ -2,7 +2,7 @@
 
 A message is a prelude (its length, that of its headers, their CRC), typed headers, a payload and a CRC of it all.
 Bedrock wraps what a model answers to an invocation in base64 (``{"bytes": "...", "p": "..."}``): `data` is what is
-inside, and `beside` what else was in the wrapping.
+inside, and `beside` what else was in the wrapping; `bytes` is null there where it does not come first.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _UUID_LENGTH = 16
 _TYPES = {name: kind for kind, (_, name) in _NUMBERS.items()} | {name: kind for kind, name in _BYTES.items()}
 # What names a message, and the headers that it has beside its name unless its entry says otherwise.
 _NAMES = {"event": ":event-type", "exception": ":exception-type"}
-_FIELDS = (*_NAMES, "headers", "data", "data_layout", "beside")
+_FIELDS = (*_NAMES, "headers", "data", "data_layout", "beside", "beside_layout")
 
 
 def encode_amazon_events(raw: bytes) -> dict[str, JSON] | None:
@@ -148,10 +148,9 @@ def _read_payload(text: str) -> dict[str, JSON]:
         raise CassetteCorruptError("a payload that is not text")
     value = parse_container(text)
     inner = _unwrapped(value)
-    if inner is not None:
-        beside = {name: each for name, each in value.items() if name != "bytes"}
-        fields = {**_read_json(inner), "beside": beside}
-        if not isinstance(fields["data"], str) and _payload(fields, "") == text:
+    if inner and not has_control(inner):
+        fields = {**_read_json(inner), **_beside(value, text)}
+        if _payload(fields, "") == text:
             return fields
     return _read_json(text)
 
@@ -165,6 +164,16 @@ def _unwrapped(value: JSON) -> str | None:
         return base64.b64decode(encoded, validate=True).decode()
     except (binascii.Error, ValueError):
         return None
+
+
+def _beside(wrapping: dict[str, JSON], text: str) -> dict[str, JSON]:
+    """Return the fields for what is around the text in base64."""
+    is_first = next(iter(wrapping)) == "bytes"
+    beside = {name: None if name == "bytes" else each for name, each in wrapping.items()}
+    if is_first:
+        del beside["bytes"]
+    hint = json_hint(wrapping, text)
+    return {"beside": beside, "beside_layout": hint} if hint else {"beside": beside}
 
 
 def _read_json(text: str) -> dict[str, JSON]:
@@ -238,8 +247,11 @@ def _payload(entry: Mapping[str, JSON], where: str) -> str:
     text = data if isinstance(data, str) else write_json(data, hint, f"{where}.data", f"{where}.data_layout")
     if "beside" not in entry:
         return text
-    wrapping = {"bytes": base64.b64encode(text.encode()).decode("ascii"), **require(entry, "beside", dict, "a mapping")}
-    return write_json(wrapping, "", f"{where}.beside", f"{where}.beside")
+    beside = require(entry, "beside", dict, "a mapping")
+    wrapping = dict(beside) if "bytes" in beside else {"bytes": None, **beside}
+    wrapping["bytes"] = base64.b64encode(text.encode()).decode("ascii")
+    hint = require(entry, "beside_layout", str, "text")
+    return write_json(wrapping, hint, f"{where}.beside", f"{where}.beside_layout")
 
 
 def _from_base64(value: Any, where: str) -> bytes:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pytest_agenttape.model import JSON
+from pytest_agenttape.redaction.placeholders import unnumbered
 
 NO_DOCUMENT = object()
 GZIP = b"\x1f\x8b\x08"  # how compressed data begins
 
 _MOST_INFLATED = 64 * 1024 * 1024  # a few bytes can inflate to gigabytes
 
+_SHORTEST_ENCODED = 20
+# One line, or the lines of MIME.
+_ENCODED = re.compile(r"(?:data:[^,\s]{0,128};base64,)?(?P<encoded>(?:[A-Za-z0-9+/_-]++\r?\n?)++={0,2}\s{0,2})")
 _LITERAL = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 
 
@@ -58,3 +65,29 @@ def _strings(node: JSON) -> Iterator[str]:
     elif isinstance(node, list):
         for each in node:
             yield from _strings(each)
+
+
+def rewritten_base64(text: str, redact: Callable[[str], str]) -> str:
+    """Return *text*, if all of it is base64 or a data URL, with what *redact* makes of the text that it encodes."""
+    found = _ENCODED.fullmatch(text) if len(text) >= _SHORTEST_ENCODED else None
+    if found is None:
+        return text
+    encoded = found["encoded"].rstrip()
+    try:
+        raw = base64.b64decode(encoded + "=" * (-len("".join(encoded.split())) % 4), _altchars(encoded))
+        plain = (inflated(raw) or b"").decode() if raw.startswith(GZIP) else raw.decode()
+    except (binascii.Error, UnicodeDecodeError):  # a picture, a hash, an id
+        return text
+    redacted = redact(plain)
+    if redacted is plain or redacted == plain:
+        return text
+    return text[: found.start("encoded")] + _encoded_like(encoded, unnumbered(redacted.encode()), raw.startswith(GZIP))
+
+
+def _encoded_like(old: str, raw: bytes, is_compressed: bool) -> str:
+    new = base64.b64encode(gzip.compress(raw, mtime=0) if is_compressed else raw, _altchars(old)).decode("ascii")
+    return new if old.endswith("=") or len(old) % 4 == 0 else new.rstrip("=")
+
+
+def _altchars(encoded: str) -> bytes | None:
+    return b"-_" if "-" in encoded or "_" in encoded else None

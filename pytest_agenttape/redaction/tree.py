@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pytest_agenttape.model import JSON
 from pytest_agenttape.redaction import names, shapes
 from pytest_agenttape.redaction.credentials import redact_any_cookies, redact_credential, split_scheme
-from pytest_agenttape.redaction.documents import GZIP, NO_DOCUMENT, inflated, parsed, rewritten
+from pytest_agenttape.redaction.documents import GZIP, NO_DOCUMENT, inflated, parsed, rewritten, rewritten_base64
 from pytest_agenttape.redaction.known import SHORTEST
 from pytest_agenttape.redaction.memory import MOST_TEXTS, Memory
 from pytest_agenttape.redaction.names import Rule
@@ -290,7 +290,12 @@ def _is_clean(text: str, memory: Memory) -> bool:
 
 def _searched(text: str, memory: Memory) -> str:
     document = _document(text, memory)
-    return redact_flat(text, memory) if document is None else document
+    if document is not None:
+        return document
+    redacted = redact_flat(text, memory)
+    if redacted is not text:
+        return redacted
+    return rewritten_base64(text, lambda plain: redact_text(plain, memory))
 
 
 def _document(text: str, memory: Memory) -> str | None:

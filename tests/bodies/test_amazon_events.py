@@ -6,6 +6,7 @@ import base64
 import json
 import struct
 import zlib
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -50,6 +51,9 @@ payloads = st.one_of(
         lambda pair: json.dumps(
             {"bytes": base64.b64encode(json.dumps(pair[0]).encode()).decode(), "p": pair[1]}, separators=(",", ":")
         ).encode()
+    ),
+    st.tuples(st.binary(max_size=20) | json_values.map(lambda value: json.dumps(value).encode()), json_values).map(
+        lambda pair: json.dumps({"p": pair[1], "bytes": base64.b64encode(pair[0]).decode()}, indent=1).encode()
     ),
 )
 
@@ -113,6 +117,34 @@ def test_a_message_is_stored_as_what_it_says() -> None:
         "events_layout": "amazon",
     }
     assert len(decode_chunks(stored, TYPE)) == 3
+
+
+WRAPPINGS = {
+    "spaced": ('{"bytes": "%s", "p": "abc"}', {"beside": {"p": "abc"}, "beside_layout": "spaced"}),
+    "indented": ('{\n  "bytes": "%s"\n}\n', {"beside": {}, "beside_layout": "indent=2 after=\\n"}),
+    "not first": ('{"p":"abc","bytes":"%s"}', {"beside": {"p": "abc", "bytes": None}}),
+    "escaped": ('{"bytes":"%s","p":"Zo\\u00eb"}', {"beside": {"p": "Zoë"}, "beside_layout": "ascii"}),
+}
+
+
+@pytest.mark.parametrize(("payload", "fields"), WRAPPINGS.values(), ids=WRAPPINGS)
+@pytest.mark.parametrize(
+    ("inner", "data"),
+    [
+        ('{"type":"message_stop"}', {"data": {"type": "message_stop"}}),
+        ('{ "type":"message_stop"}', {"data": '{ "type":"message_stop"}'}),
+        ("plain text", {"data": "plain text"}),
+    ],
+)
+def test_what_an_invocation_answers_is_readable_whatever_is_around_it(
+    payload: str, fields: dict[str, Any], inner: str, data: dict[str, Any]
+) -> None:
+    encoded = base64.b64encode(inner.encode()).decode()
+    headers = ((":event-type", "chunk"), (":content-type", "application/json"), (":message-type", "event"))
+    raw = message(headers, (payload % encoded).encode())
+    stored = encode_body(raw, TYPE)
+    assert stored["events"] == [{"event": "chunk", **data, **fields}]
+    assert decode_body(stored) == raw
 
 
 def test_other_headers_are_stored_beside_it() -> None:

@@ -552,6 +552,46 @@ def test_compressed_body_is_searched() -> None:
         assert redact_body(redactor(), untouched) is untouched
 
 
+ENCODINGS: dict[str, Callable[[bytes], str]] = {
+    "base64": lambda raw: base64.b64encode(raw).decode(),
+    "without padding": lambda raw: base64.b64encode(raw).decode().rstrip("="),
+    "of URLs": lambda raw: base64.urlsafe_b64encode(raw).decode(),
+    "in lines": lambda raw: base64.encodebytes(raw).decode(),
+    "a data URL": lambda raw: "data:application/json;base64," + base64.b64encode(raw).decode(),
+    "compressed": lambda raw: base64.b64encode(gzip.compress(raw, mtime=0)).decode(),
+    "twice": lambda raw: base64.b64encode(base64.b64encode(raw)).decode(),
+}
+
+
+def _decoded(text: str) -> bytes:
+    """Return what base64 text of one of ENCODINGS says in the end."""
+    while True:
+        encoded = text.rpartition(",")[2].strip()
+        raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), b"-_" if {*encoded} & {*"-_"} else None)
+        raw = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
+        if raw.startswith(b"{"):
+            return raw
+        text = raw.decode()
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+@pytest.mark.parametrize(
+    "document",
+    [{"tool": "login", "password": "hunter2hunter2hunter2"}, {"key": FORMATS["openai"]}, {"é~?>": FORMATS["jwt"]}],
+    ids=["by name", "by format", "not ASCII"],
+)
+def test_text_in_base64_is_searched(encode: Callable[[bytes], str], document: JSON) -> None:
+    text = encode(json.dumps(document, ensure_ascii=False).encode())
+    redacted = redactor().value({"data": {"x": text}})["data"]["x"]
+    kept = json.loads(_decoded(redacted))
+    assert kept.keys() == document.keys()
+    assert "REDACTED0000" in str(kept) or "IHs" in str(kept)
+    assert not {*map(str, document.values())} & {*map(str, kept.values())} - {"login"}
+    assert redactor().value(redacted) == redacted
+    for untouched in (encode(b'{"name": "Ada", "password": null}'), encode(random.Random(2).randbytes(60)), "a" * 40):
+        assert redactor().value(untouched) is untouched
+
+
 def test_bytes_do_not_tell_secrets_apart() -> None:
     subject = redactor()
     one, two = (
