@@ -59,6 +59,7 @@ _TABLE = {
     "urllib3.connectionpool": _URLLIB3,
     "http.client": _HTTP_CLIENT,
     "httplib2": _HTTP_CLIENT,
+    "urllib3.connection": _HTTP_CLIENT,
     "websockets.asyncio.client": _WEBSOCKETS,
     "websockets.sync.client": _WEBSOCKETS,
 }

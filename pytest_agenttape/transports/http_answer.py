@@ -21,27 +21,9 @@ _LISTENER = "_agenttape"  # the attribute of a response with what hears of its b
 # Replay -----------------------------------------------------------------------------------------------------------
 
 
-def replayed(answer: HttpResponse, exchange: Exchange) -> Wire:
-    """Return a socket from which http.client reads the recorded *answer*."""
-    return Wire(io.BufferedReader(_Answer(answer, exchange)))
-
-
-class Wire:
-    """A make-believe socket with an answer to be read."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def makefile(self, *_: object, **__: object) -> Any:
-        return self._file
-
-    def close(self) -> None:
-        """Whoever reads closes the file."""
-
-    def settimeout(self, _seconds: object) -> None:
-        """Nothing is waited for."""
-
-    shutdown = setsockopt = settimeout
+def replayed(answer: HttpResponse, exchange: Exchange) -> io.BufferedReader:
+    """Return the file from which http.client reads the recorded *answer*."""
+    return io.BufferedReader(_Answer(answer, exchange))
 
 
 class _Answer(io.RawIOBase):

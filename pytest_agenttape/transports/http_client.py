@@ -1,7 +1,8 @@
 """http.client, below urllib.request, xmlrpc and httplib2: its connections, which collect a request and send it whole.
 
 What a connection is given is kept until the request is complete. In replay nothing connects: http.client itself reads
-the recorded answer, from a make-believe socket. Below urllib3, which is recorded itself, everything is passed on.
+the recorded answer, from a make-believe socket, which is there from the start. Below urllib3's pools, which are
+recorded themselves, everything is passed on; its connections that are used without a pool are recorded here.
 
 Private of the standard library used here: Python 3.11-3.14 `HTTPConnection._tunnel_host` and `._tunnel_port`.
 """
@@ -19,11 +20,15 @@ from pytest_agenttape.bodies.messages import HttpRequest, HttpResponse, whole
 from pytest_agenttape.libraries import Library
 from pytest_agenttape.process.patching import Patch
 from pytest_agenttape.transports import exchange as exchanges
-from pytest_agenttape.transports import http_answer
+from pytest_agenttape.transports import http_answer, http_socket
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 
 _PYTHON = Library("http.client", seen="of Python 3.11-3.14")
 _METHODS = ("connect", "putrequest", "send", "getresponse", "close")
+_CONNECTIONS = {
+    "httplib2": ("HTTPConnectionWithTimeout", "HTTPSConnectionWithTimeout"),
+    "urllib3.connection": ("HTTPConnection", "HTTPSConnection"),
+}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _KEPT = "_agenttape"  # the attribute of a connection with the request that it is given
 # Raised when the answer is waited for; every other failure is one of connecting and sending.
@@ -34,12 +39,12 @@ _LATE = frozenset(
 
 
 def install(library: str) -> None:
-    """Patch the connections of http.client, or those of httplib2, which connect in a way of their own."""
+    """Patch the connections of http.client, or those of another library that connect in a way of their own."""
     module = sys.modules[library]
-    if library == "httplib2":
-        for name in ("HTTPConnectionWithTimeout", "HTTPSConnectionWithTimeout"):
-            if hasattr(module, name):
-                _patch(getattr(module, name), "connect").install()
+    if library in _CONNECTIONS:
+        for owner in filter(None, (vars(module).get(name) for name in _CONNECTIONS[library])):
+            if getattr(vars(owner).get("connect"), "__module__", "") == library:
+                _patch(owner, "connect").install()
         return
     _PYTHON.require(module.HTTPConnection, *_METHODS)
     for owner, name in (*((module.HTTPConnection, each) for each in _METHODS), (module.HTTPSConnection, "connect")):
@@ -116,7 +121,7 @@ def _target(url: str) -> bytes:
 
 
 def _dechunked(body: bytes) -> bytes:
-    wire: Any = http_answer.Wire(io.BytesIO(b"HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n" + body))
+    wire: Any = http_socket.reading(io.BytesIO(b"HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n" + body))
     framed = http.client.HTTPResponse(wire)
     framed.begin()
     return framed.read()
@@ -128,7 +133,8 @@ def _dechunked(body: bytes) -> bytes:
 def _connecting(real: Callable[..., Any]) -> Callable[..., Any]:
     def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _owner_of(self, "CONNECT", "/") is not None:
-            return None  # when it sends
+            self.sock = http_socket.make(self.host, self.port, is_tls=_is_tls(self))
+            return None  # for real when it sends
         return real(self, *args, **kwargs)
 
     return connect
@@ -152,18 +158,44 @@ def _sending(real: Callable[..., Any]) -> Callable[..., Any]:
         __tracebackhide__ = True
         request: _Request | None = vars(self).get(_KEPT)
         if request is None or request.exchange is not None:
+            _connect_for_real(self)
             return real(self, data)
+        if self.sock is None:
+            if not self.auto_open:
+                return real(self, data)  # which says so
+            self.sock = http_socket.make(self.host, self.port, is_tls=_is_tls(self))
         if not request.add(whole(data)):
             return None
         exchange = request.begin()
         if exchange.is_live:
             with exchanges.sending(exchange):
+                _connect_for_real(self)
                 real(self, request.on_the_wire)
         else:
             _raise_failure(exchange, is_late=False)
         return None
 
     return send
+
+
+def _connect_for_real(connection: Any) -> None:
+    """Put a real socket in the place of a make-believe one, with the options that this was given."""
+    stand_in = connection.sock
+    if isinstance(stand_in, http_socket.StandIn):
+        connection.sock = None
+        connection.connect()
+        stand_in.pass_on(connection.sock)
+
+
+def _answered(connection: Any, answer: HttpResponse, exchange: Exchange) -> http_socket.StandIn:
+    """Return the make-believe socket of *connection* with an *answer* to be read; a real one is closed."""
+    stand_in = connection.sock
+    if not isinstance(stand_in, http_socket.StandIn):
+        if stand_in is not None:
+            stand_in.close()
+        stand_in = http_socket.make(connection.host, connection.port, is_tls=_is_tls(connection))
+    stand_in.file = http_answer.replayed(answer, exchange)
+    return stand_in
 
 
 def _getting(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -181,7 +213,7 @@ def _getting(real: Callable[..., Any]) -> Callable[..., Any]:
         _raise_failure(exchange, is_late=True)
         answer = exchanges.served(exchange)
         assert isinstance(answer, HttpResponse)
-        self.sock = http_answer.replayed(answer, exchange)
+        self.sock = _answered(self, answer, exchange)
         return real(self)
 
     return getresponse
@@ -213,11 +245,15 @@ def _owner_of(connection: Any, method: str, url: str) -> Any:
 def _absolute(connection: Any, url: str) -> str:
     if not url.startswith("/"):  # as a proxy is asked
         return url
-    scheme = "https" if isinstance(connection, http.client.HTTPSConnection) else "http"
+    scheme = "https" if _is_tls(connection) else "http"
     host = getattr(connection, "_tunnel_host", None) or connection.host
     number = (getattr(connection, "_tunnel_port", None) or connection.port) if host else None
     port = "" if number in (None, _DEFAULT_PORTS[scheme]) else f":{number}"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}{port}{url}"
+
+
+def _is_tls(connection: Any) -> bool:
+    return bool(connection.default_port == _DEFAULT_PORTS["https"])
 
 
 # Replay -----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -111,6 +112,87 @@ def test_a_connection_is_used_again(recorder: Recorder) -> None:
     assert b"onetwo" in live[3]
     assert rb"1,10\r\n\r\n0\r\n\r\n" in live[4]
     assert len(recorder.interactions) == 6
+
+
+def _ask_the_socket(connection: Any) -> list[Any]:
+    connection.connect()
+    asked = [connection.sock is not None]
+    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.sock.settimeout(5)
+    for city in ("London", "Paris"):
+        connection.request("GET", f"/weather?city={city}")
+        asked += [
+            connection.sock.getpeername(),
+            connection.sock.gettimeout(),
+            bool(connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)),
+            hasattr(connection.sock, "getpeercert"),
+        ]
+        response = connection.getresponse()
+        asked.append(json.loads(response.data if hasattr(response, "data") else response.read())["city"])
+    connection.close()
+    return [*asked, connection.sock]
+
+
+@pytest.mark.parametrize("library", [http.client, urllib3.connection], ids=["http.client", "urllib3"])
+def test_a_connection_has_a_socket_to_be_asked(recorder: Recorder, library: Any) -> None:
+    parts = urlsplit(recorder.provider.url)
+
+    def run() -> Any:
+        return _ask_the_socket(library.HTTPConnection(str(parts.hostname), parts.port, timeout=5))
+
+    live = recorder.both(run)
+    answers = [("127.0.0.1", parts.port), 5, True, False]
+    assert live == [True, *answers, "London", *answers, "Paris", None]
+    with use_cassette(recorder.path, mode="new_episodes"):
+        connection = http.client.HTTPConnection(str(parts.hostname), parts.port)
+        for city in ("London", "Oslo", "Paris"):  # a live call between two recorded ones
+            connection.request("GET", f"/weather?city={city}")
+            assert json.loads(connection.getresponse().read())["city"] == city
+        connection.close()
+
+
+@pytest.mark.parametrize("library", [http.client, urllib3.connection], ids=["http.client", "urllib3"])
+def test_a_connection_of_tls_has_a_socket_that_has_seen_no_certificate(recorder: Recorder, library: Any) -> None:
+    url = recorder.provider.url
+    recorder.record(lambda: opener().open(f"{url}/weather?city=London").read())
+    recorder.path.write_text(recorder.path.read_text().replace(url, "https://service.test:8443"))
+
+    def run() -> Any:
+        connection = library.HTTPSConnection("service.test", 8443)
+        connection.connect()
+        connection.request("GET", "/weather?city=London", headers={"Accept-Encoding": "identity"})
+        response = connection.getresponse()
+        return connection.sock.getpeername(), connection.sock.getpeercert(), connection.sock.version(), response.status
+
+    assert recorder.replay(run) == (("service.test", 8443), {}, None, 200)
+
+
+def test_a_connection_that_does_not_open_itself(recorder: Recorder) -> None:
+    parts = urlsplit(recorder.provider.url)
+
+    def run(connects: bool = True) -> Any:
+        connection = http.client.HTTPConnection(str(parts.hostname), parts.port)
+        connection.auto_open = 0
+        if connects:
+            connection.connect()
+        connection.request("GET", "/weather?city=London")
+        return connection.getresponse().read()
+
+    recorder.both(run)
+    with pytest.raises(http.client.NotConnected), use_cassette(recorder.path):
+        run(connects=False)
+
+
+def test_a_failure_to_connect_is_raised_when_the_request_is_sent(recorder: Recorder) -> None:
+    def run() -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", 9)
+        connection.connect()
+        with pytest.raises(ConnectionRefusedError):
+            connection.request("GET", "/")
+        return connection.sock
+
+    assert recorder.record(run, allow_errors=True) is None
+    recorder.replay(run)
 
 
 def failure(run: Callable[[], Any]) -> tuple[str, str, str]:
