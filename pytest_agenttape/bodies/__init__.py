@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from pytest_agenttape.bodies.amazon_events import MEDIA_TYPE as _AMAZON_STREAM
 from pytest_agenttape.bodies.amazon_events import decode_amazon_events, encode_amazon_events, is_amazon
-from pytest_agenttape.bodies.encodings import decode_content
+from pytest_agenttape.bodies.encodings import can_encode, decode_content, encode_content
 from pytest_agenttape.bodies.events import decode_events, encode_events, looks_like_events, read_event, split_events
 from pytest_agenttape.bodies.forms import decode_binary, decode_form, decode_text, encode_binary, encode_form
 from pytest_agenttape.bodies.json_layout import decode_json, encode_json, parse_json
@@ -18,10 +18,12 @@ from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import JSON
 
 __all__ = [
+    "can_encode",
     "decode_body",
     "decode_chunks",
     "decode_content",
     "encode_body",
+    "encode_content",
     "is_stream",
     "media_type",
     "normalise_multipart",

@@ -1,11 +1,11 @@
-"""Content encodings: what gzip, deflate, br and zstd did to a body, undone."""
+"""Content encodings: what gzip, deflate, br and zstd did to a body, undone, and done again."""
 
 from __future__ import annotations
 
 import importlib
 import zlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 
 def decode_content(raw: bytes, encoding: str, *, partial: bool = False) -> bytes:
@@ -17,6 +17,31 @@ def decode_content(raw: bytes, encoding: str, *, partial: bool = False) -> bytes
     for name in reversed(encoding.lower().split(",")):
         raw = _decode_one(raw, name.strip(), partial)
     return raw
+
+
+def can_encode(encoding: str) -> bool:
+    """Return whether `encode_content` knows the encoding and has what it needs for it."""
+    try:
+        _COMPRESSORS[encoding.strip().lower()]()
+    except (KeyError, ImportError):
+        return False
+    return True
+
+
+def encode_content(chunks: Iterable[bytes], encoding: str, *, partial: bool = False) -> tuple[bytes, ...]:
+    """Apply a Content-Encoding, so that each chunk can be decoded when it comes; if *partial*, without an end.
+
+    Raises:
+        ValueError: The encoding is unknown, or its library is missing.
+    """
+    try:
+        compress, flush, end = _COMPRESSORS[encoding.strip().lower()]()
+    except (KeyError, ImportError) as error:
+        raise ValueError(f"content encoding {encoding!r} cannot be applied: {error}") from error
+    encoded = [compress(chunk) + flush() for chunk in chunks]
+    if encoded and not partial:
+        encoded[-1] += end()
+    return tuple(encoded)
 
 
 def _decode_one(raw: bytes, name: str, partial: bool) -> bytes:
@@ -91,6 +116,37 @@ def _import_first(*names: str) -> Any:  # Any: optional modules without types
     raise ImportError(f"install {' or '.join(names)}")
 
 
+_Compressor: TypeAlias = tuple[Callable[[bytes], bytes], Callable[[], bytes], Callable[[], bytes]]  # add, flush, end
+
+
+def _zlib_compressor(window_bits: int) -> _Compressor:
+    made = zlib.compressobj(wbits=window_bits)
+    return made.compress, lambda: made.flush(zlib.Z_SYNC_FLUSH), made.flush
+
+
+def _brotli_compressor() -> _Compressor:
+    made = _import_first("brotli", "brotlicffi").Compressor()
+    return made.process, made.flush, made.finish
+
+
+def _zstd_compressor() -> _Compressor:
+    try:
+        library = _import_first("compression.zstd", "backports.zstd")
+    except ImportError:
+        zstandard = _import_first("zstandard")
+        made = zstandard.ZstdCompressor().compressobj()
+        return made.compress, lambda: made.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK), made.flush
+    new = library.ZstdCompressor()
+    return new.compress, lambda: new.flush(new.FLUSH_BLOCK), new.flush
+
+
+_COMPRESSORS: dict[str, Callable[[], _Compressor]] = {
+    "gzip": lambda: _zlib_compressor(16 + zlib.MAX_WBITS),
+    "x-gzip": lambda: _zlib_compressor(16 + zlib.MAX_WBITS),
+    "deflate": lambda: _zlib_compressor(zlib.MAX_WBITS),
+    "br": _brotli_compressor,
+    "zstd": _zstd_compressor,
+}
 _DECOMPRESSORS: dict[str, Callable[[bytes, bool], bytes]] = {
     "gzip": _gunzip,
     "x-gzip": _gunzip,

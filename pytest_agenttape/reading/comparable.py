@@ -19,7 +19,7 @@ _SERVING_HEADERS = VOLATILE_HEADERS | _names(
     "x-cache-hits"
 )
 _SERVING_PREFIXES = ("cf-", "x-envoy-")
-_LAYOUT = frozenset(("json_layout", "events_layout", "http_version", "reason"))
+_LAYOUT = frozenset(("json_layout", "events_layout", "http_version", "reason", "encoded", "bytes_read"))
 
 
 def compared_request(interaction: Interaction, rules: KeyRules) -> JSON:

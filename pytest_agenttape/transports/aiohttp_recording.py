@@ -40,6 +40,7 @@ def hear(response: Any, exchange: Exchange, *, decompresses: bool) -> None:
         reason=response.reason.encode("utf-8", "surrogateescape").decode("latin-1"),
         http_version=f"HTTP/{response.version.major}.{response.version.minor}",
         is_decoded=decompresses and encoding in _DECODED,
+        is_raw=not decompresses,
     )
     content = response.content
     if content.at_eof():

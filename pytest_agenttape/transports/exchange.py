@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from pytest_agenttape import bodies, ownership, providers, telemetry
 from pytest_agenttape.bodies.messages import (
+    Headers,
     HttpRequest,
     HttpResponse,
     grouped,
@@ -312,6 +313,9 @@ def _read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:
     chunks = bodies.decode_chunks(stored, content_type)
     status = stored["status"]
     complete = stored.get("complete", True) is not False
+    is_shortened = not complete and _is_shortened(stored, chunks)
+    if isinstance(stored.get("encoded"), str):  # as the agent itself is given it
+        headers, chunks = _encoded(headers, chunks, stored["encoded"], partial=not complete)
     if chunks and complete and method != "HEAD":
         length = str(sum(map(len, chunks)))
         headers = tuple((name, length if name.lower() == "content-length" else value) for name, value in headers)
@@ -322,11 +326,23 @@ def _read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:
         reason=str(stored.get("reason", standard_phrase(status))),
         http_version=str(stored.get("http_version") or "HTTP/1.1"),
         complete=complete,
-        is_shortened=not complete and _is_shortened(stored, chunks),
+        is_shortened=is_shortened,
     )
+
+
+def _encoded(
+    headers: Headers, chunks: tuple[bytes, ...], encoding: str, *, partial: bool
+) -> tuple[Headers, tuple[bytes, ...]]:
+    try:
+        encoded = bodies.encode_content(chunks, encoding, partial=partial)
+    except ValueError:  # recorded where the library for it was installed; who reads it looks for the header
+        return headers, chunks
+    return (*headers, ("content-encoding", encoding)), encoded
 
 
 def _is_shortened(stored: Mapping[str, JSON], chunks: tuple[bytes, ...]) -> bool:
     """Return whether a reader that counts bytes may go on past the end; events and lines are counted as they are."""
+    if "events" in stored:
+        return False
     read = stored.get("bytes_read")
-    return "events" not in stored and isinstance(read, int) and read > sum(map(len, chunks))
+    return "encoded" in stored or (isinstance(read, int) and read > sum(map(len, chunks)))

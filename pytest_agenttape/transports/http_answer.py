@@ -79,6 +79,7 @@ def record(response: Any, exchange: Exchange) -> None:
         headers=tuple(response.getheaders()),
         reason=response.reason,
         http_version="HTTP/1.0" if response.version == 10 else "HTTP/1.1",
+        is_raw=True,
     )
     if response.isclosed():
         recording.end()

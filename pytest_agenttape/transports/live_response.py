@@ -15,7 +15,10 @@ from pytest_agenttape.transports.pacing import Arrivals
 
 
 class LiveResponse:
-    """Collects a live response as it is read, and passes it to the session once."""
+    """Collects a live response as it is read, and passes it to the session once.
+
+    What is added to it is decoded if the library has done that before, and is raw if the agent is given it as it is.
+    """
 
     def __init__(
         self,
@@ -26,6 +29,7 @@ class LiveResponse:
         reason: str | None,
         http_version: str = "HTTP/1.1",
         is_decoded: bool = False,
+        is_raw: bool = False,
     ) -> None:
         self._exchange = exchange
         self._status = status
@@ -33,6 +37,7 @@ class LiveResponse:
         self._reason = reason
         self._http_version = http_version
         self._is_decoded = is_decoded
+        self._is_raw = is_raw
         self._chunks: list[bytes] = []
         self._is_waiting = False
         self._is_over = False
@@ -123,28 +128,32 @@ class LiveResponse:
             self._exchange.live.metadata["pace"] = pace
 
     def _stored(self) -> dict[str, JSON]:
-        raw, dropped = self._decoded()
+        raw, dropped, encoding = self._decoded()
         kept = tuple((name, value) for name, value in self._headers if name.lower() not in dropped)
         stored: dict[str, JSON] = {"status": self._status, "headers": grouped(kept)}
         if self._http_version != "HTTP/1.1":
             stored["http_version"] = self._http_version
         if self._reason is not None and self._reason != standard_phrase(self._status):
             stored["reason"] = self._reason
+        if encoding:
+            stored["encoded"] = encoding
         content_type = header(self._headers, "content-type")
         stored.update(bodies.encode_body(raw, content_type))
         return stored
 
-    def _decoded(self) -> tuple[bytes, frozenset[str]]:
-        """Return the body without its content encoding, and the headers that do not apply to that."""
+    def _decoded(self) -> tuple[bytes, frozenset[str], str]:
+        """Return the body without its content encoding, the headers that do not apply to that, and what to do again."""
         raw, encoding = b"".join(self._chunks), header(self._headers, "content-encoding")
         if not encoding or not raw:
-            return raw, CONNECTION_HEADERS
+            return raw, CONNECTION_HEADERS, ""
         if not self._is_decoded:
             try:
                 raw = bodies.decode_content(raw, encoding, partial=True)
             except ValueError:  # kept as received, with the header
-                return raw, CONNECTION_HEADERS
-        return raw, CONNECTION_HEADERS | {"content-encoding", "content-length"}
+                return raw, CONNECTION_HEADERS, ""
+        if self._is_raw and bodies.can_encode(encoding):
+            return raw, CONNECTION_HEADERS | {"content-encoding"}, encoding
+        return raw, CONNECTION_HEADERS | {"content-encoding", "content-length"}, ""
 
     def _is_whole(self, stored: Mapping[str, JSON]) -> bool:
         """Return whether a body that was not read to its end has nothing left to read."""

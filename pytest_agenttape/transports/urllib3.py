@@ -279,4 +279,5 @@ def recording(raw: Any, exchange: Exchange, headers: Iterable[tuple[str, str]], 
         reason=raw.reason,
         http_version="HTTP/1.0" if raw.version == 10 else "HTTP/1.1",
         is_decoded=is_decoded,
+        is_raw=not is_decoded,
     )

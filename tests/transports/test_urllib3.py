@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from collections.abc import Callable
 from typing import Any
@@ -76,10 +77,9 @@ def test_a_compressed_body_is_stored_readably(recorder: Recorder, decode: bool, 
             url = f"{recorder.provider.url}/encoded/gzip"
             headers = {"accept-encoding": "gzip"}
             response = pool.request("GET", url, headers=headers, preload_content=preload, decode_content=decode)
-            return len(response.data)
+            return response.data if decode else gzip.decompress(response.data)
 
-    live, again = recorder.record(run), recorder.replay(run)
-    assert again == live or not decode
+    recorder.both(run)
     assert recorder.interactions[0].response["json"]["encoding"] == "gzip"
 
 
