@@ -63,11 +63,7 @@ def find_userinfo(text: str) -> Iterator[Span]:
     """Yield the spans of the passwords in ``scheme://user:password@host``."""
     at = text.find("://")
     while at >= 0:
-        if (
-            (match := _USERINFO.match(text, at))
-            and not shapes.is_filler(match[1])
-            and match[1].lower() not in _EXAMPLES
-        ):
+        if (match := _USERINFO.match(text, at)) and not shapes.is_filler(match[1]) and match[1].lower() not in EXAMPLES:
             yield match.span(1)
         at = text.find("://", at + 3)
 
@@ -176,7 +172,7 @@ def _compiled(expression: str) -> re.Pattern[str]:
 _TOKEN_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _LOCAL_PART = _TOKEN_CHARACTERS + ".%+"
 _NEARBY = 200
-_EXAMPLES = frozenset(("password", "pass", "passwd", "pw", "pwd", "secret", "your-password", "your_password"))
+EXAMPLES = frozenset(("password", "pass", "passwd", "pw", "pwd", "secret", "your-password", "your_password"))
 _USERINFO = re.compile(r"://[^\s/?#\"'<>:@\\]{0,128}:([^\s/?#\"'<>\\]{1,256})@(?=[\w\[])")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9._~+/=-]{8,}+")
 _DOMAIN = re.compile(r"[A-Za-z0-9-]{1,63}+(?:\.[A-Za-z0-9-]{1,63}+){1,8}+")

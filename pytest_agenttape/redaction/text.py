@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_plus
 
-from pytest_agenttape.redaction import context, patterns
+from pytest_agenttape.redaction import commands, context, patterns
 from pytest_agenttape.redaction.known import has_token
 from pytest_agenttape.redaction.memory import Memory
 from pytest_agenttape.redaction.patterns import Span
@@ -64,6 +64,8 @@ def is_unmarked(text: str, memory: Memory) -> bool:
         return False
     if (":" in text or "=" in text) and any(mark in text for mark in _PASSWORD_MARKS):
         return False
+    if commands.is_marked(text):
+        return False
     return not any(form in text for form in memory.known.unrun)
 
 
@@ -78,6 +80,7 @@ def _redact_plain(text: str, memory: Memory) -> str:
     redacted = memory.known.replace(text, placeholders.stand_in)
     spans = [span for _, span in _hard_spans(redacted, memory)]
     spans += context.find_assigned(redacted)
+    spans += commands.find_options(redacted)
     if "=" in redacted:
         spans += context.find_parameters(redacted)
     out, at = [], 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import gzip
+import itertools
 import re
 from collections.abc import Callable
 
@@ -104,8 +105,8 @@ def _is_plain(node: JSON, memory: Memory) -> bool:
 
 
 def _is_plain_list(node: list[JSON], memory: Memory) -> bool:
-    for each in node:  # noqa: SIM110  # a generator costs more
-        if not _is_plain(each, memory):
+    for each in node:
+        if not _is_plain(each, memory) or (type(each) is str and each[:2] == "--" and _pair_rule(each, memory)):
             return False
     return True
 
@@ -223,7 +224,9 @@ def _redact_sequence(node: JSON, rule: Rule, memory: Memory) -> JSON:
     if rule is Rule.NONE and len(node) == 2 and isinstance(node[0], str) and isinstance(node[1], str):
         out = [redact_text(node[0], memory), redact_by_rule(node[1], _pair_rule(node[0], memory), memory)]
     else:
-        out = [redact_by_rule(each, rule, memory) for each in items]
+        before = itertools.chain((None,), items)
+        rules = (_option_rule(each, memory) or rule for each in before)
+        out = [redact_by_rule(each, own, memory) for each, own in zip(items, rules, strict=False)]
     if items is node and all(new is old for new, old in zip(out, node, strict=True)):
         return node
     return tuple(out) if isinstance(node, tuple) else out
@@ -231,6 +234,11 @@ def _redact_sequence(node: JSON, rule: Rule, memory: Memory) -> JSON:
 
 def _is_logprobs(node: JSON) -> bool:
     return len(node) > 1 and isinstance(node[0], dict) and "logprob" in node[0]
+
+
+def _option_rule(name: JSON, memory: Memory) -> Rule:
+    """Return the rule for what follows an option such as ``--token`` in a list of arguments."""
+    return _pair_rule(name, memory) if isinstance(name, str) and name.startswith("--") else Rule.NONE
 
 
 def _pair_rule(name: str, memory: Memory) -> Rule:

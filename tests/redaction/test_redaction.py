@@ -673,6 +673,76 @@ def test_user_info_webhooks_and_bot_urls_in_prose_go() -> None:
         assert secret not in redactor().text(text)
 
 
+COMMANDS = {
+    "curl -u me:{} https://h.example": "Tr0ub4dor",
+    "curl -sSu me:{} https://h.example": "Tr0ub4dor",
+    "curl -u'me:{}' https://h.example": "hunter2",
+    "curl --user 'me:{}' https://h.example": "correct.horse",
+    "curl --proxy-user=me:{} https://h.example": "hunter2",
+    "cd /tmp && curl \\\n  -X POST \\\n  -u me:{} https://h.example": "hunter2",
+    "curl -H 'Authorization: token {}' https://h.example": "abc123def456",
+    'curl --header "X-Api-Key: {}" https://h.example': "abc123def456",
+    "http -a me:{} h.example": "hunter2",
+    "mysql -u root -p{} shop": "hunter2",
+    "mysqldump -p'{}' shop": "hunter2",
+    "sshpass -p {} ssh me@h.example": "hunter2",
+    "redis-cli -h h.example -a {} PING": "hunter2",
+    "docker login -u me -p {} registry.example": "hunter2",
+    "deploy --token {} --force": "Tr0ub4dor",
+    "deploy --api-key={}": "Tr0ub4dor",
+    "deploy --password '{}'": "Tr0ub4dor",
+    "deploy --client-secret {}": "abcdefghijklmnopqr",
+    'deploy --access-token "{}"': "Tr0ub4dor",
+}
+
+
+@pytest.mark.parametrize("form", ["text", "in JSON", "in JSON in JSON"])
+@pytest.mark.parametrize(("command", "secret"), COMMANDS.items(), ids=COMMANDS)
+def test_credential_on_a_command_line_goes(command: str, secret: str, form: str) -> None:
+    text = command.replace("{}", secret)
+    value: JSON = text
+    for _ in range(form.count("JSON")):
+        value = json.dumps({"command": value})
+    redacted = redactor().value({"arguments": value})["arguments"]
+    assert secret not in redacted
+    for _ in range(form.count("JSON")):
+        redacted = json.loads(redacted)["command"]
+    assert redacted == command.replace("{}", "REDACTED0001")
+
+
+def test_credential_among_arguments_goes() -> None:
+    arguments = ["deploy", "--region", "eu-west-1", "--api-key", "Tr0ub4dor", "--token-file", "Tr0ub4dor/x", "--force"]
+    assert redactor().value({"args": arguments}) == {"args": [*arguments[:4], "REDACTED0001", *arguments[5:]]}
+    plain = ["deploy", "--api-key", "--force"]
+    assert redactor().value(plain) is plain
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "docker run -u 1000:1000 image",
+        "git push -u origin main:main",
+        "curl -u $USER:$PASSWORD https://h.example",
+        "curl -u user:password https://h.example",
+        "curl -u <user>:<password> https://h.example",
+        "curl -H 'Authorization: Bearer $TOKEN' -H 'Accept: application/json' https://h.example",
+        "curl -H 'Content-Type: application/json; charset=utf-8' https://h.example",
+        "curl https://h.example; docker run -u me:group1 image",
+        "curl is a program. Run it with -v and time 12:30 for more",
+        "use curl to see why -u me",
+        "run it with --token your-token or --password secret",
+        "tool --token-budget 100000 --max-tokens 4096 --key-file /run/secrets/key --passwordless Tr0ub4dor",
+        "tool --password-file /run/secrets/password --secret-name shop/production/db1",
+        "tool --api-key YOUR_API_KEY_HERE --password --token ${TOKEN}",
+        "mkdir -p dir1/dir2 and mysql -p shop",
+        "ssh -p 2222 me@h.example",
+        "https://h.example -a me",
+    ],
+)
+def test_option_that_holds_no_credential_stays(text: str) -> None:
+    assert redactor().value({"command": text}) == {"command": text}
+
+
 def test_denied_name_goes_whatever_its_value() -> None:
     subject = redactor(denylist=("ssn", "X-Tenant"))
     assert subject.value({"SSN": "1", "s_s_n": 123, "ssn": None, "nested": {"ssn": ["a b", {"x": "y"}]}}) == {
