@@ -25,10 +25,27 @@ _ASKING = frozenset({"platform", "ctypes.util", "uuid", "sysconfig", "_osx_suppo
 _QUERIES = frozenset({"uname", "lscpu", "ldconfig", "lsb_release", "sw_vers", "getconf", "arch", "oslevel"})
 _COMPILERS = frozenset({"gcc", "cc", "clang", "g++", "c++"})
 _COMPILER_QUERY = re.compile(r"-print|-dump|--version$|-v$")
+# What libraries ask of their own accord, to tell where they run: the module that asks, and its command lines.
+_ASKED_BY_LIBRARIES = {
+    module: re.compile(command)
+    for module, command in {
+        "sentry_sdk.utils": r"git rev-parse HEAD",
+        "langsmith.env._git": r"git (?:rev-parse (?:HEAD|--is-inside-work-tree|--abbrev-ref HEAD|--show-toplevel)"
+        r"|remote get-url [\w.-]+|log -1 --format=%\w+|status --porcelain"
+        r"|describe --tags (?:--exact-match )?--always --dirty)",
+        "langsmith.env._runtime_env": r"docker(?:-compose)? --version",
+        "langsmith.utils": r"docker(?: compose|-compose) --version",
+        "pydantic._internal._git": r"git (?:--help|rev-parse --short HEAD)",
+        "hypothesis.internal.scrutineer": r"git rev-parse --show-toplevel",
+        "git.cmd": r"git version",  # GitPython, when it is imported
+    }.items()
+}
 _CANNOT_EXECUTE = 126  # the status of a shell for a program that it may not start
 _PASSING_ON = frozenset(
     {"subprocess", "os", "asyncio", "anyio", "trio", "concurrent", "threading", "contextvars", "pty"}
 )
+# Sentry's wrappers of subprocess, by module and function, pass on what others start.
+_WRAPPERS = frozenset({("sentry_sdk.integrations.stdlib", "sentry_patched_popen_init"), ("sentry_sdk.utils", "runner")})
 _SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ksh", "cmd"})
 _SHELL_SYNTAX = re.compile(r"[;&|<>$`()\n*?{}]")
 
@@ -51,8 +68,11 @@ class Program:
 
     @property
     def is_query(self) -> bool:
-        """Whether it only says what the platform is."""
+        """Whether it only says what the platform is, or is asked by a library to tell where it runs."""
         if self.caller in _ASKING or self.name in _QUERIES:
+            return True
+        own = _ASKED_BY_LIBRARIES.get(self.caller)
+        if own is not None and self.path == self.name and own.fullmatch(" ".join((self.name, *self.arguments))):
             return True
         return (
             self.name in _COMPILERS
@@ -210,7 +230,8 @@ def _caller(frame: FrameType | None) -> str:
     """Return the module that starts a program: the first beyond those that only pass it on."""
     while frame is not None:
         name = str(frame.f_globals.get("__name__", ""))
-        if name != __name__ and name != audit.__name__ and name.partition(".")[0] not in _PASSING_ON:
+        passes_on = name.partition(".")[0] in _PASSING_ON or (name, frame.f_code.co_name) in _WRAPPERS
+        if not passes_on and name not in (__name__, audit.__name__):
             return name
         frame = frame.f_back
     return ""

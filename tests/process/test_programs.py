@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +101,57 @@ def test_every_way_to_start_a_program_is_asked_about(asked: list[Program], start
 def test_a_question_to_the_platform_is_none_to_the_guard(asked: list[Program], ask: Callable[[], object]) -> None:
     ask()
     assert asked == []
+
+
+def test_what_a_library_asks_to_tell_where_it_runs_is_none_to_the_guard(asked: list[Program]) -> None:
+    langsmith_env = pytest.importorskip("langsmith.env")
+    assert langsmith_env.get_git_info.__wrapped__().keys() >= {"commit", "dirty"}
+    pydantic_git = pytest.importorskip("pydantic._internal._git")
+    assert pydantic_git.have_git() in (True, False)
+    assert asked == []
+
+
+_UNDER_SENTRY = """
+import subprocess, sys
+from pathlib import Path
+import sentry_sdk
+from pytest_agenttape import ProgramBlockedError, use_cassette
+with use_cassette(Path(sys.argv[1]), mode="all"):
+    for _ in range(2):  # from then on, Sentry wraps subprocess
+        sentry_sdk.init()
+    try:
+        subprocess.run(["git", "rev-parse", "HEAD"])
+    except ProgramBlockedError as error:
+        print(error)
+"""
+
+
+def test_sentry_asks_for_the_release_and_nobody_else_may(tmp_path: Path) -> None:
+    pytest.importorskip("sentry_sdk")
+    command = [sys.executable, "-c", _UNDER_SENTRY, str(tmp_path / "x.yaml")]
+    run = subprocess.run(command, capture_output=True, text=True, env={"PATH": os.environ["PATH"]}, check=False)
+    assert run.stdout.startswith("program git blocked")
+    assert "    by        __main__\n" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("caller", "command", "expected"),
+    [
+        ("sentry_sdk.utils", "git rev-parse HEAD", True),
+        ("sentry_sdk.utils", "git push", False),
+        ("langsmith.env._git", "git remote get-url origin", True),
+        ("langsmith.env._git", "git remote add origin https://h.example", False),
+        ("langsmith.env._runtime_env", "docker --version", True),
+        ("langsmith.env._runtime_env", "docker ps", False),
+        ("git.cmd", "git version", True),
+        ("git.cmd", "git status", False),
+        ("agent", "git rev-parse HEAD", False),
+        ("sentry_sdk.utils", "./git rev-parse HEAD", False),
+    ],
+)
+def test_a_library_asks_its_own_questions_only(caller: str, command: str, expected: bool) -> None:
+    path, *arguments = command.split()
+    assert Program("git" if "git" in path else path, path, tuple(arguments), caller).is_query is expected
 
 
 @pytest.mark.parametrize(
