@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -9,7 +10,7 @@ from typing import Any, TypeAlias
 from tests.benchmarks import provider
 
 Ask: TypeAlias = Callable[[int], object]
-KINDS = ("httpx2 POST", "OpenAI SDK call", "requests GET", "@tool call")
+KINDS = ("httpx2 POST", "OpenAI SDK call", "requests GET", "aiohttp GET", "boto3 call", "@tool call")
 
 
 def httpx2_post(url: str, *, is_stubbed: bool) -> Ask:
@@ -41,6 +42,43 @@ def requests_get(url: str, *, is_stubbed: bool) -> Ask:
     return lambda number: session.get(f"{url}/weather/{number}", params={"units": "metric"}).json()
 
 
+def aiohttp_get(url: str, *, is_stubbed: bool) -> Ask:
+    import asyncio
+
+    import aiohttp
+
+    loop = asyncio.new_event_loop()
+
+    async def opened() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=_stub_connector() if is_stubbed else None)
+
+    session = loop.run_until_complete(opened())
+    atexit.register(lambda: loop.run_until_complete(session.close()))
+
+    async def get(number: int) -> object:
+        async with session.get(f"{url}/weather/{number}", params={"units": "metric"}) as response:
+            return await response.json()
+
+    return lambda number: loop.run_until_complete(get(number))
+
+
+def boto3_call(url: str, *, is_stubbed: bool) -> Ask:
+    import boto3
+    from botocore.config import Config
+
+    client = boto3.client(
+        "bedrock-runtime",
+        region_name="eu-west-1",
+        endpoint_url=url,
+        aws_access_key_id="benchmark",
+        aws_secret_access_key="benchmark",  # nobody's
+        config=Config(retries={"max_attempts": 0}),
+    )
+    if is_stubbed:
+        client.meta.events.register("before-send.bedrock-runtime", _answer_of_aws)
+    return lambda number: client.converse(modelId="model", messages=provider.converse_messages(number))
+
+
 def get_weather(number: int, unit: str = "celsius") -> dict[str, Any]:
     """The body of the measured tool."""
     return {"station": number, "unit": unit, "temperature": 14, "conditions": ["rain", "wind"]}
@@ -54,6 +92,54 @@ def stub_transport() -> Any:
         return httpx2.Response(200, headers=provider.HEADERS, content=content)
 
     return httpx2.MockTransport(respond)
+
+
+def _stub_connector() -> Any:
+    import asyncio
+
+    import aiohttp
+    from aiohttp import client_proto, connector
+
+    class Wire(asyncio.Transport):
+        """Answers a GET when its head is written."""
+
+        protocol: Any = None
+
+        def write(self, data: Any) -> None:
+            target = bytes(data).split(b" ", 2)[1].decode().partition("?")[0]
+            content = provider.answer("GET", target, b"")
+            head = "".join(f"{name}: {value}\r\n" for name, value in provider.HEADERS)
+            self.protocol.data_received(
+                f"HTTP/1.1 200 OK\r\n{head}content-length: {len(content)}\r\n\r\n".encode() + content
+            )
+
+        def is_closing(self) -> bool:
+            return False
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    class Stub(aiohttp.BaseConnector):
+        async def connect(self, req: Any, *_: Any, **__: Any) -> Any:
+            wire, protocol = Wire(), client_proto.ResponseHandler(loop=self._loop)
+            protocol.force_close()
+            wire.protocol = protocol
+            protocol.connection_made(wire)
+            return connector.Connection(self, req.connection_key, protocol, self._loop)
+
+    return Stub()
+
+
+def _answer_of_aws(request: Any, **_: Any) -> Any:
+    from botocore.awsrequest import AWSResponse
+
+    content = provider.answer(request.method, "/model/model/converse", request.body)
+
+    class Raw(io.BytesIO):
+        def stream(self, **_: Any) -> Any:
+            yield self.read()
+
+    return AWSResponse(request.url, 200, dict(provider.HEADERS), Raw(content))
 
 
 def _stub_adapter() -> Any:

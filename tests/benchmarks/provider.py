@@ -44,15 +44,31 @@ def messages(number: int) -> list[Any]:
     ]
 
 
+def converse_messages(number: int) -> list[Any]:
+    """Return the messages of a conversation with Bedrock."""
+    return [{"role": "user", "content": [{"text": f"Where does river {number} meet the sea?"}]}]
+
+
 def answer(method: str, path: str, body: bytes) -> bytes:
     """Return the JSON that the provider answers."""
     if path.endswith("/chat/completions"):
         return _compact(_completion(json.loads(body)))
+    if path.endswith("/converse"):
+        return _compact(_conversed(json.loads(body)["messages"][0]["content"][0]["text"]))
     if method == "POST":
         asked = json.loads(body)["query"]
         hits = [{"id": f"doc-{at}", "score": 0.9 - at / 10, "text": f"Passage {at} on: {asked}"} for at in range(3)]
         return _compact({"hits": hits, "took_ms": 12})
     return _compact({"path": path, "city": "London", "temperature_c": 14, "conditions": "light rain"})
+
+
+def _conversed(asked: str) -> Body:
+    return {
+        "output": {"message": {"role": "assistant", "content": [{"text": f"You asked: {asked}"}]}},
+        "stopReason": "end_turn",
+        "usage": {"inputTokens": 82, "outputTokens": 17, "totalTokens": 99},
+        "metrics": {"latencyMs": 12},
+    }
 
 
 def _completion(asked: Body) -> Body:

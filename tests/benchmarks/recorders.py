@@ -17,6 +17,8 @@ _HTTP: dict[str, Callable[..., Ask]] = {
     "httpx2 POST": calls.httpx2_post,
     "OpenAI SDK call": calls.openai_call,
     "requests GET": calls.requests_get,
+    "aiohttp GET": calls.aiohttp_get,
+    "boto3 call": calls.boto3_call,
 }
 
 
