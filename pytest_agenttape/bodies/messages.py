@@ -34,11 +34,11 @@ def grouped(headers: Headers) -> dict[str, JSON]:
 
 def listed(headers: Mapping[str, JSON]) -> Headers:
     """Return stored *headers* one by one: the inverse of `grouped`."""
-    return tuple(
-        (str(name), str(each))
-        for name, value in headers.items()
-        for each in (value if isinstance(value, list) else [value])
-    )
+    pairs: list[tuple[str, str]] = []
+    for name, value in headers.items():
+        for each in value if isinstance(value, list) else (value,):
+            pairs.append((str(name), str(each)))  # noqa: PERF401  # called for each answer, and a generator costs more
+    return tuple(pairs)
 
 
 def standard_phrase(status: int) -> str:

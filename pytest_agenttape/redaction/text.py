@@ -60,7 +60,10 @@ def is_unmarked(text: str, memory: Memory) -> bool:
         return False
     if "%40" in text:
         return False
-    if any(mark in text for mark in _SCHEME_MARKS) or (memory.redacts_emails and "@" in text):
+    for mark in _SCHEME_MARKS:  # a generator costs more
+        if mark in text:
+            return False
+    if memory.redacts_emails and "@" in text:
         return False
     if (":" in text or "=" in text) and any(mark in text for mark in _PASSWORD_MARKS):
         return False

@@ -317,8 +317,7 @@ def _read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:
     if isinstance(stored.get("encoded"), str):  # as the agent itself is given it
         headers, chunks = _encoded(headers, chunks, stored["encoded"], partial=not complete)
     if chunks and complete and method != "HEAD":
-        length = str(sum(map(len, chunks)))
-        headers = tuple((name, length if name.lower() == "content-length" else value) for name, value in headers)
+        headers = _with_length(headers, str(sum(map(len, chunks))))
     return HttpResponse(
         status=status,
         headers=headers,
@@ -328,6 +327,13 @@ def _read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:
         complete=complete,
         is_shortened=is_shortened,
     )
+
+
+def _with_length(headers: Headers, length: str) -> Headers:
+    """Return *headers* with the length that the body has now; most bodies have the length that was recorded."""
+    if header(headers, "content-length") in (None, length):
+        return headers
+    return tuple((name, length if name.lower() == "content-length" else value) for name, value in headers)
 
 
 def _encoded(

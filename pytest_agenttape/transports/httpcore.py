@@ -162,7 +162,7 @@ def _neutral(request: Any, url: str, body: bytes) -> HttpRequest:
     return HttpRequest(
         method=_method(request),
         url=url,
-        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers),
+        headers=tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]),
         body=body,
     )
 
