@@ -62,7 +62,7 @@ class _Request:
     """A request that a connection is given, part by part, until it is complete; then what the session decided."""
 
     def __init__(self, method: str, url: str, found: Any) -> None:
-        self._method, self._url, self._found = method, url, found
+        self._method, self._url, self.found = method, url, found
         self._head: bytes | None = None  # its first line and its headers, which http.client sends as one part
         self._fields = http.client.HTTPMessage()
         self._body = bytearray()
@@ -100,7 +100,7 @@ class _Request:
         body = bytes(self._body)
         headers = tuple((name, str(value)) for name, value in self._fields.items())
         asked = HttpRequest(self._method, self._url, headers, _dechunked(body) if self._is_chunked else body)
-        self.exchange = exchanges.begin(self._found, asked)
+        self.exchange = exchanges.begin(self.found, asked)
         return self.exchange
 
     @property
@@ -132,8 +132,9 @@ def _dechunked(body: bytes) -> bytes:
 
 def _connecting(real: Callable[..., Any]) -> Callable[..., Any]:
     def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _owner_of(self, "CONNECT", "/") is not None:
-            self.sock = http_socket.make(self.host, self.port, is_tls=_is_tls(self))
+        found = _owner_of(self, "CONNECT", "/")
+        if found is not None:
+            self.sock = _stand_in(self, found.owner)
             return None  # for real when it sends
         return real(self, *args, **kwargs)
 
@@ -163,7 +164,7 @@ def _sending(real: Callable[..., Any]) -> Callable[..., Any]:
         if self.sock is None:
             if not self.auto_open:
                 return real(self, data)  # which says so
-            self.sock = http_socket.make(self.host, self.port, is_tls=_is_tls(self))
+            self.sock = _stand_in(self, request.found.owner)
         if not request.add(whole(data)):
             return None
         exchange = request.begin()
@@ -176,6 +177,10 @@ def _sending(real: Callable[..., Any]) -> Callable[..., Any]:
         return None
 
     return send
+
+
+def _stand_in(connection: Any, owner: Any) -> http_socket.StandIn:
+    return http_socket.make(connection.host, connection.port, owner.refuse, is_tls=_is_tls(connection))
 
 
 def _connect_for_real(connection: Any) -> None:
@@ -193,7 +198,7 @@ def _answered(connection: Any, answer: HttpResponse, exchange: Exchange) -> http
     if not isinstance(stand_in, http_socket.StandIn):
         if stand_in is not None:
             stand_in.close()
-        stand_in = http_socket.make(connection.host, connection.port, is_tls=_is_tls(connection))
+        stand_in = _stand_in(connection, exchange.owner)
     stand_in.file = http_answer.replayed(answer, exchange)
     return stand_in
 

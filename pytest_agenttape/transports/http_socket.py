@@ -1,23 +1,29 @@
 """The socket that a connection of http.client has where nothing is connected: in replay, and before a request is sent.
 
 It answers what code asks of the socket of its connection, and passes the options that it was given on to a real one.
+Bytes that are sent or read past HTTP are refused.
 """
 
 from __future__ import annotations
 
 import io
 import socket
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeAlias
+
+from pytest_agenttape.errors import AgentTapeError, NetworkBlockedError
+
+Refuse: TypeAlias = Callable[[AgentTapeError], AgentTapeError]
 
 
-def make(host: str | None, port: int | None, *, is_tls: bool) -> StandIn:
-    """Return the socket of a connection to *host* and *port*."""
-    return (_TlsStandIn if is_tls else StandIn)(host or "", port or 0)
+def make(host: str | None, port: int | None, refuse: Refuse, *, is_tls: bool) -> StandIn:
+    """Return the socket of a connection to *host* and *port*; *refuse* keeps the error for who uses it as one."""
+    return (_TlsStandIn if is_tls else StandIn)(host or "", port or 0, refuse)
 
 
 def reading(file: Any) -> StandIn:
     """Return a socket from which *file* is read."""
-    stand_in = StandIn("", 0)
+    stand_in = StandIn("", 0, lambda error: error)
     stand_in.file = file
     return stand_in
 
@@ -27,8 +33,9 @@ class StandIn:
 
     family, type, proto = socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, refuse: Refuse) -> None:
         self.file: Any = io.BytesIO()
+        self._refuse = refuse
         self._peer = (host, port)
         self._options: dict[tuple[int, int], tuple[Any, ...]] = {}
         self._timeout: tuple[float | None, ...] = ()  # empty until one is set
@@ -70,6 +77,20 @@ class StandIn:
 
     def fileno(self) -> int:
         return -1  # as that of a closed one
+
+    def _send_or_read(self, *_: object, **__: object) -> NoReturn:
+        __tracebackhide__ = True
+        host, port = self._peer
+        raise self._refuse(
+            NetworkBlockedError(
+                f"bytes sent or read on the socket of a connection of http.client to {host}:{port} cannot be recorded "
+                f'or replayed: wrap the caller in @tool, or keep the host real in both: ignore_hosts=["{host}"]',
+                host=host,
+                port=port,
+            )
+        )
+
+    send = sendall = sendfile = sendmsg = recv = recv_into = _send_or_read
 
     def shutdown(self, how: int) -> None:
         """Nothing is open."""

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 import urllib3
 
-from pytest_agenttape import Config, StreamingReplayError, UnmatchedInteractionError, use_cassette
+from pytest_agenttape import Config, NetworkBlockedError, StreamingReplayError, UnmatchedInteractionError, use_cassette
 from tests.standin import error, hang_up, raw
 from tests.transports.conftest import Recorder
 
@@ -165,6 +165,23 @@ def test_a_connection_of_tls_has_a_socket_that_has_seen_no_certificate(recorder:
         return connection.sock.getpeername(), connection.sock.getpeercert(), connection.sock.version(), response.status
 
     assert recorder.replay(run) == (("service.test", 8443), {}, None, 200)
+
+
+@pytest.mark.parametrize("use", [lambda sock: sock.sendall(b"PING"), lambda sock: sock.recv(4)], ids=["send", "read"])
+def test_bytes_past_http_are_refused(recorder: Recorder, use: Callable[[Any], object]) -> None:
+    parts = urlsplit(recorder.provider.url)
+
+    def run() -> None:
+        connection = http.client.HTTPConnection(str(parts.hostname), parts.port)
+        connection.connect()
+        use(connection.sock)
+
+    recorder.record(lambda: opener().open(f"{recorder.provider.url}/weather?city=London").read())
+    told = rf"the socket of a connection of http\.client to 127\.0\.0\.1:{parts.port} cannot be recorded or replayed"
+    with pytest.raises(NetworkBlockedError, match=told), use_cassette(recorder.path):
+        run()
+    with pytest.raises(NetworkBlockedError, match=told):
+        recorder.record(run)
 
 
 def test_a_connection_that_does_not_open_itself(recorder: Recorder) -> None:
