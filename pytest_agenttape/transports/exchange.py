@@ -9,13 +9,10 @@ from dataclasses import dataclass, field
 
 from pytest_agenttape import bodies, ownership, providers, telemetry
 from pytest_agenttape.bodies.messages import (
-    Headers,
     HttpRequest,
     HttpResponse,
     grouped,
     header,
-    listed,
-    standard_phrase,
 )
 from pytest_agenttape.errors import AgentTapeError, StreamingReplayError
 from pytest_agenttape.matching.canonical import is_stored
@@ -27,6 +24,7 @@ from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered
 from pytest_agenttape.providers import mcp
 from pytest_agenttape.transports import mcp_http, pacing
 from pytest_agenttape.transports.pacing import Schedule
+from pytest_agenttape.transports.stored_response import read_response
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +172,7 @@ def served(exchange: Exchange) -> HttpResponse | TransportFailure:
             exchange.turn.wait()
         return failure
     try:
-        return _read_response(_numbered(recorded, exchange.call.call.request), exchange.request.method)
+        return read_response(_numbered(recorded, exchange.call.call.request), exchange.request.method)
     except AgentTapeError as error:  # edited by hand
         raise exchange.recorder.refuse(error) from error.__cause__
 
@@ -301,54 +299,3 @@ def _numbered(recorded: Interaction, asked: Mapping[str, JSON]) -> Mapping[str, 
     if not (isinstance(response, dict) and isinstance(before, dict) and isinstance(now, dict) and "jsonrpc" in before):
         return response  # type: ignore[no-any-return]  # judged by who reads it
     return mcp.renumbered(response, before, now)
-
-
-def _read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:
-    if not isinstance(stored, dict) or not isinstance(stored.get("status"), int):
-        raise AgentTapeError("the recording of this request is not an HTTP response with a status; record it again")
-    if not isinstance(stored.get("headers") or {}, dict):
-        raise AgentTapeError("the headers in the recording of this request are not a mapping; record it again")
-    headers = listed(stored.get("headers") or {})
-    content_type = header(headers, "content-type")
-    chunks = bodies.decode_chunks(stored, content_type)
-    status = stored["status"]
-    complete = stored.get("complete", True) is not False
-    is_shortened = not complete and _is_shortened(stored, chunks)
-    if isinstance(stored.get("encoded"), str):  # as the agent itself is given it
-        headers, chunks = _encoded(headers, chunks, stored["encoded"], partial=not complete)
-    if chunks and complete and method != "HEAD":
-        headers = _with_length(headers, str(sum(map(len, chunks))))
-    return HttpResponse(
-        status=status,
-        headers=headers,
-        chunks=chunks,
-        reason=str(stored.get("reason", standard_phrase(status))),
-        http_version=str(stored.get("http_version") or "HTTP/1.1"),
-        complete=complete,
-        is_shortened=is_shortened,
-    )
-
-
-def _with_length(headers: Headers, length: str) -> Headers:
-    """Return *headers* with the length that the body has now; most bodies have the length that was recorded."""
-    if header(headers, "content-length") in (None, length):
-        return headers
-    return tuple((name, length if name.lower() == "content-length" else value) for name, value in headers)
-
-
-def _encoded(
-    headers: Headers, chunks: tuple[bytes, ...], encoding: str, *, partial: bool
-) -> tuple[Headers, tuple[bytes, ...]]:
-    try:
-        encoded = bodies.encode_content(chunks, encoding, partial=partial)
-    except ValueError:  # recorded where the library for it was installed; who reads it looks for the header
-        return headers, chunks
-    return (*headers, ("content-encoding", encoding)), encoded
-
-
-def _is_shortened(stored: Mapping[str, JSON], chunks: tuple[bytes, ...]) -> bool:
-    """Return whether a reader that counts bytes may go on past the end; events and lines are counted as they are."""
-    if "events" in stored:
-        return False
-    read = stored.get("bytes_read")
-    return "encoded" in stored or (isinstance(read, int) and read > sum(map(len, chunks)))
