@@ -7,23 +7,13 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import FunctionType, MethodType, ModuleType, UnionType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
+
+from pytest_agenttape.boundaries.frameworks import is_context
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-# What a framework passes to a tool besides the model's arguments: the state of its run, always new. (package, class)
-_CONTEXTS = frozenset(
-    {
-        ("pydantic_ai", "RunContext"),
-        ("agents", "RunContextWrapper"),
-        ("langchain_core", "RunnableConfig"),
-        ("langgraph", "ToolRuntime"),
-        ("langgraph", "InjectedState"),
-        ("langgraph", "InjectedStore"),
-        ("mcp", "Context"),
-    }
-)
 
 
 class Bound(NamedTuple):
@@ -175,15 +165,7 @@ def _contexts(function: Callable[..., Any], signature: inspect.Signature) -> tup
     if any(isinstance(hint, str) for hint in hints.values()):
         with contextlib.suppress(Exception):  # an annotation can be any code; if it fails, the argument is a plain one
             hints |= typing.get_type_hints(inspect.unwrap(function), include_extras=True)
-    return tuple(name for name in signature.parameters if _is_context(hints[name]))
-
-
-def _is_context(hint: object) -> bool:
-    origin = typing.get_origin(hint)
-    if origin in (typing.Annotated, typing.Union, UnionType):
-        return any(map(_is_context, typing.get_args(hint)))
-    named = origin or (hint if isinstance(hint, type) else type(hint))
-    return any((each.__module__.partition(".")[0], each.__name__) in _CONTEXTS for each in named.__mro__)
+    return tuple(name for name in signature.parameters if is_context(hints[name]))
 
 
 def _as_called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> TypeError | None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar, overload
 from pytest_agenttape import ownership
 from pytest_agenttape.boundaries import generators
 from pytest_agenttape.boundaries.call import Boundary, LiveCall, ServedCall, Spelled
+from pytest_agenttape.boundaries.frameworks import is_tool
 from pytest_agenttape.boundaries.registry import register_boundary
 from pytest_agenttape.callables import Nature, body_of, nature_of
 from pytest_agenttape.errors import ConfigError
@@ -60,7 +61,7 @@ def _decorator(kind: str) -> Decorator:
             raise ConfigError(f"@{kind} decorates a function, not the class {fn.__name__}: decorate its methods")
         if isinstance(fn, property | functools.cached_property):
             raise ConfigError(f"put @{kind} below @{type(fn).__name__}, directly above the function")
-        if not callable(fn) and hasattr(fn, "description"):
+        if fn is not None and is_tool(fn):
             raise ConfigError(
                 f"put @{kind} below the decorator that makes the {type(fn).__name__}, directly above the function"
             )

@@ -443,6 +443,18 @@ class FrameworkTool:
     description: str
 
 
+class CallableTool:
+    """Stands for a framework's, which can be called like the function that it was made of."""
+
+    __module__ = "strands.tools.decorator"
+
+    def __call__(self, city: str) -> str:
+        return city
+
+
+CallableTool.__name__ = "AgentTool"
+
+
 class NoFrameworks:
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -988,13 +1000,17 @@ def test_record_call_awaits_what_its_executor_gives(executor: Callable[..., Any]
             lambda: tool(FrameworkTool("search")),
             "put @tool below the decorator that makes the FrameworkTool, directly above the function",
         ),
+        (
+            lambda: tool(CallableTool()),
+            "put @tool below the decorator that makes the AgentTool, directly above the function",
+        ),
         (lambda: tool(Shop), "@tool decorates a function, not the class Shop: decorate its methods"),
         (lambda: tool(property(len)), "put @tool below @property"),
         (lambda: record_call("shop", {}, dict), "unknown kind 'shop'"),
         (lambda: record_call("tool", [1], dict), "record_call takes a mapping"),
         (lambda: record_call("tool", {}, 5), "record_call takes a mapping"),
     ],
-    ids=["kind", "not callable", "empty name", "name as a function", "tool object", "class", "property",
+    ids=["kind", "not callable", "empty name", "name as a function", "tool object", "callable tool object", "class", "property",
          "record_call kind", "record_call request", "record_call executor"],
 )  # fmt: skip
 def test_what_cannot_be_a_boundary_is_refused_by_name(draw: Callable[[], Any], text: str) -> None:

@@ -1,0 +1,47 @@
+"""Classes of agent frameworks that boundaries meet, known by package and name: no framework is imported."""
+
+from __future__ import annotations
+
+import typing
+from types import UnionType
+
+_Names = frozenset[tuple[str, str]]
+
+# What a framework passes to a tool besides the model's arguments: the state of its run, always new.
+_CONTEXTS: _Names = frozenset(
+    {
+        ("pydantic_ai", "RunContext"),
+        ("agents", "RunContextWrapper"),
+        ("langchain_core", "RunnableConfig"),
+        ("langgraph", "ToolRuntime"),
+        ("langgraph", "InjectedState"),
+        ("langgraph", "InjectedStore"),
+        ("mcp", "Context"),
+    }
+)
+# Tools that can be called, and that their framework takes only as they are.
+_CALLABLE_TOOLS: _Names = frozenset(
+    {
+        ("anthropic", "BaseFunctionTool"),
+        ("llama_index", "BaseTool"),
+        ("smolagents", "BaseTool"),
+        ("strands", "AgentTool"),
+    }
+)
+
+
+def is_context(hint: object) -> bool:
+    """Return whether a parameter with the annotation *hint* takes the context of a run."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Annotated, typing.Union, UnionType):
+        return any(map(is_context, typing.get_args(hint)))
+    return _is_named(origin or (hint if isinstance(hint, type) else type(hint)), _CONTEXTS)
+
+
+def is_tool(made: object) -> bool:
+    """Return whether a framework's decorator has made *made* of a function."""
+    return hasattr(made, "description") if not callable(made) else _is_named(type(made), _CALLABLE_TOOLS)
+
+
+def _is_named(kind: type, names: _Names) -> bool:
+    return any((each.__module__.partition(".")[0], each.__name__) in names for each in kind.__mro__)
