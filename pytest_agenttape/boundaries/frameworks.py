@@ -10,13 +10,19 @@ _Names = frozenset[tuple[str, str]]
 # What a framework passes to a tool besides the model's arguments: the state of its run, always new.
 _CONTEXTS: _Names = frozenset(
     {
-        ("pydantic_ai", "RunContext"),
         ("agents", "RunContextWrapper"),
+        ("agno", "RunContext"),
+        ("autogen_core", "CancellationToken"),
+        ("fastmcp", "Context"),
+        ("google", "ReadonlyContext"),  # of google.adk, above its ToolContext
         ("langchain_core", "RunnableConfig"),
-        ("langgraph", "ToolRuntime"),
         ("langgraph", "InjectedState"),
         ("langgraph", "InjectedStore"),
+        ("langgraph", "ToolRuntime"),
         ("mcp", "Context"),
+        ("pydantic_ai", "RunContext"),
+        ("strands", "ToolContext"),
+        ("workflows", "Context"),  # LlamaIndex's
     }
 )
 # Tools that can be called, and that their framework takes only as they are.

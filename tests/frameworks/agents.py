@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.frameworks import apis
-from tests.frameworks.framework import ANSWER, QUESTION, Framework
+from tests.frameworks.framework import ANSWER, QUESTION, Framework, around_a_tool
 from tests.standin import text, tool_call
 from tests.transports import amazon
 
@@ -17,7 +17,7 @@ GEMINI = "gemini-2.5-flash"
 class OpenAIAgents(Framework):
     name = "openai-agents"
     library = "agents"
-    call = "openai.responses"
+    made = around_a_tool("openai.responses")
     written = "function_tool"
 
     def decorated(self, function: Any) -> Any:
@@ -57,35 +57,41 @@ class PydanticAI(Framework):
     name = "pydantic-ai, OpenAI"
     library = "pydantic_ai.models.openai"
     written = "agent.tool_plain"
+    other_order = "runs for real"
+
+    def decorated(self, function: Any) -> Any:
+        from pydantic_ai import Agent
+
+        self.agent = Agent(self.model())
+        return self.agent.tool_plain(function)
+
+    def with_context(self, function: Any) -> Any:
+        from pydantic_ai import Agent
+
+        self.agent = Agent(self.model())
+        return self.agent.tool(function)
 
     def model(self) -> Any:
         return f"openai-chat:{MODEL}"
 
-    def agent(self) -> Any:
-        from pydantic_ai import Agent
-
-        agent = Agent(self.model())
-        agent.tool_plain(self.tool)
-        return agent
-
     def run(self) -> Any:
-        return self.agent().run_sync(QUESTION).output
+        return self.agent.run_sync(QUESTION).output
 
     def stream(self) -> Any:
-        return [*self.agent().run_stream_sync(QUESTION).stream_text(delta=True, debounce_by=None)]
+        return [*self.agent.run_stream_sync(QUESTION).stream_text(delta=True, debounce_by=None)]
 
     async def arun(self) -> Any:
-        return (await self.agent().run(QUESTION)).output
+        return (await self.agent.run(QUESTION)).output
 
     async def astream(self) -> Any:
-        async with self.agent().run_stream(QUESTION) as run:
+        async with self.agent.run_stream(QUESTION) as run:
             return [piece async for piece in run.stream_text(delta=True, debounce_by=None)]
 
 
 class PydanticAIAnthropic(PydanticAI):
     name = "pydantic-ai, Anthropic"
     library = "pydantic_ai.models.anthropic"
-    call = "anthropic.messages"
+    made = around_a_tool("anthropic.messages")
     needs = "anthropic below 1, with or without this plugin"
 
     def model(self) -> Any:
@@ -95,7 +101,7 @@ class PydanticAIAnthropic(PydanticAI):
 class PydanticAIBedrock(PydanticAI):
     name = "pydantic-ai, Bedrock"
     library = "pydantic_ai.models.bedrock"
-    call = "bedrock.converse"
+    made = around_a_tool("bedrock.converse")
 
     def model(self) -> Any:
         return f"bedrock:{amazon.MODEL}"
@@ -108,7 +114,7 @@ class PydanticAIBedrock(PydanticAI):
 class Strands(Framework):
     name = "strands-agents, Bedrock"
     library = "strands"
-    call = "bedrock.converse"
+    made = around_a_tool("bedrock.converse")
     written = "tool"
 
     def script(self, form: str) -> None:  # noqa: ARG002  # it always streams
@@ -118,6 +124,11 @@ class Strands(Framework):
         from strands import tool
 
         return tool(function)
+
+    def with_context(self, function: Any) -> Any:
+        from strands import tool
+
+        return tool(context=True)(function)
 
     def model(self) -> Any:
         return amazon.MODEL
@@ -140,7 +151,7 @@ class Strands(Framework):
 class StrandsOpenAI(Strands):
     name = "strands-agents, OpenAI"
     library = "strands.models.openai"
-    call = "openai.chat"
+    made = around_a_tool("openai.chat")
 
     def script(self, form: str) -> None:
         Framework.script(self, form)
@@ -154,7 +165,7 @@ class StrandsOpenAI(Strands):
 class GoogleADK(Framework):
     name = "google-adk"
     library = "google.adk"
-    call = "gemini.generate_content"
+    made = around_a_tool("gemini.generate_content")
 
     def runner(self) -> Any:
         from google.adk.agents import Agent
@@ -327,10 +338,7 @@ class DSPy(Framework):
     name = "dspy"
     library = "dspy"
     needs = "`dspy.LM(..., cache=False)`: a call that its own cache answers is no call"
-
-    @property
-    def made(self) -> list[tuple[str, str]]:
-        return [*super().made, ("llm", self.call)]
+    made = (*around_a_tool("openai.chat"), ("llm", "openai.chat"))
 
     def script(self, form: str) -> None:  # noqa: ARG002  # a stream is asked for in the same way
         asked = {"next_thought": "ask", "next_tool_name": "get_weather", "next_tool_args": '{"city": "London"}'}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from tests.frameworks import apis
-from tests.frameworks.framework import ANSWER, QUESTION, Framework
+from tests.frameworks.framework import ANSWER, QUESTION, Framework, around_a_tool
 from tests.standin import tool_call
 from tests.transports import amazon
 
@@ -116,7 +116,7 @@ class OpenAI(_Loop):
 class OpenAIResponses(Framework):
     name = "openai, responses"
     library = "openai"
-    call = "openai.responses"
+    made = around_a_tool("openai.responses")
     takes_async_tools = False
     tools: Any = ({"type": "function", "name": "get_weather", "parameters": PARAMETERS, "strict": False},)
 
@@ -164,7 +164,7 @@ class OpenAIResponses(Framework):
 class Anthropic(Framework):
     name = "anthropic"
     library = "anthropic"
-    call = "anthropic.messages"
+    made = around_a_tool("anthropic.messages")
     written = "beta_tool"
     asked: Any = {"model": CLAUDE, "max_tokens": 64, "messages": [{"role": "user", "content": QUESTION}]}
 
@@ -205,7 +205,7 @@ class Anthropic(Framework):
 class Gemini(Framework):
     name = "google-genai"
     library = "google.genai"
-    call = "gemini.generate_content"
+    made = around_a_tool("gemini.generate_content")
 
     def asked(self) -> Any:
         return {"model": GEMINI, "contents": QUESTION, "config": {"tools": [self.tool]}}
@@ -239,7 +239,7 @@ class Gemini(Framework):
 class Cohere(_Loop):
     name = "cohere"
     library = "cohere"
-    call = "cohere.chat"
+    made = around_a_tool("cohere.chat")
     asked_of: Any = {"model": "command-a", "tools": [TOOL]}
 
     def script(self, form: str) -> None:
@@ -379,7 +379,7 @@ class Groq(_Loop):
 class Ollama(_Loop):
     name = "ollama"
     library = "ollama"
-    call = "ollama.chat"
+    made = around_a_tool("ollama.chat")
 
     def script(self, form: str) -> None:
         self.provider.script(*apis.ollama(streamed="stream" in form), to="/api/chat")
@@ -548,7 +548,7 @@ class Instructor(Framework):
 class Boto3(Framework):
     name = "boto3 (Bedrock)"
     library = "boto3"
-    call = "bedrock.converse"
+    made = around_a_tool("bedrock.converse")
 
     def script(self, form: str) -> None:
         operation = "converse-stream" if form == "stream" else "converse"

@@ -12,9 +12,16 @@ from tests.standin import StandInProvider, text, tool_call
 QUESTION = "What is the weather in London?"
 ANSWER = "It is mild in London."
 FORMS = {"run": "sync", "stream": "sync, streamed", "arun": "async", "astream": "async, streamed"}
-Other = Literal["works", "refused at import", ""]
+Made = tuple[tuple[str, str | None], ...]
+OtherOrder = Literal["refused", "runs for real"]
 
 ran = Ran()
+
+
+def told(city: str) -> str:
+    """Return what the tool tells, and note that its body ran."""
+    ran(f"weather in {city}")
+    return f"mild in {city}"
 
 
 def weather() -> Callable[[str], str]:
@@ -26,8 +33,7 @@ def weather() -> Callable[[str], str]:
         Args:
             city: The name of the city.
         """
-        ran(f"weather in {city}")
-        return f"mild in {city}"
+        return told(city)
 
     return get_weather
 
@@ -41,10 +47,14 @@ def weather_async() -> Callable[[str], Any]:
         Args:
             city: The name of the city.
         """
-        ran(f"weather in {city}")
-        return f"mild in {city}"
+        return told(city)
 
     return get_weather
+
+
+def around_a_tool(call: str) -> Made:
+    """Return what an agent makes that asks a model, its tool, and the model again."""
+    return (("llm", call), ("tool", "get_weather"), ("llm", call))
 
 
 class Framework:
@@ -56,25 +66,21 @@ class Framework:
     Attributes:
         name: What the page calls it.
         library: The module that has to be there.
-        call: The boundary of a call to the model.
-        written: The decorators as a user writes them, the uppermost first; empty if it takes plain functions.
-        other_order: What becomes of the decorators the other way round.
+        made: The kinds and boundaries of the calls of one run.
+        written: The framework's decorator, which a user writes above `@tool`; empty if it takes plain functions.
+        other_order: What becomes of `@tool` above the framework's decorator.
         needs: What a user has to do for it.
+        takes_async_tools: Whether its async agents have an async tool.
         tool: The tool of the running agent.
     """
 
     name: ClassVar[str]
     library: ClassVar[str]
-    call: ClassVar[str] = "openai.chat"
+    made: ClassVar[Made] = around_a_tool("openai.chat")
     written: ClassVar[str] = ""
-    other_order: ClassVar[Other] = ""
+    other_order: ClassVar[OtherOrder] = "refused"
     needs: ClassVar[str] = ""
     takes_async_tools: ClassVar[bool] = True
-
-    @property
-    def made(self) -> list[tuple[str, str]]:
-        """The kinds and boundaries of the calls of one run."""
-        return [("llm", self.call), ("tool", "get_weather"), ("llm", self.call)]
 
     def __init__(self, provider: StandInProvider) -> None:
         self.provider = provider
@@ -89,11 +95,14 @@ class Framework:
         """Return *function* below the framework's own decorator."""
         return function
 
-    def prepare(self, form: str, *, other_order: bool = False) -> Callable[[], Any]:
+    def with_context(self, function: Callable[..., Any]) -> Any:
+        """Return *function*, which takes a context, below the framework's own decorator."""
+        return self.decorated(function)
+
+    def prepare(self, form: str) -> Callable[[], Any]:
         """Return the agent, with a tool that is not the one of an earlier run."""
         is_async = form.startswith("a") and self.takes_async_tools
-        function = weather_async() if is_async else weather()
-        self.tool = tool(self.decorated(function)) if other_order else self.decorated(tool(function))
+        self.tool = self.decorated(tool(weather_async() if is_async else weather()))
         agent: Callable[[], Any] = getattr(self, form)
         return agent
 

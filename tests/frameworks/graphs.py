@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.frameworks import apis
-from tests.frameworks.framework import QUESTION, Framework
+from tests.frameworks.framework import QUESTION, Framework, around_a_tool
 from tests.transports import amazon
 
 
@@ -61,7 +61,7 @@ class LangChainOpenAI(LangChain):
 class LangChainAnthropic(LangChain):
     name = "langchain-anthropic"
     library = "langchain_anthropic"
-    call = "anthropic.messages"
+    made = around_a_tool("anthropic.messages")
 
     def model(self) -> Any:
         from langchain_anthropic import ChatAnthropic
@@ -72,7 +72,7 @@ class LangChainAnthropic(LangChain):
 class LangChainAws(LangChain):
     name = "langchain-aws"
     library = "langchain_aws"
-    call = "bedrock.converse"
+    made = around_a_tool("bedrock.converse")
 
     def script(self, form: str) -> None:
         operation = "converse-stream" if "stream" in form else "converse"

@@ -10,20 +10,23 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape import ConfigError, use_cassette
+from pytest_agenttape import ConfigError, tool, use_cassette
 from pytest_agenttape.plugin.handle import CassetteHandle
-from tests.frameworks import agents, clients, graphs
+from tests.frameworks import agents, clients, contexts, graphs, services
 from tests.frameworks.conftest import Connections
-from tests.frameworks.framework import FORMS, Framework, ran
+from tests.frameworks.framework import FORMS, Framework, ran, weather
 from tests.standin import StandInProvider
+from tests.tables import compare_with_page
 
-FRAMEWORKS: tuple[type[Framework], ...] = (*clients.FRAMEWORKS, *graphs.FRAMEWORKS, *agents.FRAMEWORKS)
-pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries
+FRAMEWORKS = (*clients.FRAMEWORKS, *graphs.FRAMEWORKS, *agents.FRAMEWORKS, *services.FRAMEWORKS)
 CASES = [
     pytest.param(framework, form, id=f"{framework.name}, {FORMS[form]}")
     for framework in FRAMEWORKS
     for form in framework.forms()
 ]
+DECORATED = [pytest.param(framework, id=framework.name) for framework in FRAMEWORKS if framework.written]
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries
 
 
 @pytest.fixture(scope="module")
@@ -33,41 +36,122 @@ def loop() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-def seen(path: Path, run: Callable[[], Any], framework: Framework, mode: str, loop: asyncio.Runner) -> Any:
-    """Return what a user sees of one run whose calls and tool are as they should be."""
-    with use_cassette(path, mode=mode) as session:
-        found = run()
-        if inspect.iscoroutine(found):
-            found = loop.run(found)
-        CassetteHandle(session, pytest.fail).assert_tool_calls([("get_weather", {"city": "London"})])
-    assert [(each.kind, each.boundary) for each in session.interactions] == framework.made
-    assert session.unplayed == []
-    return found
+class Stage:
+    """Runs an agent live and again from its cassette."""
+
+    def __init__(self, provider: StandInProvider, connections: Connections, loop: asyncio.Runner, path: Path) -> None:
+        self.provider, self.connections, self.loop, self.path = provider, connections, loop, path
+        self.since()
+
+    def since(self) -> tuple[list[str], set[str], int]:
+        """Return since the last look: bodies of tools that ran, addresses connected to, requests that arrived."""
+        seen = ran.since(), {*self.connections.since()}, self.provider.hits
+        self.provider.requests.clear()
+        return seen
+
+    def run(self, agent: Framework, run: Callable[[], Any], mode: str) -> Any:
+        """Return what a user sees of one run, in which all was recorded or replayed, and nothing else."""
+        with use_cassette(self.path, mode=mode) as session:
+            found = self.finished(run())
+            called = [("get_weather", {"city": "London"}) for kind, _ in agent.made if kind == "tool"]
+            CassetteHandle(session, pytest.fail).assert_tool_calls(called)
+        assert tuple((each.kind, each.boundary) for each in session.interactions) == agent.made
+        assert session.unplayed == []
+        return found
+
+    def finished(self, run: Any) -> Any:
+        """Return the result of a run, awaited where it is to be."""
+        return self.loop.run(run) if inspect.iscoroutine(run) else run
+
+
+@pytest.fixture
+def stage(provider: StandInProvider, connections: Connections, loop: asyncio.Runner, tmp_path: Path) -> Stage:
+    return Stage(provider, connections, loop, tmp_path / "cassette.yaml")
 
 
 @pytest.mark.parametrize(("framework", "form"), CASES)
 def test_an_agent_is_replayed_without_a_connection_or_its_tool(
-    framework: type[Framework],
-    form: str,
-    provider: StandInProvider,
-    connections: Connections,
-    loop: asyncio.Runner,
-    tmp_path: Path,
+    framework: type[Framework], form: str, stage: Stage
 ) -> None:
     pytest.importorskip(framework.library)
-    agent = framework(provider)
-    path = tmp_path / "cassette.yaml"
-    ran.since()
+    agent = framework(stage.provider)
     agent.script(form)
-    live = seen(path, agent.prepare(form), agent, "all", loop)
+    live = stage.run(agent, agent.prepare(form), "all")
     assert "mild" in str(live)
-    assert ran.since() == ["weather in London"]
-    assert set(connections.since()) == {provider.url.removeprefix("http://")}
-    asked = provider.hits
-    assert asked == sum(kind == "llm" for kind, _ in agent.made)
+    kinds = [kind for kind, _ in agent.made]
+    asked = len(kinds) - kinds.count("tool")
+    address = stage.provider.url.removeprefix("http://")
+    assert stage.since() == (["weather in London"] * kinds.count("tool"), {address} if asked else set(), asked)
 
-    provider.stop()
-    assert seen(path, agent.prepare(form), agent, "none", loop) == live
-    assert ran.since() == []
-    assert connections.since() == []
-    assert provider.hits == asked
+    stage.provider.stop()
+    assert stage.run(agent, agent.prepare(form), "none") == live
+    assert stage.since() == ([], set(), 0)
+
+
+@pytest.mark.parametrize("framework", DECORATED)
+def test_tool_above_the_decorator_of_a_framework_is_as_the_page_says(framework: type[Framework], stage: Stage) -> None:
+    pytest.importorskip(framework.library)
+    agent, form = framework(stage.provider), framework.forms()[0]
+    if framework.other_order == "refused":
+        with pytest.raises(ConfigError, match="put @tool below the decorator that makes the"):
+            tool(agent.decorated(weather()))
+        return
+    agent.script(form)
+    tool(agent.decorated(weather()))
+    run = getattr(agent, form)
+    for mode in ("all", "none"):
+        with use_cassette(stage.path, mode=mode) as session:
+            stage.finished(run())
+        assert ("tool", "get_weather") not in {(each.kind, each.boundary) for each in session.interactions}
+    assert ran.since() == ["weather in London"] * 2
+
+
+CONTEXTS = (
+    (agents.OpenAIAgents, contexts.openai_agents),
+    (agents.PydanticAI, contexts.pydantic_ai),
+    (graphs.LangGraph, contexts.langgraph_runtime),
+    (graphs.LangGraph, contexts.langgraph_state),
+    (graphs.LangGraph, contexts.langchain_config),
+    (graphs.LlamaIndex, contexts.llama_index),
+    (agents.Strands, contexts.strands),
+    (agents.GoogleADK, contexts.google_adk),
+    (agents.Agno, contexts.agno),
+    (agents.AutoGen, contexts.autogen),
+    (services.FastMCP, contexts.fastmcp),
+)
+
+
+@pytest.mark.parametrize(
+    ("framework", "make"), [pytest.param(framework, make, id=make.__name__) for framework, make in CONTEXTS]
+)
+def test_the_context_of_a_run_is_no_argument_of_its_tool(
+    framework: type[Framework], make: Callable[[], Callable[..., Any]], stage: Stage
+) -> None:
+    pytest.importorskip(framework.library)
+    agent = framework(stage.provider)
+    form = agent.forms()[-1] if inspect.iscoroutinefunction(make()) else agent.forms()[0]
+    agent.script(form)
+    for mode in ("all", "none"):
+        agent.tool = agent.with_context(tool(make()))
+        stage.run(agent, getattr(agent, form), mode)
+    assert ran.since() == ["weather in London"]
+
+
+# -- the page
+
+
+def row(framework: type[Framework]) -> str:
+    forms = ", ".join(FORMS[form] for form in framework.forms())
+    asked = next((f"`{boundary}`" if boundary else kind for kind, boundary in framework.made if kind != "tool"), "")
+    has_tool = any(kind == "tool" for kind, _ in framework.made)
+    order = f"`@{framework.written}`" if framework.written else "a plain function" if has_tool else ""
+    other = framework.other_order if framework.written else ""
+    return f"| {' | '.join((framework.name, forms, asked, order, other, framework.needs or 'nothing'))} |"
+
+
+def test_the_page_says_what_the_tests_show() -> None:
+    head = [
+        "| framework | forms | a call to the model is | above `@tool` | `@tool` above it | needs |",
+        "|---|---|---|---|---|---|",
+    ]
+    compare_with_page("frameworks.md", "frameworks", head + [row(each) for each in FRAMEWORKS])
