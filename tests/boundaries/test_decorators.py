@@ -1010,8 +1010,8 @@ def test_record_call_awaits_what_its_executor_gives(executor: Callable[..., Any]
         (lambda: record_call("tool", [1], dict), "record_call takes a mapping"),
         (lambda: record_call("tool", {}, 5), "record_call takes a mapping"),
     ],
-    ids=["kind", "not callable", "empty name", "name as a function", "tool object", "callable tool object", "class", "property",
-         "record_call kind", "record_call request", "record_call executor"],
+    ids=["kind", "not callable", "empty name", "name as a function", "tool object", "callable tool object", "class",
+         "property", "record_call kind", "record_call request", "record_call executor"],
 )  # fmt: skip
 def test_what_cannot_be_a_boundary_is_refused_by_name(draw: Callable[[], Any], text: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from tests.frameworks import apis
-from tests.frameworks.framework import ANSWER, QUESTION, Framework, around_a_tool
+from tests.frameworks.framework import ANSWER, QUESTION, Framework, around_a_tool, told
 from tests.standin import text, tool_call
 from tests.transports import amazon
 
@@ -19,6 +20,12 @@ class OpenAIAgents(Framework):
     library = "agents"
     made = around_a_tool("openai.responses")
     written = "function_tool"
+    reports = "the OpenAI Agents SDK"
+
+    def report(self) -> None:
+        from agents import flush_traces
+
+        flush_traces()
 
     def decorated(self, function: Any) -> Any:
         from agents import function_tool
@@ -180,25 +187,26 @@ class GoogleADK(Framework):
         words = types.Content(role="user", parts=[types.Part(text=QUESTION)])
         return {"user_id": "one", "session_id": session.id, "new_message": words}
 
-    def run(self) -> Any:
-        import asyncio
-
+    def run(self, **options: Any) -> Any:
         runner = self.runner()
         session = asyncio.run(runner.session_service.create_session(app_name="matrix", user_id="one"))
-        return self.said(runner.run(**self.asked(session)))
+        return self.said(runner.run(**self.asked(session), **options))
 
-    async def arun(self) -> Any:
+    def stream(self) -> Any:
+        return self.run(run_config=self.as_stream())
+
+    async def arun(self, **options: Any) -> Any:
         runner = self.runner()
         session = await runner.session_service.create_session(app_name="matrix", user_id="one")
-        return self.said([event async for event in runner.run_async(**self.asked(session))])
+        return self.said([event async for event in runner.run_async(**self.asked(session), **options)])
 
     async def astream(self) -> Any:
+        return await self.arun(run_config=self.as_stream())
+
+    def as_stream(self) -> Any:
         from google.adk.agents.run_config import RunConfig, StreamingMode
 
-        runner = self.runner()
-        session = await runner.session_service.create_session(app_name="matrix", user_id="one")
-        config = RunConfig(streaming_mode=StreamingMode.SSE)
-        return self.said([event async for event in runner.run_async(**self.asked(session), run_config=config)])
+        return RunConfig(streaming_mode=StreamingMode.SSE)
 
     def said(self, events: Any) -> list[str]:
         return [part.text for event in events if event.content for part in event.content.parts if part.text]
@@ -208,7 +216,7 @@ class Smolagents(Framework):
     name = "smolagents"
     library = "smolagents"
     written = "tool"
-    takes_async_tools = False
+    needs = "`@pytest_agenttape.tool`, imported as a module: two decorators called `tool` are refused by smolagents"
 
     def script(self, form: str) -> None:  # noqa: ARG002  # a stream is asked for in the same way
         self.provider.script(
@@ -219,6 +227,25 @@ class Smolagents(Framework):
         from smolagents import tool
 
         return tool(function)
+
+    def prepare(self, form: str) -> Any:
+        """Return the agent; its tool is decorated as a user does, because smolagents reads the source."""
+        from smolagents import tool
+
+        import pytest_agenttape
+
+        @tool
+        @pytest_agenttape.tool
+        def get_weather(city: str) -> str:
+            """Tell the weather.
+
+            Args:
+                city: The name of the city.
+            """
+            return told(city)
+
+        self.tool = get_weather
+        return getattr(self, form)
 
     def agent(self, **options: Any) -> Any:
         from smolagents import OpenAIModel, ToolCallingAgent
@@ -322,9 +349,7 @@ class AutoGen(Framework):
         from autogen_ext.models.openai import OpenAIChatCompletionClient
 
         client = OpenAIChatCompletionClient(model=MODEL)
-        return AssistantAgent(
-            "weather", model_client=client, tools=[self.tool], reflect_on_tool_use=True, **options
-        )
+        return AssistantAgent("weather", model_client=client, tools=[self.tool], reflect_on_tool_use=True, **options)
 
     async def arun(self) -> Any:
         return (await self.agent().run(task=QUESTION)).messages[-1].content
@@ -364,14 +389,23 @@ class DSPy(Framework):
         with self.model():
             return (await self.agent().acall(question=QUESTION)).answer
 
+    def stream(self) -> Any:
+        with self.model():
+            return self.said(self.streamed(async_streaming=False)(question=QUESTION))
+
     async def astream(self) -> Any:
+        with self.model():
+            chunks = [chunk async for chunk in self.streamed(is_async_program=True)(question=QUESTION)]
+        return self.said(chunks)
+
+    def streamed(self, **options: Any) -> Any:
         import dspy
 
         listener = dspy.streaming.StreamListener(signature_field_name="answer")
-        with self.model():
-            streamed = dspy.streamify(self.agent(), stream_listeners=[listener], is_async_program=True)
-            chunks = [chunk async for chunk in streamed(question=QUESTION)]
-        return [each.answer if isinstance(each, dspy.Prediction) else getattr(each, "chunk", "") for each in chunks]
+        return dspy.streamify(self.agent(), stream_listeners=[listener], **options)
+
+    def said(self, chunks: Any) -> list[str]:
+        return [getattr(chunk, "chunk", None) or getattr(chunk, "answer", "") for chunk in chunks]
 
 
 def _fields(said: dict[str, str]) -> str:
@@ -382,26 +416,37 @@ class CrewAI(Framework):
     name = "crewai"
     library = "crewai"
     written = "tool"
+    reports = "OpenTelemetry"
+
+    def report(self) -> None:
+        from crewai.telemetry import Telemetry
+
+        Telemetry().provider.force_flush()
 
     def decorated(self, function: Any) -> Any:
         from crewai.tools import tool
 
         return tool(function)
 
-    def crew(self) -> Any:
+    def crew(self, *, stream: bool = False) -> Any:
         from crewai import LLM, Agent, Crew, Task
 
-        agent = Agent(
-            role="forecaster", goal="Tell the weather", backstory="None", llm=LLM(f"openai/{MODEL}"), tools=[self.tool]
-        )
+        model = LLM(f"openai/{MODEL}", stream=stream)
+        agent = Agent(role="forecaster", goal="Tell the weather", backstory="None", llm=model, tools=[self.tool])
         task = Task(description=QUESTION, expected_output="A sentence", agent=agent)
-        return Crew(agents=[agent], tasks=[task])
+        return Crew(agents=[agent], tasks=[task], stream=stream)
 
     def run(self) -> Any:
         return self.crew().kickoff().raw
 
     async def arun(self) -> Any:
         return (await self.crew().akickoff()).raw
+
+    def stream(self) -> Any:
+        return [chunk.content for chunk in self.crew(stream=True).kickoff()]
+
+    async def astream(self) -> Any:
+        return [chunk.content async for chunk in await self.crew(stream=True).akickoff()]
 
 
 FRAMEWORKS: tuple[type[Framework], ...] = (

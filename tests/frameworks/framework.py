@@ -11,7 +11,7 @@ from tests.standin import StandInProvider, text, tool_call
 
 QUESTION = "What is the weather in London?"
 ANSWER = "It is mild in London."
-FORMS = {"run": "sync", "stream": "sync, streamed", "arun": "async", "astream": "async, streamed"}
+FORMS = {"run": "sync", "stream": "sync, streamed", "arun": "async", "astream": "async, streamed"}  # by method
 Made = tuple[tuple[str, str | None], ...]
 OtherOrder = Literal["refused", "runs for real"]
 
@@ -70,6 +70,7 @@ class Framework:
         written: The framework's decorator, which a user writes above `@tool`; empty if it takes plain functions.
         other_order: What becomes of `@tool` above the framework's decorator.
         needs: What a user has to do for it.
+        reports: Who sends telemetry of it, unless it is switched off.
         takes_async_tools: Whether its async agents have an async tool.
         tool: The tool of the running agent.
     """
@@ -81,6 +82,7 @@ class Framework:
     other_order: ClassVar[OtherOrder] = "refused"
     needs: ClassVar[str] = ""
     takes_async_tools: ClassVar[bool] = True
+    reports: ClassVar[str] = ""
 
     def __init__(self, provider: StandInProvider) -> None:
         self.provider = provider
@@ -109,3 +111,6 @@ class Framework:
     def script(self, form: str) -> None:  # noqa: ARG002  # some APIs answer a stream in another way
         """Let the model ask for the tool, and then answer."""
         self.provider.script(tool_call("get_weather", {"city": "London"}), text(ANSWER))
+
+    def report(self) -> None:
+        """Send at once the telemetry that would be sent later."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from typing import Any, ClassVar
 
 from tests.frameworks import apis
 from tests.frameworks.framework import QUESTION, Framework, around_a_tool
@@ -87,7 +88,7 @@ class LangChainAws(LangChain):
 class LangGraph(LangChain):
     name = "langgraph"
     library = "langgraph"
-    asked: Any = {"messages": [("user", QUESTION)]}  # noqa: RUF012  # read only
+    asked: ClassVar[Any] = {"messages": [("user", QUESTION)]}
 
     def graph(self) -> Any:
         from langchain_openai import ChatOpenAI
@@ -114,8 +115,6 @@ class LlamaIndex(Framework):
     written = "FunctionTool.from_defaults"
 
     def decorated(self, function: Any) -> Any:
-        import inspect
-
         from llama_index.core.tools import FunctionTool
 
         if inspect.iscoroutinefunction(function):

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape import ConfigError, tool, use_cassette
+from pytest_agenttape import ConfigError, telemetry, tool, use_cassette
 from pytest_agenttape.plugin.handle import CassetteHandle
-from tests.frameworks import agents, clients, contexts, graphs, services
+from tests.frameworks import agents, clients, contexts, graphs, loops, services
 from tests.frameworks.conftest import Connections
 from tests.frameworks.framework import FORMS, Framework, ran, weather
 from tests.standin import StandInProvider
 from tests.tables import compare_with_page
 
-FRAMEWORKS = (*clients.FRAMEWORKS, *graphs.FRAMEWORKS, *agents.FRAMEWORKS, *services.FRAMEWORKS)
+FRAMEWORKS = (*loops.FRAMEWORKS, *clients.FRAMEWORKS, *graphs.FRAMEWORKS, *agents.FRAMEWORKS, *services.FRAMEWORKS)
 CASES = [
     pytest.param(framework, form, id=f"{framework.name}, {FORMS[form]}")
     for framework in FRAMEWORKS
@@ -53,6 +53,9 @@ class Stage:
         """Return what a user sees of one run, in which all was recorded or replayed, and nothing else."""
         with use_cassette(self.path, mode=mode) as session:
             found = self.finished(run())
+            telemetry.counts.clear()
+            agent.report()
+            assert [*telemetry.counts] == [agent.reports] * bool(agent.reports)
             called = [("get_weather", {"city": "London"}) for kind, _ in agent.made if kind == "tool"]
             CassetteHandle(session, pytest.fail).assert_tool_calls(called)
         assert tuple((each.kind, each.boundary) for each in session.interactions) == agent.made
@@ -102,6 +105,9 @@ def test_tool_above_the_decorator_of_a_framework_is_as_the_page_says(framework: 
     for mode in ("all", "none"):
         with use_cassette(stage.path, mode=mode) as session:
             stage.finished(run())
+            if any(kind == "llm" for kind, _ in agent.made):
+                with pytest.raises(AssertionError, match="get_weather"):
+                    CassetteHandle(session, pytest.fail).assert_tools_match_requests()
         assert ("tool", "get_weather") not in {(each.kind, each.boundary) for each in session.interactions}
     assert ran.since() == ["weather in London"] * 2
 
@@ -140,18 +146,34 @@ def test_the_context_of_a_run_is_no_argument_of_its_tool(
 # -- the page
 
 
-def row(framework: type[Framework]) -> str:
-    forms = ", ".join(FORMS[form] for form in framework.forms())
-    asked = next((f"`{boundary}`" if boundary else kind for kind, boundary in framework.made if kind != "tool"), "")
-    has_tool = any(kind == "tool" for kind, _ in framework.made)
-    order = f"`@{framework.written}`" if framework.written else "a plain function" if has_tool else ""
-    other = framework.other_order if framework.written else ""
-    return f"| {' | '.join((framework.name, forms, asked, order, other, framework.needs or 'nothing'))} |"
-
-
-def test_the_page_says_what_the_tests_show() -> None:
-    head = [
-        "| framework | forms | a call to the model is | above `@tool` | `@tool` above it | needs |",
-        "|---|---|---|---|---|---|",
+def test_the_page_says_which_forms_are_tested_and_what_they_need() -> None:
+    lines = [
+        f"| framework | {' | '.join(FORMS.values())} | a tool | a call is | needs |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    compare_with_page("frameworks.md", "frameworks", head + [row(each) for each in FRAMEWORKS])
+    for each in FRAMEWORKS:
+        has = [form in each.forms() for form in FORMS]
+        has.append(("tool", "get_weather") in each.made)
+        calls = dict.fromkeys(f"`{boundary}`" if kind == "llm" else kind for kind, boundary in each.made)
+        calls.pop("tool", None)
+        cells = [each.name, *("yes" if one else "-" for one in has), ", ".join(calls) or "-", each.needs or "nothing"]
+        lines.append(f"| {' | '.join(cells)} |")
+    compare_with_page("frameworks.md", "forms", lines)
+
+
+OTHER_ORDER = {
+    "refused": "refused when the module is imported",
+    "runs for real": "**not noticed**: the tool runs for real, also in replay",
+}
+
+
+def test_the_page_says_in_which_order_to_decorate() -> None:
+    named: dict[object, list[type[Framework]]] = {}
+    for each in FRAMEWORKS:
+        if each.written:
+            named.setdefault(each.decorated, []).append(each)
+    lines = ["| framework | above `@tool` | `@tool` above it |", "|---|---|---|"]
+    for each in named.values():
+        names = dict.fromkeys(framework.name.partition(",")[0] for framework in each)
+        lines.append(f"| {', '.join(names)} | `{each[0].written}` | {OTHER_ORDER[each[0].other_order]} |")
+    compare_with_page("frameworks.md", "order", lines)

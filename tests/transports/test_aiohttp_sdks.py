@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -112,45 +109,3 @@ def test_an_sdk_is_replayed_with_the_provider_gone(recorder: Recorder, agent: st
     recorder.provider.stop()
     again = recorder.replay(lambda: asyncio.run(run()))
     assert again == live
-
-
-class TestLitellm:
-    @pytest.fixture
-    def litellm(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-        monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-        litellm = pytest.importorskip("litellm")
-        litellm.telemetry = False
-        yield litellm
-        litellm.in_memory_llm_clients_cache.flush_cache()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()  # of sessions that it leaves open
-
-    def models(self, recorder: Recorder) -> dict[str, dict[str, Any]]:
-        provider = recorder.provider
-        return {
-            "openai": {"model": f"openai/{MODEL}", "api_base": provider.openai_url, "api_key": "sk-test-key"},
-            "anthropic": {"model": f"anthropic/{CLAUDE}", "api_base": provider.anthropic_url, "api_key": "sk-ant-test"},
-        }
-
-    @pytest.mark.parametrize("provider", ["openai", "anthropic"])
-    @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-    def test_its_async_calls(self, recorder: Recorder, litellm: Any, provider: str, streamed: bool) -> None:
-        options = self.models(recorder)[provider]
-
-        async def run() -> Any:
-            litellm.in_memory_llm_clients_cache.flush_cache()
-            answer = await litellm.acompletion(messages=ASKED, stream=streamed, max_tokens=64, **options)
-            if streamed:
-                said = "".join([chunk.choices[0].delta.content or "" async for chunk in answer])
-            else:
-                said = answer.choices[0].message.content
-            await litellm.close_litellm_async_clients()
-            return said
-
-        live = recorder.record(lambda: asyncio.run(run()))
-        assert live == "Paris, of course."
-        (made,) = recorder.interactions
-        assert made.boundary.startswith(f"{provider}.")
-        recorder.provider.stop()
-        assert recorder.replay(lambda: asyncio.run(run())) == live
