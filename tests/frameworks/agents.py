@@ -99,7 +99,6 @@ class PydanticAIAnthropic(PydanticAI):
     name = "pydantic-ai, Anthropic"
     library = "pydantic_ai.models.anthropic"
     made = around_a_tool("anthropic.messages")
-    needs = "anthropic below 1, with or without this plugin"
 
     def model(self) -> Any:
         return f"anthropic:{CLAUDE}"
@@ -113,9 +112,9 @@ class PydanticAIBedrock(PydanticAI):
     def model(self) -> Any:
         return f"bedrock:{amazon.MODEL}"
 
-    def script(self, form: str) -> None:
-        operation = "converse-stream" if "stream" in form else "converse"
-        self.provider.script(*apis.bedrock(streamed="stream" in form), to=amazon.path_of(operation))
+    def script(self, form: str) -> None:  # noqa: ARG002  # newer releases stream in every form
+        self.provider.script(*apis.bedrock(streamed=False), to=amazon.path_of("converse"))
+        self.provider.script(*apis.bedrock(streamed=True), to=amazon.path_of("converse-stream"))
 
 
 class Strands(Framework):
