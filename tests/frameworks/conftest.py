@@ -11,9 +11,7 @@ import pytest
 
 from tests.standin import StandInProvider
 
-# Read when the libraries are imported.
-os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # read when it is imported
 
 
 @dataclass

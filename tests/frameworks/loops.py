@@ -139,7 +139,6 @@ class Groq(Loop):
 class HuggingFace(Loop):
     name = "huggingface_hub"
     library = "huggingface_hub"
-    needs = "`HF_HUB_DISABLE_TELEMETRY=1`: otherwise it asks huggingface.co for a list once a day"
 
     def connect(self) -> Any:
         import huggingface_hub
