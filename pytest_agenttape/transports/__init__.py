@@ -30,17 +30,17 @@ class _Transport:
     imports: frozenset[str] = frozenset()
 
 
-_AIOHTTP = _Transport("pytest_agenttape.transports.aiohttp", frozenset({"aiohttp"}))
-_GRPC = _Transport("pytest_agenttape.transports.grpc", frozenset({"grpc"}))
+_AIOHTTP = _Transport("pytest_agenttape.transports.aiohttp.connector", frozenset({"aiohttp"}))
+_GRPC = _Transport("pytest_agenttape.transports.grpc.channel", frozenset({"grpc"}))
 _HTTPCORE = _Transport("pytest_agenttape.transports.httpcore", frozenset({"httpcore", "httpx", "respx"}))
 _REQUESTS = _Transport("pytest_agenttape.transports.requests", frozenset({"requests", "responses"}))
-_BOTOCORE = _Transport("pytest_agenttape.transports.botocore", frozenset({"urllib3"}))
-_CLAUDE = _Transport("pytest_agenttape.transports.claude_cli")
-_CREDENTIALS = _Transport("pytest_agenttape.transports.botocore_credentials")
-_URLLIB3 = _Transport("pytest_agenttape.transports.urllib3_pool", frozenset({"urllib3"}))
-_HTTP_CLIENT = _Transport("pytest_agenttape.transports.http_client")
-_MCP = _Transport("pytest_agenttape.transports.mcp_stdio", frozenset({"anyio", "mcp"}))
-_WEBSOCKETS = _Transport("pytest_agenttape.transports.websockets", frozenset({"websockets"}))
+_BOTOCORE = _Transport("pytest_agenttape.transports.botocore.http_session", frozenset({"urllib3"}))
+_CLAUDE = _Transport("pytest_agenttape.transports.claude.program")
+_CREDENTIALS = _Transport("pytest_agenttape.transports.botocore.credentials")
+_URLLIB3 = _Transport("pytest_agenttape.transports.urllib3.pool", frozenset({"urllib3"}))
+_HTTP_CLIENT = _Transport("pytest_agenttape.transports.http_client.connection")
+_MCP = _Transport("pytest_agenttape.transports.mcp.stdio", frozenset({"anyio", "mcp"}))
+_WEBSOCKETS = _Transport("pytest_agenttape.transports.websockets.clients", frozenset({"websockets"}))
 _TLS = _Transport("pytest_agenttape.transports.tls")
 
 # The modules to patch once they are imported, and the transport that does it.

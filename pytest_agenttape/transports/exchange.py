@@ -22,7 +22,8 @@ from pytest_agenttape.ownership.calls import Live, Recorder, Served
 from pytest_agenttape.ownership.turns import Turn
 from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered, unanswered
 from pytest_agenttape.providers import mcp
-from pytest_agenttape.transports import mcp_http, pacing
+from pytest_agenttape.transports import pacing
+from pytest_agenttape.transports.mcp import http as mcp_http
 from pytest_agenttape.transports.pacing import Schedule
 from pytest_agenttape.transports.stored_response import read_response
 

@@ -24,8 +24,8 @@ from pytest_agenttape import ownership
 from pytest_agenttape.bodies.messages import HttpRequest, HttpResponse, text_of, whole
 from pytest_agenttape.libraries import Library
 from pytest_agenttape.transports import exchange as exchanges
-from pytest_agenttape.transports import urllib3
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
+from pytest_agenttape.transports.urllib3 import response as urllib3
 
 _RESPONSES = Library("responses", seen="0.25-0.26")
 

@@ -553,7 +553,7 @@ def test_a_reader_that_waits_for_more_is_refused(desk: Desk, monkeypatch: pytest
             return [await socket.receive(), await socket.receive()]
 
     desk.record(talk())
-    monkeypatch.setattr("pytest_agenttape.transports.websocket_replay._GRACE", 0.1)
+    monkeypatch.setattr("pytest_agenttape.transports.websocket.replay._GRACE", 0.1)
     with pytest.raises(StreamingReplayError, match="waits for another message"):
         desk.replay(greedy)
 

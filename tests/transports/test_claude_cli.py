@@ -24,7 +24,7 @@ from pytest_agenttape import (
     tool,
     use_cassette,
 )
-from pytest_agenttape.transports import claude_replay
+from pytest_agenttape.transports.claude import replay as claude_replay
 
 sdk = pytest.importorskip("claude_agent_sdk")
 

@@ -225,7 +225,7 @@ def test_somebody_elses_wrapper_lets_no_call_through(tape: Tape, monkeypatch: py
 def test_an_agent_that_waits_in_turn_for_what_came_later_is_refused(
     tape: Tape, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_agenttape.transports.grpc_replay.LONGEST_WAIT", 0.2)
+    monkeypatch.setattr("pytest_agenttape.transports.grpc.replay.LONGEST_WAIT", 0.2)
     tape.record(converse)  # all was said before the first answer came, or nearly all
     stored = yaml.safe_load(tape.path.read_text())
     turns = stored["interactions"][0]["response"]["conversation"]

@@ -186,7 +186,7 @@ def test_a_drifted_conversation_is_refused(tape: Tape) -> None:
 def test_an_agent_that_waits_in_turn_for_what_came_later_is_refused(
     tape: Tape, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_agenttape.transports.grpc_aio_call.LONGEST_WAIT", 0.2)
+    monkeypatch.setattr("pytest_agenttape.transports.grpc.aio_call.LONGEST_WAIT", 0.2)
     tape.record(converse)
     stored = yaml.safe_load(tape.path.read_text())
     turns = stored["interactions"][0]["response"]["conversation"]

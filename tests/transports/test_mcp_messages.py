@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_agenttape.transports.mcp_messages import program_of
+from pytest_agenttape.transports.mcp.messages import program_of
 
 NAMES = {
     "python desk.py": "desk.py",

@@ -119,7 +119,7 @@ class TestAreThere:
         module = importlib.import_module("claude_agent_sdk._internal.transport.subprocess_cli")
         transport = module.SubprocessCLITransport
         assert issubclass(transport, sdk.Transport)
-        assert set(importlib.import_module("pytest_agenttape.transports.claude_cli")._METHODS) == {
+        assert set(importlib.import_module("pytest_agenttape.transports.claude.program")._METHODS) == {
             each for each in vars(sdk.Transport) if not each.startswith("_")
         }
         assert "_options" in transport.__init__.__code__.co_names
@@ -139,7 +139,7 @@ class TestAreThere:
         for each in vars(_call).values():
             for method in vars(each).values() if isinstance(each, type) else ():
                 asked.update(getattr(getattr(method, "__code__", None), "co_names", ()))
-        ours = importlib.import_module("pytest_agenttape.transports.grpc_aio_call")
+        ours = importlib.import_module("pytest_agenttape.transports.grpc.aio_call")
         of_the_core = {name for name in dir(cygrpc._AioCall) if not name.startswith("__")} & asked - {"_repr"}
         assert of_the_core <= {*dir(ours.Call), *ours._ASKED}
 

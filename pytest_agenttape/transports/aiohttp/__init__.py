@@ -1,0 +1,1 @@
+"""aiohttp: requests at its connector, and its WebSockets."""

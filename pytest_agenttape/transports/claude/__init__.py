@@ -1,0 +1,1 @@
+"""claude-agent-sdk: its program, which a replay does not start."""

@@ -1,0 +1,1 @@
+"""grpcio: calls, sync and `grpc.aio`."""

@@ -1,0 +1,1 @@
+"""http.client, below urllib.request and httplib2."""

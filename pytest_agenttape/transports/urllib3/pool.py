@@ -1,0 +1,154 @@
+"""urllib3's own users (Elasticsearch, OpenSearch, Kubernetes, MinIO): its connection pools' `urlopen`.
+
+Below requests and botocore, which are recorded themselves, it passes everything on. Redirects and retries that a pool
+follows by itself happen below the recording; a `PoolManager` follows them from above, and each is recorded.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from urllib3 import HTTPResponse, exceptions
+from urllib3.util import Retry
+
+from pytest_agenttape.bodies.messages import HttpRequest, text_of, whole
+from pytest_agenttape.libraries import Library
+from pytest_agenttape.transports import exchange as exchanges
+from pytest_agenttape.transports.exchange import Exchange, TransportFailure
+from pytest_agenttape.transports.urllib3 import response as urllib3
+
+_URLLIB3 = Library("urllib3", seen="1.26-2.x")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_CAUSE = re.compile(r"\(Caused by (\w+)\((.*)\)\)\Z", re.DOTALL)
+
+_lock = threading.Lock()
+
+
+def install(library: str) -> None:
+    """Patch `HTTPConnectionPool.urlopen`."""
+    pool = getattr(sys.modules[library], "HTTPConnectionPool", None)
+    with _lock:
+        urlopen = None if pool is None else vars(pool).get("urlopen")  # what it inherits does nothing
+        if pool is None or urlopen is None:
+            raise _URLLIB3.lacks("HTTPConnectionPool.urlopen")
+        if hasattr(urlopen, "__agenttape__") or getattr(urlopen, "__module__", "").partition(".")[0] != "urllib3":
+            return  # in place, or somebody's that answers everything while it is there
+        urllib3.check()
+        pool.urlopen = _wrap(urlopen)
+
+
+def _wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(real)
+
+    @functools.wraps(real)
+    def urlopen(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        target = functools.partial(_absolute, self, url)
+        found = exchanges.owner_of(method, target)
+        if found is None:
+            return real(self, method, url, *args, **kwargs)
+        asked = signature.bind(self, method, url, *args, **kwargs)
+        asked.apply_defaults()
+        options = asked.arguments
+        if options["headers"] is None:
+            options["headers"] = self.headers
+        exchange = exchanges.begin(found, _neutral(method, target(), options))
+        if not exchange.is_live:
+            return _respond(self, exchange, options)
+        _restore(exchange, options)
+        with exchanges.sending(exchange):
+            response = real(*asked.args, **asked.kwargs)
+        _record(response, exchange, options)
+        return response
+
+    urlopen.__agenttape__ = True  # type: ignore[attr-defined]  # a mark of our own
+    return urlopen
+
+
+def _absolute(pool: Any, url: str) -> str:
+    if not url.startswith("/"):  # as a proxy is asked
+        return url
+    port = "" if pool.port in (None, _DEFAULT_PORTS.get(pool.scheme)) else f":{pool.port}"
+    return f"{pool.scheme}://{f'[{pool.host}]' if ':' in pool.host else pool.host}{port}{url}"
+
+
+def _neutral(method: str, url: str, options: Mapping[str, Any]) -> HttpRequest:
+    return HttpRequest(
+        method=method.upper(),
+        url=url,
+        headers=tuple((text_of(name), text_of(value)) for name, value in options["headers"].items()),
+        body=whole(options["body"]),
+    )
+
+
+# Replay -----------------------------------------------------------------------------------------------------------
+
+
+def _respond(pool: Any, exchange: Exchange, options: Mapping[str, Any]) -> Any:
+    __tracebackhide__ = True
+    answer = exchanges.served(exchange)
+    if isinstance(answer, TransportFailure):
+        raise _failure(answer, pool, exchange, options["url"])
+    retries = options["retries"]
+    return urllib3.replayed(
+        answer,
+        exchange,
+        options["method"],
+        options["url"],
+        preload_content=options["preload_content"],
+        decode_content=options["decode_content"],
+        retries=retries if isinstance(retries, Retry) else None,
+    )
+
+
+def _failure(failure: TransportFailure, pool: Any, exchange: Exchange, url: str) -> Exception:
+    """Return the recorded *failure* as urllib3's own, with its message and what it carries."""
+    if failure.is_cancellation:
+        return exchanges.waited_in_vain(exchange)
+    error = _made(failure.type, failure.message, pool, url)
+    cause = _CAUSE.search(failure.message)
+    if cause is not None and isinstance(error, exceptions.MaxRetryError):
+        error.reason = _made(cause[1], cause[2], pool, url)
+    return error
+
+
+def _made(name: str, message: str, pool: Any, url: str) -> Exception:
+    found = getattr(exceptions, name, None)
+    if not (isinstance(found, type) and issubclass(found, exceptions.HTTPError)):
+        return exceptions.ProtocolError(f"{name}: {message}")
+    error = found.__new__(found)  # each takes something else
+    error.args = (message,)
+    vars(error).update(pool=pool, url=url, reason=None, conn=None, original_error=None)
+    return error
+
+
+# Recording --------------------------------------------------------------------------------------------------------
+
+
+def _restore(exchange: Exchange, options: dict[str, Any]) -> None:
+    """Put what is to be sent into *options*: a file is used up, and a model may be another."""
+    sent = exchange.request
+    if options["body"] is not None:
+        options["body"] = sent.body
+    if any(name.lower() == "content-length" for name, _ in sent.headers):
+        options["headers"] = type(options["headers"])(sent.headers)
+    if options["url"].startswith("/"):
+        options["url"] = f"/{sent.url.split('/', 3)[3]}"
+
+
+def _record(response: Any, exchange: Exchange, options: Mapping[str, Any]) -> None:
+    """Let *response* be recorded while its body is read, or as it is where that has been done."""
+    if not options["preload_content"] and isinstance(response, HTTPResponse):
+        urllib3.record(response, exchange)
+        return
+    is_decoded = bool(options["decode_content"]) and urllib3.can_decode(response)
+    recording = urllib3.recording(response, exchange, response.headers.items(), is_decoded=is_decoded)
+    recording.add(response.data)
+    recording.end()

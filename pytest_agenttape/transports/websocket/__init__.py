@@ -1,0 +1,1 @@
+"""A WebSocket, whatever library opened it: recorded and replayed message by message."""

@@ -1,0 +1,1 @@
+"""The library websockets, asyncio and sync."""
