@@ -68,6 +68,7 @@ _SENDERS = (
         re.compile(r"^(?:[^/]*\.)?posthog\.com/(?:batch|capture|e|i/v0/e)/?$"),
         "posthog.disabled = True, or the library's own switch",
     ),
+    _Sender("Agno", re.compile(r"^os-api\.agno\.com/telemetry/"), "AGNO_TELEMETRY=false"),
     _Sender("Hugging Face", re.compile(r"^huggingface\.co/api/telemetry/"), "HF_HUB_DISABLE_TELEMETRY=1", ("HEAD",)),
     # Looked up once per process.
     _Sender(

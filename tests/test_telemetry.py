@@ -32,6 +32,7 @@ SENT = {
         "OTEL_SDK_DISABLED=true"
     ),
     ("POST", "https://us.i.posthog.com/batch/", "application/json"): "posthog.disabled = True",
+    ("POST", "https://os-api.agno.com/telemetry/runs", "application/json"): "AGNO_TELEMETRY=false",
     ("HEAD", "https://huggingface.co/api/telemetry/gradio/initiated", ""): "HF_HUB_DISABLE_TELEMETRY=1",
 }
 # What a library looks up once per process; how it is answered, and the module that must be imported.

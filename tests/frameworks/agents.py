@@ -263,7 +263,6 @@ class Smolagents(Framework):
 class Agno(Framework):
     name = "agno"
     library = "agno"
-    needs = "`AGNO_TELEMETRY=false`"
     written = "tool"
 
     def decorated(self, function: Any) -> Any:

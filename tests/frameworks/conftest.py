@@ -71,7 +71,6 @@ def provider(
         "GEMINI_API_KEY": "gemini-test-key",
         "GOOGLE_API_KEY": "gemini-test-key",
         "GOOGLE_GEMINI_BASE_URL": url,
-        "AGNO_TELEMETRY": "false",
         "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE1234567890",
         "AWS_SECRET_ACCESS_KEY": "recorded-secret-key-of-forty-characters-",
         "AWS_DEFAULT_REGION": "eu-west-1",
