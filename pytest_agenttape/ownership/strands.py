@@ -46,24 +46,33 @@ class Job:
 
 
 class Strand:
-    """The task, job or thread that the running code is part of."""
+    """The task, job or thread that the running code is part of.
 
-    __slots__ = ("_job", "_task", "_thread")
+    Args:
+        is_alone: Whether it stands for one call, made on behalf of code that cannot be told: it equals no other.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_job", "_task", "_thread", "is_alone")
+
+    def __init__(self, *, is_alone: bool = False) -> None:
+        self.is_alone = is_alone
         task = waits.current_task()
         self._task = None if task is None else ref(task)
         self._job = current_job()
         self._thread = threading.current_thread()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Strand) and self._parts() == other._parts()
+        if not isinstance(other, Strand) or self.is_alone or other.is_alone:
+            return self is other
+        return self._parts() == other._parts()
 
     def __hash__(self) -> int:
         return hash(self._thread)
 
     def is_over(self, *, beside: Strand) -> bool:
         """Return whether it has run to its end: the task for one *beside* it, else what its loop runs in as well."""
+        if self.is_alone:
+            return False
         if self.shares_loop(beside):
             task = self._task()  # type: ignore[misc]  # there is one
             return task is None or waits.is_over(task)

@@ -112,6 +112,14 @@ class Turn:
         self.worked = 0.0
         self.has_moved_on = False
 
+    def stand_alone(self) -> None:
+        """The call was made by a task that makes those of others, too."""
+        self.strand = Strand(is_alone=True)
+
+    def is_due(self) -> bool:
+        """Return whether the answer is due, which counts as given then."""
+        return self._turns.take(self)
+
     def wait(self) -> None:
         """Block the thread until the answer is due."""
         pause = threading.Event()
@@ -121,12 +129,9 @@ class Turn:
     async def waited(self) -> None:
         """Hold the task until the answer is due."""
         rounds = 0
-        while not self._turns.take(self):
+        while not self.is_due():
+            await pause(rounds)
             rounds += 1
-            if rounds < _ROUNDS * 2:
-                await waits.let_others_run()
-            else:
-                await waits.until_cancelled(_POLL)
 
     def end(self) -> None:
         """Be over: the answer was given at once, or nobody waits for it any more."""
@@ -137,12 +142,22 @@ class Turn:
         assert other.ended is not None
         if other.has_moved_on or other.strand.is_over(beside=self.strand):
             return True
+        if self.strand.is_alone and other.strand.is_alone:  # both answers come through one pipe, in their order
+            return True
         if clocks.monotonic() - other.ended > _MOMENT or clocks.process_time() - other.worked > _WORK:
             return True
         if not other.strand.shares_loop(self.strand):
             return False
         looks = self._looks[id(other)] = self._looks.get(id(other), 0) + 1
         return looks > _ROUNDS
+
+
+async def pause(rounds: int) -> None:
+    """Let other tasks run before the next look, after so many *rounds*."""
+    if rounds < _ROUNDS * 2:
+        await waits.let_others_run()
+    else:
+        await waits.until_cancelled(_POLL)
 
 
 def _ended_meanwhile(recordings: Iterable[Interaction]) -> dict[int, tuple[int, ...]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 LOG = sys.argv[-1]
 COUNT = {"type": "object", "properties": {"text": {"type": "string"}}}
-TOOLS = ["echo", "count", "ask", "crash", "hang", "refuse", "news"]
+TOOLS = ["echo", "count", "ask", "crash", "hang", "refuse", "news", "hold"]
 
 
 def note(text: str) -> None:
@@ -67,11 +67,16 @@ def main() -> None:
             note("refuse")
             send(id=asked["id"], error={"code": -32602, "message": "no such desk", "data": {"why": "closed"}})
             continue
+        held = asked if named == "hold" else None
+        if held is not None:  # until something else was asked and answered
+            asked = receive()
         answered = answer(asked)
         if answered:
             send(id=asked["id"], result=answered)
         if named == "news":
             send(method="notifications/message", params={"level": "info", "data": "late news"})
+        if held is not None:
+            send(id=held["id"], result=answer(held))
 
 
 if __name__ == "__main__":

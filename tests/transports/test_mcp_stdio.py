@@ -114,6 +114,25 @@ def test_the_cassette_names_server_and_tools_and_holds_no_number_of_the_protocol
     assert "jsonrpc" not in desk.path.read_text()
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_calls_beside_each_other_end_as_they_did(desk: Desk, backend: str) -> None:
+    async def agent(session: Any) -> list[str]:
+        notes = []
+
+        async def ask(name: str) -> None:
+            result = await session.call_tool(name, {"text": "a"})
+            notes.append(result.content[0].text)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask, "hold")
+            await anyio.sleep(0.05)
+            group.start_soon(ask, "echo")
+        return notes
+
+    assert desk.record(agent, backend=backend) == ["echo a", "hold a"]
+    assert desk.replay(agent, backend=backend) == ["echo a", "hold a"]
+
+
 def test_a_drifted_argument_is_refused_with_what_differs(desk: Desk) -> None:
     desk.record(echo("a"))
     desk.script.unlink()

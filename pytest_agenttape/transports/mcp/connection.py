@@ -11,6 +11,7 @@ from pytest_agenttape import clocks, ownership, values
 from pytest_agenttape.errors import AgentTapeError, StreamingReplayError, UnmatchedInteractionError
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Recorder, Served
+from pytest_agenttape.ownership.turns import Turn
 from pytest_agenttape.process.cancellation import is_unanswered, unanswered
 from pytest_agenttape.providers import mcp
 from pytest_agenttape.reading.one_line import shown_pair
@@ -85,9 +86,11 @@ class Connection:
     Args:
         program: What the server is called before it says its name.
         deliver: Takes a message to the client, None at the server's end.
+        wake: Lets whoever waits for a message look at `play_due` again.
     """
 
-    def __init__(self, program: str, deliver: Callable[[Message | None], None]) -> None:
+    def __init__(self, program: str, deliver: Callable[[Message | None], None], wake: Callable[[], None]) -> None:
+        self._wake = wake
         self._program = self._server = program
         self._deliver = deliver
         self._pending: dict[_Number, _Pending] = {}
@@ -96,6 +99,7 @@ class Connection:
         self._questions: dict[_Number, Message] = {}  # of a real server, waiting for the client's answer
         self._scripts: dict[_Number, tuple[_Script, Message]] = {}  # the same of a replayed one
         self._unanswered: list[_Script] = []
+        self._queued: list[tuple[Turn, _Script]] = []  # to be played when it is their turn
         self._asked = 0
         self.opening: list[Message] = []  # what a server that is started late has to be told first
 
@@ -136,11 +140,18 @@ class Connection:
             else:
                 self._pending[number] = pending
             return Route(ownership.Scope(found.owner, call))
-        if call.turn is not None:
-            call.turn.end()
-        if number is not None:
-            lines = deque([*call.recorded.said, _ANSWER, *call.recorded.said_after])
-            self._play(_Script(number, token, call.recorder, call.recorded, lines))
+        if number is None:
+            if call.turn is not None:
+                call.turn.end()
+            return None
+        lines = deque([*call.recorded.said, _ANSWER, *call.recorded.said_after])
+        script = _Script(number, token, call.recorder, call.recorded, lines)
+        if call.turn is None:
+            self._play(script)
+        else:
+            call.turn.stand_alone()
+            self._queued.append((call.turn, script))
+            self._wake()
         return None
 
     def _answered(self, message: Message) -> bool:
@@ -202,6 +213,18 @@ class Connection:
             response = values.decode(recorded.response) if error is None else None
             self._learn_name(script.number, response)
             self._deliver(messages.answer_again(script.number, response, error))
+
+    @property
+    def has_queued(self) -> bool:
+        """Whether an answer waits for its turn."""
+        return bool(self._queued)
+
+    def play_due(self) -> None:
+        """Let the recorded server say what it said when those that ended earlier have their answers."""
+        for turn, script in tuple(self._queued):
+            if turn.is_due():
+                self._queued.remove((turn, script))
+                self._play(script)
 
     def longest_wait(self) -> float | None:
         """Return for how many seconds the client may go on waiting; None where nothing limits it."""

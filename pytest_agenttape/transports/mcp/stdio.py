@@ -19,6 +19,7 @@ from anyio.abc import ByteReceiveStream, ByteSendStream, Process
 from pytest_agenttape import ownership
 from pytest_agenttape.libraries import Library
 from pytest_agenttape.ownership.calls import Live
+from pytest_agenttape.ownership.turns import pause
 from pytest_agenttape.transports.mcp import connection as mcp_connection
 from pytest_agenttape.transports.mcp import messages as mcp_messages
 from pytest_agenttape.transports.mcp.connection import Connection
@@ -82,7 +83,7 @@ class _Server(Process):
         self._code: int | None = None
         self._output = _Output(self)
         self._input = _Input(self)
-        self.connection = Connection(program, self._output.put)
+        self.connection = Connection(program, self._output.put, self._output.wake)
         self.is_shut = False  # by the client
 
     async def open(self, *, start: bool) -> None:
@@ -251,6 +252,9 @@ class _Output(ByteReceiveStream):
 
     async def _wait(self) -> None:
         connection, real = self._server.connection, self._server.real
+        if connection.has_queued:
+            await self._take_turns()
+            return
         longest = connection.longest_wait()
         with anyio.move_on_after(longest) as waiting:
             if real is None or real.stdout is None:
@@ -259,6 +263,14 @@ class _Output(ByteReceiveStream):
                 await self._read(real.stdout)
         if waiting.cancelled_caught:
             connection.waited_in_vain()
+
+    async def _take_turns(self) -> None:
+        """Wait for the turn of a recorded answer."""
+        connection, rounds = self._server.connection, 0
+        while connection.has_queued and not self._ready and not self._is_closed:
+            connection.play_due()
+            await pause(rounds)
+            rounds += 1
 
     async def _read(self, real: ByteReceiveStream) -> None:
         """Wait for the real server to say something, or for something to come from a recording."""
