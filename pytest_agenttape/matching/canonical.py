@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from operator import itemgetter
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from pytest_agenttape.bodies import decode_body, normalise_multipart
@@ -215,11 +216,9 @@ def _canonical_url(url: str, left_out: frozenset[str]) -> str:
     except ValueError:  # such as an unmatched bracket; it equals only itself
         return url
     port = _explicit_port(parts.scheme, host, parts.netloc)
-    query = sorted(
-        (name, value)
-        for name, value in parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
-        if name.lower() not in left_out
-    )
+    pairs = parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
+    # The values of one name keep their order, in which a route visits its points.
+    query = sorted((pair for pair in pairs if pair[0].lower() not in left_out), key=itemgetter(0))
     # Brackets stay bare, so placeholders of secrets are still recognised.
     text = urlencode(query, quote_via=quote, safe="[]#:*", errors="surrogateescape")
     return f"{parts.scheme.lower()}://{host}{port}{parts.path or '/'}{'?' + text if text else ''}"
