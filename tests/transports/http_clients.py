@@ -73,9 +73,13 @@ class AsyncHttpx:
     def chunks(self, url: str, take: int | None = None, seen: Callable[[bytes], None] = lambda _: None) -> list[bytes]:
         async def run() -> list[bytes]:
             async with self._client() as client, client.stream("GET", url) as response:
-                return await _take_async(response.aiter_raw(), take, seen)
+                return await _take_async(self._read(response), take, seen)
 
         return anyio.run(run, backend=self.backend)
+
+    def _read(self, response: Any) -> AsyncIterator[bytes]:
+        chunks: AsyncIterator[bytes] = response.aiter_raw()
+        return chunks
 
 
 class Requests:
@@ -162,6 +166,10 @@ class HttpxOverAiohttp(AsyncHttpx):
     def _client(self, **options: Any) -> Any:
         session = functools.partial(aiohttp.ClientSession, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True)
         return httpx.AsyncClient(transport=AiohttpTransport(client=session), **options)
+
+    def _read(self, response: Any) -> AsyncIterator[bytes]:
+        chunks: AsyncIterator[bytes] = response.aiter_bytes()  # what is raw here is encoded, in replay as well
+        return chunks
 
 
 CLIENTS = {
