@@ -43,10 +43,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return None
     from pytest_agenttape.plugin.commands import print_diff, print_timeline
 
-    root = config.invocation_params.dir
     if config.option.agenttape_diff is not None:
-        return print_diff(*config.option.agenttape_diff, root=root, write=print)
-    return print_timeline(config.option.agenttape_show, root=root, write=print)
+        return print_diff(config, *config.option.agenttape_diff)
+    return print_timeline(config, config.option.agenttape_show)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -2,53 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_agenttape.cassettes import paths
+import pytest
+
+from pytest_agenttape.cassettes import imported, paths
 from pytest_agenttape.cassettes.cassette import Cassette
+from pytest_agenttape.cassettes.imported.redacting import redacted
 from pytest_agenttape.errors import AgentTapeError, CassetteNotFoundError, ConfigError
 from pytest_agenttape.model import CASSETTES_FOLDER
+from pytest_agenttape.plugin.imposed_settings import policy_of
 from pytest_agenttape.reading.diff import diff_cassettes
 from pytest_agenttape.reading.timeline import timeline
+from pytest_agenttape.redaction import RedactionRules, Redactor
 from pytest_agenttape.settings.config import Config
 from pytest_agenttape.settings.options import key_rules
 
 EQUAL, DIFFERENT, UNUSABLE = 0, 1, 4
 
-Write = Callable[[str], object]
 
-
-def print_diff(old: str, new: str, *, root: Path, write: Write) -> int:
-    """Write how the cassette *new* differs from *old*, given as paths or bare names.
+def print_diff(config: pytest.Config, old: str, new: str) -> int:
+    """Print how the cassette *new* differs from *old*, given as paths or bare names.
 
     Returns:
         0 if they are equal, 1 if they differ, 4 if one of them cannot be used.
     """
     try:
-        found = [_cassette(each, root) for each in (old, new)]
-        rules = key_rules(Config.load(root))
+        found = [_cassette(config, each) for each in (old, new)]
+        rules = key_rules(Config.load(config.invocation_params.dir))
     except AgentTapeError as error:
-        write(f"agenttape: {error}")
-        return UNUSABLE
+        return _print_problem(error)
     diff = diff_cassettes(*found, rules=rules)
-    write(diff.render())
+    print(diff.render())
     return EQUAL if diff.identical else DIFFERENT
 
 
-def print_timeline(name: str, *, root: Path, write: Write) -> int:
-    """Write the timeline of the cassette *name*, a path or a bare name; return 0, or 4 if it cannot be used."""
+def print_timeline(config: pytest.Config, name: str) -> int:
+    """Print the timeline of the cassette *name*, a path or a bare name; return 0, or 4 if it cannot be used."""
     try:
-        cassette = _cassette(name, root)
+        cassette = _cassette(config, name)
     except AgentTapeError as error:
-        write(f"agenttape: {error}")
-        return UNUSABLE
-    write(repr(timeline(cassette.interactions)))
+        return _print_problem(error)
+    print(timeline(cassette.interactions))
     return EQUAL
 
 
-def _cassette(name: str, root: Path) -> Cassette:
-    return Cassette.load(_find(name, root))
+def _print_problem(error: AgentTapeError) -> int:
+    # A message about a damaged file may quote it.
+    print(f"agenttape: {Redactor(RedactionRules(), os.environ).text(str(error))}")
+    return UNUSABLE
+
+
+def _cassette(config: pytest.Config, name: str) -> Cassette:
+    path = _find(name, config.invocation_params.dir)
+    cassette = Cassette.load(path)
+    if not imported.is_imported(cassette.interactions):
+        return cassette  # what we record is redacted
+    _, imposed = policy_of(config)
+    # The built-in rules last: where they are switched off, they still hold for what is printed.
+    rules = RedactionRules.of(Config.load(path.parent).redact).merged(imposed).merged(RedactionRules())
+    redactor = Redactor(rules, os.environ)
+    return redacted(redacted(cassette, redactor), redactor)  # again, for a later call may tell what is a secret
 
 
 def _find(name: str, root: Path) -> Path:

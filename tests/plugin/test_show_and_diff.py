@@ -79,3 +79,79 @@ def test_show_prints_the_timeline_and_runs_no_test(pytester: pytest.Pytester) ->
     assert result.ret == 0
     result.stdout.fnmatch_lines(["tool get_weather(city='Paris')", "*21*"])
     result.stdout.no_fnmatch_line("*test_never_runs*")
+
+
+KEY, PASSWORD, OWN = "sk-proj-Zq81LmNv0aTtY7pXcWqR55dE", "correct-horse-battery-91", "ACME-77120934"
+
+
+def foreign(path: Path, *, token: str = "first") -> Path:
+    """Write a cassette of vcrpy that holds secrets wherever one can stand."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        f"""\
+interactions:
+- request:
+    method: POST
+    uri: https://api.example.test/login?api_key={KEY}&page=1
+    headers:
+      Authorization: ['Bearer {KEY}']
+      Content-Type: [application/json]
+    body: '{{"user": "ann", "password": "{PASSWORD}", "turn": "{token}", "customer": "{OWN}"}}'
+  response:
+    status: {{code: 200, message: OK}}
+    headers:
+      Content-Type: [application/json]
+      X-Api-Key: ['{token}-{KEY}']
+    body: {{string: '{{"access_token": "{token}-{KEY}", "note": "key {KEY}", "customer": "{OWN}"}}'}}
+version: 1
+"""
+    )
+    return path
+
+
+def assert_keeps_secrets(result: pytest.RunResult) -> None:
+    printed = result.stdout.str() + result.stderr.str()
+    assert "api.example.test/login" in printed
+    assert [secret for secret in (KEY, PASSWORD, KEY[8:]) if secret in printed] == []
+
+
+def test_the_secrets_of_another_tools_cassette_are_not_shown(pytester: pytest.Pytester) -> None:
+    foreign(pytester.path / "login.yaml")
+    result = pytester.runpytest("--agenttape-show", "login.yaml")
+    assert result.ret == 0
+    assert_keeps_secrets(result)
+
+
+def test_the_secrets_of_other_tools_cassettes_are_not_in_their_difference(pytester: pytest.Pytester) -> None:
+    foreign(pytester.path / "old.yaml")
+    foreign(pytester.path / "new.yaml", token="second")
+    result = pytester.runpytest("--agenttape-diff", "old.yaml", "new.yaml")
+    assert result.ret == 1
+    assert_keeps_secrets(result)
+
+
+def test_the_rules_of_the_project_and_of_the_organisation_hold_for_what_is_shown(pytester: pytest.Pytester) -> None:
+    foreign(pytester.path / "tests" / "login.yaml")
+    (pytester.path / "tests" / "agenttape.toml").write_text("[redact]\nenabled = false\nregexes = ['ACME-[0-9]+']\n")
+    pytester.makeconftest("def pytest_agenttape_policy(config): return {'redact': {'denylist': ['user']}}")
+    result = pytester.runpytest("--agenttape-show", "tests/login.yaml")
+    assert_keeps_secrets(result)
+    result.stdout.no_fnmatch_line(f"*{OWN}*")
+    result.stdout.no_fnmatch_line("*ann*")
+
+
+def test_a_secret_that_only_a_later_call_reveals_is_not_shown(pytester: pytest.Pytester) -> None:
+    path = foreign(pytester.path / "login.yaml")
+    earlier = "- request: {method: GET, uri: 'https://api.example.test/login', body: null, headers: {}}\n"
+    earlier += f"  response: {{status: {{code: 200, message: OK}}, headers: {{}}, body: {{string: 'is {PASSWORD} ok?'}}}}\n"
+    path.write_text(path.read_text().replace("- request:", f"{earlier}- request:", 1))
+    assert_keeps_secrets(pytester.runpytest("--agenttape-show", "login.yaml"))
+
+
+def test_a_message_about_an_unreadable_cassette_keeps_its_secrets(pytester: pytest.Pytester) -> None:
+    text = foreign(pytester.path / "login.yaml").read_text()
+    (pytester.path / "login.yaml").write_text(f"{text}'{KEY}': 1\n'{KEY}': 2\n")
+    result = pytester.runpytest("--agenttape-show", "login.yaml")
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["agenttape: login.yaml:*"])
+    assert KEY not in result.stdout.str()
