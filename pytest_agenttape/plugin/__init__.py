@@ -9,7 +9,15 @@ import pytest
 
 from pytest_agenttape.plugin import hookspecs, session_fixture
 from pytest_agenttape.plugin.header import header
-from pytest_agenttape.plugin.options import CASSETTES, add_options, is_marked, marker_help
+from pytest_agenttape.plugin.options import (
+    BROKEN_CONFTEST,
+    CASSETTES,
+    add_options,
+    is_marked,
+    marker_help,
+    runs_no_test,
+)
+from pytest_agenttape.plugin.pytest_privates import conftest_failure
 from pytest_agenttape.plugin.report.gathering import Gathering
 from pytest_agenttape.plugin.report.ledger import LEDGER
 
@@ -37,15 +45,30 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Audit(config), "agenttape-audit")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    """Let a conftest that cannot be imported stop tests, but not the options that run none."""
+    try:
+        yield
+    except conftest_failure() as error:
+        if not runs_no_test(early_config.known_args_namespace):
+            raise
+        early_config.stash[BROKEN_CONFTEST] = str(error)
+
+
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Handle the options that run no test."""
-    if config.option.agenttape_diff is None and config.option.agenttape_show is None:
+    option = config.option
+    if not runs_no_test(option):
         return None
-    from pytest_agenttape.plugin.commands import print_diff, print_timeline
+    if option.agenttape_diff is not None and option.agenttape_show is not None:
+        raise pytest.UsageError("--agenttape-show and --agenttape-diff do not go together; give one of them")
+    from pytest_agenttape.plugin.commands import Commands
 
-    if config.option.agenttape_diff is not None:
-        return print_diff(config, *config.option.agenttape_diff)
-    return print_timeline(config, config.option.agenttape_show)
+    commands = Commands(config)
+    if option.agenttape_show is not None:
+        return commands.show(option.agenttape_show)
+    return commands.diff(*option.agenttape_diff)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

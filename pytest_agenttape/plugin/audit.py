@@ -16,7 +16,7 @@ from pytest_agenttape.cassettes import paths, writing
 from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.matching.canonical import canonical_text, match_key
-from pytest_agenttape.model import CASSETTES_FOLDER
+from pytest_agenttape.plugin.cassette_files import is_ours
 from pytest_agenttape.plugin.committing import pending_folder
 from pytest_agenttape.plugin.imposed_settings import policy_of
 from pytest_agenttape.plugin.options import has_snapshot_update
@@ -25,7 +25,6 @@ from pytest_agenttape.redaction import RedactionRules, Redactor
 from pytest_agenttape.settings.config import Config
 from pytest_agenttape.settings.options import key_rules
 
-_HEAD = 4096
 _FINDINGS_SHOWN = 10
 
 
@@ -42,14 +41,14 @@ class Audit:
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         if collection_path.is_dir():
             return None
-        return None if _is_cassette(collection_path) else True
+        return None if is_ours(collection_path) else True
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collect_file(
         self, file_path: Path, parent: pytest.Collector
     ) -> Generator[None, object, list[pytest.Collector]]:
         yield  # its result is dropped: a test file named on the command line must not run either
-        if _is_cassette(file_path):
+        if is_ours(file_path):
             return [_File.from_parent(parent, path=file_path, days=self._days)]
         return [_NoCassette.from_parent(parent, path=file_path)]
 
@@ -101,20 +100,6 @@ class _Item(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, 0, f"cassette {self.path.name}"
-
-
-def _is_cassette(path: Path) -> bool:
-    """Return whether *path* is meant to be one of our cassettes, judged by its first lines or its location."""
-    if path.suffix not in paths.EXTENSIONS or not path.is_file():
-        return False
-    head = path.read_bytes()[:_HEAD].decode("utf-8", "replace")
-    if head.lstrip("\ufeff{ \r\n").startswith(('version: "1"', "version: '1'", '"version": "1"')):
-        return True
-    return (
-        CASSETTES_FOLDER in path.parts
-        and "interactions" not in head
-        and not path.parent.name.endswith(paths.ASSETS_SUFFIX)
-    )
 
 
 class _Cleaning:

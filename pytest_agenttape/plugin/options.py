@@ -14,6 +14,7 @@ from pytest_agenttape.settings.words import INI_KEYS, MARKER_OPTIONS, MODES
 
 MARKER = "agenttape"
 CASSETTES = "cassettes"  # also in cassettes.paths; repeated because a run without a marked test must not load that
+BROKEN_CONFTEST = pytest.StashKey[str]()  # why a conftest was not imported, where that stops nothing
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -48,7 +49,11 @@ def add_options(parser: pytest.Parser) -> None:
         help="Compare two cassettes (paths or names), run no test; exit code 0: equal, 1: different, 4: unusable.",
     )
     group.addoption(
-        "--agenttape-show", metavar="CASSETTE", help="Print the timeline of a cassette (path or name), run no test."
+        "--agenttape-show",
+        nargs="+",
+        action="extend",
+        metavar="CASSETTE",
+        help="Print the timelines of cassettes (paths, names, or folders of them), run no test.",
     )
     group.addoption(
         "--agenttape-audit",
@@ -69,6 +74,12 @@ def marker_help() -> str:
     """Return the text that ``pytest --markers`` shows."""
     name, *others = MARKER_OPTIONS
     return f"{MARKER}({name}=None, *, {', '.join(others)}): replay this test from a cassette, or record it."
+
+
+def runs_no_test(option: argparse.Namespace) -> bool:
+    """Return whether a cassette is to be shown or compared instead of a run."""
+    # An early look at the command line finds no option of a plugin that is loaded later.
+    return any(getattr(option, name, None) is not None for name in ("agenttape_show", "agenttape_diff"))
 
 
 def is_marked(item: pytest.Item) -> bool:

@@ -10,9 +10,10 @@ import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
+from _pytest import config as pytest_config
 
 _XUNIT_FIXTURE = re.compile(r"_(?:xunit|unittest)_(\w+?)_fixture_")
 
@@ -95,3 +96,14 @@ def capture_paused(config: pytest.Config) -> AbstractContextManager[None]:
         return nullcontext()
     paused: AbstractContextManager[None] = private(manager, "global_and_fixture_disabled")()
     return paused
+
+
+def terminal_writer(config: pytest.Config, file: TextIO) -> Any:
+    """Return a writer to *file* that heeds ``--color``, NO_COLOR, FORCE_COLOR and PY_COLORS, before a run has begun."""
+    return private(pytest_config, "create_terminal_writer")(config, file)
+
+
+def conftest_failure() -> type[Exception]:
+    """Return what pytest raises when a conftest cannot be imported."""
+    failure: type[Exception] = private(pytest_config, "ConftestImportFailure")
+    return failure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -10,8 +10,9 @@ from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading.alignment import align
-from pytest_agenttape.reading.diff_text import rendered
+from pytest_agenttape.reading.diff_text import difference_lines
 from pytest_agenttape.reading.divergences import ChangedCall, Divergence, divergences_of
+from pytest_agenttape.reading.lines import Line
 from pytest_agenttape.reading.summary import call_name
 from pytest_agenttape.reading.usage import TokenTotals, total_tokens
 
@@ -59,7 +60,11 @@ class CassetteDiff:
 
     def render(self, limit: int = 30) -> str:
         """Return the difference for a reader, cause first; at most *limit* calls are listed."""
-        return rendered(self.divergences, self._more_tokens, limit)
+        return "\n".join(map(str, self.lines(limit)))
+
+    def lines(self, limit: int = 30, note: Callable[[Divergence], str] = lambda _: "") -> list[Line]:
+        """Return what `render` does as lines, and what *note* says of each call that is listed."""
+        return difference_lines(self.divergences, self._more_tokens, limit, note)
 
     @property
     def _more_tokens(self) -> TokenTotals:

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from pytest_agenttape.errors import FieldDiff
 from pytest_agenttape.reading.divergences import Divergence
+from pytest_agenttape.reading.folding import changes_to_tell
 from pytest_agenttape.reading.json_diff import diff_lines
+from pytest_agenttape.reading.lines import Line, Part
 from pytest_agenttape.reading.summary import call_name, calls_in_words, summary_line, what_changed
 from pytest_agenttape.reading.usage import TokenTotals
 
+_PARTS: Mapping[str, Part] = {"~": "call", "+": "new", "-": "old", ">": "moved"}
 _COUNTED = {"~": "changed", "+": "new", "-": "dropped", ">": "moved"}
 _DIFFS_PER_CALL = 6
 
 
-def rendered(divergences: Sequence[Divergence], more_tokens: TokenTotals, limit: int) -> str:
-    """Return *divergences* for a reader, cause first; at most *limit* calls are listed."""
+def difference_lines(
+    divergences: Sequence[Divergence], more_tokens: TokenTotals, limit: int, note: Callable[[Divergence], str]
+) -> list[Line]:
+    """Return *divergences* for a reader, cause first; at most *limit* calls are listed, each with its *note*."""
     tokens = _tokens_in_words(more_tokens)
     if not divergences:
-        return f"identical: the same calls, arguments and results{tokens}"
-    lines = [f"{_counts_in_words(divergences)}{tokens}", _cause_in_words(divergences), ""]
+        return [Line(f"identical: the same calls, arguments and results{tokens}")]
+    lines = [Line(f"{_counts_in_words(divergences)}{tokens}"), Line(_cause_in_words(divergences), "cause"), Line("")]
+    told: set[FieldDiff] = set()
     for each in divergences[:limit]:
-        lines += _divergence_lines(each)
+        lines += _divergence_lines(each, told, note(each))
     if len(divergences) > limit:
-        lines.append(f"… and {len(divergences) - limit} more")
-    return "\n".join(lines)
+        lines.append(Line(f"… and {len(divergences) - limit} more", "aside"))
+    return lines
 
 
 def _counts_in_words(divergences: Sequence[Divergence]) -> str:
@@ -70,16 +77,29 @@ def _what_happened(divergence: Divergence) -> str:
     return f"the result of {where} changed"
 
 
-def _divergence_lines(divergence: Divergence) -> list[str]:
-    changed, moved = divergence.changed, divergence.before
+def _divergence_lines(divergence: Divergence, told: set[FieldDiff], note: str) -> Iterator[Line]:
+    """Yield one call and what changed in it; a change that follows from one already *told* is only named."""
+    moved = divergence.before
     line = f"{divergence.sign} {summary_line(divergence.call)}"
     if moved is not None and moved.index != divergence.call.index:
         line += f"  (was #{moved.index})"
     if divergence.follows:
         line += "  (follows)"
-    if changed is None:
-        return [line]
-    shown = changed.field_diffs[: 1 if divergence.follows else _DIFFS_PER_CALL]
-    hidden = len(changed.field_diffs) - len(shown)
-    more = [f"    … and {hidden} more"] if hidden else []
-    return [line, *diff_lines(shown, "    ", ("old", "new")), *more]
+    yield Line(line, _PARTS[divergence.sign], note)
+    changes = changes_to_tell(divergence)
+    shown = changes[: 1 if divergence.follows else _DIFFS_PER_CALL]
+    for each in shown:
+        if divergence.follows and each in told:
+            yield Line(f"    {each.path}  (as above)", "aside")
+        else:
+            yield from _change_lines(each)
+    told.update(shown)
+    if len(changes) > len(shown):
+        yield Line(f"    … and {len(changes) - len(shown)} more", "aside")
+
+
+def _change_lines(change: FieldDiff) -> Iterator[Line]:
+    path, *sides = diff_lines([change], "    ", ("old", "new"))
+    yield Line(path)
+    parts: tuple[Part, Part] = ("old", "new")
+    yield from (Line(side, part) for side, part in zip(sides, parts, strict=False))  # a count has no sides

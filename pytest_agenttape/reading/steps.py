@@ -41,8 +41,9 @@ HIDDEN: Final = _Hidden()
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One call: its kind and name, what is shown of it, and the calls that its body made."""
+    """One call: its index, kind and name, what is shown of it, and the calls that its body made."""
 
+    index: int
     kind: str
     name: str
     parts: Mapping[str, JSON]
@@ -58,7 +59,8 @@ def steps_of(interactions: Sequence[Interaction], rules: KeyRules) -> list[Step]
     steps: dict[int, Step] = {}
     for each in reversed(ordered):  # nested calls come before the one that made them
         nested = tuple(steps[child.index] for child in tree.children(each.index))
-        steps[each.index] = Step(each.kind, _name(each, parts[each.index]), parts[each.index], nested)
+        shown = parts[each.index]
+        steps[each.index] = Step(each.index, each.kind, _name(each, shown), shown, nested)
     return [steps[each.index] for each in tree.roots]
 
 

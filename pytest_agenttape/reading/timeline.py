@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import JSON, KINDS, Interaction
 from pytest_agenttape.providers import BOUNDARIES
+from pytest_agenttape.reading.lines import Line
 from pytest_agenttape.reading.steps import HIDDEN, MAX_NESTING, PARTS, Step, steps_of, unnumbered
 from pytest_agenttape.reading.timeline_text import final_output_lines, step_lines
 
@@ -32,10 +34,14 @@ class View:
         self._final_output = final_output
 
     def __repr__(self) -> str:
-        lines = [line for step in self.steps for line in step_lines(step)] or ["(no calls)"]
+        return "\n".join(map(str, self.lines()))
+
+    def lines(self, notes: Mapping[int, str] = MappingProxyType({})) -> list[Line]:
+        """Return the text as lines; *notes* are added to calls, by their index."""
+        lines = [line for step in self.steps for line in step_lines(step, notes)] or [Line("(no calls)")]
         if self._final_output is not _NO_VALUE:
-            lines += final_output_lines(self._final_output)
-        return "\n".join(lines)
+            lines += map(Line, final_output_lines(self._final_output))
+        return lines
 
     def data(self) -> list[JSON]:
         """Return the timeline as plain values: one mapping for each call."""

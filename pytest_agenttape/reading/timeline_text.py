@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from pytest_agenttape.model import JSON
+from pytest_agenttape.reading import lines
+from pytest_agenttape.reading.lines import Line, Part
 from pytest_agenttape.reading.one_line import digest, visible
 from pytest_agenttape.reading.steps import HIDDEN, Step
 
@@ -14,15 +17,18 @@ _MAX_TEXT = 4_000  # of one text; the digest of the rest still reveals a change
 _MAX_DEPTH = 12  # of what is laid out over lines
 
 
-def step_lines(step: Step) -> Iterator[str]:
-    """Yield the lines of *step* and of the calls that its body made."""
-    yield from _head_lines(step)
+def step_lines(step: Step, notes: Mapping[int, str] = MappingProxyType({})) -> Iterator[Line]:
+    """Yield the lines of *step* and of the calls that its body made; *notes* are added to calls, by their index."""
+    head, *arguments = _head_lines(step)
+    yield Line(head, "call", notes.get(step.index, ""))
+    yield from map(Line, arguments)
     messages = step.parts.get("messages")
     for message in messages if isinstance(messages, list) else ():
-        yield from _indented(_message_lines(message))
+        yield from lines.indented(map(Line, _message_lines(message)))
     for nested in step.calls:
-        yield from _indented(step_lines(nested))
-    yield from _indented(_outcome_lines(step))
+        yield from lines.indented(step_lines(nested, notes))
+    part: Part = "failure" if "error" in step.parts else "plain"
+    yield from lines.indented(Line(each, part) for each in _outcome_lines(step))
 
 
 def final_output_lines(value: JSON) -> list[str]:

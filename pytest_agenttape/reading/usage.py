@@ -19,6 +19,15 @@ class TokenTotals:
     total: int = 0
     estimated: bool = False
 
+    def __add__(self, other: TokenTotals) -> TokenTotals:
+        """Return the tokens of both."""
+        return TokenTotals(
+            self.input + other.input,
+            self.output + other.output,
+            self.total + other.total,
+            estimated=self.estimated or other.estimated,
+        )
+
     def __sub__(self, other: TokenTotals) -> TokenTotals:
         """Return how many more tokens these are than *other*."""
         return TokenTotals(
@@ -31,13 +40,7 @@ class TokenTotals:
 
 def total_tokens(interactions: Iterable[Interaction]) -> TokenTotals:
     """Return the sum of the tokens of *interactions*."""
-    counted = [count_tokens(each) for each in interactions]
-    return TokenTotals(
-        input=sum(each.input for each in counted),
-        output=sum(each.output for each in counted),
-        total=sum(each.total for each in counted),
-        estimated=any(each.estimated for each in counted),
-    )
+    return sum(map(count_tokens, interactions), TokenTotals())
 
 
 def count_tokens(interaction: Interaction) -> TokenTotals:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_agenttape import Cassette, Interaction
+from tests.reading.recorded import chat
 
 MODULE = """
     def test_never_runs():
@@ -81,6 +84,221 @@ def test_show_prints_the_timeline_and_runs_no_test(pytester: pytest.Pytester) ->
     result.stdout.no_fnmatch_line("*test_never_runs*")
 
 
+def run(path: Path, *, said: str = "Hi", ms: float = 1500) -> Path:
+    """Write the cassette of a run: a model, a tool with a request in its body, the model again."""
+    priced = {"provider": "openai", "operation": "chat", "model": "gpt-4o"}
+    first = replace(chat(0, said), latency_ms=ms, metadata=priced)
+    tool = Interaction(
+        index=1, kind="tool", boundary="look_up", request={"args": {}}, response=1, latency_ms=40.0, metadata={}
+    )
+    nested = Interaction(
+        index=2,
+        kind="http",
+        request={"method": "GET", "url": "https://a.example/x", "headers": {}},
+        response={"status": 200, "headers": {}},
+        latency_ms=30.0,
+        metadata={"parent": 1},
+    )
+    last = replace(chat(3, said, "S", "A", "T"), latency_ms=260.0, metadata=priced)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Cassette(interactions=[first, tool, nested, last]).save(path)
+    return path
+
+
+def test_show_tells_the_tokens_the_money_and_the_time_of_each_call_and_in_total(pytester: pytest.Pytester) -> None:
+    run(pytester.path / "run.yaml")
+    result = pytester.runpytest("--agenttape-show", "run.yaml")
+    result.stdout.fnmatch_lines(
+        [
+            "llm openai.chat gpt-4o  (12 tokens, less than $0.0001, 1.5 s)",
+            "tool look_up()  (40 ms)",
+            "  http GET https://a.example/x  (30 ms)",
+            "llm openai.chat gpt-4o  (12 tokens, less than $0.0001, 260 ms)",
+            "",
+            "total: 4 calls (2 llm, 1 tool, 1 http), 24 tokens, less than $0.0001, 1.8 s",
+        ]
+    )
+
+
+def test_without_prices_no_money_is_told(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_agenttape.providers.pricing.are_known", lambda: False)
+    run(pytester.path / "run.yaml")
+    result = pytester.runpytest("--agenttape-show", "run.yaml")
+    result.stdout.fnmatch_lines(["llm openai.chat gpt-4o  (12 tokens, 1.5 s)", "total: *, 24 tokens, 1.8 s"])
+
+
+def test_diff_tells_tokens_money_and_time_before_and_after(pytester: pytest.Pytester) -> None:
+    old, new = run(pytester.path / "old.yaml"), run(pytester.path / "new.yaml", said="Ho", ms=900)
+    result = pytester.runpytest("--agenttape-diff", str(old), str(new))
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "first divergence: the system prompt changed *; call 3 follows from it",
+            '~ #0 llm openai.chat gpt-4o: "Ho"  (12 tokens, less than $0.0001, 1.5 s -> 900 ms)',
+            '~ #3 llm openai.chat gpt-4o: tool result "T"  (follows)  (12 tokens, less than $0.0001, 260 ms)',
+            "    request.json.messages?0?.content  (as above)",
+            "",
+            "total: 24 tokens, less than $0.0001, 1.8 s -> 1.2 s",
+        ]
+    )
+
+
+def titles(result: pytest.RunResult) -> list[str]:
+    return [line for line in result.outlines if line.endswith((".yaml", ".json"))]
+
+
+def test_several_cassettes_are_shown_each_below_its_path(pytester: pytest.Pytester) -> None:
+    a, b = cassette(pytester.path / "a.yaml", "Paris"), cassette(pytester.path / "b.json", "Rome", "Oslo")
+    cassette(pytester.path / "tests" / "cassettes" / "test_a" / "test_x.yaml", "Bern")
+    for names in (("a.yaml", str(b), "test_x"), ("a.yaml", "--agenttape-show=b.json", "--agenttape-show", "test_x")):
+        result = pytester.runpytest("--agenttape-show", *names)
+        assert result.ret == 0
+        assert titles(result) == ["a.yaml", "b.json", "tests/cassettes/test_a/test_x.yaml"]
+        result.stdout.fnmatch_lines(["a.yaml", "tool get_weather(city='Paris')", "*21*", "b.json", "*'Rome'*"])
+        result.stdout.fnmatch_lines(["total of 3 cassettes: 4 calls (4 tool)"])
+    assert titles(pytester.runpytest("--agenttape-show", str(a), "a.yaml")) == ["a.yaml", "a.yaml"]
+
+
+def test_a_folder_shows_its_cassettes_and_nothing_else(pytester: pytest.Pytester) -> None:
+    cassette(pytester.path / "tests" / "cassettes" / "test_a" / "test_x.yaml", "Paris")
+    cassette(pytester.path / "tests" / "recordings" / "mine.json", "Rome")
+    foreign(pytester.path / "tests" / "vcr" / "login.yaml")
+    cassette(pytester.path / "tests" / "node_modules" / "cassettes" / "theirs.yaml", "Oslo")
+    cassette(pytester.path / "tests" / "env" / "cassettes" / "theirs.yaml", "Oslo")
+    (pytester.path / "tests" / "env" / "pyvenv.cfg").touch()
+    (pytester.path / "tests" / "compose.yaml").write_text("services: {}\n")
+    result = pytester.runpytest("--agenttape-show", "tests")
+    assert result.ret == 0
+    assert titles(result) == [
+        "tests/cassettes/test_a/test_x.yaml",
+        "tests/recordings/mine.json",
+        "tests/vcr/login.yaml",
+    ]
+    assert_keeps_secrets(result)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_paths_of_tests_beside_a_cassette_are_neither_run_nor_taken_for_one(
+    pytester: pytest.Pytester, before: bool
+) -> None:
+    path = pytester.makepyfile(MODULE)
+    cassette(pytester.path / "a.yaml", "Paris")
+    tests = [str(path), f"{path}::test_never_runs"]
+    shown = ["--agenttape-show", "a.yaml"]
+    result = pytester.runpytest(*((*tests, *shown) if before else (*shown, *tests)))
+    assert result.ret == 0
+    assert result.outlines[0] == "tool get_weather(city='Paris')"
+
+
+@pytest.mark.parametrize(
+    ("prepare", "line"),
+    [
+        pytest.param(lambda _: None, "agenttape: there is no file 'it.yaml' and no cassette with *", id="missing"),
+        pytest.param(lambda path: path.mkdir(), "agenttape: there is no cassette below it.yaml", id="folder"),
+        pytest.param(lambda path: path.write_text("a: [1"), "agenttape: it.yaml:*is not valid YAML*", id="corrupt"),
+        pytest.param(
+            lambda path: path.write_text("services: {}"),
+            "agenttape: it.yaml: 'version' is missing; is this a cassette?",
+            id="other YAML",
+        ),
+        pytest.param(lambda path: path.write_bytes(b"\x00\xff"), "agenttape: it.yaml:1: is not UTF-8*", id="binary"),
+        pytest.param(lambda path: path.symlink_to(path), "agenttape: there is no file 'it.yaml' and *", id="loop"),
+    ],
+)
+def test_what_cannot_be_shown_is_said_on_one_line_and_the_rest_is_shown(
+    pytester: pytest.Pytester, prepare: Callable[[Path], object], line: str
+) -> None:
+    cassette(pytester.path / "a.yaml", "Paris")
+    prepare(pytester.path / "it.yaml")
+    result = pytester.runpytest("--agenttape-show", "it.yaml", "a.yaml")
+    assert result.ret == 4
+    problem, *shown = result.outlines
+    assert len([each for each in result.outlines if "agenttape" in each]) == 1
+    result.stdout.fnmatch_lines([line])
+    assert problem.startswith("agenttape: ")
+    assert "tool get_weather(city='Paris')" in shown
+
+
+@pytest.mark.parametrize("name", ["x" * 5_000, "a\0b", "", "."], ids=["long", "NUL", "empty", "here"])
+def test_a_name_that_no_file_can_have_is_said_on_one_line(pytester: pytest.Pytester, name: str) -> None:
+    result = pytester.runpytest(f"--agenttape-show={name}")
+    assert result.ret == 4
+    [line] = result.outlines
+    assert line.startswith("agenttape: there is no ")
+
+
+def test_a_diff_names_both_cassettes_that_cannot_be_used(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest("--agenttape-diff", "old", "new")
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["agenttape: there is no file 'old' *", "agenttape: there is no file 'new' *"])
+
+
+def test_show_and_diff_together_are_refused(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest("--agenttape-show", "a", "--agenttape-diff", "a", "b")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: --agenttape-show and --agenttape-diff do not go together; give one of them"])
+
+
+def test_workers_are_not_started_to_show_a_cassette(pytester: pytest.Pytester) -> None:
+    cassette(pytester.path / "a.yaml", "Paris")
+    result = pytester.runpytest("-p", "xdist", "-n", "2", "--agenttape-show", "a.yaml")
+    assert (result.ret, result.outlines[0]) == (0, "tool get_weather(city='Paris')")
+
+
+def test_a_broken_conftest_stops_tests_but_not_what_runs_none(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("import no_such_module")
+    cassette(pytester.path / "a.yaml", "Paris")
+    assert pytester.runpytest().ret == 4
+    assert pytester.runpytest("--agenttape-diff", "a.yaml", "a.yaml").ret == 0
+    foreign(pytester.path / "login.yaml")
+    result = pytester.runpytest("--agenttape-show", "a.yaml", "login.yaml")  # its rules of redaction are not known
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(
+        ["tool get_weather(city='Paris')", "agenttape: login.yaml is not shown: another tool recorded it, *conftest*"]
+    )
+    assert KEY not in result.stdout.str()
+
+
+def test_output_that_is_ascii_only_loses_nothing_and_does_not_fail(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    cassette(pytester.path / "a.yaml", "Zürich")
+    result = pytester.runpytest_subprocess("--agenttape-show", "a.yaml")
+    assert (result.ret, result.outlines[0]) == (0, "tool get_weather(city='Z\\xfcrich')")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "is_coloured"),
+    [
+        pytest.param([], {"PY_COLORS": ""}, False, id="no terminal"),
+        pytest.param(["--color=yes"], {"NO_COLOR": "1"}, True, id="color=yes"),
+        pytest.param([], {"PY_COLORS": "", "FORCE_COLOR": "1"}, True, id="FORCE_COLOR"),
+        pytest.param([], {"PY_COLORS": "", "FORCE_COLOR": "1", "NO_COLOR": "1"}, False, id="NO_COLOR"),
+        pytest.param([], {"PY_COLORS": "1"}, True, id="PY_COLORS"),
+        pytest.param(["--color=no"], {"PY_COLORS": "1"}, False, id="color=no"),
+    ],
+)
+def test_colours_are_what_the_options_and_the_environment_ask_for(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    variables: dict[str, str],
+    is_coloured: bool,
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    old, new = cassette(pytester.path / "a.yaml", "Paris"), cassette(pytester.path / "b.yaml", "Rome")
+    shown = pytester.runpytest("--agenttape-show", str(old), *arguments).outlines[0]
+    assert shown == (
+        "\x1b[1mtool get_weather(city='Paris')\x1b[0m" if is_coloured else "tool get_weather(city='Paris')"
+    )
+    lines = pytester.runpytest("--agenttape-diff", str(old), str(new), *arguments).outlines
+    assert ("\x1b[32m      new  'Rome'\x1b[0m" if is_coloured else "      new  'Rome'") in lines
+
+
 KEY, PASSWORD, OWN = "sk-proj-Zq81LmNv0aTtY7pXcWqR55dE", "correct-horse-battery-91", "ACME-77120934"
 
 
@@ -143,7 +361,7 @@ def test_the_rules_of_the_project_and_of_the_organisation_hold_for_what_is_shown
 def test_a_secret_that_only_a_later_call_reveals_is_not_shown(pytester: pytest.Pytester) -> None:
     path = foreign(pytester.path / "login.yaml")
     earlier = "- request: {method: GET, uri: 'https://api.example.test/login', body: null, headers: {}}\n"
-    earlier += f"  response: {{status: {{code: 200, message: OK}}, headers: {{}}, body: {{string: 'is {PASSWORD} ok?'}}}}\n"
+    earlier += f"  response: {{status: {{code: 200, message: OK}}, body: {{string: 'is {PASSWORD} ok?'}}}}\n"
     path.write_text(path.read_text().replace("- request:", f"{earlier}- request:", 1))
     assert_keeps_secrets(pytester.runpytest("--agenttape-show", "login.yaml"))
 

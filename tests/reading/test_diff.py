@@ -207,9 +207,7 @@ def test_a_rendered_diff_names_the_cause_first_and_marks_what_follows() -> None:
         "      new  'Be rude.'\n"
         "+ #2 tool get_time()  (follows)\n"
         '~ #3 llm openai.chat gpt-4o: tool result "sunny"  (was #2)  (follows)\n'
-        "    request.json.messages[0].content\n"
-        "      old  'Be kind.'\n"
-        "      new  'Be rude.'\n"
+        "    request.json.messages[0].content  (as above)\n"
         "    … and 1 more"
     )
 
@@ -301,3 +299,79 @@ def test_a_response_edited_into_another_shape_is_still_compared(response: dict[s
 
     assert diff_cassettes(recorded(200), recorded(200)).identical
     assert not diff_cassettes(recorded(200), recorded(201)).identical
+
+
+def responses_stream(text: str, *, tokens: int = 9, city: str = "Rome", marks: str = "a") -> Interaction:
+    """An answer of OpenAI's Responses API: its text stands in five of the events, its tool's arguments in three."""
+    said = {"type": "output_text", "text": text}
+    message = {"type": "message", "role": "assistant", "content": [said]}
+    arguments = f'{{"city": "{city}"}}'
+    asked = {"type": "function_call", "name": "look_up", "call_id": "c1", "arguments": arguments}
+    whole = {
+        "model": "gpt-5",
+        "status": "completed",
+        "output": [message, asked],
+        "usage": {"input_tokens": 5, "output_tokens": tokens, "total_tokens": 5 + tokens},
+    }
+    events: list[dict[str, Any]] = [
+        {"type": "response.output_text.delta", "delta": text, "marks": marks},
+        {"type": "response.output_text.done", "text": text, "marks": marks},
+        {"type": "response.content_part.done", "part": said},
+        {"type": "response.output_item.done", "item": message},
+        {"type": "response.function_call_arguments.done", "arguments": arguments},
+        {"type": "response.output_item.done", "item": asked},
+        {"type": "response.completed", "response": whole},
+    ]
+    request = {
+        "method": "POST",
+        "url": "https://api.openai.com/v1/responses",
+        "headers": {},
+        "json": {"model": "gpt-5", "input": "Hi", "stream": True},
+    }
+    response = {"status": 200, "headers": {}, "events": [{"event": each["type"], "data": each} for each in events]}
+    return Interaction(
+        index=0,
+        kind="llm",
+        boundary="openai.responses",
+        request=request,
+        response=response,
+        metadata={"provider": "openai", "operation": "responses", "model": "gpt-5"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        pytest.param({"text": "Bye"}, ["response.text", "  old  'Hello'", "  new  'Bye'"], id="text"),
+        pytest.param(
+            {"text": "Hello", "city": "Oslo"},
+            ["response.asks[0].look_up.city", "  old  'Rome'", "  new  'Oslo'"],
+            id="arguments",
+        ),
+        pytest.param(
+            {"text": "Hello", "marks": "b"},
+            ["response.events[0].data.marks", "  old  'a'", "  new  'b'", "… and more in other events"],
+            id="unread",
+        ),
+    ],
+)
+def test_what_changed_in_a_stream_is_told_once_however_many_events_hold_it(
+    changed: dict[str, Any], told: list[str]
+) -> None:
+    diff = compared([responses_stream("Hello")], [responses_stream(**changed)])
+    assert diff.render().splitlines()[4:] == [f"    {line}" for line in told]
+
+
+def test_the_events_of_a_plain_stream_are_told_by_the_first_that_changed() -> None:
+    def feed(*prices: int) -> Interaction:
+        events = [{"data": {"price": price}} for price in prices]
+        return replace(http(), response={"status": 200, "headers": {}, "events": events})
+
+    [changed] = (diff := compared([feed(1, 2, 3)], [feed(7, 8, 9)])).changed_calls
+    assert len(changed.response) == 3
+    assert diff.render().splitlines()[4:] == [
+        "    response.events[0].data.price",
+        "      old  1",
+        "      new  7",
+        "    … and more in other events",
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 
 from pytest_agenttape.model import Interaction
@@ -15,10 +15,23 @@ from pytest_agenttape.reading.usage import total_tokens
 
 def spent_and_saved(timeline: Iterable[tuple[Interaction, bool]]) -> tuple[Spending, Spending]:
     """Return the cost of a run's live LLM calls, and of its replayed ones."""
-    calls = [(each, is_live) for each, is_live in timeline if each.kind == "llm"]
+    calls = [*timeline]
     live = [each for each, is_live in calls if is_live]
     replayed = [each for each, is_live in calls if not is_live]
-    return _sum(live), _sum(replayed)
+    return spent_on(live), spent_on(replayed)
+
+
+def spent_on(calls: Iterable[Interaction]) -> Spending:
+    """Return the cost of the LLM calls among *calls*."""
+    asked = [each for each in calls if each.kind == "llm"]
+    tokens = total_tokens(asked)
+    costs = (cost_of(LLMCall.of(each)) for each in asked)
+    return Spending(
+        calls=len(asked),
+        input_tokens=tokens.input,
+        output_tokens=tokens.output,
+        cost=_sum_of_costs(costs) if pricing.are_known() else None,
+    )
 
 
 def total(spendings: Iterable[Spending | None]) -> Spending:
@@ -29,17 +42,6 @@ def total(spendings: Iterable[Spending | None]) -> Spending:
         input_tokens=sum(each.input_tokens for each in known),
         output_tokens=sum(each.output_tokens for each in known),
         cost=_sum_of_costs(each.cost for each in known),
-    )
-
-
-def _sum(calls: Sequence[Interaction]) -> Spending:
-    tokens = total_tokens(calls)
-    costs = (cost_of(LLMCall.of(each)) for each in calls)
-    return Spending(
-        calls=len(calls),
-        input_tokens=tokens.input,
-        output_tokens=tokens.output,
-        cost=_sum_of_costs(costs) if pricing.are_known() else None,
     )
 
 

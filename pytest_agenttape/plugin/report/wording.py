@@ -13,7 +13,7 @@ _LEAST_SHOWN = Decimal("0.0001")
 
 def counted(count: int, noun: str) -> str:
     """Return *count* and *noun*, in the plural if needed."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def shown(path: Path) -> str:
@@ -24,10 +24,20 @@ def shown(path: Path) -> str:
 
 def in_words(spending: Spending) -> str:
     """Return the tokens and their cost as text."""
-    return f"{spending.tokens:,} tokens, {_price(spending.cost)}" if spending.tokens else "0 tokens"
+    return f"{spending.tokens:,} tokens, {price(spending.cost)}" if spending.tokens else "0 tokens"
 
 
-def _price(cost: Decimal | None) -> str:
+def price(cost: Decimal | None) -> str:
+    """Return an amount of US dollars as text."""
     if cost is None:
         return "price unknown"
     return f"less than ${_LEAST_SHOWN}" if 0 < cost < _LEAST_SHOWN else f"${cost:.4f}"
+
+
+def duration(milliseconds: float) -> str:
+    """Return a time as text: ``0.4 ms``, ``812 ms``, ``3.1 s``."""
+    if milliseconds < 0.05:
+        return "under 0.1 ms"
+    if milliseconds >= 1000:
+        return f"{milliseconds / 1000:,.1f} s"
+    return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"
