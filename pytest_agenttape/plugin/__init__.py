@@ -58,17 +58,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Handle the options that run no test."""
-    option = config.option
-    if not runs_no_test(option):
+    if not runs_no_test(config.option):
         return None
-    if option.agenttape_diff is not None and option.agenttape_show is not None:
-        raise pytest.UsageError("--agenttape-show and --agenttape-diff do not go together; give one of them")
-    from pytest_agenttape.plugin.commands import Commands
+    from pytest_agenttape.plugin.commands import run_command
 
-    commands = Commands(config)
-    if option.agenttape_show is not None:
-        return commands.show(option.agenttape_show)
-    return commands.diff(*option.agenttape_diff)
+    return run_command(config)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

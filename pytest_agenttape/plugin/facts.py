@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Self
@@ -20,10 +20,12 @@ class Facts:
     """What some calls took.
 
     Attributes:
+        kinds: How many there are of each kind.
         cost: US dollars; None if a price is unknown.
         milliseconds: None if no call was timed.
     """
 
+    kinds: Counter[str]
     tokens: TokenTotals
     cost: Decimal | None
     milliseconds: float | None
@@ -33,7 +35,8 @@ class Facts:
         """Return what *calls* took; a call that another of them made is in the time of that."""
         own = {each.index for each in calls}
         timed = [each.latency_ms for each in calls if each.parent not in own and each.latency_ms is not None]
-        return cls(total_tokens(calls), spent_on(calls).cost, sum(timed) if timed else None)
+        kinds = Counter(each.kind for each in calls)
+        return cls(kinds, total_tokens(calls), spent_on(calls).cost, sum(timed) if timed else None)
 
     @classmethod
     def sum(cls, taken: Iterable[Facts]) -> Self:
@@ -42,10 +45,17 @@ class Facts:
         costs = [each.cost for each in listed if each.cost is not None]
         timed = [each.milliseconds for each in listed if each.milliseconds is not None]
         return cls(
+            sum((each.kinds for each in listed), Counter[str]()),
             sum((each.tokens for each in listed), TokenTotals()),
             sum(costs, Decimal()) if len(costs) == len(listed) else None,
             sum(timed) if timed else None,
         )
+
+    @property
+    def calls(self) -> str:
+        """How many calls there are: ``3 calls (2 llm, 1 tool)``."""
+        listed = ", ".join(f"{count} {kind}" for kind, count in self.kinds.items())
+        return f"{counted(self.kinds.total(), 'call')} ({listed})" if listed else "no calls"
 
     def __str__(self) -> str:
         return ", ".join(filter(None, self._parts()))
@@ -62,10 +72,3 @@ class Facts:
         yield f"{about}{counted(self.tokens.total, 'token')}" if self.tokens.total else ""
         yield price(self.cost) if self.tokens.total and pricing.are_known() else ""
         yield "" if self.milliseconds is None else duration(self.milliseconds)
-
-
-def calls_in_words(calls: Sequence[Interaction]) -> str:
-    """Return how many *calls* there are, and of which kinds: ``3 calls (2 llm, 1 tool)``."""
-    kinds = Counter(each.kind for each in calls)
-    listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    return f"{counted(len(calls), 'call')} ({listed})" if listed else "no calls"

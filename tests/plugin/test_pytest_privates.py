@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from importlib.metadata import version
 from types import SimpleNamespace
@@ -73,6 +74,12 @@ class TestTheNamesThatWeNeedAreThere:
             print(end="")
         print("captured")
         assert capsys.readouterr().out == "captured\n"
+
+    def test_of_what_is_there_before_a_run(self, pytestconfig: pytest.Config) -> None:
+        output = io.StringIO()
+        pytest_privates.terminal_writer(pytestconfig, output).line("written")
+        assert output.getvalue() == "written\n"
+        assert issubclass(pytest_privates.conftest_failure(), Exception)
 
     def test_of_the_fixtures_that_stand_for_xunit_functions(self, request: pytest.FixtureRequest) -> None:
         found = map(pytest_privates.xunit_function, request.fixturenames)

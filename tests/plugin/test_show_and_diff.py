@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -257,6 +258,23 @@ def test_a_broken_conftest_stops_tests_but_not_what_runs_none(pytester: pytest.P
         ["tool get_weather(city='Paris')", "agenttape: login.yaml is not shown: another tool recorded it, *conftest*"]
     )
     assert KEY not in result.stdout.str()
+
+
+def test_showing_a_cassette_loads_no_library_that_it_does_not_need(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cassette(pytester.path / "a.yaml", "Paris")
+    heavy = "httpx httpx2 requests respx responses time_machine aiohttp genai_prices".split()
+    ours = [f"pytest_agenttape.{name}" for name in ("session", "transports", "process.freeze", "reading.diff")]
+    code = (
+        "import pytest, sys\n"
+        "pytest.main(['-p', 'pytest_agenttape.plugin', '--agenttape-show', 'a.yaml'])\n"
+        f"print('loaded:', [name for name in {[*heavy, *ours]} if name in sys.modules])"
+    )
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.delenv("PYTEST_PLUGINS", raising=False)
+    result = pytester.run(sys.executable, "-c", code)
+    assert result.outlines == ["tool get_weather(city='Paris')", "  -> 21", "loaded: []"]
 
 
 def test_output_that_is_ascii_only_loses_nothing_and_does_not_fail(
