@@ -100,6 +100,9 @@ def capture_paused(config: pytest.Config) -> AbstractContextManager[None]:
 
 def terminal_writer(config: pytest.Config, file: TextIO) -> Any:
     """Return a writer to *file* that heeds ``--color``, NO_COLOR, FORCE_COLOR and PY_COLORS, before a run has begun."""
+    for name in ("color", "code_highlight"):  # -p no:terminal leaves them out
+        if not hasattr(config.option, name):
+            setattr(config.option, name, "auto")
     return private(pytest_config, "create_terminal_writer")(config, file)
 
 

@@ -35,9 +35,12 @@ def price(provider: str | None, models: Iterable[str | None], usage: Mapping[str
     details = {theirs: usage[ours] for ours, theirs in _DETAILS.items() if usage.get(ours)}
     if {"cache_read_tokens", "input_audio_tokens"} <= details.keys():
         details.setdefault("cache_audio_read_tokens", 0)
-    tokens = genai_prices.Usage(
-        input_tokens=usage.get("input_tokens", 0), output_tokens=usage.get("output_tokens", 0), **details
-    )
+    try:
+        tokens = genai_prices.Usage(
+            input_tokens=usage.get("input_tokens", 0), output_tokens=usage.get("output_tokens", 0), **details
+        )
+    except ValueError:  # a count below zero
+        return None
     for model in filter(None, models):
         for source in (provider, None):
             try:

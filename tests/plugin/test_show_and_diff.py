@@ -85,10 +85,12 @@ def test_show_prints_the_timeline_and_runs_no_test(pytester: pytest.Pytester) ->
     result.stdout.no_fnmatch_line("*test_never_runs*")
 
 
+PRICED = {"provider": "openai", "operation": "chat", "model": "gpt-4o"}
+
+
 def run(path: Path, *, said: str = "Hi", ms: float = 1500) -> Path:
     """Write the cassette of a run: a model, a tool with a request in its body, the model again."""
-    priced = {"provider": "openai", "operation": "chat", "model": "gpt-4o"}
-    first = replace(chat(0, said), latency_ms=ms, metadata=priced)
+    first = replace(chat(0, said), latency_ms=ms, metadata=PRICED)
     tool = Interaction(
         index=1, kind="tool", boundary="look_up", request={"args": {}}, response=1, latency_ms=40.0, metadata={}
     )
@@ -100,7 +102,7 @@ def run(path: Path, *, said: str = "Hi", ms: float = 1500) -> Path:
         latency_ms=30.0,
         metadata={"parent": 1},
     )
-    last = replace(chat(3, said, "S", "A", "T"), latency_ms=260.0, metadata=priced)
+    last = replace(chat(3, said, "S", "A", "T"), latency_ms=260.0, metadata=PRICED)
     path.parent.mkdir(parents=True, exist_ok=True)
     Cassette(interactions=[first, tool, nested, last]).save(path)
     return path
@@ -126,6 +128,14 @@ def test_without_prices_no_money_is_told(pytester: pytest.Pytester, monkeypatch:
     run(pytester.path / "run.yaml")
     result = pytester.runpytest("--agenttape-show", "run.yaml")
     result.stdout.fnmatch_lines(["llm openai.chat gpt-4o  (12 tokens, 1.5 s)", "total: *, 24 tokens, 1.8 s"])
+
+
+def test_counts_that_no_price_is_for_are_shown_without_one(pytester: pytest.Pytester) -> None:
+    counts = {"input_tokens": 10, "output_tokens": -5, "total_tokens": 5}
+    odd = replace(chat(0, "Hi"), usage=counts, metadata=PRICED)
+    Cassette(interactions=[odd]).save(pytester.path / "odd.yaml")
+    result = pytester.runpytest("--agenttape-show", "odd.yaml")
+    result.stdout.fnmatch_lines(["llm openai.chat gpt-4o  (5 tokens, price unknown)"])
 
 
 def test_diff_tells_tokens_money_and_time_before_and_after(pytester: pytest.Pytester) -> None:
@@ -240,9 +250,10 @@ def test_show_and_diff_together_are_refused(pytester: pytest.Pytester) -> None:
     result.stderr.fnmatch_lines(["ERROR: --agenttape-show and --agenttape-diff do not go together; give one of them"])
 
 
-def test_workers_are_not_started_to_show_a_cassette(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("plugins", ["-p xdist -n 2", "-p no:terminal", "-p no:capture"])
+def test_other_plugins_change_nothing_of_what_is_shown(pytester: pytest.Pytester, plugins: str) -> None:
     cassette(pytester.path / "a.yaml", "Paris")
-    result = pytester.runpytest("-p", "xdist", "-n", "2", "--agenttape-show", "a.yaml")
+    result = pytester.runpytest(*plugins.split(), "--agenttape-show", "a.yaml")
     assert (result.ret, result.outlines[0]) == (0, "tool get_weather(city='Paris')")
 
 
@@ -374,6 +385,14 @@ def test_the_rules_of_the_project_and_of_the_organisation_hold_for_what_is_shown
     assert_keeps_secrets(result)
     result.stdout.no_fnmatch_line(f"*{OWN}*")
     result.stdout.no_fnmatch_line("*ann*")
+
+
+def test_the_rules_of_the_project_hold_for_a_copy_outside_of_it(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    copy = foreign(tmp_path / "login.yaml")
+    (pytester.path / "agenttape.toml").write_text("[redact]\nregexes = ['ACME-[0-9]+']\n")
+    result = pytester.runpytest("--agenttape-show", str(copy))
+    assert_keeps_secrets(result)
+    result.stdout.no_fnmatch_line(f"*{OWN}*")
 
 
 def test_a_secret_that_only_a_later_call_reveals_is_not_shown(pytester: pytest.Pytester) -> None:
