@@ -29,10 +29,10 @@ def without_secrets(cassette: Cassette, path: Path, config: pytest.Config) -> Ca
             f"{path} is not shown: another tool recorded it, and what must be redacted is not known "
             f"without the conftest that cannot be imported: {why}"
         )
-    _, rules = policy_of(config)
-    for folder in (path.parent, config.invocation_params.dir):  # a copy may lie outside of its project
-        rules = rules.merged(RedactionRules.of(Config.load(folder).redact))
+    # A copy may lie outside of its project.
+    own, here = (RedactionRules.of(Config.load(each).redact) for each in (path.parent, config.invocation_params.dir))
+    _, imposed = policy_of(config)
     # The built-in rules hold for what is printed even where they are switched off.
-    rules = replace(rules, enabled=True)
+    rules = replace(own.merged(here).merged(imposed), enabled=True)
     redactor = Redactor(rules, os.environ)
     return redacted(redacted(cassette, redactor), redactor)  # again, for a later call may tell what is a secret
