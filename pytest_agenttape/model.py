@@ -219,6 +219,11 @@ class Interaction:
         return _optional(self.metadata.get("returns"), str)
 
     @property
+    def changes(self) -> tuple[dict[str, JSON], ...]:
+        """What the call did to its arguments (`values.Watch`)."""
+        return _mappings(self.metadata.get("changed"))
+
+    @property
     def pace(self) -> tuple[int, ...]:
         """How many calls had started before each piece of a stream and before its end; empty if it arrived at once."""
         pace = self.metadata.get("pace")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pytest_agenttape import clocks, ownership, values
 from pytest_agenttape.boundaries.arguments import Parameters
+from pytest_agenttape.boundaries.asking import Named, Spelled
+from pytest_agenttape.boundaries.changes import changes_of, has_changes
 from pytest_agenttape.boundaries.registry import register_boundary
 from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError, StreamingReplayError
 from pytest_agenttape.model import JSON, Interaction
@@ -21,7 +24,7 @@ from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered
 Stored: TypeAlias = dict[str, JSON]
 
 _LONGEST_WAIT = 60.0  # seconds that a replay waits for the agent to give up, on top of the recorded time
-_PARTS_OF_A_STREAM = {"items": list, "sent": dict, "thrown": dict}
+_PARTS_OF_A_STREAM = {"items": list, "sent": dict, "thrown": dict, "changed": dict}
 _POLL = 0.02  # seconds between two checks whether the session has ended
 
 
@@ -50,65 +53,17 @@ class Boundary:
         __tracebackhide__ = True
         owner = found.owner
         try:
-            request = self.asked.request(owner, args, kwargs)
+            request, changeable = self.asked.request(owner, args, kwargs)
         except AgentTapeError as error:
             error.add_note(f"in a call to the {self.kind} {self.name!r}")
             raise owner.refuse(error) from None
         begun = owner.begin(self.kind, self.name, request, parent=found.running)
         if isinstance(begun, Served):
-            return ServedCall(begun.recorder, begun.recorded, self, begun.turn)
-        call = LiveCall(owner, begun, self)
+            watch = values.Watch(changeable) if has_changes(begun.recorded) else None
+            return ServedCall(begun.recorder, begun.recorded, self, begun.turn, watch)
+        call = LiveCall(owner, begun, self, values.Watch(changeable) if changeable else None)
         begun.source = call
         return call
-
-
-@dataclass(frozen=True, slots=True)
-class Spelled:
-    """A request spelled out by the caller."""
-
-    given: dict[str, Any]
-
-    def request(self, owner: ownership.Owner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stored:  # noqa: ARG002  # as Named's
-        return dict(values.encode(self.given, "request"))
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A request built from the arguments of a call."""
-
-    parameters: Parameters
-
-    def request(self, owner: ownership.Owner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stored:
-        bound = self.parameters.bind(args, kwargs)
-        request: Stored = {"args": self._encoded(bound.arguments)}
-        if bound.instance is not None:
-            number = owner.instance_number(bound.instance)
-            if number:
-                request["instance"] = number
-        return request
-
-    def _encoded(self, arguments: dict[str, object]) -> Stored:
-        try:
-            return values.encode_each(arguments, "args")
-        except RecordingRefusedError:
-            # A default such as a sentinel object means that nothing was passed, so it is left out.
-            defaults = self.parameters.defaults
-            passed = {name: each for name, each in arguments.items() if each is not defaults.get(name, _NOTHING)}
-            if len(passed) == len(arguments):
-                raise
-            kept = {name: each for name, each in arguments.items() if name in passed or _is_recordable(each)}
-            return values.encode_each(kept, "args")
-
-
-_NOTHING = object()
-
-
-def _is_recordable(value: object) -> bool:
-    try:
-        values.encode(value)
-    except RecordingRefusedError:
-        return False
-    return True
 
 
 def _name_of(fn: Callable[..., Any]) -> str:
@@ -130,6 +85,7 @@ class LiveCall:
     owner: ownership.Owner
     live: Live
     boundary: Boundary
+    watch: values.Watch | None = None
 
     @property
     def inside(self) -> ownership.Scope:
@@ -145,8 +101,24 @@ class LiveCall:
             error.add_note(f"in the {self.boundary.kind} {self.boundary.name!r}")
             raise self.owner.refuse(error) from None
 
+    def note_changes(self) -> None:
+        """Record what the body did to its arguments until its end."""
+        changes = self.changes()
+        if changes:
+            self.live.metadata["changed"] = changes
+
+    def changes(self) -> list[Stored]:
+        """Return what the body did to its arguments, in stored form."""
+        try:
+            return changes_of(self.watch, self.live.recorder)
+        except AgentTapeError as error:
+            self.live.drop()
+            error.add_note(f"in the {self.boundary.kind} {self.boundary.name!r}")
+            raise self.owner.refuse(error) from None
+
     def end(self, response: JSON = None, error: Stored | None = None, status: object = None, failure: str = "") -> None:
         """Keep the result of the body."""
+        self.watch = None  # it holds the arguments
         self.live.recorder.finish(
             self.live,
             response=response,
@@ -159,6 +131,9 @@ class LiveCall:
 
     def fail(self, error: BaseException, about: Stored | None = None) -> None:
         """Keep what the body raised; interrupts and our own errors are not an outcome of the call."""
+        is_outcome = is_cancellation(error) or values.is_recordable_error(error)
+        if is_outcome and not self.has_noted_changes():
+            return
         if is_cancellation(error):
             self.end(error={**unanswered(), **(about or {})})
         elif values.is_recordable_error(error):
@@ -176,10 +151,17 @@ class LiveCall:
 
     def settle(self) -> None:
         """Record that the call had no answer when the recording ended."""
-        self.end(error=unanswered())
+        if self.has_noted_changes():
+            self.end(error=unanswered())
 
     def preview(self) -> None:
         """Return None: the call has no answer yet."""
+
+    def has_noted_changes(self) -> bool:
+        """Note the changes where nobody can be told that they cannot be recorded; the recording is refused then."""
+        with contextlib.suppress(AgentTapeError):
+            self.note_changes()
+        return self.live.source is not None
 
     def note_nature(self, what: str) -> None:
         """Record that a plain function returned something that has to be run: a generator or an awaitable."""
@@ -194,6 +176,7 @@ class ServedCall:
     recorded: Interaction
     boundary: Boundary
     turn: Turn | None = None
+    watch: values.Watch | None = None
 
     @property
     def nature(self) -> str | None:
@@ -206,6 +189,7 @@ class ServedCall:
         recorded = self.recorded
         if self.turn is not None:
             self.turn.wait()
+        self.redo(recorded.changes)
         if recorded.error is None:
             return self.decode(recorded.response)
         if self.is_unanswered:
@@ -216,6 +200,7 @@ class ServedCall:
         """Return the answer; if there was none, wait until the agent gives up again."""
         __tracebackhide__ = True
         if self.is_unanswered:
+            self.redo(self.recorded.changes)
             await waits.until_cancelled(self.longest_wait)
             raise self._waited_in_vain()
         if self.turn is not None:
@@ -228,6 +213,22 @@ class ServedCall:
             return values.decode(stored)
         except AgentTapeError as error:
             raise self.recorder.refuse(error) from error.__cause__
+
+    def look(self) -> None:
+        """See the arguments as they are now, before the next change."""
+        if self.watch is not None:
+            self.watch.look()
+
+    def redo(self, changes: Iterable[Stored]) -> None:
+        """Do to the arguments what the recorded call did to them."""
+        __tracebackhide__ = True
+        if self.watch is None:
+            return
+        try:
+            self.watch.redo(changes)
+        except AgentTapeError as error:
+            problem = AgentTapeError(f"{self.boundary.name}: {error}; record it again")
+            raise self.recorder.refuse(problem) from error.__cause__
 
     def is_same(self, value: object, recorded: JSON) -> bool:
         """Return whether *value*, which the agent passes in, equals the *recorded* one."""

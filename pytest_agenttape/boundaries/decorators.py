@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeVar, overload
 
 from pytest_agenttape import ownership
 from pytest_agenttape.boundaries import generators
-from pytest_agenttape.boundaries.call import Boundary, LiveCall, ServedCall, Spelled
+from pytest_agenttape.boundaries.asking import Spelled
+from pytest_agenttape.boundaries.call import Boundary, LiveCall, ServedCall
 from pytest_agenttape.boundaries.frameworks import is_tool
 from pytest_agenttape.boundaries.registry import register_boundary
 from pytest_agenttape.callables import Nature, body_of, nature_of
@@ -197,7 +198,9 @@ def _concluded(call: LiveCall, result: object, *, awaited: bool = False) -> Any:
     if inspect.isawaitable(result) and not awaited:
         call.note_nature("awaitable")
         return _awaited(call, lambda: result)
-    call.end(call.encode(result))
+    response = call.encode(result)
+    call.note_changes()
+    call.end(response)
     return result
 
 

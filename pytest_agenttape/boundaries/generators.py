@@ -65,11 +65,16 @@ class _Log:
 
     def inside(self) -> Any:
         """Return the context manager in which the body takes its next step."""
+        if self._call.watch is not None and self._stream["items"]:
+            self._call.watch.look()  # what the reader has changed meanwhile is not the body's doing
         return ownership.within(self._call.inside)
 
     def yielded(self, item: object) -> None:
         items = self._stream["items"]
         items.append(self._call.encode(item, f"result.items[{len(items)}]"))
+        changes = self._call.changes()
+        if changes:
+            self._note("changed", changes)
 
     def sent(self, value: object) -> None:
         if value is not None:
@@ -81,16 +86,22 @@ class _Log:
     def returned(self, value: object) -> None:
         if value is not None:
             self._stream["return"] = self._call.encode(value, "result.return")
+        self._call.note_changes()
         self._call.end({"$stream": self._stream})
 
     def raised(self, error: BaseException) -> None:
         last = str(len(self._stream["items"]) - 1)
         if is_cancellation(error) and last in self._stream.get("thrown", {}):
             del self._stream["thrown"][last]  # the reader was cancelled, not a wait of the body
-            self.settle()
+            self.closed()
             return
         about = {name: each for name, each in self._stream.items() if name != "items"}
         self._call.fail(error, {"after": self._stream["items"], **about} if self._stream["items"] else about)
+
+    def closed(self) -> None:
+        """Keep what was read, and what the body did when it was closed."""
+        if self._call.has_noted_changes():
+            self.settle()
 
     def settle(self) -> None:
         """Keep the part of a stream that was read, when it will not be read further."""
@@ -161,7 +172,7 @@ def _generator(start: Callable[..., _Opened]) -> Callable[..., Any]:
                 except BaseException as error:
                     log.raised(error)
                     raise
-                log.settle()
+                log.closed()
                 raise
             except BaseException as error:  # noqa: BLE001  # the body gets what was thrown at us
                 log.thrown(error)
@@ -201,7 +212,7 @@ def _async_generator(start: Callable[..., _Opened]) -> Callable[..., Any]:
                 except BaseException as error:
                     log.raised(error)
                     raise
-                log.settle()
+                log.closed()
                 raise
             except BaseException as error:  # noqa: BLE001  # the body gets what was thrown at us
                 log.thrown(error)
@@ -227,6 +238,7 @@ class _NoLog(_Log):
     def thrown(self, error: BaseException) -> None: ...
     def returned(self, value: object) -> None: ...
     def raised(self, error: BaseException) -> None: ...
+    def closed(self) -> None: ...
     def settle(self) -> None: ...
 
 
@@ -253,6 +265,7 @@ async def _items_async(call: ServedCall) -> AsyncGenerator[Any, Any]:
         try:
             sent = yield item
         except GeneratorExit:
+            items.close()
             raise
         except BaseException as error:  # noqa: BLE001  # `_served_items` compares it with the recording
             step = functools.partial(items.throw, error)
@@ -264,10 +277,15 @@ async def _items_async(call: ServedCall) -> AsyncGenerator[Any, Any]:
 
 
 def _served_items(call: ServedCall, stream: Stored) -> Generator[Any, Any, None]:
-    for position, item in enumerate(stream.get("items") or ()):
+    items = stream.get("items") or ()
+    for position, item in enumerate(items):
+        call.redo((stream.get("changed") or {}).get(str(position), ()))
         try:
             sent = yield call.decode(item)
         except GeneratorExit:
+            if position == len(items) - 1 and stream.get("complete") is False:
+                call.look()
+                call.redo(call.recorded.changes)
             raise
         except BaseException as error:
             # When this was recorded, the body went on after this exception; it never saw any other.
@@ -278,6 +296,7 @@ def _served_items(call: ServedCall, stream: Stored) -> Generator[Any, Any, None]
                 raise
         else:
             _check_sent(call, sent, (stream.get("sent") or {}).get(str(position)), position)
+        call.look()
 
 
 def _check_sent(call: ServedCall, sent: object, recorded: JSON, position: int) -> None:
@@ -288,6 +307,7 @@ def _check_sent(call: ServedCall, sent: object, recorded: JSON, position: int) -
 
 
 def _ending(call: ServedCall, stream: Stored) -> Any:
+    call.redo(call.recorded.changes)
     if stream.get("complete") is False:
         raise call.past_the_end("ends here: its reader stopped early")
     return call.decode(stream.get("return"))

@@ -37,6 +37,8 @@ def compared_response(interaction: Interaction) -> JSON:
         if isinstance(headers, dict):
             shown = {name: value for name, value in headers.items() if not _is_about_serving(name.lower())}
             response["headers"] = shown
+    if interaction.changes:
+        return {"result": response, "changed": list(interaction.changes)}
     if interaction.kind != "llm":
         return response
     response = without_made_up(response)

@@ -18,7 +18,7 @@ from pytest_agenttape.reading.one_line import digest
 
 # The parts of a step that `only` and `exclude` name, alone or as the beginning of a path.
 PARTS = (
-    *("args", "instance", "result", "yields", "returns", "complete", "error"),
+    *("args", "instance", "result", "yields", "returns", "complete", "changed", "error"),
     *("model", "messages", "text", "asks"),
     *("method", "url", "body", "status"),
 )
@@ -138,17 +138,25 @@ def _call_parts(interaction: Interaction) -> dict[str, JSON]:
     parts: dict[str, JSON] = {"args": request.get("args", {} if "instance" in request else request)}
     if "instance" in request:
         parts["instance"] = request["instance"]
+    return {**parts, **_outcome_parts(interaction), **_changed(interaction)}
+
+
+def _outcome_parts(interaction: Interaction) -> dict[str, JSON]:
     if interaction.error is not None:
         after = interaction.error.get("after")
-        return {**parts, **({"yields": after} if after else {}), "error": error_text(interaction.error)}
+        return {**({"yields": after} if after else {}), "error": error_text(interaction.error)}
     response = interaction.response
     stream = response.get("$stream") if isinstance(response, dict) else None
     if not isinstance(stream, dict):
-        return {**parts, "result": response}
-    parts["yields"] = stream.get("items") or []
+        return {"result": response}
+    parts = {"yields": stream.get("items") or []}
     if stream.get("return") is not None:
         parts["returns"] = stream["return"]
     return {**parts, **_incomplete(stream)}
+
+
+def _changed(interaction: Interaction) -> dict[str, JSON]:
+    return {"changed": list(interaction.changes)} if interaction.changes else {}
 
 
 def _incomplete(stored: Mapping[str, JSON]) -> dict[str, JSON]:

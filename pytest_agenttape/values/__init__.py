@@ -12,6 +12,7 @@ calls a constructor, a validator or a property of a class that a stored value na
 
 from __future__ import annotations
 
+from pytest_agenttape.values._changes import Watch
 from pytest_agenttape.values._codec import (
     decode,
     decode_error,
@@ -25,6 +26,7 @@ from pytest_agenttape.values._errors import RecordedError, is_recordable_error
 
 __all__ = [
     "RecordedError",
+    "Watch",
     "decode",
     "decode_error",
     "encode",

@@ -15,6 +15,7 @@ from pytest_agenttape.values._errors import error_from_stored, error_text, error
 from pytest_agenttape.values._forms import (
     ATOMS,
     MARKER,
+    DecodePart,
     Family,
     Refused,
     Stored,
@@ -31,6 +32,7 @@ MAX_DEPTH = 200
 _TEXT_KEYS = frozenset({str})
 _PLAIN = ATOMS | {int, float}  # stored as they are
 EXCEPTION = "exception"
+ARGUMENT = "argument"  # an object that the call was given, in what the call did to another
 _FAMILIES = (*PYDANTIC_FAMILIES, *CLASS_FAMILIES)
 _LONGEST_DECIMAL = 1 << 2048  # about 617 digits; the interpreter's limit can be set down to 640
 
@@ -79,7 +81,7 @@ def decode(stored: JSON) -> Any:  # Any: what was stored decides
     try:
         if kind is dict:
             if MARKER in stored:
-                return _decode_marked(stored)
+                return decode_marked(stored, decode)
             return {key: item if type(item) in _PLAIN else decode(item) for key, item in stored.items()}
         if kind is list:
             return [item if type(item) in _PLAIN else decode(item) for item in stored]
@@ -113,7 +115,7 @@ def register_codec(
     if cls in ATOMS or cls is list or cls in FORMS:
         raise ConfigError(f"{class_text(cls)} needs no codec: it is recorded as it is")
     taken = _codecs_by_name.get(name)
-    if name in FORMS_BY_NAME or name == EXCEPTION or (taken and class_name(taken.cls) != class_name(cls)):
+    if name in FORMS_BY_NAME or name in (EXCEPTION, ARGUMENT) or (taken and class_name(taken.cls) != class_name(cls)):
         raise ConfigError(f"the codec name {name!r} is taken")
     unregister_codec(cls)
     _codecs[cls] = _codecs_by_name[name] = Codec(cls, name, encode, decode)
@@ -124,6 +126,11 @@ def unregister_codec(cls: type) -> None:
     codec = _codecs.pop(cls, None)
     if codec is not None:
         _codecs_by_name.pop(codec.name, None)
+
+
+def has_codec(cls: type) -> bool:
+    """Return whether a user has registered a codec for exactly *cls*."""
+    return cls in _codecs
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,10 +313,11 @@ def _equal(one: object, other: object) -> bool:
 # --- decoding
 
 
-def _decode_marked(stored: Stored) -> object:
+def decode_marked(stored: Stored, part: DecodePart) -> object:
+    """Return the value that was stored with a marker; *part* decodes what it holds."""
     name = stored[MARKER]
     try:
-        return _decode_named(name, stored)
+        return _decode_named(name, stored, part)
     except (CassetteCorruptError, RecursionError):
         raise
     except Exception as error:
@@ -317,15 +325,15 @@ def _decode_marked(stored: Stored) -> object:
         raise CassetteCorruptError(f"recorded type {name!r:.80} cannot be rebuilt: {problem:.200}") from error
 
 
-def _decode_named(name: object, stored: Stored) -> object:
+def _decode_named(name: object, stored: Stored, part: DecodePart) -> object:
     if not isinstance(name, str):
         raise CassetteCorruptError(f"'{MARKER}' must be the name of a type, found {name!r:.40}")
     if name in FORMS_BY_NAME:
-        return FORMS_BY_NAME[name].decode(stored, decode)
+        return FORMS_BY_NAME[name].decode(stored, part)
     if name in _codecs_by_name:
-        return _codecs_by_name[name].decode(decode(stored["value"]))
+        return _codecs_by_name[name].decode(part(stored["value"]))
     if name == EXCEPTION:
-        return rebuild_error(stored, decode)
+        return rebuild_error(stored, part)
     if ":" not in name:
         raise CassetteCorruptError(
             f"recorded type {name!r:.80} is unknown; if it is a codec's, register the codec first"
@@ -337,4 +345,4 @@ def _decode_named(name: object, stored: Stored) -> object:
             f"recorded type {name!r} is not one that a cassette may rebuild: it is not a pydantic model, dataclass, "
             "attrs class, named tuple or enum, and has no codec"
         )
-    return family.decode(cls, stored, decode)
+    return family.decode(cls, stored, part)

@@ -302,8 +302,8 @@ def test_a_token_that_names_nothing_is_told_with_what_there_is(given: str) -> No
         f"exclude={given!r} is not a call of this run or part of one.",
         "  kinds: llm, tool, retrieval, memory_read, memory_write, http",
         "  boundaries: GET https://a.example/x, get_weather, mail, openai.chat",
-        "  paths begin with: args, instance, result, yields, returns, complete, error, model, messages, text, asks, "
-        "method, url, body, status, final_output",
+        "  paths begin with: args, instance, result, yields, returns, complete, changed, error, model, messages, "
+        "text, asks, method, url, body, status, final_output",
     ]
 
 

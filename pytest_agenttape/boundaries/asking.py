@@ -1,0 +1,73 @@
+"""What a call of a boundary asks for, in stored form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from pytest_agenttape import ownership, values
+from pytest_agenttape.boundaries.arguments import Parameters
+from pytest_agenttape.errors import RecordingRefusedError
+from pytest_agenttape.model import JSON
+
+Stored: TypeAlias = dict[str, JSON]
+
+
+class Asked(NamedTuple):
+    """A request in stored form, and the arguments that the call may change."""
+
+    request: Stored
+    changeable: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """A request spelled out by the caller."""
+
+    given: dict[str, Any]
+
+    def request(self, owner: ownership.Owner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:  # noqa: ARG002  # as Named's
+        return Asked(dict(values.encode(self.given, "request")), {})
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A request built from the arguments of a call."""
+
+    parameters: Parameters
+
+    def request(self, owner: ownership.Owner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
+        bound = self.parameters.bind(args, kwargs)
+        encoded = self._encoded(bound.arguments)
+        request: Stored = {"args": encoded}
+        if bound.instance is not None:
+            number = owner.instance_number(bound.instance)
+            if number:
+                request["instance"] = number
+        # What is stored as it is cannot be changed.
+        changeable = {name: each for name, each in bound.arguments.items() if encoded.get(name, each) is not each}
+        return Asked(request, changeable)
+
+    def _encoded(self, arguments: dict[str, object]) -> Stored:
+        try:
+            return values.encode_each(arguments, "args")
+        except RecordingRefusedError:
+            # A default such as a sentinel object means that nothing was passed, so it is left out.
+            defaults = self.parameters.defaults
+            passed = {name: each for name, each in arguments.items() if each is not defaults.get(name, _NOTHING)}
+            if len(passed) == len(arguments):
+                raise
+            kept = {name: each for name, each in arguments.items() if name in passed or _is_recordable(each)}
+            return values.encode_each(kept, "args")
+
+
+_NOTHING = object()
+
+
+def _is_recordable(value: object) -> bool:
+    try:
+        values.encode(value)
+    except RecordingRefusedError:
+        return False
+    return True
