@@ -21,10 +21,8 @@ from typing import Any
 from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.values._codec import ARGUMENT, Encoding, decode_marked, has_codec
-from pytest_agenttape.values._forms import ATOMS, MARKER, Refused, Stored
-from pytest_agenttape.values._in_place import Content, InPlace, cannot_redo, in_place
-
-_SIMPLE = ATOMS | {int, float}
+from pytest_agenttape.values._forms import MARKER, Refused, Stored
+from pytest_agenttape.values._in_place import SIMPLE, Content, InPlace, cannot_redo, in_place
 
 
 @dataclass(slots=True, eq=False)
@@ -97,8 +95,6 @@ class Watch:
 
     def _see(self, value: object, path: str) -> None:
         cls = type(value)
-        if cls in _SIMPLE:
-            return
         kind = None if has_codec(cls) else in_place(cls)
         if kind is None and not (has_codec(cls) or isinstance(value, BaseException)):
             return
@@ -112,7 +108,8 @@ class Watch:
         if kind is not None:
             self._walk(path, kind.parts(content))
             for each in kind.members(content):
-                self._see_member(each, f"{path}[*]")
+                if type(each) not in SIMPLE:
+                    self._see_member(each, f"{path}[*]")
 
     def _see_member(self, value: object, path: str) -> None:
         """Look at a member of a set or the key of a mapping, which has no path of its own, so it must stay as it is."""

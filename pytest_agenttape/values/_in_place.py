@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MemberDescriptorType
 from typing import Any, TypeAlias
 
 from pytest_agenttape.values._classes import dict_state, instance_state
-from pytest_agenttape.values._forms import DecodePart, EncodePart, Refused, Stored, class_text
+from pytest_agenttape.values._forms import ATOMS, DecodePart, EncodePart, Refused, Stored, class_text
 from pytest_agenttape.values._lookup import has_mark, static_attribute
 from pytest_agenttape.values._pydantic import is_model
 
@@ -18,6 +18,7 @@ IsSame: TypeAlias = Callable[[object, object], bool]
 Write: TypeAlias = EncodePart
 Content: TypeAlias = Any  # Any: a shallow copy, of the type that `InPlace.read` returns
 
+SIMPLE = ATOMS | {int, float}  # types whose values hold nothing
 _PYDANTIC_SLOTS = ("__pydantic_extra__", "__pydantic_private__", "__pydantic_fields_set__")
 
 
@@ -27,7 +28,7 @@ class InPlace:
 
     Attributes:
         read: Returns what the object holds, as a shallow copy.
-        parts: Yields what it holds with the path segments.
+        parts: Yields what it holds, simple values aside, with the path segments.
         difference: Returns the stored form of the way from one content to another; empty if there is none.
         prepare: Returns a function that goes this way again, from the given content, on the given object.
         members: Returns what it holds without a path: the members of a set, the keys of a mapping.
@@ -42,15 +43,19 @@ class InPlace:
     is_changeable: bool = True
 
 
+def _are_same_objects(before: Collection[object], after: Collection[object]) -> bool:
+    return len(before) == len(after) and all(map(operator.is_, before, after))
+
+
 # --- lists and deques
 
 
 def _items(content: Iterable[object]) -> Iterator[tuple[str, object]]:
-    return ((f"[{index}]", each) for index, each in enumerate(content))
+    return ((f"[{index}]", each) for index, each in enumerate(content) if type(each) not in SIMPLE)
 
 
 def _changed_items(before: list[object], after: list[object], same: IsSame, write: Write) -> Stored:
-    if len(before) == len(after) and all(map(operator.is_, before, after)):
+    if _are_same_objects(before, after):
         return {}
     first, shorter = 0, min(len(before), len(after))
     while first < shorter and same(before[first], after[first]):
@@ -82,13 +87,13 @@ def _with_items(value: Any, before: list[object], change: Stored, read: DecodePa
 
 
 def _entries(content: Mapping[object, object]) -> Iterator[tuple[str, object]]:
-    return (
-        (f".{key}" if type(key) is str and key.isidentifier() else f"[{key!r}]", each) for key, each in content.items()
-    )
+    for key, each in content.items():
+        if type(each) not in SIMPLE:
+            yield f".{key}" if type(key) is str and key.isidentifier() else f"[{key!r}]", each
 
 
 def _changed_entries(before: dict[object, object], after: dict[object, object], same: IsSame, write: Write) -> Stored:
-    if len(before) == len(after) and all(map(_is_same_item, before.items(), after.items())):
+    if _are_same_objects(before, after) and _are_same_objects(before.values(), after.values()):
         return {}
     given = {key: each for key, each in after.items() if key not in before or not same(before[key], each)}
     gone = [key for key in before if key not in after]
@@ -96,10 +101,6 @@ def _changed_entries(before: dict[object, object], after: dict[object, object], 
     if list(after) != in_order:
         return {"now": write(dict(after), "")}
     return _stored_changes(given, gone, write)
-
-
-def _is_same_item(before: tuple[object, object], after: tuple[object, object]) -> bool:
-    return before[0] is after[0] and before[1] is after[1]
 
 
 def _stored_changes(given: dict[Any, object], gone: list[Any], write: Write) -> Stored:
@@ -172,7 +173,7 @@ def _model_state(value: object) -> dict[str, object]:
 
 
 def _attributes(content: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    return ((f".{name}", each) for name, each in content.items())
+    return ((f".{name}", each) for name, each in content.items() if type(each) not in SIMPLE)
 
 
 def _changed_attributes(before: dict[str, object], after: dict[str, object], same: IsSame, write: Write) -> Stored:
