@@ -77,6 +77,11 @@ class Parameters:
             contexts=_contexts(function, signature),
         )
 
+    @property
+    def shown_defaults(self) -> Mapping[str, object]:
+        """The default values of the arguments that a request has."""
+        return {name: each for name, each in self.defaults.items() if name not in (*self.contexts, self.receiver)}
+
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
         """Return the arguments that a call with *args* and *kwargs* passes.
 

@@ -45,7 +45,7 @@ class Boundary:
     def of(cls, fn: Callable[..., Any], kind: str, name: str | None) -> Boundary:
         chosen = name or _name_of(fn)
         parameters = Parameters.of(fn)
-        register_boundary(chosen, parameters.defaults)
+        register_boundary(chosen, parameters.shown_defaults)
         return cls(kind, chosen, Named(parameters))
 
     def begin(self, found: ownership.Scope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LiveCall | ServedCall:

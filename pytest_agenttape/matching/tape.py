@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from pytest_agenttape.matching.call_tree import CallTree
 from pytest_agenttape.matching.canonical import KeyRules
+from pytest_agenttape.matching.completion import Completion
 from pytest_agenttape.matching.matchers import KeyMatcher, Matcher, PredicateMatcher, Request
 from pytest_agenttape.matching.ties import Ties
 from pytest_agenttape.model import Call, Interaction
@@ -56,25 +58,48 @@ class _Shelf:
         self.matcher = matcher
         self.key = matcher.key if isinstance(matcher, KeyMatcher) else _no_key
         self._recordings = recordings
+        self._further: dict[int, Interaction] = {}  # by position: requests that a recording answers, too
 
     @cached_property
     def buckets(self) -> dict[_BucketKey, _Bucket]:
         found: dict[_BucketKey, _Bucket] = {}
         for position, each in enumerate(self._recordings):
             if each.unplayable is None:
-                key = (each.kind, each.boundary, _lane_of(each), self.key(each.request))
-                found.setdefault(key, _Bucket()).positions.append(position)
+                found.setdefault(self._key_of(each), _Bucket()).positions.append(position)
+        for position, each in self._further.items():
+            self._put(found, position, each)
         return found
+
+    def add(self, position: int, completed: Interaction) -> None:
+        """Let the recording at *position* answer the request of *completed*, too."""
+        self._further[position] = completed
+        if "buckets" in vars(self):
+            self._put(self.buckets, position, completed)
+
+    def _put(self, buckets: dict[_BucketKey, _Bucket], position: int, completed: Interaction) -> None:
+        bucket = buckets.setdefault(self._key_of(completed), _Bucket())
+        if completed.unplayable is None and position not in bucket.positions:
+            insort(bucket.positions, position)
+            bucket.cursor = 0
+
+    def _key_of(self, recorded: Interaction) -> _BucketKey:
+        return recorded.kind, recorded.boundary, _lane_of(recorded), self.key(recorded.request)
 
 
 class Tape:
     """Recordings by what they answer. Each is served once, in recorded order. Not thread-safe by itself."""
 
     def __init__(
-        self, recordings: Sequence[Interaction], matchers: tuple[Matcher, ...], rules: KeyRules | None = None
+        self,
+        recordings: Sequence[Interaction],
+        matchers: tuple[Matcher, ...],
+        rules: KeyRules | None = None,
+        completion: Completion | None = None,
     ) -> None:
         self.recordings = tuple(recordings)
-        self._ties = Ties(self.recordings, rules or KeyRules())
+        self._completion = completion or Completion(recordings)
+        self._called: set[str | None] = set()  # the boundaries whose recordings are completed
+        self._ties = Ties(self.as_asked, rules or KeyRules())
         self._shelves = [_Shelf(matcher, self.recordings) for matcher in matchers]
         _ = self._shelves[0].buckets  # now, not in the first call
         self._played: set[int] = set()
@@ -87,6 +112,8 @@ class Tape:
 
     def take(self, call: Call) -> Replay | None:
         """Return the first unplayed recording that answers *call*, and mark it played."""
+        if call.boundary not in self._called:
+            self._complete(call.boundary)
         lanes: tuple[_Lane, ...] = ("observed",) if call.observed else (call.nested, not call.nested)
         for lane in lanes:
             if lane not in self._lanes:
@@ -94,19 +121,31 @@ class Tape:
             for shelf in self._shelves:
                 position, agrees = self._find(shelf, call, lane)
                 if position is not None:
-                    self._ties.note(call.request, self.recordings[position].request)
+                    self._ties.note(call.request, self.as_asked[position].request)
                     return self._play(position, agrees=agrees)
         return None
 
     def same_request(self, call: Call) -> list[Interaction]:
-        """Return the recordings, played or not, whose request is that of *call* by the first key that has any."""
+        """Return the recordings, played or not, whose request is that of *call* by the first key that has any.
+
+        They are as they would be asked for now.
+        """
         for shelf in self._shelves:
             if isinstance(shelf.matcher, KeyMatcher):
                 key = shelf.key(call.request)
                 buckets = (shelf.buckets.get((call.kind, call.boundary, nested, key)) for nested in (False, True))
-                if found := [self.recordings[each] for bucket in buckets if bucket for each in bucket.positions]:
+                if found := [self.as_asked[each] for bucket in buckets if bucket for each in bucket.positions]:
                     return found
         return []
+
+    @property
+    def as_asked(self) -> Sequence[Interaction]:
+        """The recordings as they would be asked for now: with arguments that functions have gained since."""
+        return self._completion.recordings
+
+    def as_asked_now(self, recorded: Interaction) -> Interaction:
+        """Return *recorded* as it would be asked for now."""
+        return self.as_asked[self._positions[recorded.index]]
 
     def is_played(self, recorded: Interaction) -> bool:
         """Return whether *recorded* was served, or belongs to one that was."""
@@ -120,6 +159,12 @@ class Tape:
             for position, each in enumerate(self.recordings)
             if position not in self._played and not each.is_observed and each.unplayable is None
         ]
+
+    def _complete(self, boundary: str | None) -> None:
+        self._called.add(boundary)
+        for position in self._completion.complete(boundary):
+            for shelf in self._shelves:
+                shelf.add(position, self.as_asked[position])
 
     def _find(self, shelf: _Shelf, call: Call, lane: _Lane) -> tuple[int | None, bool]:
         """Return the position of the recording that answers *call*, and whether it agrees in what is not compared."""
@@ -141,7 +186,7 @@ class Tape:
     def _find_by_predicate(self, matcher: PredicateMatcher, bucket: _Bucket, call: Call) -> int | None:
         bucket.next_unplayed(self._played)  # recordings already played from the front are not looked at again
         for position in bucket.positions[bucket.cursor :]:
-            if position not in self._played and matcher.matches(call.request, self.recordings[position].request):
+            if position not in self._played and matcher.matches(call.request, self.as_asked[position].request):
                 return position
         return None
 

@@ -17,7 +17,7 @@ from pytest_agenttape.errors import FieldDiff, UnmatchedInteractionError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_request
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading.json_diff import Comparison, bag_of_words, diff_lines, field_diffs, likeness
-from pytest_agenttape.reading.one_line import visible
+from pytest_agenttape.reading.one_line import ABSENT, visible
 from pytest_agenttape.reading.summary import asked_line, call_name, summary_line
 
 IsPlayed: TypeAlias = Callable[[Interaction], bool]
@@ -195,6 +195,7 @@ def _recorded_otherwise(case: _Case, family: Sequence[Interaction]) -> _Finding:
     if not diffs:
         return _Finding((f"nearest: {case.place(closest)} is the same request, but no matcher accepts it",), closest)
     lines = [f"nearest: {case.place(closest)}, {_where_they_part(diffs)}", *diff_lines(diffs, "  ")]
+    lines += _removed_arguments(case, closest, diffs)
     if all(map(case.is_played, family)):
         count = f"all {len(family)} recordings" if len(family) > 1 else "the only recording"
         lines.append(f"{count} of {_family_name(case.asked)} {'are' if len(family) > 1 else 'is'} already played")
@@ -209,6 +210,22 @@ def _request_diffs(closest: Interaction, case: _Case) -> tuple[FieldDiff, ...]:
         if diffs:
             return diffs
     return field_diffs(theirs, dict(ours), limit=_DIFFS_SHOWN)
+
+
+def _removed_arguments(case: _Case, closest: Interaction, diffs: Sequence[FieldDiff]) -> list[str]:
+    """Return what to do where the function no longer takes an argument; whether it had its default, nobody knows."""
+    if "args" not in case.asked.request:
+        return []
+    paths = (each.path for each in diffs if each.asked == ABSENT)
+    names = [path.removeprefix("args.") for path in paths if re.fullmatch(r"args\.\w+", path)]
+    if not names:
+        return []
+    them = f"argument {names[0]!r}" if len(names) == 1 else f"arguments {', '.join(map(repr, names))}"
+    it = "it" if len(names) == 1 else "them"
+    return [
+        f"if {call_name(case.asked)} no longer takes the {them}: "
+        f"delete {it} from {case.place(closest, with_state=False)} in the cassette"
+    ]
 
 
 def _where_they_part(diffs: Sequence[FieldDiff]) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from pytest_agenttape import clocks, downloads, telemetry
+from pytest_agenttape import clocks, downloads, telemetry, values
 from pytest_agenttape.bodies.messages import header, listed
 from pytest_agenttape.boundaries.registry import defaults_of, registered_boundaries
 from pytest_agenttape.cassettes import imported
@@ -14,6 +15,7 @@ from pytest_agenttape.cassettes.cassette import Cassette, load_with_lines
 from pytest_agenttape.cassettes.imported.redacting import redacted
 from pytest_agenttape.errors import AgentTapeError, CassetteNotFoundError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_key
+from pytest_agenttape.matching.completion import Completion
 from pytest_agenttape.matching.matchers import parse_matchers, with_any_secret
 from pytest_agenttape.matching.policy import Policy
 from pytest_agenttape.matching.tape import Tape
@@ -159,5 +161,15 @@ def _read(settings: Settings) -> Loaded:
 
 def _tape(settings: Settings, recordings: Sequence[Interaction], rules: KeyRules) -> Tape:
     specs = settings.config.default_matchers if settings.matchers is None else settings.matchers
-    chain = with_any_secret(parse_matchers(specs, rules), recordings)
-    return Tape(recordings, (*chain, *imported.matchers(recordings, rules, defaults_of)), rules)
+    completion = Completion(recordings, _stored_defaults_of)
+    chain = with_any_secret(parse_matchers(specs, rules), completion.recordings)
+    return Tape(recordings, (*chain, *imported.matchers(recordings, rules, defaults_of)), rules, completion)
+
+
+def _stored_defaults_of(boundary: str | None) -> dict[str, JSON]:
+    """Return the defaults of the arguments of *boundary* in stored form, without those that cannot be recorded."""
+    stored = {}
+    for name, default in defaults_of(boundary).items():
+        with suppress(AgentTapeError):
+            stored[name] = values.encode(default)
+    return stored

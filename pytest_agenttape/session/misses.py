@@ -27,8 +27,8 @@ class Misses:
 
     def note_divergence(self, call: Call, recorded: Interaction, *, agrees: bool) -> None:
         """Note that *recorded* answers *call* if their requests differ, or do not agree in what is not compared."""
-        digest_of = self._loaded.digest_of
-        if not agrees or digest_of(call.request) != digest_of(recorded.request):
+        digest_of, now = self._loaded.digest_of, self._loaded.tape.as_asked_now(recorded)
+        if not agrees or digest_of(call.request) != digest_of(now.request):
             self.divergences.append(
                 {"index": recorded.index, "expected": dict(recorded.request), "actual": dict(call.request)}
             )
@@ -41,7 +41,7 @@ class Misses:
             return self.not_found()
         return explain(
             Interaction(index=position, kind=call.kind, boundary=call.boundary, request=dict(call.request)),
-            tape.recordings,
+            tape.as_asked,
             played=tape.is_played,
             cassette_path=settings.path,
             lines=self._loaded.lines,
@@ -49,7 +49,7 @@ class Misses:
             command=settings.advice,
             same_key=tape.same_request(call),
             rules=imported.shown_rules(tape.recordings, self._loaded.rules),
-            served=served,
+            served=[tape.as_asked_now(each) for each in served],
             root=working_directory(),
         )
 
