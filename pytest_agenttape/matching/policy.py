@@ -78,7 +78,7 @@ class Policy:
         if may_run and not _is_named(call, self.frozen):
             return Execute(is_kept=False)
         found = tape.take(call)
-        return Refuse() if found is None else Replay(found.recorded, is_kept=False)
+        return Refuse() if found is None else found._replace(descendants=(), is_kept=False, agrees=True)
 
     def observed(self, call: Call, tape: Tape) -> Replay | None:
         """Return the recording of a call that a listener sees, if the run is compared with one."""

@@ -11,7 +11,8 @@ from typing import NamedTuple, TypeAlias
 from pytest_agenttape.matching.call_tree import CallTree
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.matching.completion import Completion
-from pytest_agenttape.matching.matchers import KeyMatcher, Matcher, PredicateMatcher, Request
+from pytest_agenttape.matching.matchers import KeyMatcher, Matcher, OrderMatcher, PredicateMatcher, Request
+from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.matching.ties import Ties
 from pytest_agenttape.model import Call, Interaction
 
@@ -25,6 +26,7 @@ class Replay(NamedTuple):
     descendants: tuple[Interaction, ...] = ()
     is_kept: bool = True  # not what the body of a live tool asked for
     agrees: bool = True  # also in what is not compared, if there were several
+    is_repeat: bool = False  # it was served before
 
 
 _Lane: TypeAlias = bool | str  # whether another call's body made it, or "observed"
@@ -76,6 +78,16 @@ class _Shelf:
         if "buckets" in vars(self):
             self._put(self.buckets, position, completed)
 
+    def equals_of(self, recorded: Interaction) -> list[int]:
+        """Return the positions of the recordings of the same request as *recorded*."""
+        bucket = self.buckets.get(self._key_of(recorded))
+        if bucket is None or isinstance(self.matcher, OrderMatcher):
+            return []
+        if isinstance(self.matcher, PredicateMatcher):
+            matches = self.matcher.matches
+            return [each for each in bucket.positions if matches(recorded.request, self._recordings[each].request)]
+        return bucket.positions
+
     def _put(self, buckets: dict[_BucketKey, _Bucket], position: int, completed: Interaction) -> None:
         bucket = buckets.setdefault(self._key_of(completed), _Bucket())
         if completed.unplayable is None and position not in bucket.positions:
@@ -87,7 +99,10 @@ class _Shelf:
 
 
 class Tape:
-    """Recordings by what they answer. Each is served once, in recorded order. Not thread-safe by itself."""
+    """Recordings by what they answer. Each is served once, in recorded order. Not thread-safe by itself.
+
+    Of the calls that *repeats* names, the last recording is served again to equal requests beyond it.
+    """
 
     def __init__(
         self,
@@ -95,9 +110,11 @@ class Tape:
         matchers: tuple[Matcher, ...],
         rules: KeyRules | None = None,
         completion: Completion | None = None,
+        repeats: Selection | None = None,
     ) -> None:
         self.recordings = tuple(recordings)
         self._completion = completion or Completion(recordings)
+        self._repeats = repeats or Selection()
         self._called: set[str | None] = set()  # the boundaries whose recordings are completed
         self._ties = Ties(self.as_asked, rules or KeyRules())
         self._shelves = [_Shelf(matcher, self.recordings) for matcher in matchers]
@@ -111,7 +128,7 @@ class Tape:
         self.is_keyed = all(_is_canonical(matcher) for matcher in matchers)
 
     def take(self, call: Call) -> Replay | None:
-        """Return the first unplayed recording that answers *call*, and mark it played."""
+        """Return the first unplayed recording that answers *call*, and mark it played; or a repeat."""
         if call.boundary not in self._called:
             self._complete(call.boundary)
         lanes: tuple[_Lane, ...] = ("observed",) if call.observed else (call.nested, not call.nested)
@@ -123,6 +140,10 @@ class Tape:
                 if position is not None:
                     self._ties.note(call.request, self.as_asked[position].request)
                     return self._play(position, agrees=agrees)
+                if self._repeats and lane != "observed" and self._repeats.covers(call):
+                    position, agrees = self._find_last(shelf, call, lane)
+                    if position is not None:
+                        return self._play(position, agrees=agrees, is_repeat=True)
         return None
 
     def same_request(self, call: Call) -> list[Interaction]:
@@ -153,12 +174,25 @@ class Tape:
 
     @property
     def unplayed(self) -> list[Interaction]:
-        """The recordings that were not served and could have been, in order."""
+        """The recordings that were not served and should have been, in order."""
         return [
             each
             for position, each in enumerate(self.recordings)
-            if position not in self._played and not each.is_observed and each.unplayable is None
+            if position not in self._played
+            and not each.is_observed
+            and each.unplayable is None
+            and not self._is_spare(position)
         ]
+
+    def _is_spare(self, position: int) -> bool:
+        """Return whether a call that may repeat was made, but less often than when it was recorded."""
+        recorded = self.as_asked[position]
+        above = self._positions.get(-1 if recorded.parent is None else recorded.parent)
+        if above is not None and above not in self._played and self._is_spare(above):
+            return True
+        if not self._repeats.covers(recorded):
+            return False
+        return any(each in self._played for each in self._shelves[0].equals_of(recorded))
 
     def _complete(self, boundary: str | None) -> None:
         self._called.add(boundary)
@@ -183,6 +217,17 @@ class Tape:
                 return position, True
         return self._ties.choose(call.request, bucket.unplayed(self._played))
 
+    def _find_last(self, shelf: _Shelf, call: Call, lane: _Lane) -> tuple[int | None, bool]:
+        """Return the position of the last recording, played, of the request of *call*, and whether it agrees."""
+        bucket = shelf.buckets.get((call.kind, call.boundary, lane, shelf.key(call.request)))
+        if bucket is None or isinstance(shelf.matcher, OrderMatcher):
+            return None, True
+        backwards = bucket.positions[::-1]
+        if isinstance(shelf.matcher, PredicateMatcher):
+            matches = shelf.matcher.matches
+            return next((each for each in backwards if matches(call.request, self.as_asked[each].request)), None), True
+        return (backwards[0], True) if len(backwards) == 1 else self._ties.choose(call.request, backwards)
+
     def _find_by_predicate(self, matcher: PredicateMatcher, bucket: _Bucket, call: Call) -> int | None:
         bucket.next_unplayed(self._played)  # recordings already played from the front are not looked at again
         for position in bucket.positions[bucket.cursor :]:
@@ -190,14 +235,14 @@ class Tape:
                 return position
         return None
 
-    def _play(self, position: int, *, agrees: bool) -> Replay:
+    def _play(self, position: int, *, agrees: bool, is_repeat: bool = False) -> Replay:
         recorded = self.recordings[position]
         self._played.add(position)
         if self._is_flat:
-            return Replay(recorded, agrees=agrees)
+            return Replay(recorded, agrees=agrees, is_repeat=is_repeat)
         descendants = tuple(self._tree.descendants(recorded.index))
         self._played.update(self._positions[each.index] for each in descendants)
-        return Replay(recorded, descendants, agrees=agrees)
+        return Replay(recorded, descendants, agrees=agrees, is_repeat=is_repeat)
 
 
 def _no_key(_request: Request) -> str:

@@ -139,6 +139,7 @@ class Served:
         is_kept: Whether it goes into a cassette; HTTP made by a recorded tool does not.
         judge: Refuses, when the run is over, a conversation that the agent left open too early.
         turn: When its answer is due among those of calls that are under way with it; None if at once.
+        repeated_at: For a recording that was served before: when it is served now, in milliseconds after the session.
     """
 
     recorder: Recorder
@@ -149,6 +150,7 @@ class Served:
     is_kept: bool = True
     judge: Callable[[], AgentTapeError | None] | None = None
     turn: Turn | None = None
+    repeated_at: float | None = None
 
     is_live: ClassVar[bool] = False
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 
 from pytest_agenttape.matching.call_tree import in_call_order
 from pytest_agenttape.model import Interaction
+from pytest_agenttape.reading.comparable import without_repeats
 from pytest_agenttape.reading.diff import diff_interactions
 from pytest_agenttape.session.session import Session
 
@@ -15,9 +16,8 @@ def order_drift(session: Session) -> str | None:
     policy = session.loaded.policy
     if not policy.order_matters:
         return None
-    live = session.settings.live
-    recorded = list(filter(session.loaded.tape.is_played, _replayable(session.loaded.tape.recordings, live)))
-    made = _replayable(session.interactions, live)
+    recorded = list(filter(session.loaded.tape.is_played, _replayable(session, session.loaded.tape.recordings)))
+    made = _replayable(session, session.interactions)
     if list(map(_identity, recorded)) == list(map(_identity, made)):
         return None
     if policy.refreshes:
@@ -27,8 +27,10 @@ def order_drift(session: Session) -> str | None:
     return f"the calls were made in a different order than in {session.path.name}\n{diff.render()}"
 
 
-def _replayable(interactions: Sequence[Interaction], live: Set[str]) -> list[Interaction]:
-    return [each for each in in_call_order(interactions) if not live & {each.kind, each.boundary, "*"}]
+def _replayable(session: Session, interactions: Sequence[Interaction]) -> list[Interaction]:
+    live = session.settings.live
+    kept = [each for each in in_call_order(interactions) if not live & {each.kind, each.boundary, "*"}]
+    return without_repeats(kept, session.settings.repeated, _identity)
 
 
 def _identity(interaction: Interaction) -> tuple[str, str | None, Mapping[str, object]]:

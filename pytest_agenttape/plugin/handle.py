@@ -17,6 +17,7 @@ from pytest_agenttape.plugin.costs import cost_problem
 from pytest_agenttape.plugin.syrupy import view_problem
 from pytest_agenttape.reading import calls, expectations, expectations_text
 from pytest_agenttape.reading.calls import LLMCall, ToolCall
+from pytest_agenttape.reading.comparable import without_repeats
 from pytest_agenttape.reading.json_diff import diff_lines, field_diffs
 from pytest_agenttape.reading.one_line import visible
 from pytest_agenttape.reading.timeline import View, timeline
@@ -98,7 +99,7 @@ class CassetteHandle:
         assigned = {} if self._final_output is _UNSET else {"final_output": values.encode(self.final_output)}
         recorded = (each.boundary for each in self.session.loaded.tape.recordings)
         return timeline(
-            self.interactions,
+            without_repeats(self.interactions, self.session.settings.repeated),
             only=only,
             exclude=exclude,
             rules=self.session.loaded.rules,

@@ -79,6 +79,7 @@ def _settings(item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, p
         config=config,
         live=options.live,
         frozen=options.frozen,
+        repeats=options.repeats,
         matchers=options.matchers,
         freeze=options.frozen_features(config),
         format=options.format,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterable
+
 from pytest_agenttape.matching.canonical import VOLATILE_HEADERS, KeyRules, canonical_request
+from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.providers.made_up import is_about_serving, without_made_up
 from pytest_agenttape.providers.streams import with_whole_texts
@@ -45,6 +49,32 @@ def compared_response(interaction: Interaction) -> JSON:
     if isinstance(response, dict) and isinstance(response.get("events"), list):
         response["events"] = with_whole_texts(response["events"])
     return response
+
+
+def compared_call(interaction: Interaction) -> JSON:
+    """Return what is compared of *interaction*."""
+    said = [compared_request(interaction, KeyRules()), compared_response(interaction), interaction.error]
+    return [interaction.kind, interaction.boundary, *said]
+
+
+def without_repeats(
+    interactions: Iterable[Interaction], repeats: Selection, key: Callable[[Interaction], object] = compared_call
+) -> list[Interaction]:
+    """Return *interactions*, a call after the one that made it, with only the first of equal calls that may repeat."""
+    kept: list[Interaction] = []
+    seen, dropped = set[str](), set[int]()
+    for each in interactions:
+        if each.parent in dropped:
+            dropped.add(each.index)
+            continue
+        if repeats.covers(each):
+            text = json.dumps(key(each), sort_keys=True, default=str)
+            if text in seen:
+                dropped.add(each.index)
+                continue
+            seen.add(text)
+        kept.append(each)
+    return kept
 
 
 def _is_about_serving(name: str) -> bool:

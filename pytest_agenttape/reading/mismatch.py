@@ -17,7 +17,7 @@ from pytest_agenttape.errors import FieldDiff, UnmatchedInteractionError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_request
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading.json_diff import Comparison, bag_of_words, diff_lines, field_diffs, likeness
-from pytest_agenttape.reading.one_line import ABSENT, visible
+from pytest_agenttape.reading.one_line import ABSENT, WIDTH, visible
 from pytest_agenttape.reading.summary import asked_line, call_name, summary_line
 
 IsPlayed: TypeAlias = Callable[[Interaction], bool]
@@ -170,7 +170,11 @@ def _all_played(case: _Case, same_key: Sequence[Interaction]) -> _Finding:
     places = [case.place(each, with_state=False) for each in same_key[:_PLACES_SHOWN]]
     if len(same_key) > _PLACES_SHOWN:
         places.append(f"… and {len(same_key) - _PLACES_SHOWN} more")
-    return _Finding((f"already played {times}: this request is recorded as {', '.join(places)}",), same_key[-1])
+    lines = [f"already played {times}: this request is recorded as {', '.join(places)}"]
+    token = case.asked.boundary or _host(case.asked)
+    if token and case.asked.kind != "llm":  # a model that is asked again what it answered is rarely what was meant
+        lines.append(f"if it may be made any number of times: repeats=[{visible(token, WIDTH)!r}]")
+    return _Finding(tuple(lines), same_key[-1])
 
 
 def _never_recorded(case: _Case) -> _Finding:

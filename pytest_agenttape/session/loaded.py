@@ -163,7 +163,9 @@ def _tape(settings: Settings, recordings: Sequence[Interaction], rules: KeyRules
     specs = settings.config.default_matchers if settings.matchers is None else settings.matchers
     completion = Completion(recordings, _stored_defaults_of)
     chain = with_any_secret(parse_matchers(specs, rules), completion.recordings)
-    return Tape(recordings, (*chain, *imported.matchers(recordings, rules, defaults_of)), rules, completion)
+    return Tape(
+        recordings, (*chain, *imported.matchers(recordings, rules, defaults_of)), rules, completion, settings.repeated
+    )
 
 
 def _stored_defaults_of(boundary: str | None) -> dict[str, JSON]:

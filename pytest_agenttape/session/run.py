@@ -65,6 +65,11 @@ class Run:
         self.clock.serve(served)
         return self.add(served)
 
+    def repeat(self, served: Served) -> Served:
+        """Append a call that is answered by a recording that was served before; return it."""
+        served.repeated_at = self.clock.now()
+        return self.add(served)
+
     def start(self, call: _Real) -> _Real:
         """Append a call that is about to run for real; return it.
 
@@ -139,15 +144,24 @@ class Run:
             number = numbers[id(each)] = first + len(out)
             parent = numbers.get(id(each.parent)) if each.parent else None
             is_over = not isinstance(each, Live) or each.interaction is outcome
-            start_ms = None if each.is_live else self.clock.start_of(outcome)
+            start_ms = self._start_of(each, outcome)
             out.append(Placed(outcome, number, parent, each.is_live, is_over, start_ms))
             renumbered = {outcome.index: number}
             for nested in each.descendants:
                 renumbered[nested.index] = first + len(out)
                 above = None if nested.parent is None else renumbered.get(nested.parent)
-                start_ms = self.clock.start_of(nested)
+                start_ms = self._start_of(each, nested)
                 out.append(Placed(nested, first + len(out), above, is_live=False, start_ms=start_ms))
         return out
+
+    def _start_of(self, begun: Begun, recorded: Interaction) -> float | None:
+        """Return when a replayed call started in this run; *begun* made it, or is it. None if as in the recording."""
+        if begun.is_live:
+            return None
+        if not isinstance(begun, Served) or begun.repeated_at is None:
+            return self.clock.start_of(recorded)
+        after = (recorded.start_ms or 0) - (begun.recorded.start_ms or 0)
+        return round(begun.repeated_at + after, 3)
 
 
 def _is_left_out(begun: Begun) -> bool:

@@ -325,11 +325,12 @@ class Session(Block):
         tape = self.loaded.tape
         decision = self.loaded.policy.decide(call, tape)
         if isinstance(decision, Replay):
-            recorded, descendants, is_kept, agrees = decision
+            recorded, descendants, is_kept, agrees, is_repeat = decision
             if is_kept and not (agrees and tape.is_keyed):
                 self._misses.note_divergence(call, recorded, agrees=agrees)
-            turn = self.loaded.turns.of(recorded)
-            return self.run.serve(Served(self, call, recorded, descendants, parent, is_kept, turn=turn))
+            turn = None if is_repeat else self.loaded.turns.of(recorded)
+            served = Served(self, call, recorded, descendants, parent, is_kept, turn=turn)
+            return self.run.repeat(served) if is_repeat else self.run.serve(served)
         if isinstance(decision, Refuse):
             if self.run.is_forked:
                 raise self.refuse(child_processes.refusal(f"a forked child of {self.title}"))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_agenttape.cassettes.pending import PendingRecording
+from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.model import FREEZE_FEATURES, Mode
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.settings.config import Config
@@ -22,6 +23,7 @@ class Settings:
         directory: The folder that a relative path starts from.
         live: Tokens of calls that run for real.
         frozen: Tokens of calls that are replayed in every mode.
+        repeats: Tokens of calls whose last recording is served again and again; None for the configured ones.
         matchers: A matcher or a chain of fallbacks; None for the configured one.
         freeze: Which of clock, uuid and random are pinned.
         yields_random: Whether to leave random numbers alone if a session running beside this one pins them.
@@ -42,6 +44,7 @@ class Settings:
     directory: Path = Path()
     live: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
+    repeats: frozenset[str] | None = None
     matchers: object = None
     freeze: frozenset[str] = frozenset(FREEZE_FEATURES)
     yields_random: bool = False
@@ -54,6 +57,11 @@ class Settings:
     test: str | None = None
     pending: PendingRecording | None = None
     rules: RedactionRules = field(default_factory=RedactionRules)
+
+    @property
+    def repeated(self) -> Selection:
+        """The calls whose last recording is served again and again."""
+        return Selection.of(self.config.repeats if self.repeats is None else self.repeats)
 
     @property
     def name(self) -> str:

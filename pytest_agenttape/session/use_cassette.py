@@ -23,6 +23,7 @@ def use_cassette(
     mode: str | Mode | None = None,
     live: Tokens = None,
     frozen: Tokens = None,
+    repeats: Tokens = None,
     matchers: object = None,
     freeze: Tokens = None,
     record: bool = False,
@@ -40,6 +41,8 @@ def use_cassette(
         mode: ``none`` (default), ``once``, ``new_episodes``, ``refresh``, ``all`` or ``record``.
         live: Kinds or boundary names that run for real, ``"*"`` for all; everything else is replayed.
         frozen: Kinds or boundary names that are replayed in every mode.
+        repeats: Kinds, boundary names or hosts whose last recording is served again to further equal requests, and
+            whose recordings need not all be played; default from the configuration.
         matchers: A matcher or a chain of fallbacks; default ``ignore_volatile``.
         freeze: Which of ``clock``, ``uuid``, ``random`` are pinned; default all, but ``random`` only
             if no session running beside this one pins it.
@@ -64,6 +67,7 @@ def use_cassette(
             "mode": asked_mode(mode, record=record),
             "live": live,
             "frozen": frozen,
+            "repeats": repeats,
             "matchers": matchers,
             "freeze": freeze,
             "format": format,
@@ -80,6 +84,7 @@ def use_cassette(
         directory=Path.cwd(),
         live=options.live,
         frozen=options.frozen,
+        repeats=options.repeats,
         matchers=options.matchers,
         freeze=options.frozen_features(config),
         yields_random=options.freeze is None,

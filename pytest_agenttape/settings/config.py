@@ -60,6 +60,7 @@ class Config:
         cassette_dir: Where `use_cassette` looks for a cassette given by name.
         default_mode: The mode if nothing else sets one.
         default_matchers: The fallback chain if nothing else sets one.
+        repeats: Kinds, boundary names and hosts whose last recording is served again to further equal requests.
         format: ``yaml`` or ``json``, for new cassettes.
         freeze: What is pinned while a session is open.
         env_snapshot: Environment variables whose values are stored with the recording, to warn about drift.
@@ -81,6 +82,7 @@ class Config:
     cassette_dir: Path = Path(CASSETTES_FOLDER)
     default_mode: Mode = Mode.NONE
     default_matchers: tuple[object, ...] = ("ignore_volatile",)
+    repeats: tuple[str, ...] = ()
     format: str = DEFAULT_FORMAT
     freeze: tuple[str, ...] = FREEZE_FEATURES
     env_snapshot: tuple[str, ...] = ()
@@ -327,6 +329,7 @@ _PARSERS: Mapping[str, _Parser] = {
     "cassette_dir": _path,
     "default_mode": Mode.parse,
     "default_matchers": _chain,
+    "repeats": _words,
     "format": _format,
     "freeze": _features,
     "env_snapshot": _words,

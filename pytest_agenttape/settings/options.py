@@ -24,6 +24,7 @@ class Options:
         mode: The record mode.
         live: Tokens of calls that run for real.
         frozen: Tokens of calls that are replayed in every mode.
+        repeats: Tokens of calls whose last recording is served again and again.
         matchers: A matcher or a fallback chain.
         freeze: Which of clock, uuid and random are pinned.
         format: ``yaml`` or ``json``.
@@ -40,6 +41,7 @@ class Options:
     mode: Mode | None = None
     live: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
+    repeats: frozenset[str] | None = None
     matchers: object = None
     freeze: frozenset[str] | None = None
     format: str | None = None
@@ -194,6 +196,7 @@ _PARSERS: Mapping[str, Callable[[object], object]] = {
     "mode": Mode.parse,
     "live": lambda given: parse_tokens(given, "live"),  # type: ignore[arg-type]  # it checks
     "frozen": lambda given: parse_tokens(given, "frozen"),  # type: ignore[arg-type]  # it checks
+    "repeats": lambda given: parse_tokens(given, "repeats"),  # type: ignore[arg-type]  # it checks
     "format": _format,
     "freeze": _features,
     "matchers": _matchers,

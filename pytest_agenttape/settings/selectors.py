@@ -1,8 +1,9 @@
-"""The tokens of `live` and `frozen`: kinds, boundary names and ``"*"``."""
+"""The tokens of `live`, `frozen` and `repeats`: kinds, boundary names and ``"*"``; of `repeats` hosts, too."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import TypeAlias
 
@@ -12,6 +13,7 @@ from pytest_agenttape.providers import BOUNDARIES
 
 Tokens: TypeAlias = Iterable[str] | str | None
 
+_LIKE_A_HOST = re.compile(r"[.:*]|localhost")
 _NEARLY = 0.8  # similarity above which a token counts as a typo of a name
 
 
@@ -38,6 +40,14 @@ def known_tokens(named: Iterable[str | None]) -> frozenset[str]:
 def problems(given: frozenset[str], known: frozenset[str], what: str) -> list[ConfigError]:
     """Return an error for each token of *given* that is not *known*."""
     return [unknown_name(f"{what} token", token, sorted(known)) for token in sorted(given - known)]
+
+
+def host_problems(given: frozenset[str], known: frozenset[str], what: str) -> list[ConfigError]:
+    """Return an error for each token of *given* that is not *known*; one that may be a host, if it resembles one."""
+    tokens = given - known
+    hosts = {each for each in tokens if _LIKE_A_HOST.search(each)}
+    nearly = {each for each in hosts if difflib.get_close_matches(each, known, n=1, cutoff=_NEARLY)}
+    return problems(frozenset(tokens - hosts | nearly), known, what)
 
 
 def refuse_mistyped(given: frozenset[str], known: frozenset[str], what: str) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 MODES = ("none", "once", "new_episodes", "refresh", "all", "record")
 
 MARKER_OPTIONS = (
-    "cassette", "mode", "live", "frozen", "matchers", "freeze", "format", "strict", "redact", "tags", "allow_errors",
-    "allow_hosts", "ignore_hosts", "allow_programs", "match_headers",
+    "cassette", "mode", "live", "frozen", "repeats", "matchers", "freeze", "format", "strict", "redact", "tags",
+    "allow_errors", "allow_hosts", "ignore_hosts", "allow_programs", "match_headers",
 )  # fmt: skip
 
 # The settings allowed in an ini file as `agenttape_<name>`, each with its pytest ini type and its help text.
@@ -16,6 +16,7 @@ INI_KEYS: Mapping[str, tuple[str, str]] = {
     "cassette_dir": ("string", "Folder in which use_cassette looks for cassettes."),
     "default_mode": ("string", "Record mode if no flag and no marker sets one."),
     "default_matchers": ("args", "Matchers, tried in turn."),
+    "repeats": ("args", "Kinds, boundary names or hosts whose last recording is served again and again."),
     "format": ("string", "Format of new cassettes: yaml or json."),
     "freeze": ("args", "What is pinned while a test runs: clock, uuid, random."),
     "env_snapshot": ("args", "Environment variables to warn about if they differ from the recording."),

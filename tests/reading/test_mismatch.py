@@ -124,6 +124,7 @@ get_weather(city='Berlin') matches no unplayed interaction in cassettes/test_wea
         """\
 get_weather(city='Paris') matches no unplayed interaction in cassettes/test_weather.yaml
   already played once: this request is recorded as #3 (line 60)
+  if it may be made any number of times: repeats=['get_weather']
   re-record: pytest tests/test_x.py::test_weather --agenttape-record""",
     ),
     "already-played-twice": (
@@ -131,6 +132,7 @@ get_weather(city='Paris') matches no unplayed interaction in cassettes/test_weat
         """\
 get_weather(city='Paris') matches no unplayed interaction in cassettes/test_weather.yaml
   already played 2 times: this request is recorded as #1 (line 20), #3 (line 60)
+  if it may be made any number of times: repeats=['get_weather']
   re-record: pytest tests/test_x.py::test_weather --agenttape-record""",
     ),
     "never-recorded": (
