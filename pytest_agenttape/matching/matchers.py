@@ -68,19 +68,23 @@ def parse_matchers(specs: MatcherSpec, rules: KeyRules) -> tuple[Matcher, ...]:
     return tuple(_parse(spec, rules) for spec in listed)
 
 
-def with_any_secret(chain: Sequence[Matcher], recordings: Sequence[Interaction]) -> tuple[Matcher, ...]:
-    """Return *chain*, followed by its canonical matchers that accept any text where *recordings* have secrets."""
+def with_any_secret(chain: Sequence[Matcher], recordings: Callable[[], Sequence[Interaction]]) -> tuple[Matcher, ...]:
+    """Return *chain*, followed by its canonical matchers that accept any text where *recordings* have secrets.
+
+    These are asked for at the first miss.
+    """
     return (
         *chain,
         *(_any_secret(each, recordings) for each in chain if isinstance(each, KeyMatcher) and each.is_canonical),
     )
 
 
-def _any_secret(matcher: KeyMatcher, recordings: Sequence[Interaction]) -> KeyMatcher:
+def _any_secret(matcher: KeyMatcher, recordings: Callable[[], Sequence[Interaction]]) -> KeyMatcher:
     @cache  # at the first miss
     def make() -> Callable[[str], str]:
-        stored = (json.dumps(each.request, ensure_ascii=False, separators=(",", ":")) for each in recordings)
-        return any_secret((matcher.key(each.request) for each in recordings), stored)
+        found = recordings()
+        stored = (json.dumps(each.request, ensure_ascii=False, separators=(",", ":")) for each in found)
+        return any_secret((matcher.key(each.request) for each in found), stored)
 
     return KeyMatcher(matcher.name, lambda request: make()(matcher.key(request)))
 

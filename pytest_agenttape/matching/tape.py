@@ -130,7 +130,7 @@ class Tape:
     def take(self, call: Call) -> Replay | None:
         """Return the first unplayed recording that answers *call*, and mark it played; or a repeat."""
         if call.boundary not in self._called:
-            self._complete(call.boundary)
+            self._complete(call)
         lanes: tuple[_Lane, ...] = ("observed",) if call.observed else (call.nested, not call.nested)
         for lane in lanes:
             if lane not in self._lanes:
@@ -194,9 +194,9 @@ class Tape:
             return False
         return any(each in self._played for each in self._shelves[0].equals_of(recorded))
 
-    def _complete(self, boundary: str | None) -> None:
-        self._called.add(boundary)
-        for position in self._completion.complete(boundary):
+    def _complete(self, call: Call) -> None:
+        self._called.add(call.boundary)
+        for position in self._completion.complete(call):
             for shelf in self._shelves:
                 shelf.add(position, self.as_asked[position])
 

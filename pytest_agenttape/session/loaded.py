@@ -162,7 +162,7 @@ def _read(settings: Settings) -> Loaded:
 def _tape(settings: Settings, recordings: Sequence[Interaction], rules: KeyRules) -> Tape:
     specs = settings.config.default_matchers if settings.matchers is None else settings.matchers
     completion = Completion(recordings, _stored_defaults_of)
-    chain = with_any_secret(parse_matchers(specs, rules), completion.recordings)
+    chain = with_any_secret(parse_matchers(specs, rules), completion.requests)
     return Tape(
         recordings, (*chain, *imported.matchers(recordings, rules, defaults_of)), rules, completion, settings.repeated
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape import UnmatchedInteractionError, tool, use_cassette
+from pytest_agenttape import UnmatchedInteractionError, record_call, tool, use_cassette
 
 NOTHING = object()
 
@@ -110,6 +110,19 @@ def test_a_secret_is_still_replaced_by_a_dummy() -> None:
 
     with use_cassette("log_in"):
         assert tool(name="log_in")(log_in_again)("test") == "h"
+
+
+def test_another_function_of_the_name_of_a_recorded_call_changes_nothing() -> None:
+    @tool
+    def log_out(password: str, tries: int = 3) -> str:
+        raise AssertionError((password, tries))
+
+    with use_cassette("log_out", mode="all"):
+        record_call("tool", {"args": {"password": "hunter2-hunter2-hunter2"}}, lambda: "bye", boundary="log_out")
+    with use_cassette("log_out"):
+        assert record_call("tool", {"args": {"password": "test"}}, lambda: "", boundary="log_out") == "bye"
+    with use_cassette("log_out"):
+        assert log_out("test") == "bye"
 
 
 @pytest.mark.usefixtures("recorded")
