@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -219,7 +219,7 @@ class ServedCall:
         if self.watch is not None:
             self.watch.look()
 
-    def redo(self, changes: Iterable[Stored]) -> None:
+    def redo(self, changes: JSON) -> None:
         """Do to the arguments what the recorded call did to them."""
         __tracebackhide__ = True
         if self.watch is None:

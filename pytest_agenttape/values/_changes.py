@@ -13,14 +13,13 @@ the call was given, it is `{$type: argument, path: args.log}`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError
 from pytest_agenttape.model import JSON
-from pytest_agenttape.values._codec import ARGUMENT, Encoding, decode_marked, has_codec
+from pytest_agenttape.values._codec import ARGUMENT, Encoding, decode_marked, has_codec, layout
 from pytest_agenttape.values._forms import MARKER, Refused, Stored
 from pytest_agenttape.values._in_place import SIMPLE, Content, InPlace, cannot_redo, in_place
 
@@ -77,12 +76,14 @@ class Watch:
                 found.append({"at": at, **({"also": also} if also else {}), **change})
         return found
 
-    def redo(self, changes: Iterable[Stored]) -> None:
+    def redo(self, changes: JSON) -> None:
         """Do *changes* to the objects: all of them, or none.
 
         Raises:
             AgentTapeError: They do not fit to the objects.
         """
+        if not isinstance(changes, list | tuple) or not all(isinstance(each, dict) for each in changes):
+            raise AgentTapeError("what the recorded call did to its arguments is damaged")
         by_path = {path: each for each in self._seen.values() for path in each.paths}
         for redo in [self._prepared(each, by_path) for each in changes]:
             redo()
@@ -102,7 +103,7 @@ class Watch:
         if known is not None:
             known.paths.append(path)
             return
-        content = _layout(Encoding().encode(value)) if kind is None else kind.read(value)
+        content = layout(Encoding().encode(value)) if kind is None else kind.read(value)
         if kind is None or kind.is_changeable:
             self._seen[id(value)] = _Seen(value, kind, content, [path])
         if kind is not None:
@@ -115,7 +116,7 @@ class Watch:
         """Look at a member of a set or the key of a mapping, which has no path of its own, so it must stay as it is."""
         kind = in_place(type(value))
         if has_codec(type(value)) or (kind is not None and kind.is_changeable):
-            self._seen.setdefault(id(value), _Seen(value, None, _layout(Encoding().encode(value)), [path]))
+            self._seen.setdefault(id(value), _Seen(value, None, layout(Encoding().encode(value)), [path]))
         elif kind is not None:
             for each in (*(part for _, part in kind.parts(value)), *kind.members(value)):
                 self._see_member(each, path)
@@ -124,7 +125,7 @@ class Watch:
 
     def _change_of(self, seen: _Seen) -> Stored:
         if seen.kind is None:
-            if _layout(Encoding().encode(seen.value)) != seen.content:
+            if layout(Encoding().encode(seen.value)) != seen.content:
                 raise cannot_redo(seen.value)
             return {}
         change = seen.kind.difference(seen.content, seen.kind.read(seen.value), self._is_same, self._write)
@@ -137,7 +138,10 @@ class Watch:
             return True
         if type(before) is not type(after) or id(before) in self._seen or id(after) in self._seen:
             return False
-        return _layout(self._write(before, "")) == _layout(self._write(after, ""))
+        try:
+            return layout(self._write(before, "")) == layout(self._write(after, ""))
+        except Refused:  # writing it for the cassette says where it is
+            return False
 
     def _write(self, value: object, segment: str) -> JSON:
         writing = _Writing(self._seen)
@@ -155,10 +159,11 @@ class Watch:
         seen = by_path.get(at) if isinstance(at, str) else None
         if seen is None or seen.kind is None:
             raise AgentTapeError(f"the recorded call changed {at}, which this call does not have")
-        if {at, *(change.get("also") or ())} != {*seen.paths}:
+        also = change.get("also")
+        paths = [at, *map(str, also)] if isinstance(also, list) else [at]
+        if {*paths} != {*seen.paths}:
             raise AgentTapeError(
-                f"the recorded call changed {_listed([at, *(change.get('also') or ())])}, "
-                f"but this call has one object as {_listed(seen.paths)}"
+                f"the recorded call changed {_listed(paths)}, but this call has one object as {_listed(seen.paths)}"
             )
         try:
             return seen.kind.prepare(seen.value, seen.content, change, self._read)
@@ -212,7 +217,3 @@ def _listed(paths: Iterable[object]) -> str:
 
 def _unsteady(where: str, error: RuntimeError) -> RecordingRefusedError:
     return RecordingRefusedError(f"{where}: changed while it was being read ({error}); pass a copy")
-
-
-def _layout(stored: JSON) -> str:
-    return json.dumps(stored, sort_keys=True)

@@ -290,7 +290,7 @@ def _difference(value: object, stored: JSON) -> str | None:
         return f"{subject}: {error.problem}; {advice}"
     except Refused as refused:
         return f"{subject}: it comes back as {refused.message('something else')}"
-    if type(fresh) is not type(value) or _layout(again) != _layout(stored):
+    if type(fresh) is not type(value) or layout(again) != layout(stored):
         return f"{subject}: it does not come back with the same content; {advice}"
     # Two fresh values that differ have no equality by value (identity, or a nan inside): their content decides.
     if _equal(fresh, value) or not _equal(fresh, decode(stored)):
@@ -298,7 +298,8 @@ def _difference(value: object, stored: JSON) -> str | None:
     return f"{subject}: it does not come back equal; {advice}"
 
 
-def _layout(stored: JSON) -> str:
+def layout(stored: JSON) -> str:
+    """Return a text that only equal stored forms share."""
     # Text, because 1 == True == 1.0 would hide a changed type.
     return json.dumps(stored, sort_keys=True)
 

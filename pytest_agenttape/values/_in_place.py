@@ -10,6 +10,7 @@ from types import MemberDescriptorType
 from typing import Any, TypeAlias
 
 from pytest_agenttape.values._classes import dict_state, instance_state
+from pytest_agenttape.values._codec import Encoding, layout
 from pytest_agenttape.values._forms import ATOMS, DecodePart, EncodePart, Refused, Stored, class_text
 from pytest_agenttape.values._lookup import has_mark, static_attribute
 from pytest_agenttape.values._pydantic import is_model
@@ -89,7 +90,14 @@ def _with_items(value: Any, before: list[object], change: Stored, read: DecodePa
 def _entries(content: Mapping[object, object]) -> Iterator[tuple[str, object]]:
     for key, each in content.items():
         if type(each) not in SIMPLE:
-            yield f".{key}" if type(key) is str and key.isidentifier() else f"[{key!r}]", each
+            yield _segment(key), each
+
+
+def _segment(key: object) -> str:
+    if type(key) is str and key.isidentifier():
+        return f".{key}"
+    # The repr of other keys may tell of their address.
+    return f"[{key!r}]" if type(key) in SIMPLE else f"[{layout(Encoding().encode(key))}]"
 
 
 def _changed_entries(before: dict[object, object], after: dict[object, object], same: IsSame, write: Write) -> Stored:
