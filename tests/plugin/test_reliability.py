@@ -270,5 +270,5 @@ def tables(page: str) -> Iterator[list[str]]:
 def test_the_page_says_what_the_tests_show() -> None:
     rows = [row_of_a_fault(each) for each in FAULTS], [row_of_a_drift(each) for each in DRIFTS]
     expected = [[f"| {' | '.join(row)} |" for row in table] for table in rows]
-    found = [*tables(PAGE.read_text(encoding="utf-8"))]
+    found = [*tables(PAGE.read_text(encoding="utf-8"))][: len(expected)]  # the others are made by other tests
     assert found == expected, "\n\n".join("\n".join(table) for table in expected)
