@@ -59,6 +59,9 @@ class Mode(StrEnum):
             raise unknown_name("mode", value, [*cls, "record"]) from None
 
 
+_LONGEST_RUN = 1e12  # milliseconds
+
+
 class Call(NamedTuple):  # created for every call: a named tuple costs a third of a frozen dataclass
     """A call as the agent made it; its request is in stored, redacted form."""
 
@@ -190,8 +193,9 @@ class Interaction:
 
     @property
     def start_ms(self) -> float | None:
-        """When the call started, in milliseconds after the session."""
-        return _optional(self.metadata.get("start_ms"), int, float)
+        """When the call started, in milliseconds after the session; None if it is not known, or makes no sense."""
+        start: float | None = _optional(self.metadata.get("start_ms"), int, float)
+        return start if start is not None and 0 <= start < _LONGEST_RUN else None
 
     @property
     def job(self) -> int | None:

@@ -29,7 +29,14 @@ TRANSPORT_HEADERS = frozenset(
 TRANSPORT_HEADER_PREFIXES = (*WORDS.sdk_headers, "sec-")
 
 # Say what is asked for. Any other header tells of the machine more often: its SDK, kernel, organisation, trace.
-COMPARED_HEADERS = frozenset(("accept", "content-type", "range", *WORDS.asking_headers))
+COMPARED_HEADERS = frozenset(
+    (
+        *"accept content-type range if-match prefer soapaction".split(),
+        *"x-http-method-override x-http-method x-method-override depth destination".split(),
+        *"x-amz-target x-amz-copy-source x-goog-fieldmask notion-version".split(),
+        *WORDS.asking_headers,
+    )
+)
 
 # What clients accept that were not told what to.
 _ANY_ACCEPT = frozenset(("*/*", "application/json", "text/event-stream"))
@@ -81,7 +88,7 @@ class KeyRules:
         headers: Further headers that are compared, lower-case.
         base_url: Whether scheme, host and port of an LLM call are compared.
         accept: Whether the header ``accept`` is; older cassettes do not have it.
-        credentials: Names of query parameters that hold secrets, lower-case.
+        credentials: Names of query parameters that hold secrets, lower-case, each with the path that has it.
         placeholders: What stands for a secret; text that only looks like it is text. None in older cassettes, in which
             everything that looks like it does.
     """
@@ -92,7 +99,7 @@ class KeyRules:
     headers: frozenset[str] = frozenset()
     base_url: bool = True
     accept: bool = True
-    credentials: frozenset[str] = frozenset()
+    credentials: frozenset[tuple[str, str]] = frozenset()
     placeholders: set[str] | None = field(default=None, compare=False)  # of a session, which adds to it
 
     @classmethod
@@ -115,8 +122,12 @@ class KeyRules:
         is_listed = len(lists) == len(metas)
         placeholders = {str(each) for listed in lists for each in listed} if is_listed else None
         urls = [each["url"] for each in requests if isinstance(each.get("url"), str)]
-        found = frozenset(name for url in urls for name in _credentials_in(url, placeholders))
-        return replace(self, accept=is_listed, credentials=found, placeholders=placeholders)
+        secret, plain = set[tuple[str, str]](), set[tuple[str, str]]()
+        for url in filter(_has_query, urls):
+            held, path = _credentials_in(url, placeholders), _path_of(url)
+            secret |= {(path, name) for name in held}
+            plain |= {(path, name) for name in _parameters_of(url) - held}
+        return replace(self, accept=is_listed, credentials=frozenset(secret - plain), placeholders=placeholders)
 
     def exact(self) -> KeyRules:
         """Return the rules for requests that must agree in all that says something of them, but for credentials."""
@@ -163,7 +174,8 @@ def is_stored(name: str, value: str) -> bool:
     """Return whether a header says something of the request, rather than of the client library."""
     name = name.lower()
     if name == "accept":
-        return not _ANY_ACCEPT.issuperset(each.partition(";")[0].strip().lower() for each in value.split(","))
+        kinds = {each.partition(";")[0].strip().lower() for each in value.split(",")}
+        return not kinds <= _ANY_ACCEPT or kinds == {"text/event-stream"}
     return not is_transport_header(name)
 
 
@@ -171,9 +183,13 @@ def _canonical_http(request: Mapping[str, JSON], rules: KeyRules) -> dict[str, J
     canonical = {key: value for key, value in request.items() if key not in ("json_layout", "events_layout")}
     if rules.volatile and isinstance(canonical.get("json"), dict):
         canonical["json"] = mcp.compared_body(canonical["json"])
-    left_out = rules.names | rules.credentials | (VOLATILE_PARAMETERS if rules.volatile else frozenset())
+    left_out = rules.names | (VOLATILE_PARAMETERS if rules.volatile else frozenset())
     address = _address(request, rules)
-    canonical["url"] = _canonical_url(address, left_out | _credentials_in(address, rules.placeholders))
+    if _has_query(address):
+        path = _path_of(request["url"])
+        left_out |= {name for at, name in rules.credentials if at == path}
+        left_out |= _credentials_in(address, rules.placeholders)
+    canonical["url"] = _canonical_url(address, left_out)
     headers = {name.lower(): value for name, value in (request.get("headers") or {}).items()}
     content_type = headers.get("content-type")
     if isinstance(content_type, str):
@@ -241,6 +257,20 @@ def _in_order_of(original: JSON, tree: JSON, depth: int = 0) -> JSON:
     if isinstance(original, list) and isinstance(tree, list) and len(original) == len(tree):
         return [_in_order_of(before, after, depth + 1) for before, after in zip(original, tree, strict=True)]
     return tree
+
+
+def _has_query(url: str) -> bool:
+    return "?" in url
+
+
+def _path_of(url: str) -> str:
+    """Return the path of *url*: hosts and ports may differ."""
+    return url.partition("://")[2].partition("?")[0].partition("/")[2]
+
+
+def _parameters_of(url: str) -> frozenset[str]:
+    query = url.partition("?")[2].partition("#")[0]
+    return frozenset(name.lower() for name, _ in parse_qsl(query, keep_blank_values=True, errors="surrogateescape"))
 
 
 def _credentials_in(url: str, placeholders: Container[str] | None) -> frozenset[str]:

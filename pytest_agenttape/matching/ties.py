@@ -16,8 +16,7 @@ from pytest_agenttape.matching.canonical import VOLATILE_HEADERS, KeyRules, cano
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.redaction import placeholders_in
 
-_BODIES = ("json", "form", "text", "events", "body_b64")
-_MOST = 64  # recordings that are looked at
+_MOST = 1_000  # recordings that are looked at
 
 
 class Ties:
@@ -26,7 +25,7 @@ class Ties:
     def __init__(self, recordings: Sequence[Interaction], rules: KeyRules) -> None:
         self._recordings = recordings
         # Headers that differ in each run by their nature agree with nothing.
-        self._rules = replace(rules.exact(), names=VOLATILE_HEADERS)
+        self._rules = replace(rules.exact(), names=VOLATILE_HEADERS, base_url=True, credentials=frozenset())
         self._texts: dict[int, str] = {}  # what each recording has, by its position
         self._answered: list[tuple[Mapping[str, JSON], Mapping[str, JSON]]] = []  # not yet looked at
         self._recorded_as: dict[str, str] = {}  # who asks: who that was when recorded
@@ -75,8 +74,7 @@ def _parties(request: Mapping[str, JSON]) -> Iterator[str]:
     url = request.get("url")
     if isinstance(url, str):
         yield _server(url)
-    said = {name: each for name, each in request.items() if name not in _BODIES}
-    yield from placeholders_in(json.dumps(said, sort_keys=True, default=str))
+    yield from placeholders_in(json.dumps(request, sort_keys=True, default=str))
 
 
 def _server(url: str) -> str:

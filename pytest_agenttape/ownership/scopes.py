@@ -203,7 +203,9 @@ def _submitting(submit: Callable[..., Future[object]]) -> Callable[..., Future[o
     ) -> Future[object]:
         # A job belongs to whoever submitted it; the worker thread, which may outlive the session, belongs to none.
         scope = _inherited()
-        job, token = Job(scope.owner if scope else None, fn), _starts_worker.set(True)
+        # What the body of a live tool submits is not submitted when the tool is replayed.
+        counts = scope is not None and scope.running is None
+        job, token = Job(scope.owner if scope and counts else None, fn), _starts_worker.set(True)
         try:
             future = submit(pool, _in_scope(scope, fn, job), *args, **kwargs)
         finally:

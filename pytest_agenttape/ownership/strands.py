@@ -52,14 +52,14 @@ class Strand:
         is_alone: Whether it stands for one call, made on behalf of code that cannot be told: it equals no other.
     """
 
-    __slots__ = ("_job", "_task", "_thread", "is_alone")
+    __slots__ = ("_job", "_task", "is_alone", "thread")
 
     def __init__(self, *, is_alone: bool = False) -> None:
         self.is_alone = is_alone
         task = waits.current_task()
         self._task = None if task is None else ref(task)
         self._job = current_job()
-        self._thread = threading.current_thread()
+        self.thread = threading.current_thread()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Strand) or self.is_alone or other.is_alone:
@@ -67,7 +67,7 @@ class Strand:
         return self._parts() == other._parts()
 
     def __hash__(self) -> int:
-        return hash(self._thread)
+        return hash(self.thread)
 
     def is_over(self, *, beside: Strand) -> bool:
         """Return whether it has run to its end: the task for one *beside* it, else what its loop runs in as well."""
@@ -76,16 +76,16 @@ class Strand:
         if self.shares_loop(beside):
             task = self._task()  # type: ignore[misc]  # there is one
             return task is None or waits.is_over(task)
-        return self._job.is_over if self._job is not None else not self._thread.is_alive()
+        return self._job.is_over if self._job is not None else not self.thread.is_alive()
 
     def shares_loop(self, other: Strand) -> bool:
         """Return whether both are tasks in one thread."""
-        return self._task is not None and other._task is not None and self._thread is other._thread
+        return self._task is not None and other._task is not None and self.thread is other.thread
 
     def _parts(self) -> tuple[Any, ...]:
         if self._task is not None:
             return (self._task,)
-        return (self._thread, self._job)
+        return (self.thread, self._job)
 
 
 def current_job() -> Job | None:
@@ -101,7 +101,8 @@ def job_number() -> int | None:
 
 def _next_number(owner: object, function: Callable[..., Any]) -> int:
     while isinstance(function, functools.partial):
-        function = function.func
+        is_in_context = getattr(function.func, "__qualname__", "") == "Context.run" and function.args
+        function = function.args[0] if is_in_context else function.func
     name = getattr(function, "__qualname__", "")
     counts = _submitted.setdefault(owner, Counter())
     counts[name] += 1

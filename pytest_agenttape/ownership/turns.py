@@ -20,10 +20,12 @@ _ABSENT = 0.25  # seconds of waiting for a call that has not been made yet
 _STUCK = 2.0  # seconds of waiting for a call that does not end
 # After an answer was given, how long the code that got it may take to deal with it:
 _MOMENT = 0.15  # seconds
+_SHORT = 0.005  # seconds, in a thread that has held still before
 _WORK = 0.03  # seconds of the processor, of which a busy machine gives few
 _ROUNDS = 20  # rounds of an event loop that it shares with the code that waits
 _POLL = 0.0005  # seconds
 _NOISE = 0.002  # milliseconds by which recorded times may be off
+_LONGEST = 1e12  # milliseconds
 _MOST = 64  # calls that one call waits for
 _IN_PIECES = frozenset(
     ("stream_error", "messages", "conversation", "$stream")
@@ -39,6 +41,7 @@ class Turns:
         self._asked: dict[int, Turn] = {}
         self._answered: list[Turn] = []  # whose answers may not have been dealt with
         self._given_up: set[int] = set()
+        self._still: set[threading.Thread] = set()  # that wait for something else after an answer
         self._lock = threading.Lock()
 
     def of(self, recorded: Interaction) -> Turn | None:
@@ -80,10 +83,23 @@ class Turns:
         other, waited = self._asked.get(index), clocks.monotonic() - turn.asked
         if other is not None and other.strand == turn.strand:
             return True
+        turn.awaited = (index, other is not None and other.ended is not None)
         if other is not None and other.ended is not None:
-            return turn.has_seen_the_effect_of(other)
+            return self._has_dealt_with_it(other, turn)
         if waited > (_ABSENT if other is None else _STUCK):
             self._given_up.add(index)  # nobody waits for it again
+            return True
+        return False
+
+    def _has_dealt_with_it(self, other: Turn, turn: Turn) -> bool:
+        """Return whether the code that got the answer of *other* has dealt with it, or will not soon."""
+        if turn.has_seen_the_effect_of(other):
+            return True
+        assert other.ended is not None
+        moment = _SHORT if other.strand.thread in self._still else _MOMENT
+        if clocks.monotonic() - other.ended > moment or clocks.process_time() - other.worked > _WORK:
+            if not other.strand.shares_loop(turn.strand):
+                self._still.add(other.strand.thread)
             return True
         return False
 
@@ -98,9 +114,10 @@ class Turn:
         ended: When its answer was given; None until then.
         worked: The time that the process had worked by then, in seconds.
         has_moved_on: Whether the code that got the answer has made its next call.
+        awaited: The call that it waits for, and whether that has its answer.
     """
 
-    __slots__ = ("_looks", "_turns", "asked", "before", "ended", "has_moved_on", "strand", "worked")
+    __slots__ = ("_looks", "_turns", "asked", "awaited", "before", "ended", "has_moved_on", "strand", "worked")
 
     def __init__(self, turns: Turns, strand: Strand, before: tuple[int, ...]) -> None:
         self._turns = turns
@@ -110,6 +127,7 @@ class Turn:
         self.asked = clocks.monotonic()
         self.ended: float | None = None
         self.worked = 0.0
+        self.awaited: tuple[int, bool] | None = None
         self.has_moved_on = False
 
     def stand_alone(self) -> None:
@@ -121,15 +139,20 @@ class Turn:
         return self._turns.take(self)
 
     def wait(self) -> None:
-        """Block the thread until the answer is due."""
+        """Block the thread until the answer is due; at once in an event loop, which others wait for as well."""
+        if waits.current_task() is not None:
+            self.end()
+            return
         pause = threading.Event()
         while not self._turns.take(self):
             pause.wait(_POLL)
 
     async def waited(self) -> None:
         """Hold the task until the answer is due."""
-        rounds = 0
+        rounds, awaited = 0, self.awaited
         while not self.is_due():
+            if awaited != self.awaited:  # another call, or it has its answer now
+                rounds, awaited = 0, self.awaited
             await pause(rounds)
             rounds += 1
 
@@ -143,8 +166,6 @@ class Turn:
         if other.has_moved_on or other.strand.is_over(beside=self.strand):
             return True
         if self.strand.is_alone and other.strand.is_alone:  # both answers come through one pipe, in their order
-            return True
-        if clocks.monotonic() - other.ended > _MOMENT or clocks.process_time() - other.worked > _WORK:
             return True
         if not other.strand.shares_loop(self.strand):
             return False
@@ -176,7 +197,14 @@ def _ended_meanwhile(recordings: Iterable[Interaction]) -> dict[int, tuple[int, 
 def _span(recorded: Interaction) -> tuple[float, float, int] | None:
     """Return when a call ended and started, and its index; None if its end says nothing of the others' ends."""
     start, latency, response = recorded.start_ms, recorded.latency_ms, recorded.response
-    if start is None or latency is None or recorded.is_observed or recorded.parent is not None or recorded.pace:
+    if (
+        start is None
+        or latency is None
+        or not 0 <= latency < _LONGEST
+        or recorded.is_observed
+        or recorded.parent is not None
+        or recorded.pace
+    ):
         return None
     if isinstance(response, dict) and (response.get("complete") is False or not _IN_PIECES.isdisjoint(response)):
         return None

@@ -37,10 +37,11 @@ _ALONE = frozenset(
 )
 _ALONE_SEVERAL = frozenset("passwords secrets apikeys credentials".split())
 _KEY_KINDS = frozenset(
-    "api secret access private signing encryption master subscription auth shared ssh license hmac webhook".split()
+    "api secret access private signing encryption master subscription auth shared ssh license hmac webhook"
+    " admin client service consumer function deploy".split()
 )
 _LOOSE_KEY_KINDS = frozenset(  # which also name things: a project "AT-17", an object "reports/2026.pdf"
-    "account app application storage admin session client service consumer function project deploy".split()
+    "account app application storage session project".split()
 )
 _TOKEN_KINDS = frozenset(
     "access refresh id auth session bearer api security bot oauth csrf xsrf personal private client service deploy"

@@ -17,7 +17,8 @@ _ROOTS = frozenset(
 )
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _PHRASE = re.compile(r"(?:[a-z]+|[A-Z]+)(?:[_-](?:[a-z]+|[A-Z]+))*")
-_PART_OF_NAME = re.compile(r"[a-z]{2,15}|[A-Z][a-z]{1,14}|[A-Z]{2,15}|[A-Za-z]?[0-9]{1,8}")
+_PART_OF_NAME = re.compile(r"[a-z]{1,15}|[A-Z][a-z]{1,14}|[A-Z]{1,15}|[A-Za-z]?[0-9]{1,4}|(?:19|20)[0-9]{6}")
+_HEX = re.compile(r"[a-f]{8,}|[A-F]{8,}")
 _SAMPLE = 256  # enough to judge by; a long value is judged in constant time
 
 
@@ -60,9 +61,9 @@ def is_filler(text: str) -> bool:
 def is_name(text: str) -> bool:
     """Return whether *text* names a thing, in words and numbers: ``PROJ-2024-ALPHA``, ``users/12/avatar.png``."""
     parts = [part for part in re.split(r"[-_/.:]+", text) if part] if len(text) <= _SAMPLE else []
-    if len(parts) < 2 or not all(map(_PART_OF_NAME.fullmatch, parts)):
+    if len(parts) < 2 or not all(map(_PART_OF_NAME.fullmatch, parts)) or any(map(_HEX.fullmatch, parts)):
         return False
-    is_licence = len(parts) > 2 and text.isupper() and len(set(map(len, parts))) == 1
+    is_licence = len(parts) > 2 and text.isupper() and min(map(len, parts)) >= 4
     return any(part.isalpha() and len(part) > 2 for part in parts) and not is_licence
 
 

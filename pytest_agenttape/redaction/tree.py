@@ -285,7 +285,7 @@ def is_secret(text: str, rule: Rule, memory: Memory) -> bool:
     if rule is Rule.ALWAYS:
         return bool(text.strip())
     if rule is Rule.RANDOM:
-        return shapes.is_random(text)
+        return shapes.is_random(text) and not shapes.is_name(text)
     return shapes.is_secret_shaped(text) and not (rule is Rule.LOOSE and shapes.is_name(text))
 
 

@@ -16,6 +16,7 @@ from pytest_agenttape.matching.canonical import (
     VOLATILE_PARAMETERS,
     KeyRules,
     canonical_text,
+    is_stored,
     match_key,
 )
 from pytest_agenttape.model import JSON
@@ -203,7 +204,9 @@ def test_a_parameter_that_held_a_secret_when_recorded_is_not_compared() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Accept", "Content-Type", "Range", "anthropic-beta", "Anthropic-Version", "OpenAI-Beta"]
+    "name",
+    "Accept Content-Type Range anthropic-beta Anthropic-Version OpenAI-Beta X-Amz-Target x-amz-copy-source SOAPAction "
+    "X-HTTP-Method-Override If-Match Prefer Notion-Version".split(),
 )
 def test_a_header_that_says_what_is_asked_for_matters(name: str) -> None:
     assert are_same(http(headers={name: "a"}), http(headers={name.lower(): "a"}))
@@ -398,3 +401,22 @@ def test_a_placeholder_of_the_run_is_one() -> None:
     assert asked == args(password="REDACTED0009")
     assert are_same(asked, args(password="REDACTED0001"), rules)
     assert not are_same(asked, args(password="REDACTED0002"), rules)
+
+
+def test_a_secret_in_a_parameter_says_nothing_of_that_parameter_elsewhere() -> None:
+    recorded = [http("https://e.com/g?key=REDACTED0001"), http("https://e.com/kv?key=users/12")]
+    recorded += [http("https://e.com/find?q=REDACTED0002"), http("https://e.com/find?q=cats")]
+    rules = DEFAULT.fitted_to(recorded, {"redacted": ["REDACTED0001", "REDACTED0002"]})
+    assert are_same(recorded[0], http("https://e.com/g?key=test"), rules)
+    assert not are_same(recorded[1], http("https://e.com/kv?key=users/13"), rules)
+    assert not are_same(recorded[3], http("https://e.com/find?q=cows"), rules)
+    assert are_same(recorded[2], http("https://e.com/find?q=REDACTED0001"), rules)
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [("*/*", False), ("application/json", False), ("application/json, text/event-stream", False), ("text/csv", True),
+     ("text/event-stream", True), ("text/html,application/json;q=0.9", True)],
+)  # fmt: skip
+def test_an_accept_that_clients_set_by_themselves_is_not_stored(value: str, kept: bool) -> None:
+    assert is_stored("Accept", value) is kept

@@ -80,3 +80,23 @@ def test_a_header_that_is_not_compared_is_preferred() -> None:
 def test_what_differs_in_each_run_by_its_nature_is_no_divergence() -> None:
     recorded = tape(request(traceparent="a"), request(traceparent="b"))
     assert served(recorded, request(traceparent="c"), request(traceparent="d")) == [(0, True), (1, True)]
+
+
+def test_two_users_are_told_apart_by_secrets_in_bodies() -> None:
+    def post(number: int) -> dict[str, JSON]:
+        return {"method": "POST", "url": "https://e.com/", "headers": {}, "json": {"api_key": f"REDACTED000{number}"}}
+
+    recorded = tape(post(1), post(2), post(1), post(2))
+    assert [index for index, _ in served(recorded, *map(post, (7, 8, 8, 7)))] == [0, 1, 3, 2]
+
+
+def test_where_the_base_is_not_compared_it_is_preferred() -> None:
+    rules = KeyRules.of((), base_url=False)
+    urls = [f"https://{host}.com/v1/chat/completions" for host in ("one", "two")]
+    recordings = [
+        Interaction(index=index, kind="llm", request={**request(url), "method": "POST"}, response={"status": 200})
+        for index, url in enumerate([urls[0], urls[0], urls[1], urls[1]])
+    ]
+    both = Tape(recordings, parse_matchers("ignore_volatile", rules), rules)
+    asked = [Call("llm", None, {**request(url), "method": "POST"}) for url in (urls[1], urls[0], urls[1], urls[0])]
+    assert [found.recorded.index for each in asked if (found := both.take(each))] == [2, 0, 3, 1]

@@ -280,9 +280,9 @@ def test_a_rendered_diff_of_many_calls_is_cut() -> None:
 def test_cassettes_of_ten_thousand_calls_are_compared_in_seconds() -> None:
     old = [tool(name=f"t{n % 7}", city=f"city {n}", note="x" * 50) for n in range(10_000)]
     new = [tool(name=f"t{n % 7}", city=f"city {n + (n % 3 == 0)}", note="x" * 50) for n in range(10_000)]
-    before = time.perf_counter()
+    before = time.process_time()
     diff = compared(old, new)
-    assert time.perf_counter() - before < 30
+    assert time.process_time() - before < 30
     assert len(diff.divergences) > 1_000
 
 

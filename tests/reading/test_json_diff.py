@@ -185,9 +185,9 @@ def _deep(levels: int, leaf: Any) -> Any:
 )
 def test_big_inputs_take_no_more_than_their_size(build: Callable[[str], Any]) -> None:
     a, b = build("Paris"), build("Berlin")
-    before = time.perf_counter()
+    before = time.process_time()
     diffs = field_diffs(a, b)
-    assert time.perf_counter() - before < 5  # takes well under one second; quadratic work takes minutes
+    assert time.process_time() - before < 20  # takes well under one second; quadratic work takes minutes
     assert 0 < len(diffs) <= 21
     assert all(len(line) < 1_200 for line in diff_lines(diffs))
 

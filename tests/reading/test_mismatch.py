@@ -298,17 +298,17 @@ def test_the_closest_of_an_unrecorded_boundary_is_of_its_kind() -> None:
 
 def test_the_nearest_of_ten_thousand_is_found_among_all_of_them_in_time() -> None:
     recordings = [chat(n, "Be kind. " * 200, f"question {n} about topic {n % 13}", "call") for n in range(10_000)]
-    before = time.perf_counter()
+    before = time.process_time()
     error = explained(chat(0, "Be kind. " * 200, "question 7777 about topic 3 please", "call"), recordings)
-    assert time.perf_counter() - before < 10  # about one second
+    assert time.process_time() - before < 10  # about one second
     assert error.closest == recordings[7777]
 
 
 def test_huge_requests_are_explained_in_time_and_in_few_lines() -> None:
     recordings = [chat(n, "S" * 5_000_000, f"{n}") for n in range(3)]
-    before = time.perf_counter()
+    before = time.process_time()
     text = str(explained(chat(0, "S" * 5_000_000 + "!", "x"), recordings))
-    assert time.perf_counter() - before < 10
+    assert time.process_time() - before < 10
     assert len(text) < 2_000
 
 

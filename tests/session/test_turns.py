@@ -257,3 +257,74 @@ def test_the_number_of_a_job_is_kept_only_where_it_is_needed(tmp_path: Path) -> 
     with use_cassette(tmp_path / "x.yaml", mode="all"):
         _by_executor(look_up)
     assert "job:" not in (tmp_path / "x.yaml").read_text()
+
+
+def test_a_function_called_in_an_event_loop_does_not_hold_up_that_loop(tmp_path: Path) -> None:
+    async def run() -> list[str]:
+        notes: list[str] = []
+
+        async def first() -> None:
+            notes.append(await look_up_async("b"))
+
+        async def second() -> None:
+            notes.append(await asyncio.to_thread(look_up, "a"))
+
+        async def third() -> None:
+            await asyncio.sleep(0.01)
+            notes.append(look_up("a"))  # in the loop itself
+
+        await asyncio.gather(first(), second(), third())
+        return sorted(notes)
+
+    with use_cassette(tmp_path / "x.yaml", mode="all"):
+        before = asyncio.run(run())
+    with use_cassette(tmp_path / "x.yaml") as session:
+        assert asyncio.run(run()) == before
+    assert session.loaded.turns._given_up == set()
+
+
+def test_what_a_live_tool_submits_does_not_shift_the_numbers_of_jobs(tmp_path: Path) -> None:
+    answers = iter("abcdef")
+
+    @tool
+    async def prepare() -> str:
+        return await asyncio.to_thread(str.upper, "ready")
+
+    @tool
+    def ask(question: str) -> str:
+        return next(answers) if question else ""
+
+    def run(first: int) -> list[str]:
+        may_ask = [threading.Event() for _ in range(3)]
+        may_ask[first].set()
+
+        def job(number: int) -> str:
+            may_ask[number].wait(10)
+            found = ask("why?")
+            for each in may_ask:
+                each.set()
+            return found
+
+        async def main() -> list[str]:
+            await prepare()
+            return list(await asyncio.gather(*(asyncio.to_thread(job, number) for number in range(3))))
+
+        return asyncio.run(main())
+
+    with use_cassette(tmp_path / "x.yaml", mode="all"):
+        before = run(first=1)
+    for first in range(3):
+        with use_cassette(tmp_path / "x.yaml"):
+            assert run(first) == before
+
+
+@pytest.mark.parametrize("odd", [10**400, -1, "soon", 1e300, None])
+def test_odd_times_in_an_edited_cassette_are_left_out(tmp_path: Path, odd: object) -> None:
+    with use_cassette(tmp_path / "x.yaml", mode="all"):
+        _by_threads(look_up)
+    stored = yaml.safe_load((tmp_path / "x.yaml").read_text())
+    for each in stored["interactions"]:
+        each["metadata"]["start_ms"] = odd
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(stored))
+    with use_cassette(tmp_path / "x.yaml"):
+        assert sorted(_by_threads(look_up)) == sorted(ENDED)
