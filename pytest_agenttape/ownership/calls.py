@@ -106,21 +106,23 @@ class Poison:
     """A failure that does not belong in a good recording, unless a retry succeeded.
 
     Attributes:
-        code: The status, or ``"timeout"``, as in `allow_errors`; None if nothing allows it.
+        codes: What allows it in `allow_errors`: the status and that which it means, or a word; empty if nothing does.
         text: The failure in words.
         way_out: What to do about it.
+        said: What the provider says about it.
         traceback: Where the user's code hit it.
     """
 
-    code: int | str | None
+    codes: tuple[int | str, ...]
     text: str
     way_out: str
+    said: str = ""
     traceback: TracebackType | None = None
 
     @property
     def is_left_out(self) -> bool:
         """Whether it was no outcome of the call at all, so that it is not recorded even if a retry succeeded."""
-        return self.code is None
+        return not self.codes
 
 
 # Created for every call and compared by identity. Not frozen: that would cost more than the rest of a replayed call.
@@ -174,6 +176,7 @@ class Live:
         metadata: Facts to be recorded with it.
         source: Where its answer comes from; None until there is one, and if it cannot be recorded.
         interaction: The call as recorded; None while it is running.
+        has_failed: Whether it ended with anything but an answer, whoever is to blame.
         poison: Why it must not be kept, if it failed in a way that does not belong in a good recording.
     """
 
@@ -186,6 +189,7 @@ class Live:
     metadata: dict[str, JSON] = field(default_factory=dict)
     source: Source | None = None
     interaction: Interaction | None = None
+    has_failed: bool = False
     poison: Poison | None = None
 
     is_live: ClassVar[bool] = True

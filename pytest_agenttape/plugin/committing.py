@@ -85,7 +85,7 @@ def _keep(attempt: Attempt, pending: Pending) -> Path | None:
     session = attempt.session
     if not session.run.live_calls or session.recording.gap or session.recording.target() != session.path:
         return None
-    cassette = session.recording.result(without_poison=True)
+    cassette = session.recording.result(without_failures=True)
     if cassette is None or not cassette.interactions:
         return None
     try:

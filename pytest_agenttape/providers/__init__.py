@@ -7,20 +7,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from urllib.parse import quote
 
-from pytest_agenttape.bodies import read_event, stored_json
+from pytest_agenttape.bodies import stored_json
 from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.providers.failures import Failure, error_of, failure_of, failure_said
 from pytest_agenttape.providers.registry import BY_BOUNDARY, VIEWS
-from pytest_agenttape.providers.tolerant import error_of, message, payloads
+from pytest_agenttape.providers.streams import is_whole
+from pytest_agenttape.providers.tolerant import message, payloads
 from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, View
 
 __all__ = [
     "BOUNDARIES",
     "VIEWS",
     "Answer",
+    "Failure",
     "Operation",
     "RequestedTool",
     "View",
     "conversation",
+    "failure_of",
+    "failure_said",
     "identify",
     "identify_socket",
     "is_finished",
@@ -113,18 +118,9 @@ def read_answer(operation: Operation, response: Mapping[str, JSON]) -> Answer:
     return replace(answer, error=error_of(response, objects) or answer.error)
 
 
-def is_finished(operation: Operation, response: Mapping[str, JSON]) -> bool:
-    """Return whether the last object of a stored stream shows that nothing follows."""
-    view = BY_BOUNDARY.get(operation.boundary)
-    return view is not None and not _is_cut(response) and view.is_finished(payloads(response))
-
-
-def _is_cut(response: Mapping[str, JSON]) -> bool:
-    """Return whether a stored body ends within an event, a line or a JSON value."""
-    events = response.get("events")
-    if not isinstance(events, list) or not events:
-        return "json" not in response
-    return "raw" in events[-1] or isinstance(read_event(events[-1])[1], str)
+def is_finished(operation: Operation | None, response: Mapping[str, JSON]) -> bool:
+    """Return whether the last events of a stored stream, or its last object, show that nothing follows."""
+    return is_whole(BY_BOUNDARY.get(operation.boundary) if operation else None, response)
 
 
 def operation_of(interaction: Interaction) -> Operation | None:

@@ -133,5 +133,22 @@ VIEW = View(
         system_prompts=("system",),
         result_parts=("tool_result",),
         texts=("system", "thinking", "partial_json"),
+        failures={
+            "invalid_request_error": 400,
+            "authentication_error": 401,
+            "billing_error": 402,
+            "permission_error": 403,
+            "not_found_error": 404,
+            "request_too_large": 413,
+            "rate_limit_error": 429,
+            "api_error": 500,
+            "timeout_error": 504,
+            "overloaded_error": 529,
+        },
+        failure_sayings={
+            "credit balance is too low": 402,
+            "reached your specified API usage limits": 402,
+            "organization has been disabled": 403,
+        },
     ),
 )

@@ -67,5 +67,7 @@ VIEW = View(
         system_prompts=("system_prompt",),
         result_parts=("tool_result",),
         texts=("system_prompt", "thinking", "result"),
+        failures={"authentication_failed": 401, "billing_error": 402, "rate_limit": 429, "server_error": 500},
+        failed_reasons={"error_max_turns": 400, "error_max_budget_usd": 400},  # limits that the agent sets
     ),
 )

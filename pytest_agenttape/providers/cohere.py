@@ -122,5 +122,7 @@ VIEW = View(
         serving_headers=SERVING_HEADERS,
         sdk_headers=SDK_HEADERS,
         texts=("thinking", "tool_plan"),
+        error_fields=("delta.error",),
+        failed_reasons={"error": 500, "timeout": 504},
     ),
 )

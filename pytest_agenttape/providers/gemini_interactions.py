@@ -139,6 +139,8 @@ VIEW = View(
         roles={"user_input": "user", "model_output": "model", "function_result": "tool"},
         result_parts=("function_result",),
         texts=("system_instruction",),
+        failed_reasons={"failed": 500},
+        unfinished=("in_progress",),
     ),
     is_finished=is_finished,
 )

@@ -72,6 +72,7 @@ VIEW = View(
         ),
         conversations=("inputs",),
         texts=("inputs", "generated_text"),
+        failures={"validation": 422, "overloaded": 429, "generation": 500, "incomplete_generation": 500},
     ),
     below=_MODEL,
     is_at_root=True,

@@ -35,6 +35,25 @@ SERVING_HEADERS = (
     *("apim-request-id", "x-ms-"),
 )
 SDK_HEADERS = ("x-stainless-",)
+# Those with a status of 400, or none, come from OpenAI, Groq and the gateways before them.
+FAILURES = {
+    "invalid_request_error": 400,
+    "invalid_prompt": 400,
+    "context_length_exceeded": 400,
+    "invalid_api_key": 401,
+    "authentication_error": 401,
+    "account_deactivated": 401,
+    "billing_hard_limit_reached": 402,
+    "billing_not_active": 402,
+    "organization_restricted": 403,
+    "unsupported_country_region_territory": 403,
+    "insufficient_quota": 429,
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "server_error": 500,
+    "internal_error": 500,
+}
+FAILURE_SAYINGS = {"Incorrect API key provided": 401}  # x.AI's, with a status of 400
 _DEPLOYMENTS = "/openai/deployments/"
 
 

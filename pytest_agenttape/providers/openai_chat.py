@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.openai import SDK_HEADERS, SERVING_HEADERS, openai_operation
+from pytest_agenttape.providers.openai import FAILURE_SAYINGS, FAILURES, SDK_HEADERS, SERVING_HEADERS, openai_operation
 from pytest_agenttape.providers.tolerant import (
     arguments,
     at,
@@ -136,5 +136,9 @@ VIEW = View(
         sdk_headers=SDK_HEADERS,
         asking_headers=("openai-beta",),
         texts=("reasoning_content", "refusal"),
+        error_fields=("choices.0.error",),
+        failures=FAILURES,
+        failed_reasons={"error": 500},  # of OpenRouter, where the provider behind it failed
+        failure_sayings=FAILURE_SAYINGS,
     ),
 )

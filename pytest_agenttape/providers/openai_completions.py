@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.openai import SDK_HEADERS, SERVING_HEADERS, openai_operation
+from pytest_agenttape.providers.openai import FAILURE_SAYINGS, FAILURES, SDK_HEADERS, SERVING_HEADERS, openai_operation
 from pytest_agenttape.providers.tolerant import at, mappings, message, text, text_or_none, usage
 from pytest_agenttape.providers.view import Answer, Operation, View, Words
 
@@ -66,5 +66,7 @@ VIEW = View(
         sdk_headers=SDK_HEADERS,
         conversations=("prompt",),
         texts=("suffix",),
+        failures=FAILURES,
+        failure_sayings=FAILURE_SAYINGS,
     ),
 )

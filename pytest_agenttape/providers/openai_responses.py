@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.openai import SDK_HEADERS, SERVING_HEADERS, openai_operation
+from pytest_agenttape.providers.openai import FAILURES, SDK_HEADERS, SERVING_HEADERS, openai_operation
 from pytest_agenttape.providers.tolerant import (
     arguments,
     at,
@@ -22,6 +22,12 @@ from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, Vi
 
 _ASKING = ("input", "prompt", "instructions", "previous_response_id", "conversation")
 _LAST_EVENTS = ("response.completed", "response.incomplete", "response.failed")
+_ABOUT_THE_REQUEST = (
+    *("bio_policy", "misalignment_policy_violation", "data_residency_mismatch", "image_content_policy_violation"),
+    *("invalid_image", "invalid_image_format", "invalid_base64_image", "invalid_image_url", "invalid_image_mode"),
+    *("image_too_large", "image_too_small", "image_parse_error", "image_file_too_large", "image_file_not_found"),
+    *("unsupported_image_media_type", "empty_image_file", "failed_to_download_image"),
+)
 _TOOL_ITEMS = ("function_call", "custom_tool_call")
 _RESULT_ITEMS = ("function_call_output", "custom_tool_call_output")
 
@@ -135,5 +141,13 @@ VIEW = View(
         system_prompts=("instructions",),
         roles={"developer": "system", "function_call": "model", "function_call_output": "tool"},
         texts=("instructions",),
+        error_fields=("response.error",),
+        failures={
+            **FAILURES,
+            **dict.fromkeys(_ABOUT_THE_REQUEST, 400),
+            "vector_store_timeout": 504,
+        },
+        failed_reasons={"failed": 500},
+        unfinished=("in_progress", "queued"),
     ),
 )

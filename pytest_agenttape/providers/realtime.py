@@ -33,6 +33,7 @@ Place: TypeAlias = tuple[int, int]
 
 _COUNTS = ("input_tokens", "output_tokens", "total_tokens")
 _PROPER_CLOSES = (1000, 1001, 1005)
+_CLOSES_FOR_WHAT_WAS_SENT = (1002, 1003, 1007, 1008, 1009)
 
 
 @dataclass(slots=True)
@@ -149,7 +150,8 @@ def _close_error(closed: JSON) -> JSON:
     code = number(at(closed, "code"))
     if at(closed, "by") != "server" or code is None or code in _PROPER_CLOSES:
         return None
-    return {"message": text(at(closed, "reason")) or f"the server closed the connection with {code}"}
+    error: dict[str, JSON] = {"message": text(at(closed, "reason")) or f"the server closed the connection with {code}"}
+    return {**error, "code": 400} if code in _CLOSES_FOR_WHAT_WAS_SENT else error
 
 
 def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:

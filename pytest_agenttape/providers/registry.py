@@ -61,6 +61,7 @@ SHARED = Words(
     conversations=("messages",),
     roles={"system": "system", "user": "user", "assistant": "model", "tool": "tool"},
     texts=("content", "text", "prompt", "input", "output", "arguments"),
+    error_fields=("error",),
 )
 
 # Of all protocols together, because gateways speak one protocol with fields of another.

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pytest_agenttape.bodies import read_event
 from pytest_agenttape.model import JSON
 from pytest_agenttape.providers.registry import WORDS
-from pytest_agenttape.providers.tolerant import MAX_DEPTH, at
+from pytest_agenttape.providers.tolerant import MAX_DEPTH, at, payloads
+from pytest_agenttape.providers.view import View
 
 PLACES = WORDS.places
 LABELS = frozenset(WORDS.labels)
 _LAST_EVENTS = frozenset(WORDS.last_events)
 _LAST_FIELDS = tuple(tuple(path.split(".")) for path in WORDS.last_fields)
 _PIECES = frozenset(WORDS.pieces)
+
+
+def is_whole(view: View | None, response: Mapping[str, JSON]) -> bool:
+    """Return whether the last events of a stored answer, or its last object, show that nothing follows."""
+    events = response.get("events")
+    if isinstance(events, list) and any(map(is_last_event, events[-3:])):
+        return True
+    return view is not None and not _is_cut(response) and view.is_finished(payloads(response))
+
+
+def _is_cut(response: Mapping[str, JSON]) -> bool:
+    """Return whether a stored body ends within an event, a line or a JSON value."""
+    events = response.get("events")
+    if not isinstance(events, list) or not events:
+        return "json" not in response
+    return "raw" in events[-1] or isinstance(read_event(events[-1])[1], str)
 
 
 def is_last_event(entry: JSON) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 
 from pytest_agenttape.bodies import read_event, stored_json
@@ -26,28 +25,6 @@ def _payload(entry: JSON) -> JSON:
     _, data = read_event(entry)
     failed = at(entry, "exception")  # Amazon's name of an error in the middle of a stream
     return data if failed is None else {"error": {"type": failed, **(data if isinstance(data, Mapping) else {})}}
-
-
-def error_of(response: Mapping[str, JSON], objects: Iterable[Mapping[str, JSON]]) -> str | None:
-    """Return the message of the error that a response carries, wherever its provider puts it."""
-    status = response.get("status")
-    is_failed = isinstance(status, int) and status >= 400
-    for each in objects:
-        found = each.get("error") or at(each, "response", "error")
-        if not found and (is_failed or text(each.get("type")).rpartition(".")[2] == "error"):
-            found = each.get("message") or each.get("Message") or each.get("detail")
-        if found:
-            return _error_text(found)
-    if not is_failed:
-        return None
-    return text(response.get("text")).strip() or f"HTTP status {status}"
-
-
-def _error_text(found: JSON) -> str:
-    for key in ("message", "type", "code", "status"):
-        if isinstance(at(found, key), str) and found[key]:
-            return str(found[key])
-    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
 
 
 def at(value: JSON, *path: str | int) -> JSON:

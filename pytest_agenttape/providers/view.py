@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from pytest_agenttape.model import JSON
 
@@ -83,6 +83,13 @@ class Words:
         roles: Who speaks in a message of this role or type: ``system``, ``user``, ``model`` or ``tool``.
         result_parts: Types or keys of the parts of a message that are a tool's result.
         texts: Keys under which a request or an answer has the texts that tokens are estimated from.
+        error_fields: Where the objects of an answer have an error; a dot leads into a field or an item of a list.
+        error_headers: Response headers that name an error.
+        failures: The names of errors, in lower case, each with the HTTP status that it means.
+        failed_reasons: Finish reasons that are errors, likewise.
+        failure_sayings: Parts of messages about the key or the account, of errors that nothing else tells from those
+            about the request; each with the HTTP status that it means.
+        unfinished: Finish reasons that an answer has while more is to come.
     """
 
     last_events: tuple[str, ...] = ()
@@ -101,18 +108,23 @@ class Words:
     roles: Mapping[str, str] = field(default_factory=dict)
     result_parts: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    error_fields: tuple[str, ...] = ()
+    error_headers: tuple[str, ...] = ()
+    failures: Mapping[str, int] = field(default_factory=dict)
+    failed_reasons: Mapping[str, int] = field(default_factory=dict)
+    failure_sayings: Mapping[str, int] = field(default_factory=dict)
+    unfinished: tuple[str, ...] = ()
 
     @classmethod
     def union(cls, all_words: Iterable[Words]) -> Words:
         """Return the words of all, each once, in the order of their first mention."""
         listed = list(all_words)
-        roles = {role: who for words in listed for role, who in words.roles.items()}
-        names = {
-            each.name: tuple(dict.fromkeys(name for words in listed for name in getattr(words, each.name)))
-            for each in fields(cls)
-            if each.name != "roles"
-        }
-        return cls(roles=roles, **names)
+        return cls(**{each.name: _joined([getattr(words, each.name) for words in listed]) for each in fields(cls)})
+
+
+def _joined(given: list[Any]) -> Any:  # tuples of names, or mappings of them
+    named = {name: each[name] if isinstance(each, Mapping) else None for each in given for name in each}
+    return named if isinstance(given[0], Mapping) else tuple(named)
 
 
 ReadSession: TypeAlias = Callable[[list[Mapping[str, JSON]], JSON], tuple[dict[str, JSON], list[JSON]]]

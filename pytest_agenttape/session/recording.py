@@ -16,6 +16,7 @@ from pytest_agenttape.errors import AgentTapeError, AgentTapeWarning, ConfigErro
 from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Poison
+from pytest_agenttape.reading.one_line import visible
 from pytest_agenttape.reading.summary import summary_line
 from pytest_agenttape.redaction import placeholders_in
 from pytest_agenttape.session.connections import Connections
@@ -27,6 +28,8 @@ from pytest_agenttape.session.secrets import Secrets
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.session.verdict import Verdict
 from pytest_agenttape.settings import selectors
+
+_WIDTH = 200  # of what a provider says about a failure
 
 
 class Recording:
@@ -76,9 +79,9 @@ class Recording:
         """Raise if the recording contains a failed call that the agent swallowed, or lacks a call that was refused.
 
         Raises:
-            RecordingRefusedError: A live call failed with 401, 403, 429, 5xx or a timeout, and no retry succeeded;
-                or a call could not be recorded or replayed, and the agent went on; or a connection was
-                made that nothing records.
+            RecordingRefusedError: A live call failed for its key, the account or the provider (`session.poison`), and
+                no retry succeeded; or a call could not be recorded or replayed, and the agent went on; or a connection
+                was made that nothing records.
         """
         __tracebackhide__ = True
         problem = self.problem
@@ -118,7 +121,8 @@ class Recording:
         error = RecordingRefusedError(
             f"{poison.text}, and the run went on as if nothing had happened; the recording is not kept\n"
             f"  call: {summary_line(shown)}\n"
-            f"  {poison.way_out}"
+            + (f"  answer: {visible(self._secrets.redactor.text(poison.said), _WIDTH)}\n" if poison.said else "")
+            + f"  {poison.way_out}"
         )
         return error.with_traceback(poison.traceback)
 
@@ -136,12 +140,17 @@ class Recording:
 
     # -- the file
 
-    def result(self, *, without_poison: bool = False) -> Cassette | None:
-        """Return the cassette that this run leaves behind; None if the file should stay as it is."""
+    def result(self, *, without_failures: bool = False) -> Cassette | None:
+        """Return the cassette that this run leaves behind; None if the file should stay as it is.
+
+        *without_failures*, it has only answers of the live calls: what failed today need not fail tomorrow.
+        """
+        if without_failures:
+            self._run.settle()
         with self._run.lock:
             if self._is_untouched():
                 return None
-            kept = self._kept([call for call, _ in self._poisoned()] if without_poison else ())
+            kept = self._kept([each for each in self._run if _has_failed(each)] if without_failures else ())
         interactions = self._with_needed_jobs(kept)
         listed = self._placeholders_in(interactions)
         if not interactions and self._settings.is_sticky and not self.target().exists():
@@ -298,6 +307,10 @@ class Recording:
     def _warn_of(self, problems: list[ConfigError]) -> None:
         for problem in problems:
             warnings.warn(AgentTapeWarning(f"{self._settings.name}: {problem}"), stacklevel=4)
+
+
+def _has_failed(begun: Begun) -> bool:
+    return isinstance(begun, Live) and begun.has_failed
 
 
 def _asked(recorded: Interaction) -> tuple[object, ...]:

@@ -22,7 +22,7 @@ from pytest_agenttape.session.frozen_world import FrozenWorld
 from pytest_agenttape.session.loaded import Loaded, load
 from pytest_agenttape.session.misses import Misses
 from pytest_agenttape.session.observer import SessionObserver, cover
-from pytest_agenttape.session.poison import poison_of
+from pytest_agenttape.session.poison import has_failed, poison_of
 from pytest_agenttape.session.recording import Recording
 from pytest_agenttape.session.run import Run
 from pytest_agenttape.session.secrets import Secrets
@@ -184,10 +184,12 @@ class Session(Block):
         failures are no part of what an agent deals with have them.
         """
         with self.run.lock:
-            poison = poison_of(status, failure, error or response)
-            live.poison = replace(poison, traceback=user_traceback()) if poison else None
             try:
-                self.run.end(live, self.outcome(live, response=response, error=error, usage=usage, tags=tags))
+                outcome = self.outcome(live, response=response, error=error, usage=usage, tags=tags)
+                poison = poison_of(outcome, status, failure)
+                live.poison = replace(poison, traceback=user_traceback()) if poison else None
+                live.has_failed = poison is not None or has_failed(outcome, status, failure)
+                self.run.end(live, outcome)
             except AgentTapeError as problem:
                 live.drop()
                 problem.add_note(f"in the {live.call.kind} {live.call.boundary!r}")

@@ -169,8 +169,10 @@ def _allowed_errors(given: object) -> frozenset[object] | bool:
         return given
     listed = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     for each in listed:
-        if not (isinstance(each, int) and 400 <= each <= 599) and each != "timeout":
-            raise ConfigError(f"allow_errors takes True, statuses from 400 to 599 and 'timeout'; found {each!r}")
+        if not (isinstance(each, int) and 400 <= each <= 599) and each not in ("timeout", "truncated"):
+            raise ConfigError(
+                f"allow_errors takes True, statuses from 400 to 599, 'timeout' and 'truncated'; found {each!r}"
+            )
     return frozenset(listed)
 
 

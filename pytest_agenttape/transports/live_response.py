@@ -9,7 +9,6 @@ from pytest_agenttape import bodies, providers
 from pytest_agenttape.bodies.messages import CONNECTION_HEADERS, Headers, grouped, header, standard_phrase
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.process.cancellation import is_cancellation, unanswered
-from pytest_agenttape.providers.streams import is_last_event
 from pytest_agenttape.transports.exchange import Exchange, explain, stored_failure
 from pytest_agenttape.transports.pacing import Arrivals
 
@@ -162,8 +161,4 @@ class LiveResponse:
         length = header(self._headers, "content-length")
         if length is not None and length.isdigit() and not self._is_decoded:
             return sum(map(len, self._chunks)) >= int(length)
-        events = stored.get("events")
-        if isinstance(events, list) and any(map(is_last_event, events[-3:])):
-            return True
-        operation = self._exchange.operation
-        return operation is not None and providers.is_finished(operation, stored)
+        return providers.is_finished(self._exchange.operation, stored)

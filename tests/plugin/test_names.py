@@ -152,7 +152,10 @@ def test_a_marker_added_by_a_conftest_counts(project: Project, mark: str) -> Non
         ("format='xml'", "unknown format 'xml'.* Valid: yaml, json"),
         ("freeze='clok'", "unknown freeze feature 'clok'. Did you mean 'clock'[?] Valid: clock, uuid, random"),
         ("matchers='exat'", "unknown matcher 'exat'. Did you mean 'exact'[?] Valid: *"),
-        ("allow_errors=[200]", "allow_errors takes True, statuses from 400 to 599 and 'timeout'; found 200"),
+        (
+            "allow_errors=[200]",
+            "allow_errors takes True, statuses from 400 to 599, *; found 200",
+        ),
         ("'a', 'b'", "the marker takes one cassette name, found ('a', 'b')"),
     ],
 )

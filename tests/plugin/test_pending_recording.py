@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from tests.plugin.project import AGENT, Project
+from tests.plugin.project import AGENT, Origin, Project
+from tests.standin import StandInProvider
 
 WRONG = """
     import pytest
@@ -42,7 +43,7 @@ def test_the_next_snapshot_update_accepts_it_with_no_live_call(project: Project)
     project.write(test_it=WRONG.replace("right", "old"))
     result = project.run("--snapshot-update")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines([f"created: {NAME} (0 live calls)"])
+    result.stdout.fnmatch_lines([f"created: {NAME} (0 live calls, 1 answer from its pending recording)"])
     assert project.live() == []
     assert project.calls() == ["Rome"]
     assert pending(project) == []
@@ -52,7 +53,9 @@ def test_the_next_snapshot_update_accepts_it_with_no_live_call(project: Project)
 
 def test_a_test_that_still_fails_leaves_it_pending(project: Project) -> None:
     fail_to_record(project)
-    project.run("--snapshot-update").assert_outcomes(failed=1)
+    result = project.run("--snapshot-update")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"unchanged: {NAME} (1 answer from its pending recording)"])
     assert project.live() == []
     assert len(pending(project)) == 1
     assert project.files() == []
@@ -170,3 +173,70 @@ def test_a_stream_that_broke_off_in_the_middle_is_not_in_it_and_runs_live(projec
     project.run("--snapshot-update").assert_outcomes(passed=1)
     assert project.live() == ["search"]
     project.run().assert_outcomes(passed=1)
+
+
+ASKS_A_SERVICE = """
+    import os, httpx, pytest
+    from agent import look_up
+
+    @pytest.mark.agenttape
+    def test_it():
+        look_up("Rome")
+        assert httpx.get(os.environ["SERVICE"] + "/answer", timeout=5).status_code == 200
+"""
+
+
+def test_a_service_that_was_down_is_asked_again(
+    project: Project, origin: Origin, standin_provider: StandInProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(test_it=ASKS_A_SERVICE)
+    monkeypatch.setenv("SERVICE", os.environ["ORIGIN"])
+    project.record()
+    origin.asked.clear()
+
+    project.write(test_it=ASKS_A_SERVICE.replace("/answer", "/other"))
+    standin_provider.stop()
+    monkeypatch.setenv("SERVICE", standin_provider.refused_url)
+    project.run("--snapshot-update").assert_outcomes(failed=1)
+    origin.statuses.append(404)
+    monkeypatch.setenv("SERVICE", os.environ["ORIGIN"])
+    result = project.run("--snapshot-update")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["pending: *", "         with 1 answer from its pending recording"])
+    project.run("--snapshot-update").assert_outcomes(passed=1)
+    assert origin.asked == ["/other", "/other"]
+    assert project.live() == []
+    project.run().assert_outcomes(passed=1)
+
+
+def test_a_tool_that_was_repaired_runs_again_and_what_it_had_been_told_is_kept(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(
+        agent=AGENT,
+        test_it="""
+            import os, pytest
+            from agent import look_up, note
+            from pytest_agenttape import tool
+
+            @tool
+            def broken(city):
+                note(f"broken {city}")
+                found = look_up(city)
+                return found[os.environ.get("KEY", "absent")]
+
+            @pytest.mark.agenttape
+            def test_it():
+                assert look_up("Oslo")["answer"] == "old"
+                assert broken("Rome") == "old"
+        """,
+    )
+    project.run("--agenttape-record").assert_outcomes(failed=1)
+    assert project.live() == ["look_up Oslo", "broken Rome", "look_up Rome"]
+    monkeypatch.setenv("KEY", "answer")
+    result = project.run("--snapshot-update")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"created: {NAME} (1 live call, 2 answers from its pending recording)"])
+    assert project.live() == ["broken Rome"]
+    project.run().assert_outcomes(passed=1)
+    assert project.live() == []

@@ -19,7 +19,7 @@ SWALLOWING = """
 """
 
 
-@pytest.mark.parametrize("status", [401, 429, 503])
+@pytest.mark.parametrize("status", [401, 402, 403, 407, 408, 429, 503])
 def test_it_is_refused_and_says_which_call(project: Project, origin: Origin, status: int) -> None:
     project.write(test_it=SWALLOWING.format(marker="", path="/answer"))
     origin.statuses.append(status)
@@ -30,7 +30,7 @@ def test_it_is_refused_and_says_which_call(project: Project, origin: Origin, sta
             f"E *RecordingRefusedError: a live call got status {status}, and the run went on as if nothing had "
             "happened; the recording is not kept",
             "E *call: #0 http GET http://127.0.0.1:*/answer*",
-            "E *allow it: allow_errors=True (or the statuses, such as allow_errors=[[]429[]])",
+            f"E *allow it: allow_errors=[[]{status}[]], or True for all failures",
             "test_it.py:6: RecordingRefusedError",
         ]
     )

@@ -95,7 +95,10 @@ def test_what_is_frozen_is_what_was_said_else_what_is_configured() -> None:
         ({"strict": "yes"}, "strict = 'yes': must be true or false"),
         ({"tags": 5}, "tags takes a list of strings, found 5"),
         ({"tags": [5]}, "tags takes a list of strings, found [5]"),
-        ({"allow_errors": [200]}, "allow_errors takes True, statuses from 400 to 599 and 'timeout'; found 200"),
+        (
+            {"allow_errors": [200]},
+            "allow_errors takes True, statuses from 400 to 599, 'timeout' and 'truncated'; found 200",
+        ),
         ({"allow_errors": "late"}, "found 'late'"),
         ({"allow_hosts": "a b"}, "allow_hosts = 'a b': must be a list of strings"),
         ({"allow_hosts": ["a b"]}, "allow_hosts: 'a b' is not a host"),

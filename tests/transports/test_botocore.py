@@ -147,7 +147,7 @@ def test_a_secret_in_a_stream_is_taken_out_and_the_stream_still_reads(recorder: 
         for part in ("the key is ", key[:12], key[12:], ".")
     ]
     recorder.provider.reply(amazon.streamed(pieces), to=amazon.path_of("converse-stream"))
-    recorder.record(lambda: converse_stream(recorder))
+    recorder.record(lambda: converse_stream(recorder), allow_errors="truncated")
     assert key[:12] not in recorder.path.read_text()
     assert key[12:] not in recorder.path.read_text()
     _, events = recorder.replay(lambda: converse_stream(recorder))

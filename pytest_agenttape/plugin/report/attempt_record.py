@@ -38,6 +38,7 @@ def record_of(attempt: Attempt, *, has_report: bool) -> TestRecord:
         pending=attempt.kept,
         load_ms=round(session.loaded.seconds_to_load * 1000, 3),
         error=attempt.error,
+        from_pending=len(session.run.served()) if session.settings.pending is not None else 0,
     )
     if has_report or session.run.live_calls:
         record = _with_money(record, timeline)

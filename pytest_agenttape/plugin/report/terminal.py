@@ -48,14 +48,16 @@ def _lines(ledger: Ledger, verdict: WholeRun) -> Iterator[str]:
 
 def _lines_of(nodeid: str, record: TestRecord) -> Iterator[str]:
     path = shown(record.target)
+    pending = [f"{counted(record.from_pending, 'answer')} from its pending recording"] if record.from_pending else []
     if record.wrote:
-        yield f"{record.action}: {path} ({counted(record.live, 'live call')})"
+        yield f"{record.action}: {path} ({', '.join((counted(record.live, 'live call'), *pending))})"
     elif record.action == "unchanged":
-        yield f"unchanged: {path}"
+        yield f"unchanged: {path}{''.join(f' ({each})' for each in pending)}"
     if record.unplayed_alone:
         yield f"unplayed: {record.unplayed_alone} in {path} ({nodeid})"
     if record.pending is not None:
         yield f"pending: {path} is unchanged; the recording of {nodeid} is kept in {shown(record.pending)}"
+        yield from (f"         with {each}" for each in pending)
         if record.outcome == "skipped":
             yield "         a skipped or expected-to-fail test replaces no cassette: delete it, then --snapshot-update"
         else:

@@ -70,6 +70,7 @@ class TestRecord:
         is_shared: Whether other tests may use the cassette.
         users: How many tests of the run claim it.
         is_strict: Whether unplayed recordings are an error.
+        from_pending: How many calls were answered from a pending recording.
         pending: The file that keeps the recording as pending, if there is one.
         load_ms: The time it took to load the cassette.
         error: The failure message, if the error is one of ours.
@@ -98,6 +99,7 @@ class TestRecord:
     pending: Path | None
     load_ms: float
     error: str | None
+    from_pending: int = 0
     spent: Spending | None = None
     saved: Spending | None = None
     steps: tuple[Step, ...] = ()
