@@ -11,7 +11,7 @@ from pytest_agenttape.redaction.names import Rule
 from pytest_agenttape.redaction.patterns import Span
 
 _ASSIGNED = re.compile(
-    r"(?:key|token|secret|passw(?:or)?d|pwd|passphrase|credential|authorization)s?(?:[_-]?(?:value|string|text|\d{1,2}))?"
+    r"(?:key|token|secret|pass(?:w(?:or)?d|phrase|code)?|pwd|credential|authorization)s?(?:[_-]?(?:value|string|text|\d{1,2}))?"
     r"[\"'\\`]{0,4}\s{0,4}(?:=>|:=|[=:>])\s{0,4}[\"'\\`]{0,4}",
     re.IGNORECASE,
 )
@@ -51,7 +51,7 @@ def _is_assigned_secret(name: str, value: str) -> bool:
     if shapes.is_random(value):
         return sum(map(str.isdigit, value)) >= 3
     lowered = name.lower()
-    is_password = rule is Rule.SHAPED and ("pass" in lowered or "pwd" in lowered or "secret" in lowered)
+    is_password = rule is Rule.PASSWORD or (rule is Rule.SHAPED and "secret" in lowered)
     return is_password and shapes.is_secret_shaped(value) and shapes.is_mixed(value)
 
 

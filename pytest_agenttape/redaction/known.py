@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from pytest_agenttape.redaction import names, shapes
+from pytest_agenttape.redaction.names import Rule
 
 SHORTEST = 8
 
@@ -88,7 +89,7 @@ def environment_secrets(environ: Mapping[str, str]) -> Iterator[str]:
             continue
         if value.lstrip().startswith("{"):
             yield from _secrets_of_document(value)
-        elif is_worth_knowing(value.strip()):
+        elif is_worth_knowing(value.strip()) or _is_password(name, value.strip()):
             yield value.strip()
 
 
@@ -101,6 +102,15 @@ def is_worth_knowing(value: str) -> bool:
     if shapes.is_path(value) or shapes.is_plain_url(value) or shapes.is_word(value) or len(set(value)) < 3:
         return False
     return " " not in value.strip() or shapes.is_mixed(value)
+
+
+def _is_password(name: str, value: str) -> bool:
+    """Return whether a text of digits, or of several words, is a secret because of the variable that it is in."""
+    rule = names.body_rule(name)
+    if value.isdigit():
+        return rule >= Rule.SHAPED and len(value) >= SHORTEST and shapes.is_number(value)
+    is_phrase = rule is Rule.PASSWORD and " " in value and len(value) >= 12
+    return is_phrase and not (shapes.is_filler(value) or shapes.is_path(value) or shapes.is_plain_url(value))
 
 
 def _password_of_url(value: str) -> Iterator[str]:

@@ -29,7 +29,7 @@ class Memory:
 
     __slots__ = (
         "_denied", "clean_texts", "headers", "known", "patterns", "placeholders", "plain_keys", "redacts_emails",
-        "urls",
+        "scalars", "urls",
     )  # fmt: skip
 
     def __init__(self, rules: RedactionRules, taken: Iterable[str] = (), issued: set[str] | None = None) -> None:
@@ -42,6 +42,7 @@ class Memory:
         self.urls: dict[str, str] = {}
         self.clean_texts: set[str] = set()
         self.plain_keys: set[str] = set()
+        self.scalars = frozenset((int, float, bool, type(None)))  # what can be no secret
 
     def is_denied(self, name: str) -> bool:
         """Return whether the user's denylist has *name*."""
@@ -62,6 +63,8 @@ class Memory:
         """Redact *secret*, a credential that was seen, wherever it appears from now on."""
         if len(secret) >= SHORTEST and secret not in self.known and not self.placeholders.is_part(secret):
             self.known.learn(secret)
+            if secret.isdigit():
+                self.scalars -= {int}
             for seen in (self.headers, self.urls, self.clean_texts, self.plain_keys):
                 seen.clear()  # what was clean may hold the new one
 

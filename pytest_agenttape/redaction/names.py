@@ -12,11 +12,13 @@ class Rule(IntEnum):
 
     NONE = 0
     RANDOM = 1  # a secret when it looks random: the name also has other uses
-    LOOSE = 2  # a secret when it is secret-shaped, and no name made of words and numbers
-    SHAPED = 3  # a secret when it is secret-shaped
-    SEVERAL = 4  # like SHAPED, and a mapping under it holds secrets under names of any kind
-    COOKIES = 5
-    ALWAYS = 6
+    LOGIN = 2  # like RANDOM, and the second of two texts is a password
+    LOOSE = 3  # a secret when it is secret-shaped, and no name made of words and numbers
+    SHAPED = 4  # a secret when it is secret-shaped
+    PASSWORD = 5  # like SHAPED, and digits alone are one as well
+    SEVERAL = 6  # like SHAPED, and a mapping under it holds secrets under names of any kind
+    COOKIES = 7
+    ALWAYS = 8
 
 
 class HeaderRule(IntEnum):
@@ -30,12 +32,20 @@ class HeaderRule(IntEnum):
 
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_ALONE = frozenset(
-    "password passwd pwd passphrase secret apikey accesskey secretkey privatekey signingkey masterkey sessionkey"
-    " subscriptionkey accesstoken refreshtoken idtoken authtoken apitoken sessiontoken bearertoken securitytoken"
-    " csrftoken xsrftoken clientsecret authorization credential jwt userpassword dbpassword".split()
+_ALONE = frozenset("authorization credential cred jwt sessionkey".split())
+_ENDS = (  # also of a word that is written without separators, such as "adminpassword"
+    "secret", "apikey", "accesskey", "secretkey", "privatekey", "signingkey", "masterkey", "subscriptionkey", "authkey",
+    "accesstoken", "refreshtoken", "idtoken", "authtoken", "apitoken", "sessiontoken", "bearertoken", "securitytoken",
+    "csrftoken", "xsrftoken",
+)  # fmt: skip
+_PASSWORD_ENDS = ("password", "passwd", "passphrase", "passcode", "pwd")
+_PASSWORDS = frozenset("otp totp".split())
+_LOOSE_PASSWORDS = frozenset("pass pw sid".split())  # which also mean other things: a pass over the data, a resource
+_PASSWORD_OWNERS = frozenset(
+    "db database user admin root app smtp imap mail email ftp sftp ssh ldap redis mysql postgres pg mongo rabbitmq mq"
+    " proxy http auth login account service client web wifi".split()
 )
-_ALONE_SEVERAL = frozenset("passwords secrets apikeys credentials".split())
+_ALONE_SEVERAL = frozenset("passwords secrets apikeys credentials creds".split())
 _KEY_KINDS = frozenset(
     "api secret access private signing encryption master subscription auth shared ssh license hmac webhook"
     " admin client service consumer function deploy".split()
@@ -47,6 +57,7 @@ _TOKEN_KINDS = frozenset(
     "access refresh id auth session bearer api security bot oauth csrf xsrf personal private client service deploy"
     " runner user device push verification github gitlab slack hf discord telegram secret jwt app admin".split()
 )
+_LOGIN_KINDS = frozenset(("", "basic", "http", "proxy", "digest"))
 _NO_SECRET_TOKENS = frozenset(
     "next page continuation sync resume start pagination cursor prev previous bos eos pad unk mask sep cls stop special"
     " image audio video text first last decoded idempotency cancellation watermark change delta skip scroll delimiter"
@@ -78,12 +89,13 @@ _HEADER_ENDS = frozenset(
     " session-id".split()
 )
 _PARAMETERS = frozenset("sig signature hmac key token auth appid code".split())
-_MARKERS = ("key", "token", "secret", "pass", "pwd", "cred", "auth", "cookie", "jwt", "code", "connection", "assertion")
+_MARKERS = (
+    "key", "token", "secret", "pass", "pwd", "pw", "cred", "auth", "cookie", "jwt", "code", "connection", "assertion",
+    "otp", "sid",
+)  # fmt: skip
 
-_ENV_ENDS = frozenset(
-    "KEY KEYS TOKEN TOKENS SECRET SECRETS PASSWORD PASSWD PASSPHRASE PASS CREDENTIALS CREDENTIAL CREDS PAT AUTH APIKEY"
-    " JWT COOKIE DSN".split()
-)
+# What the name of a variable says in addition: there, a key or a token is nothing else.
+_ENV_ENDS = frozenset("KEY KEYS TOKEN TOKENS PASS PW PAT AUTH DSN".split())
 _ENV_INNER = re.compile(
     r"(?:SECRET|PASSWORD|API_?KEY|ACCESS_KEY|PRIVATE_KEY|AUTH_TOKEN|ACCESS_TOKEN|CONNECTION_STRING)"
 )
@@ -112,7 +124,11 @@ def _rule_of_words(words: tuple[str, ...]) -> Rule:
         return Rule.LOOSE
     if last in _ALONE_SEVERAL or (last == "keys" and before in _KEY_KINDS):
         return Rule.SEVERAL
-    if last in _ALONE or (last == "key" and before in _KEY_KINDS):
+    if last in _LOOSE_PASSWORDS:
+        return Rule.PASSWORD if last != "sid" and before in _PASSWORD_OWNERS else Rule.LOOSE
+    if last in _PASSWORDS or last.endswith(_PASSWORD_ENDS):
+        return Rule.PASSWORD
+    if last in _ALONE or last.endswith(_ENDS) or (last == "key" and before in _KEY_KINDS):
         return Rule.SHAPED
     if last == "token":
         return _rule_of_token(before)
@@ -120,7 +136,7 @@ def _rule_of_words(words: tuple[str, ...]) -> Rule:
         return _rule_of_words(words[:-1])
     if (before, last) in _PAIRS:
         return Rule.SHAPED
-    return Rule.RANDOM if words == ("auth",) else Rule.NONE
+    return Rule.LOGIN if last == "auth" and before in _LOGIN_KINDS else Rule.NONE
 
 
 def _rule_of_token(before: str) -> Rule:
@@ -133,7 +149,7 @@ def _rule_of_token(before: str) -> Rule:
 def parameter_rule(name: str) -> Rule:
     """Return what the query or form parameter *name* says: one that is only ever a credential goes at any length."""
     rule = body_rule(name)
-    if rule in (Rule.SHAPED, Rule.SEVERAL, Rule.COOKIES):
+    if rule >= Rule.SHAPED:
         return Rule.ALWAYS
     lowered = name.lower()
     if lowered.startswith(("x-amz-", "x-goog-")) and lowered.endswith(("-signature", "-credential", "-token")):
@@ -155,7 +171,7 @@ def header_rule(name: str) -> HeaderRule:
     words = name.replace("_", "-").split("-")
     if words[-1] in _HEADER_ENDS or "signature" in words:
         return HeaderRule.CREDENTIAL
-    return HeaderRule.CREDENTIAL if body_rule(name) in (Rule.SHAPED, Rule.SEVERAL) else HeaderRule.PLAIN
+    return HeaderRule.CREDENTIAL if Rule.SHAPED <= body_rule(name) <= Rule.SEVERAL else HeaderRule.PLAIN
 
 
 def may_hold_secret(name: str) -> bool:
@@ -172,9 +188,17 @@ def is_secret_variable(name: str) -> bool:
         return False
     return (
         upper.rpartition("_")[2] in _ENV_ENDS
-        or upper.endswith(("KEY", "TOKEN", "SECRET", "PASSWORD"))
-        or (_ENV_INNER.search(upper) is not None)
+        or upper.endswith(("KEY", "TOKEN"))
+        or _ENV_INNER.search(upper) is not None
+        or body_rule(name) >= Rule.SHAPED
     )
+
+
+def mentions_secret(name: str) -> bool:
+    """Return whether the environment variable *name* has a word of a secret's anywhere: reason not to print it."""
+    words = name.upper().split("_")
+    starts = ("_".join(words[: at + 1]) for at in range(len(words)))
+    return is_secret_variable(name) or any(is_secret_variable(each) for each in starts if each != "PASS")
 
 
 def folded(name: str) -> str:

@@ -15,9 +15,13 @@ _ROOTS = frozenset(
     "Applications Library Users Volumes app bin builds cache data dev etc github home lib media mnt nix opt private"
     " proc root run sbin secrets srv sys tmp usr var vault work workdir workspace workspaces".split()
 )
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?")
+_RESOURCE = re.compile(r"(?!SK)[A-Z]{2}[0-9a-f]{32}")  # an identifier of Twilio's
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _PHRASE = re.compile(r"(?:[a-z]+|[A-Z]+)(?:[_-](?:[a-z]+|[A-Z]+))*")
-_PART_OF_NAME = re.compile(r"[a-z]{1,15}|[A-Z][a-z]{1,14}|[A-Z]{1,15}|[A-Za-z]?[0-9]{1,4}|(?:19|20)[0-9]{6}")
+_PART_OF_NAME = re.compile(
+    r"[a-z]{1,15}|[A-Z][a-z]{1,14}|[A-Z]{1,15}|[A-Za-z]?[0-9]{1,4}|[0-9]{1,3}[a-z]{1,2}|(?:19|20)[0-9]{6}"
+)
 _HEX = re.compile(r"[a-f]{8,}|[A-F]{8,}")
 _SAMPLE = 256  # enough to judge by; a long value is judged in constant time
 
@@ -28,9 +32,16 @@ def is_secret_shaped(text: str) -> bool:
         return False
     if text.startswith("-----BEGIN "):
         return True
-    if _SPACE.search(text) or _TEMPLATE.fullmatch(text[:_SAMPLE]) or is_path(text) or is_plain_url(text):
+    if _SPACE.search(text) or _TEMPLATE.fullmatch(text[:_SAMPLE]) or _TIME.fullmatch(text):
+        return False
+    if is_path(text) or is_plain_url(text):
         return False
     return len(text) >= 16 or is_mixed(text)
+
+
+def is_number(text: str) -> bool:
+    """Return whether *text*, which is a password by its name, is one made of digits."""
+    return len(text) >= 6 and text.isascii() and text.isdigit() and len(set(text)) > 2
 
 
 def is_random(text: str) -> bool:
@@ -39,6 +50,8 @@ def is_random(text: str) -> bool:
         return False
     sample = text[:_SAMPLE]
     if len(_DIGIT.findall(sample)) < 2 or not (_LOWER.search(sample) or _UPPER.search(sample)) or len(set(sample)) < 8:
+        return False
+    if _TIME.fullmatch(sample):
         return False
     return not (_ADDRESS.fullmatch(sample) or _TEMPLATE.fullmatch(sample) or is_path(text) or is_plain_url(text))
 
@@ -60,6 +73,8 @@ def is_filler(text: str) -> bool:
 
 def is_name(text: str) -> bool:
     """Return whether *text* names a thing, in words and numbers: ``PROJ-2024-ALPHA``, ``users/12/avatar.png``."""
+    if _RESOURCE.fullmatch(text):
+        return True
     parts = [part for part in re.split(r"[-_/.:]+", text) if part] if len(text) <= _SAMPLE else []
     if len(parts) < 2 or not all(map(_PART_OF_NAME.fullmatch, parts)) or any(map(_HEX.fullmatch, parts)):
         return False

@@ -33,7 +33,6 @@ _LOGPROB_KEYS = frozenset(("logprob", "top_logprobs"))
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _VALUE_KEYS = frozenset(("value", "Value"))
 _UNPLAIN_KEYS = _STREAM_KEYS | _BINARY_KEYS | _LOGPROB_KEYS | _VALUE_KEYS  # their neighbours matter
-_SCALARS = frozenset((int, float, bool, type(None)))
 _NAME_KEYS = ("name", "key", "header", "Name", "Key")
 
 
@@ -101,7 +100,7 @@ def _is_plain(node: JSON, memory: Memory) -> bool:
         if len(node) == 2 and type(node[0]) is str and _pair_rule(node[0], memory):
             return False
         return _is_plain_list(node, memory)
-    return kind in _SCALARS
+    return kind in memory.scalars or (kind is int and str(node) not in memory.known)
 
 
 def _is_plain_list(node: list[JSON], memory: Memory) -> bool:
@@ -112,7 +111,7 @@ def _is_plain_list(node: list[JSON], memory: Memory) -> bool:
 
 
 def _is_plain_mapping(node: dict[JSON, JSON], memory: Memory) -> bool:
-    keys, clean = memory.plain_keys, memory.clean_texts
+    keys, clean, scalars = memory.plain_keys, memory.clean_texts, memory.scalars
     for key, value in node.items():
         if key not in keys and not _is_plain_key(key, memory):
             return False
@@ -120,7 +119,7 @@ def _is_plain_mapping(node: dict[JSON, JSON], memory: Memory) -> bool:
         if kind is str:
             if value not in clean and redact_text(value, memory) is not value:
                 return False
-        elif kind not in _SCALARS and not _is_plain(value, memory):
+        elif kind not in scalars and not _is_plain(value, memory):
             return False
     return True
 
@@ -149,8 +148,8 @@ def redact_by_rule(node: JSON, rule: Rule, memory: Memory) -> JSON:
     if isinstance(node, bytes | bytearray):
         clean = redact_bytes(bytes(node), memory)
         return node if clean == node else type(node)(clean)
-    if rule is Rule.ALWAYS and isinstance(node, int | float) and not isinstance(node, bool):
-        return memory.placeholders.text_for(str(node))
+    if isinstance(node, int | float) and not isinstance(node, bool):
+        return memory.placeholders.text_for(str(node)) if rule is Rule.ALWAYS or str(node) in memory.known else node
     return node
 
 
@@ -284,8 +283,10 @@ def is_secret(text: str, rule: Rule, memory: Memory) -> bool:
     text = memory.placeholders.without(text)
     if rule is Rule.ALWAYS:
         return bool(text.strip())
-    if rule is Rule.RANDOM:
+    if rule in (Rule.RANDOM, Rule.LOGIN):
         return shapes.is_random(text) and not shapes.is_name(text)
+    if rule is Rule.PASSWORD and shapes.is_number(text):
+        return True
     return shapes.is_secret_shaped(text) and not (rule is Rule.LOOSE and shapes.is_name(text))
 
 
