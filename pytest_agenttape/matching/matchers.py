@@ -79,6 +79,17 @@ def with_any_secret(chain: Sequence[Matcher], recordings: Callable[[], Sequence[
     )
 
 
+def by_rules_of_today(
+    chain: Sequence[Matcher], redact: Callable[[dict[str, JSON]], dict[str, JSON]]
+) -> tuple[Matcher, ...]:
+    """Return the canonical matchers of *chain*, for recordings with secrets that only *redact*, of today, finds."""
+    return tuple(_redacting(each, redact) for each in chain if isinstance(each, KeyMatcher) and each.is_canonical)
+
+
+def _redacting(matcher: KeyMatcher, redact: Callable[[dict[str, JSON]], dict[str, JSON]]) -> KeyMatcher:
+    return KeyMatcher(matcher.name, lambda request: matcher.key(redact(dict(request))))
+
+
 def _any_secret(matcher: KeyMatcher, recordings: Callable[[], Sequence[Interaction]]) -> KeyMatcher:
     @cache  # at the first miss
     def make() -> Callable[[str], str]:

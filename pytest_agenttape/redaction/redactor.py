@@ -59,12 +59,27 @@ class Redactor:
         """Return a whole recording without secrets, as if it were recorded now; the same object if it has none."""
         if not self._is_enabled:
             return recorded
+        return self._memory.until_known(self._interaction, recorded)  # an answer may hold what later ones reveal
+
+    def _interaction(self, recorded: Interaction) -> Interaction:
+        """Return *recorded* without secrets, each part by its own rules: no rule is for the words of the format."""
         request = self.request(recorded.request)
         response = self.response(recorded.response, recorded.request)
-        stored = replace(recorded, request=request, response=response).to_dict()
-        clean = redact_value(stored, self._memory)  # the rest, and secrets learned on the way
-        is_same = clean is stored and request is recorded.request and response is recorded.response
-        return recorded if is_same else Interaction.from_dict(clean)
+        before = (recorded.error, recorded.usage, list(recorded.tags), recorded.metadata, recorded.boundary)
+        error, usage, tags, metadata, boundary = after = [self.value(each) for each in before]
+        is_same = request is recorded.request and response is recorded.response
+        if is_same and all(new is old for new, old in zip(after, before, strict=True)):
+            return recorded
+        return replace(
+            recorded,
+            request=request,
+            response=response,
+            error=error,
+            usage=usage,
+            tags=tuple(tags),
+            metadata=metadata,
+            boundary=boundary,
+        )
 
     def request(self, stored: dict[str, JSON]) -> dict[str, JSON]:
         """Return a stored request, of HTTP or of a boundary, without secrets; the same object if it has none."""

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.redaction import names, shapes
+from pytest_agenttape.redaction import entries, names, shapes
 from pytest_agenttape.redaction.credentials import redact_any_cookies, redact_credential, split_scheme
 from pytest_agenttape.redaction.documents import GZIP, NO_DOCUMENT, inflated, parsed, rewritten, rewritten_base64
 from pytest_agenttape.redaction.known import SHORTEST
@@ -24,16 +24,13 @@ from pytest_agenttape.redaction.names import Rule
 from pytest_agenttape.redaction.placeholders import unnumbered
 from pytest_agenttape.redaction.streams import redact_stream
 from pytest_agenttape.redaction.text import is_unmarked, redact_flat
+from pytest_agenttape.redaction.typed import TYPE, is_typed, redact_typed
 
 _LONGEST_REMEMBERED = 16_384  # characters of a clean text
-_LONGEST_NAME = 64  # of a pair
 _STREAM_KEYS = frozenset(("events", "$stream", "after"))  # the values under them came in pieces
 _BINARY_KEYS = frozenset(("base64", "body_b64"))
-_LOGPROB_KEYS = frozenset(("logprob", "top_logprobs"))
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-_VALUE_KEYS = frozenset(("value", "Value"))
-_UNPLAIN_KEYS = _STREAM_KEYS | _BINARY_KEYS | _LOGPROB_KEYS | _VALUE_KEYS  # their neighbours matter
-_NAME_KEYS = ("name", "key", "header", "Name", "Key")
+_UNPLAIN_KEYS = _STREAM_KEYS | _BINARY_KEYS | entries.LOGPROB_KEYS | entries.VALUE_KEYS  # their neighbours matter
 
 
 def redact_value(value: JSON, memory: Memory) -> JSON:
@@ -97,7 +94,7 @@ def _is_plain(node: JSON, memory: Memory) -> bool:
     if kind is dict:
         return _is_plain_mapping(node, memory)
     if kind is list:
-        if len(node) == 2 and type(node[0]) is str and _pair_rule(node[0], memory):
+        if len(node) == 2 and type(node[0]) is str and entries.pair_rule(node[0], memory):
             return False
         return _is_plain_list(node, memory)
     return kind in memory.scalars or (kind is int and str(node) not in memory.known)
@@ -105,7 +102,7 @@ def _is_plain(node: JSON, memory: Memory) -> bool:
 
 def _is_plain_list(node: list[JSON], memory: Memory) -> bool:
     for each in node:
-        if not _is_plain(each, memory) or (type(each) is str and each[:2] == "--" and _pair_rule(each, memory)):
+        if not _is_plain(each, memory) or (type(each) is str and each[:2] == "--" and entries.pair_rule(each, memory)):
             return False
     return True
 
@@ -154,18 +151,15 @@ def redact_by_rule(node: JSON, rule: Rule, memory: Memory) -> JSON:
 
 
 def _redact_mapping(node: dict[JSON, JSON], rule: Rule, memory: Memory) -> JSON:
-    # A mapping under a secret's name is judged by its own names, unless the name means several secrets.
-    inherited = rule if rule in (Rule.ALWAYS, Rule.SEVERAL) else Rule.NONE
-    is_logprob = not _LOGPROB_KEYS.isdisjoint(node)
-    named = _rule_of_named(node, memory) if not _VALUE_KEYS.isdisjoint(node) else Rule.NONE
+    if TYPE in node and is_typed(node):
+        return redact_typed(node, rule, memory, redact_by_rule)
+    rule_within = entries.rules_within(node, rule, memory)
     out: dict[JSON, JSON] = {}
     is_changed = False
     new: JSON
     for key, value in node.items():
-        own, new_key = Rule.NONE, key
-        if isinstance(key, str):
-            own = memory.rule_of(key, names.body_rule)
-            new_key = key if len(key) < memory.shortest_key else redact_text(key, memory)
+        is_short = not isinstance(key, str) or len(key) < memory.shortest_key
+        new_key = key if is_short else redact_text(key, memory)
         if key == "message" and "body_b64" in node:
             out[new_key] = new = _redact_protobuf(value, memory)
             is_changed = is_changed or new is not value
@@ -177,13 +171,8 @@ def _redact_mapping(node: dict[JSON, JSON], rule: Rule, memory: Memory) -> JSON:
         if key in _STREAM_KEYS:
             value = _joined(value, memory)
             is_changed = is_changed or value is not node[key]
-        if is_logprob and key == "token":
-            own = Rule.NONE
-        elif named and key in _VALUE_KEYS:
-            own = named
-        elif not own and inherited:
-            own = Rule.RANDOM if inherited is Rule.SEVERAL else inherited
-        new = value if value is None or value is True or value is False else redact_by_rule(value, own, memory)
+        is_word = value is None or value is True or value is False
+        new = value if is_word else redact_by_rule(value, rule_within(key), memory)
         is_changed = is_changed or new is not value or new_key is not key
         out[new_key] = new
     if "message" in out and "body_b64" in out and out["message"] is not node["message"]:
@@ -206,45 +195,21 @@ def _redact_protobuf(message: JSON, memory: Memory) -> JSON:
     return clean if all(fields[name] is clean[name] for name in fields) else fields
 
 
-def _rule_of_named(node: dict[JSON, JSON], memory: Memory) -> Rule:
-    """Return the rule for ``value`` in ``{"name": "API_KEY", "value": ...}``."""
-    if node.get("Type") == "SecureString":  # a parameter of AWS Systems Manager, decrypted
-        return Rule.ALWAYS
-    for mark in _NAME_KEYS:
-        if isinstance(node.get(mark), str):
-            return memory.rule_of(node[mark], names.body_rule)
-    return Rule.NONE
-
-
 def _redact_sequence(node: JSON, rule: Rule, memory: Memory) -> JSON:
     items = node
-    if rule is Rule.NONE and _is_logprobs(node):
+    if rule is Rule.NONE and entries.is_logprobs(node):
         items = redact_stream(node, lambda text: redact_text(text, memory), memory.placeholders.pattern)
-    if rule is Rule.NONE and len(node) == 2 and isinstance(node[0], str) and isinstance(node[1], str):
-        out = [redact_text(node[0], memory), redact_by_rule(node[1], _pair_rule(node[0], memory), memory)]
+    if rule is Rule.LOGIN and len(node) == 2:
+        out = [redact_by_rule(node[0], Rule.NONE, memory), redact_by_rule(node[1], Rule.PASSWORD, memory)]
+    elif rule is Rule.NONE and len(node) == 2 and isinstance(node[0], str) and isinstance(node[1], str):
+        out = [redact_text(node[0], memory), redact_by_rule(node[1], entries.pair_rule(node[0], memory), memory)]
     else:
         before = itertools.chain((None,), items)
-        rules = (_option_rule(each, memory) or rule for each in before)
+        rules = (entries.option_rule(each, memory) or rule for each in before)
         out = [redact_by_rule(each, own, memory) for each, own in zip(items, rules, strict=False)]
     if items is node and all(new is old for new, old in zip(out, node, strict=True)):
         return node
     return tuple(out) if isinstance(node, tuple) else out
-
-
-def _is_logprobs(node: JSON) -> bool:
-    return len(node) > 1 and isinstance(node[0], dict) and "logprob" in node[0]
-
-
-def _option_rule(name: JSON, memory: Memory) -> Rule:
-    """Return the rule for what follows an option such as ``--token`` in a list of arguments."""
-    return _pair_rule(name, memory) if isinstance(name, str) and name.startswith("--") else Rule.NONE
-
-
-def _pair_rule(name: str, memory: Memory) -> Rule:
-    """Return the rule for the second text of a pair such as ``["Authorization", "Bearer ..."]``."""
-    if len(name) > _LONGEST_NAME or " " in name:
-        return Rule.NONE
-    return memory.rule_of(name, names.body_rule)
 
 
 def _joined(pieces: JSON, memory: Memory) -> JSON:

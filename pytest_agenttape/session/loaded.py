@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 
 from pytest_agenttape import clocks, downloads, telemetry, values
 from pytest_agenttape.bodies.messages import header, listed
@@ -16,7 +17,7 @@ from pytest_agenttape.cassettes.imported.redacting import redacted
 from pytest_agenttape.errors import AgentTapeError, CassetteNotFoundError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_key
 from pytest_agenttape.matching.completion import Completion
-from pytest_agenttape.matching.matchers import parse_matchers, with_any_secret
+from pytest_agenttape.matching.matchers import by_rules_of_today, parse_matchers, with_any_secret
 from pytest_agenttape.matching.policy import Policy
 from pytest_agenttape.matching.tape import Tape
 from pytest_agenttape.model import JSON, Interaction
@@ -162,10 +163,11 @@ def _read(settings: Settings) -> Loaded:
 def _tape(settings: Settings, recordings: Sequence[Interaction], rules: KeyRules) -> Tape:
     specs = settings.config.default_matchers if settings.matchers is None else settings.matchers
     completion = Completion(recordings, _stored_defaults_of)
-    chain = with_any_secret(parse_matchers(specs, rules), completion.requests)
-    return Tape(
-        recordings, (*chain, *imported.matchers(recordings, rules, defaults_of)), rules, completion, settings.repeated
-    )
+    chain = parse_matchers(specs, rules)
+    older = by_rules_of_today(chain, _redaction(settings, rules))
+    chain = with_any_secret(chain, completion.requests)
+    matchers = (*chain, *imported.matchers(recordings, rules, defaults_of), *older)
+    return Tape(recordings, matchers, rules, completion, settings.repeated)
 
 
 def _stored_defaults_of(boundary: str | None) -> dict[str, JSON]:
@@ -175,3 +177,11 @@ def _stored_defaults_of(boundary: str | None) -> dict[str, JSON]:
         with suppress(AgentTapeError):
             stored[name] = values.encode(default)
     return stored
+
+
+def _redaction(settings: Settings, rules: KeyRules) -> Callable[[dict[str, JSON]], dict[str, JSON]]:
+    @cache  # at the first miss
+    def redactor() -> Redactor:
+        return Redactor(settings.rules, os.environ, issued=rules.placeholders)
+
+    return lambda request: redactor().request(request)

@@ -12,6 +12,7 @@ calls a constructor, a validator or a property of a class that a stored value na
 
 from __future__ import annotations
 
+from pytest_agenttape.values._builtin import FORMS_BY_NAME
 from pytest_agenttape.values._changes import Watch
 from pytest_agenttape.values._codec import (
     decode,
@@ -24,7 +25,10 @@ from pytest_agenttape.values._codec import (
 )
 from pytest_agenttape.values._errors import RecordedError, is_recordable_error
 
+FORM_NAMES = frozenset(FORMS_BY_NAME)  # what `$type` says of a built-in type
+
 __all__ = [
+    "FORM_NAMES",
     "RecordedError",
     "Watch",
     "decode",

@@ -17,7 +17,7 @@ from typing import TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pytest_agenttape.model import JSON
+from pytest_agenttape.model import JSON, SECRET_PLACEHOLDER
 from pytest_agenttape.values._forms import DecodePart, EncodePart, Form, Refused, Stored, cannot_record, key_segment
 
 T = TypeVar("T")
@@ -238,6 +238,22 @@ def _decode_bare_timezone(stored: Stored, part: DecodePart) -> tzinfo | None:
     return _decode_zone(stored, timezone(_decode_timedelta(stored, part)))
 
 
+# --- UUIDs: the placeholder of a secret has a UUID of its own, so that code which got it can pass it on
+
+
+_STAND_IN = re.compile(rf"{SECRET_PLACEHOLDER}[0-9]{{4}}")
+
+
+def _encode_uuid(value: UUID, _: EncodePart) -> Stored:
+    text = value.bytes.rstrip(b"\0").decode("latin-1")
+    return {"value": text if _STAND_IN.fullmatch(text) else str(value)}
+
+
+def _decode_uuid(stored: Stored, _: DecodePart) -> UUID:
+    text = _text(stored["value"])
+    return UUID(bytes=text.encode().ljust(16, b"\0")) if _STAND_IN.fullmatch(text) else UUID(text)
+
+
 # --- paths and patterns
 
 
@@ -266,7 +282,7 @@ FORMS: dict[type, Form] = {
     range: _as_numbers(range, "start", "stop", "step"),
     Fraction: _as_numbers(Fraction, "numerator", "denominator"),
     Decimal: _as_text(Decimal),
-    UUID: _as_text(UUID),
+    UUID: Form("UUID", _encode_uuid, _decode_uuid),
     datetime: Form("datetime", _encode_datetime, _decode_datetime),
     time: Form("time", _encode_datetime, _decode_time),
     date: _named(_as_text(date.fromisoformat, date.isoformat), "date"),
