@@ -17,7 +17,7 @@ ROOMS = (
     "errors", "callables", "clocks", "downloads", "hosts", "libraries", "model", "telemetry",
     "bodies", "values", "serializer", "providers", "redaction",
     "matching", "reading",
-    "cassettes", "settings", "process",
+    "settings", "cassettes", "process",
     "ownership", "boundaries", "transports", "session",
     "plugin", "conflict", "snapshot",
 )  # fmt: skip

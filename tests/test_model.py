@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pytest_agenttape import (
     Config,
     ConfigError,
     Interaction,
+    RecordingRefusedError,
     diff_cassettes,
     tool,
     use_cassette,
@@ -86,6 +88,40 @@ def test_a_redacted_cassette_still_replays(tmp_path: Path) -> None:
 
     with use_cassette(path):
         assert look_up({"name": "Ada", "patient": "P-2"}) == {"name": "Ada", "patient": "****"}
+
+
+# -- save
+
+
+KEY = "sk-proj-" + "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY" * 2
+
+
+def test_save_refuses_a_secret_and_names_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_PASS", "83749201")
+    monkeypatch.chdir(tmp_path)
+    for response in (KEY, "pin 83749201"):
+        with pytest.raises(RecordingRefusedError) as refused:
+            Cassette(interactions=[interaction(response={"note": response})]).save("run.yaml")
+        kind = "known-value" if response != KEY else "sk-key"
+        assert str(refused.value) == (
+            "the recording for run.yaml still contains what looks like a secret, in run.yaml:\n"
+            f"  interaction #0 (look_up), line 11: {kind}\n"
+            "  take it out before: Cassette.redact(key), or record again"
+        )
+    assert not Path("run.yaml").exists()
+    Path("agenttape.toml").write_text("[redact]\nenabled = false\n")
+    assert Cassette(interactions=[interaction(response=KEY)]).save("run.yaml")
+
+
+def test_save_redacts_what_another_tool_recorded(tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "theirs.yaml", tmp_path / "ours.yaml"
+    request = {"method": "GET", "uri": "https://h.example/", "headers": {"Authorization": [f"Bearer {KEY}"]}}
+    answer = {"status": {"code": 200, "message": "OK"}, "headers": {}, "body": {"string": f"hello {KEY}"}}
+    theirs.write_text(json.dumps({"version": 1, "interactions": [{"request": request, "response": answer}]}))
+    Cassette.load(theirs).save(ours)
+    assert KEY not in ours.read_text()
+    assert Cassette.load(ours).interactions[0].request["headers"] == {"Authorization": "Bearer REDACTED0001"}
+    assert Cassette.load(theirs).interactions[0].response["text"] == f"hello {KEY}"
 
 
 # -- what the metadata says

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -10,10 +11,15 @@ from urllib.parse import quote, unquote_plus
 
 from pytest_agenttape.cassettes import reading, writing
 from pytest_agenttape.cassettes.contents import Contents
+from pytest_agenttape.cassettes.imported import is_imported
+from pytest_agenttape.cassettes.imported.redacting import redacted
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.model import FORMATS, JSON, REDACTION_PLACEHOLDER, unknown_name
 from pytest_agenttape.reading.usage import total_tokens
-from pytest_agenttape.redaction import placeholders_in
+from pytest_agenttape.redaction import RedactionRules, Redactor, placeholders_in
+from pytest_agenttape.settings.config import Config
+
+_ADVICE = "take it out before: Cassette.redact(key), or record again"
 
 
 @dataclass(kw_only=True)
@@ -44,13 +50,18 @@ class Cassette(Contents):
     def save(self, path: str | Path, *, format: str | None = None) -> bool:  # noqa: A002  # the option's public name
         """Write to *path* whole or not at all; return whether the file changed.
 
+        Recordings of another tool are redacted as if they had been recorded here.
+
         Raises:
             ConfigError: *format* is unknown.
-            RecordingRefusedError: It does not read back equal, or the disk refuses; the old file is intact.
+            RecordingRefusedError: It holds a secret, does not read back equal, or the disk refuses; the old file is
+                intact.
         """
         if format is not None and format not in FORMATS:
             raise unknown_name("format", format, FORMATS)
-        return writing.save(self, Path(path), format=format)
+        redactor = Redactor(RedactionRules.of(Config.load().redact), os.environ, taken=[repr(self)])
+        safe = redacted(self, redactor) if is_imported(self.interactions) else self
+        return writing.save(safe, Path(path), format=format, scan=redactor.scan, advice=_ADVICE)
 
     def redact(self, key: str, replacement: str = REDACTION_PLACEHOLDER) -> Self:
         """Replace every value stored under *key*, at any depth; return the cassette.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,29 @@ from pytest_agenttape.cassettes import assets, atomic, imported, paths
 from pytest_agenttape.cassettes.contents import Contents
 from pytest_agenttape.errors import CassetteCorruptError, CassetteNotFoundError
 from pytest_agenttape.model import JSON, Interaction
+
+# A line, or a member of an object, that says the version of a cassette.
+_VERSION = re.compile(rb"^[\s{,]*[\"']?version[\"']?\s*:", re.MULTILINE)
+
+
+def is_cassette(path: Path) -> bool:
+    """Return whether the file at *path* is a cassette by what is in it: ours or another tool's, intact or not."""
+    try:
+        content = atomic.content_of(path)
+    except OSError:
+        return False
+    if b"interactions" not in content and not (b"steps" in content and b"duration_ms" in content):
+        return False
+    try:
+        root = serializer.load(content, format=_format_of(content, path), path=path, tags=True).root
+    except CassetteCorruptError:  # such as one with the marks of a conflict
+        return b"interactions" in content and _VERSION.search(content) is not None
+    if isinstance(root, dict) and isinstance(root.get("interactions"), list) and "version" in root:
+        return True
+    try:
+        return imported.translate(root) is not None
+    except CassetteCorruptError:
+        return False
 
 
 def read(path: Path) -> tuple[Contents, tuple[int, ...]]:
@@ -24,9 +48,7 @@ def read(path: Path) -> tuple[Contents, tuple[int, ...]]:
     """
     place = atomic.real(path)
     content = _bytes_of(path, place)
-    # AgentTape writes YAML by default, also into a file that is named .json.
-    format_ = "yaml" if content.startswith(b"version:") else paths.format_of(place)
-    document = serializer.load(content, format=format_, path=path, tags=True)
+    document = serializer.load(content, format=_format_of(content, place), path=path, tags=True)
     translated = _translated(document, place, path)
     if translated is not None:
         return translated, document.lines
@@ -39,6 +61,11 @@ def read(path: Path) -> tuple[Contents, tuple[int, ...]]:
     except CassetteCorruptError as error:
         line = error.line or _line_of_offender(root, document.lines)
         raise type(error)(error.problem, path=path, line=line) from None
+
+
+def _format_of(content: bytes, place: Path) -> str:
+    # AgentTape writes YAML by default, also into a file that is named .json.
+    return "yaml" if content.startswith(b"version:") else paths.format_of(place)
 
 
 def _bytes_of(path: Path, place: Path) -> bytes:

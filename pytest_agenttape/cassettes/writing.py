@@ -21,6 +21,8 @@ from pytest_agenttape.model import ASSETS_THRESHOLD, DEFAULT_FORMAT, JSON, Inter
 # Describes, without its value, each secret that it finds; a description may have a `line`.
 Scan: TypeAlias = Callable[[bytes], Sequence[object]]
 
+_ADVICE = "add its field to [redact] denylist, or its pattern to [redact] regexes"
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -62,6 +64,7 @@ def prepare(
     format: str | None = None,  # noqa: A002  # the word of every other entry point
     assets_threshold: int | None = ASSETS_THRESHOLD,
     scan: Scan | None = None,
+    advice: str = _ADVICE,
 ) -> Prepared:
     """Check that the content of *recording* can be written to *path*; nothing is written yet.
 
@@ -73,7 +76,7 @@ def prepare(
     place = atomic.real(path)
     prepared, lines = _encoded(recording, path, place, format, assets_threshold)
     if scan is not None:
-        _refuse_secrets(prepared, lines, scan)
+        _refuse_secrets(prepared, lines, scan, advice)
     return prepared
 
 
@@ -106,13 +109,14 @@ def save(
     format: str | None = None,  # noqa: A002  # the word of every other entry point
     assets_threshold: int | None = ASSETS_THRESHOLD,
     scan: Scan | None = None,
+    advice: str = _ADVICE,
 ) -> bool:
     """Prepare and commit in one step; return whether the file changed.
 
     Raises:
         RecordingRefusedError: It does not read back, holds a secret, or the disk refuses; the old file is intact.
     """
-    return commit(prepare(recording, path, format=format, assets_threshold=assets_threshold, scan=scan))
+    return commit(prepare(recording, path, format=format, assets_threshold=assets_threshold, scan=scan, advice=advice))
 
 
 def remove(path: Path) -> None:
@@ -148,7 +152,7 @@ def _encoded(
     return Prepared(path, place, tuple(recording.interactions), back, content, moved), document.lines
 
 
-def _refuse_secrets(prepared: Prepared, lines: Sequence[int], scan: Scan) -> None:
+def _refuse_secrets(prepared: Prepared, lines: Sequence[int], scan: Scan, advice: str) -> None:
     for name, content in ((prepared.path.name, prepared.content), *prepared.assets.items()):
         findings = scan(content)
         if findings:
@@ -156,7 +160,7 @@ def _refuse_secrets(prepared: Prepared, lines: Sequence[int], scan: Scan) -> Non
             listed = "".join(f"\n  {_located(each, prepared.root, own_lines)}" for each in findings)
             raise RecordingRefusedError(
                 f"the recording for {prepared.path} still contains what looks like a secret, in {name}:{listed}\n"
-                "  add its field to [redact] denylist, or its pattern to [redact] regexes"
+                f"  {advice}"
             )
 
 

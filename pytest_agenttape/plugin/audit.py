@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -14,18 +15,20 @@ import pytest
 
 from pytest_agenttape.cassettes import paths, writing
 from pytest_agenttape.cassettes.cassette import Cassette
+from pytest_agenttape.cassettes.imported import is_imported
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.matching.canonical import canonical_text, match_key
-from pytest_agenttape.plugin.cassette_files import is_ours
+from pytest_agenttape.plugin.cassette_files import would_be_read
 from pytest_agenttape.plugin.committing import pending_folder
 from pytest_agenttape.plugin.imposed_settings import policy_of
 from pytest_agenttape.plugin.options import has_snapshot_update
-from pytest_agenttape.reading.json_diff import field_diffs
-from pytest_agenttape.redaction import RedactionRules, Redactor
+from pytest_agenttape.reading.json_diff import Comparison, field_diffs
+from pytest_agenttape.redaction import RedactionRules, Redactor, shapes
 from pytest_agenttape.settings.config import Config
 from pytest_agenttape.settings.options import key_rules
 
 _FINDINGS_SHOWN = 10
+_PART = re.compile(r"[^\s;=&?/'\"\[\]]+")
 
 
 class AuditError(AgentTapeError):
@@ -41,14 +44,14 @@ class Audit:
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         if collection_path.is_dir():
             return None
-        return None if is_ours(collection_path) else True
+        return None if would_be_read(collection_path) else True
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collect_file(
         self, file_path: Path, parent: pytest.Collector
     ) -> Generator[None, object, list[pytest.Collector]]:
         yield  # its result is dropped: a test file named on the command line must not run either
-        if is_ours(file_path):
+        if would_be_read(file_path):
             return [_File.from_parent(parent, path=file_path, days=self._days)]
         return [_NoCassette.from_parent(parent, path=file_path)]
 
@@ -85,10 +88,11 @@ class _Item(pytest.Item):
 
     def runtest(self) -> None:
         cassette = Cassette.load(self.path)
-        writing.prepare(cassette, self.path)
         clean = _Cleaning(self.path, self.config)
-        if has_snapshot_update(self.config):
-            cassette = clean.write(cassette)
+        if not is_imported(cassette.interactions):  # another tool's file stays as it is
+            writing.prepare(cassette, self.path)
+            if has_snapshot_update(self.config):
+                cassette = clean.write(cassette)
         clean.refuse(cassette)
         if self.parent.days is not None:
             _refuse_old(cassette, self.parent.days)
@@ -132,15 +136,17 @@ class _Cleaning:
         problems = [*self._found_in_files(), *self._found_by_name(cassette)]
         if not problems:
             return
+        tool = next((each.imported_from for each in cassette.interactions if each.imported_from), None)
         shown = "\n".join(problems[:_FINDINGS_SHOWN])
         more = f"\n… and {len(problems) - _FINDINGS_SHOWN} more" if len(problems) > _FINDINGS_SHOWN else ""
+        advice = self._advice() if tool is None else _advice_on_files_of(tool)
+        raise AuditError(f"{shown}{more}\n{advice}\n  and revoke it, if it was ever committed")
+
+    def _advice(self) -> str:
         path = Path(os.path.relpath(self._path))
         # pytest does not accept a path with a bracket, and cassettes of parametrized tests have one.
         path = next(each for each in (path, *path.parents) if "[" not in str(each))
-        raise AuditError(
-            f"{shown}{more}\n  remove it: pytest --agenttape-audit --snapshot-update {shlex.quote(str(path))}\n"
-            "  and revoke it, if it was ever committed"
-        )
+        return f"  remove it: pytest --agenttape-audit --snapshot-update {shlex.quote(str(path))}"
 
     def _found_in_files(self) -> Iterator[str]:
         for each in (self._path, *_assets(self._path)):
@@ -150,13 +156,14 @@ class _Cleaning:
 
     def _found_by_name(self, cassette: Cassette) -> Iterator[str]:
         clean = self._cleaned(cassette, self._redactor(repr(cassette)))
+        is_foreign = is_imported(cassette.interactions)
         pairs = [("meta", cassette.meta, clean.meta)]
         pairs += [
             (f"interaction #{old.index}", old.to_dict(), new.to_dict())
             for old, new in zip(cassette.interactions, clean.interactions, strict=True)
         ]
         for root, old, new in pairs:
-            if new != old:
+            if new != old and (not is_foreign or _has_secret(old, new)):
                 yield f"{self._path.name}: a secret at {field_diffs(old, new, limit=1, root=root)[0].path}"
 
     def _cleaned(self, cassette: Cassette, redactor: Redactor) -> Cassette:
@@ -165,6 +172,23 @@ class _Cleaning:
 
     def _redactor(self, text: str) -> Redactor:
         return Redactor(self._rules, os.environ, taken=[text])
+
+
+def _advice_on_files_of(tool: str) -> str:
+    return (
+        f"  {tool} wrote this file: take the secret out with its filters, or make it a cassette of this plugin, "
+        "redacted: Cassette.load(path).save(path)"
+    )
+
+
+def _has_secret(old: object, new: object) -> bool:
+    """Return whether redaction took out more than what another tool's filters have put in place of secrets."""
+    pairs = (
+        (_PART.findall(str(before)), _PART.findall(str(after)))
+        for _, before, after in Comparison().differences(old, new, "")
+    )
+    gone = (part for before, after in pairs for part in before if part not in after)
+    return any(shapes.is_secret_shaped(each) and not shapes.is_filler(each) for each in gone)
 
 
 def _assets(path: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from pytest_agenttape.cassettes import paths
+from pytest_agenttape.cassettes import paths, reading
 from pytest_agenttape.errors import CassetteNotFoundError, ConfigError
 from pytest_agenttape.model import CASSETTES_FOLDER
 
@@ -15,12 +15,11 @@ _HEAD = 4096
 _OUR_BEGINNINGS = ('version: "1"', "version: '1'", '"version": "1"')
 
 
-def is_ours(path: Path) -> bool:
-    """Return whether *path* is meant to be one of our cassettes, judged by its first lines or its location."""
-    head = _head_of(path)
-    if head is None:
+def would_be_read(path: Path) -> bool:
+    """Return whether replay would read *path*, or would if it were whole, judged by its location and its content."""
+    if path.suffix not in paths.EXTENSIONS or not os.path.isfile(path):
         return False
-    return _begins_like_ours(head) or ("interactions" not in head and _stands_among_cassettes(path))
+    return _stands_among_cassettes(path) or reading.is_cassette(path)
 
 
 def named_by(name: str, root: Path, pruned: Sequence[str]) -> list[Path]:

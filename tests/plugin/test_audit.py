@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pytest_agenttape import Cassette, Interaction
+from pytest_agenttape.cassettes import writing
 
 KEY = "sk-proj-" + "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY" * 2
 
@@ -14,7 +16,7 @@ KEY = "sk-proj-" + "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY" * 2
 def cassette(path: Path, response: object = 21, created_at: str = "2026-01-01T00:00:00+00:00") -> Path:
     call = Interaction(index=0, kind="tool", boundary="get_weather", request={"args": {}}, response=response)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Cassette(created_at=created_at, interactions=[call]).save(path)
+    writing.save(Cassette(created_at=created_at, interactions=[call]), path)  # unlike `Cassette.save`, without a scan
     return path
 
 
@@ -79,12 +81,74 @@ def test_an_old_cassette_fails_only_when_an_age_is_given(pytester: pytest.Pytest
     result.stdout.fnmatch_lines(["recorded * days ago, more than 90; re-record it with --agenttape-record"])
 
 
-def test_files_of_other_tools_are_left_alone(pytester: pytest.Pytester) -> None:
-    other = pytester.path / "cassettes" / "vcr.yaml"
-    other.parent.mkdir()
-    other.write_text("interactions:\n- request:\n    uri: https://example.com\nversion: 1\n")
-    (pytester.path / "data.yaml").write_text("a: 1\n")
-    assert pytester.runpytest("--agenttape-audit").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+VCRPY = """interactions:
+- request:
+    body: null
+    headers:
+      Authorization:
+      - Bearer {key}
+    method: GET
+    uri: https://example.com/
+  response:
+    body:
+      string: hi
+    headers: {{}}
+    status:
+      code: 200
+      message: OK
+version: 1
+"""
+
+
+@pytest.mark.parametrize("folder", ["cassettes", "tapes"])
+def test_a_cassette_of_another_tool_is_looked_at(pytester: pytest.Pytester, folder: str) -> None:
+    path = pytester.mkdir(folder) / "vcr.yaml"
+    (pytester.path / "data.yaml").write_text("a: 1\nsteps:\n- uses: x\n")
+    for filtered in ("DUMMY", "<FILTERED>", "XXXXXXXXXXXXXXXXXXXX", "your-api-key-goes-here"):
+        path.write_text(VCRPY.format(key=filtered))
+        pytester.runpytest("--agenttape-audit").assert_outcomes(passed=1)
+    path.write_text(VCRPY.format(key="tr0ub4dor&3"))
+    result = pytester.runpytest("--agenttape-audit", "--snapshot-update")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "vcr.yaml: a secret at interaction #0.request.headers.*uthorization*",
+            "  vcrpy wrote this file: take the secret out with its filters, or make it a cassette of this plugin, "
+            "redacted: Cassette.load(path).save(path)",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*tr0ub4dor*")
+    assert path.read_text() == VCRPY.format(key="tr0ub4dor&3")
+    Cassette.load(path).save(path)
+    assert "tr0ub4dor" not in path.read_text()
+    pytester.runpytest("--agenttape-audit").assert_outcomes(passed=1)
+
+
+EDITS = {
+    "comment": lambda text: f"# the weather\n{text}",
+    "start of a document": lambda text: f"---\n{text}",
+    "number for a version": lambda text: text.replace('version: "1"', "version: 1"),
+    "other order": lambda text: (
+        "interactions:" + text.partition("interactions:")[2] + text.partition("interactions:")[0]
+    ),
+    "newer version": lambda text: text.replace('version: "1"', 'version: "2"'),
+    "conflict": lambda text: f"<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> other\n",
+}
+
+
+@pytest.mark.parametrize("folder", ["cassettes", "tapes"])
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS.keys())
+def test_a_cassette_that_was_edited_is_looked_at(
+    pytester: pytest.Pytester, folder: str, edit: Callable[[str], str]
+) -> None:
+    path = cassette(pytester.path / folder / "a.yaml", response={"note": f"use {KEY}"})
+    before = path.read_text()
+    path.write_text(edit(before))
+    assert path.read_text() != before
+    result = pytester.runpytest("--agenttape-audit")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*a secret (*" if edit not in list(EDITS.values())[4:] else "*a.yaml*"])
+    assert KEY not in result.stdout.str()
 
 
 def exchange(body: str) -> Interaction:
