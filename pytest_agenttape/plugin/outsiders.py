@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import TracebackType
@@ -15,6 +16,7 @@ from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.hosts import is_local
 from pytest_agenttape.plugin.pytest_privates import xunit_function
 from pytest_agenttape.providers import is_llm_path
+from pytest_agenttape.redaction import RedactionRules, Redactor
 from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.settings.config import Config
 
@@ -35,6 +37,7 @@ class Outsider(ABC):
     def __init__(self, title: str, config: Config) -> None:
         self.title = title
         self._connections = Connections(config, title, records=False)
+        self._rules = RedactionRules.of(config.redact)
         self.is_closed = False
         self.refused: AgentTapeError | None = None  # the first refusal, even if the fixture swallowed it
 
@@ -71,7 +74,8 @@ class Outsider(ABC):
     def begin(self, kind: str, boundary: str | None, request: Mapping[str, Any], **_: object) -> Any:
         """Refuse a call."""
         __tracebackhide__ = True
-        raise self.refuse(self._error(f"a call to the {kind} {boundary or request.get('url')}"))
+        shown = boundary or self._redactor().request({"url": request.get("url")})["url"]
+        raise self.refuse(self._error(f"a call to the {kind} {shown}"))
 
     def instance_number(self, instance: object) -> int:  # noqa: ARG002  # as Session's
         return 0
@@ -83,6 +87,9 @@ class Outsider(ABC):
     def blocks(self, host: str, port: int | None, running: object, **_: object) -> AgentTapeError | None:  # noqa: ARG002  # as Session's
         """Refuse a connection that leaves the machine, unless its host is allowed."""
         return self._error(f"a connection to {host}") if self._connections.blocks(host, port) else None
+
+    def _redactor(self) -> Redactor:
+        return Redactor(self._rules, os.environ)
 
     @abstractmethod
     def _error(self, what: str) -> AgentTapeError:

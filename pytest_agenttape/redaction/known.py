@@ -106,7 +106,7 @@ def is_worth_knowing(value: str) -> bool:
 
 def _is_password(name: str, value: str) -> bool:
     """Return whether a text of digits, or of several words, is a secret because of the variable that it is in."""
-    rule = names.body_rule(name)
+    rule = names.variable_rule(name)
     if value.isdigit():
         return rule >= Rule.SHAPED and len(value) >= SHORTEST and shapes.is_number(value)
     is_phrase = rule is Rule.PASSWORD and " " in value and len(value) >= 12

@@ -28,8 +28,8 @@ class Memory:
     """The state that all rules share: one for a whole cassette, so there is one numbering."""
 
     __slots__ = (
-        "_denied", "clean_texts", "headers", "known", "patterns", "placeholders", "plain_keys", "redacts_emails",
-        "scalars", "urls",
+        "_allowed", "_denied", "clean_texts", "headers", "known", "patterns", "placeholders", "plain_keys",
+        "redacts_emails", "scalars", "urls",
     )  # fmt: skip
 
     def __init__(self, rules: RedactionRules, taken: Iterable[str] = (), issued: set[str] | None = None) -> None:
@@ -37,6 +37,7 @@ class Memory:
         self.known = KnownSecrets()
         self.patterns = rules.patterns
         self.redacts_emails = rules.redact_emails
+        self._allowed = rules.allowed
         self._denied = frozenset(map(names.folded, rules.denylist))
         self.headers: dict[tuple[tuple[str, str], ...], tuple[dict[str, JSON], str]] = {}
         self.urls: dict[str, str] = {}
@@ -47,6 +48,14 @@ class Memory:
     def is_denied(self, name: str) -> bool:
         """Return whether the user's denylist has *name*."""
         return bool(self._denied) and names.folded(name) in self._denied
+
+    def is_allowed(self, text: str) -> bool:
+        """Return whether the user said that *text* is no secret."""
+        return bool(self._allowed) and any(each.is_all_of(text) for each in self._allowed)
+
+    def stays(self, found: str) -> bool:
+        """Return whether what was *found* is no secret: a placeholder, or allowed by the user."""
+        return self.placeholders.is_settled(found) or self.is_allowed(found)
 
     def rule_of(self, name: str, rule: Callable[[str], Rule]) -> Rule:
         """Return what *name* says about its value: what the denylist says, else the built-in *rule*."""
@@ -61,7 +70,8 @@ class Memory:
 
     def learn(self, secret: str) -> None:
         """Redact *secret*, a credential that was seen, wherever it appears from now on."""
-        if len(secret) >= SHORTEST and secret not in self.known and not self.placeholders.is_part(secret):
+        is_new = len(secret) >= SHORTEST and secret not in self.known and not self.placeholders.is_part(secret)
+        if is_new and not self.is_allowed(secret):
             self.known.learn(secret)
             if secret.isdigit():
                 self.scalars -= {int}
@@ -70,7 +80,7 @@ class Memory:
 
     def replaced(self, secret: str) -> str:
         """Return the stand-in of *secret*; a blank text or a placeholder stays."""
-        if not secret.strip() or self.placeholders.is_settled(secret):
+        if not secret.strip() or self.stays(secret):
             return secret
         return self.placeholders.stand_in(secret)
 
@@ -82,7 +92,7 @@ class Memory:
 
     def named(self, secret: str) -> str:
         """Return the stand-in of a value found by its name, which is known from now on if it looks random."""
-        if self.placeholders.is_settled(secret):
+        if self.stays(secret):
             return secret
         if shapes.is_random(secret) and self.has_room:
             self.learn(secret)

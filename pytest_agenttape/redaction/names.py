@@ -194,6 +194,11 @@ def is_secret_variable(name: str) -> bool:
     )
 
 
+def variable_rule(name: str) -> Rule:
+    """Return what the environment variable *name* says about its value; there, a pass is a password."""
+    return Rule.PASSWORD if name.upper().endswith(("_PASS", "_PW")) else body_rule(name)
+
+
 def mentions_secret(name: str) -> bool:
     """Return whether the environment variable *name* has a word of a secret's anywhere: reason not to print it."""
     words = name.upper().split("_")

@@ -20,6 +20,8 @@ class RedactSettings(Protocol):
     @property
     def regexes(self) -> Iterable[str]: ...
     @property
+    def allow(self) -> Iterable[str]: ...
+    @property
     def redact_emails(self) -> bool: ...
     @property
     def placeholder(self) -> str: ...
@@ -38,6 +40,7 @@ class RedactionRules:
         placeholder: What replaces a secret. A number follows the word ``REDACTED`` (or ``****``) in it; a text
             without that word replaces every secret alike.
         enabled: False leaves everything as it is.
+        allow: Patterns of whole values that are no secrets, whatever finds them.
 
     Raises:
         ConfigError: A pattern or a name cannot be used.
@@ -48,6 +51,7 @@ class RedactionRules:
     redact_emails: bool = False
     placeholder: str = PLACEHOLDER
     enabled: bool = True
+    allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.denylist:
@@ -55,6 +59,8 @@ class RedactionRules:
                 raise ConfigError(f"redact.denylist: {name!r} is not a name")
         for source in self.regexes:
             bounded(source)
+        for source in self.allow:
+            bounded(source, "redact.allow")
         text = self.placeholder
         if not isinstance(text, str) or not 1 <= len(text) <= 64 or not text.isprintable() or set(text) & set("\"'\\ "):
             raise ConfigError(
@@ -68,16 +74,22 @@ class RedactionRules:
         return cls(
             denylist=tuple(settings.denylist),
             regexes=tuple(settings.regexes),
+            allow=tuple(settings.allow),
             redact_emails=settings.redact_emails,
             placeholder=settings.placeholder,
             enabled=settings.enabled,
         )
 
     def merged(self, other: Self) -> Self:
-        """Return the rules of both together: what one redacts, the other cannot let through."""
+        """Return the rules of both together: what one redacts, the other cannot let through.
+
+        So where both redact, only what both allow is allowed.
+        """
+        allow = (each for each in self.allow if not other.enabled or each in other.allow)
         return type(self)(
             denylist=tuple(dict.fromkeys((*self.denylist, *other.denylist))),
             regexes=tuple(dict.fromkeys((*self.regexes, *other.regexes))),
+            allow=tuple(allow) if self.enabled else other.allow,
             redact_emails=self.redact_emails or other.redact_emails,
             placeholder=self.placeholder,
             enabled=self.enabled or other.enabled,
@@ -87,3 +99,8 @@ class RedactionRules:
     def patterns(self) -> tuple[BoundedPattern, ...]:
         """The user's patterns, ready to run."""
         return tuple(bounded(source) for source in self.regexes)
+
+    @property
+    def allowed(self) -> tuple[BoundedPattern, ...]:
+        """The user's patterns of values that stay, ready to run."""
+        return tuple(bounded(source, "redact.allow") for source in self.allow)

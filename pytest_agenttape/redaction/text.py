@@ -38,7 +38,7 @@ def scan(text: str, memory: Memory) -> list[Finding]:
     """Return where *text* still holds a known secret in any form or a known format."""
     found = {text.find(needle.text): "known-value" for needle in memory.known.in_text(text)}
     for kind, (start, end) in _hard_spans(text, memory):
-        if not memory.placeholders.is_settled(text[start:end]):
+        if not memory.stays(text[start:end]):
             found.setdefault(start, kind)
     return list(_with_lines(text, sorted(found.items())))
 
@@ -88,7 +88,7 @@ def _redact_plain(text: str, memory: Memory) -> str:
         spans += context.find_parameters(redacted)
     out, at = [], 0
     for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
-        if start < at or placeholders.is_settled(redacted[start:end]):
+        if start < at or memory.stays(redacted[start:end]):
             continue
         out += [redacted[at:start], placeholders.stand_in(redacted[start:end])]
         at = end

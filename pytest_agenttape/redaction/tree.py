@@ -146,7 +146,8 @@ def redact_by_rule(node: JSON, rule: Rule, memory: Memory) -> JSON:
         clean = redact_bytes(bytes(node), memory)
         return node if clean == node else type(node)(clean)
     if isinstance(node, int | float) and not isinstance(node, bool):
-        return memory.placeholders.text_for(str(node)) if rule is Rule.ALWAYS or str(node) in memory.known else node
+        is_secret_number = (rule is Rule.ALWAYS or str(node) in memory.known) and not memory.is_allowed(str(node))
+        return memory.placeholders.text_for(str(node)) if is_secret_number else node
     return node
 
 

@@ -41,6 +41,10 @@ class BoundedPattern:
     compiled: re.Pattern[str]
     literal: str = ""  # what every match contains
 
+    def is_all_of(self, text: str) -> bool:
+        """Return whether *text*, which is short, is one match."""
+        return len(text) <= LONGEST_MATCH and self.compiled.fullmatch(text) is not None
+
     def find(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield the spans of the non-empty matches.
 
@@ -63,33 +67,31 @@ class BoundedPattern:
 
 
 @lru_cache(maxsize=256)
-def bounded(source: str) -> BoundedPattern:
-    """Return the pattern *source*, ready to run.
+def bounded(source: str, setting: str = "redact.regexes") -> BoundedPattern:
+    """Return the pattern *source* of *setting*, ready to run.
 
     Raises:
         ConfigError: It is invalid, matches the empty text or nothing else, cannot be checked, or can take too long.
     """
     if not isinstance(source, str):
-        raise ConfigError(f"redact.regexes: {source!r} is not a string")
+        raise ConfigError(f"{setting}: {source!r} is not a string")
     if missing := missing_names():
         raise ConfigError(
-            f"redact.regexes: {source!r} could hang a test and cannot be checked: Python {platform.python_version()}"
+            f"{setting}: {source!r} could hang a test and cannot be checked: Python {platform.python_version()}"
             f" does not have {', '.join(missing)}, which {_SEEN_IN} have; remove the pattern, or use one of those"
         )
     try:
         compiled = re.compile(source)
         tree = parser.parse(source)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ConfigError(f"redact.regexes: {source!r} is not a valid regular expression: {error}") from error
+        raise ConfigError(f"{setting}: {source!r} is not a valid regular expression: {error}") from error
     if compiled.search("") is not None:
-        raise ConfigError(f"redact.regexes: {source!r} matches the empty text, so it would match everywhere")
+        raise ConfigError(f"{setting}: {source!r} matches the empty text, so it would match everywhere")
     if tree.getwidth()[1] == 0:
-        raise ConfigError(
-            f"redact.regexes: {source!r} only looks around and matches no character, so it redacts nothing"
-        )
+        raise ConfigError(f"{setting}: {source!r} only looks around and matches no character, so it redacts nothing")
     if _steps(tree, is_last=True) > _WORST_STEPS:
         raise ConfigError(
-            f"redact.regexes: {source!r} can take very long on some texts, because a repeat in it can match the same"
+            f"{setting}: {source!r} can take very long on some texts, because a repeat in it can match the same"
             " text in many ways; bound it ([a-z]{1,64}), or make it possessive ([a-z]++) or atomic ((?>...))"
         )
     return BoundedPattern(source, compiled, _literal(tree, compiled.flags))

@@ -37,6 +37,7 @@ class RedactConfig:
     Attributes:
         denylist: Additional names of headers, query parameters and body keys whose values are secrets.
         regexes: Additional patterns of secrets.
+        allow: Patterns of values that are no secrets.
         redact_emails: Whether an e-mail address counts as a secret.
         placeholder: What replaces a secret.
         enabled: False switches redaction off.
@@ -44,6 +45,7 @@ class RedactConfig:
 
     denylist: tuple[str, ...] = ()
     regexes: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
     redact_emails: bool = False
     placeholder: str = SECRET_PLACEHOLDER
     enabled: bool = True
@@ -320,6 +322,7 @@ def _redact(value: object) -> RedactConfig:
 _REDACT_PARSERS: Mapping[str, _Parser] = {
     "denylist": _words,
     "regexes": _patterns,
+    "allow": _patterns,
     "redact_emails": _switch,
     "placeholder": _text,
     "enabled": _switch,
