@@ -22,7 +22,7 @@ from pytest_agenttape.ownership.owner import Owner, Scope
 from pytest_agenttape.ownership.strands import Job
 from pytest_agenttape.process import child_processes
 from pytest_agenttape.process.patching import Patch
-from pytest_agenttape.redaction import RedactionRules, Redactor
+from pytest_agenttape.redaction import RedactionRules, Redactor, shapes
 
 _scope: ContextVar[Scope | None] = ContextVar("agenttape_scope", default=None)
 _starts_worker: ContextVar[bool] = ContextVar("agenttape_starts_worker", default=False)
@@ -158,8 +158,13 @@ def _origin(url: str) -> tuple[str, ...]:
         return ()
     parts = urlsplit(url)
     name = threading.current_thread().name
-    shown = Redactor(RedactionRules(), os.environ).request({"url": f"{parts.scheme}://{parts.hostname}{parts.path}"})
+    path = "/".join("..." if _may_be_token(each) else each for each in parts.path.split("/"))
+    shown = Redactor(RedactionRules(), os.environ).request({"url": f"{parts.scheme}://{parts.hostname}{path}"})
     return (f"asked: {shown['url']} in thread {name!r}", *telemetry.hint(url))
+
+
+def _may_be_token(segment: str) -> bool:
+    return shapes.is_random(segment) and not shapes.is_name(segment)
 
 
 def _refuse_in_child() -> Scope | None:

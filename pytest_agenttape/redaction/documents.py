@@ -16,6 +16,7 @@ from pytest_agenttape.redaction.placeholders import unnumbered
 NO_DOCUMENT = object()
 GZIP = b"\x1f\x8b\x08"  # how compressed data begins
 
+_GZIP_WBITS = 16 + zlib.MAX_WBITS
 _MOST_INFLATED = 64 * 1024 * 1024  # a few bytes can inflate to gigabytes
 
 _SHORTEST_ENCODED = 20
@@ -31,14 +32,31 @@ def parsed(text: str) -> JSON:
         return NO_DOCUMENT
 
 
-def inflated(data: bytes) -> bytes | None:
-    """Return what *data* holds compressed; None if it is not a whole gzip stream, or is too large to search."""
-    reader = zlib.decompressobj(16 + zlib.MAX_WBITS)
+def inflated(data: bytes, wbits: int = _GZIP_WBITS) -> bytes | None:
+    """Return what *data* holds compressed; None if it is not a whole stream, or is too large to search."""
+    reader = zlib.decompressobj(wbits)
     try:
         plain = reader.decompress(data, _MOST_INFLATED)
     except zlib.error:
         return None
     return plain if reader.eof and not reader.unused_data else None
+
+
+def redact_compressed(raw: bytes, redact: Callable[[bytes], bytes]) -> bytes | None:
+    """Return *raw*, if it is compressed, with what *redact* makes of what it holds; None if it is not."""
+    for wbits in (_GZIP_WBITS,) if raw.startswith(GZIP) else (zlib.MAX_WBITS, -zlib.MAX_WBITS):
+        plain = inflated(raw, wbits)
+        if plain:
+            redacted = redact(plain)
+            return raw if redacted == plain else _deflated(unnumbered(redacted), wbits)
+    return None
+
+
+def _deflated(plain: bytes, wbits: int) -> bytes:
+    if wbits == _GZIP_WBITS:
+        return gzip.compress(plain, mtime=0)
+    writer = zlib.compressobj(wbits=wbits)
+    return writer.compress(plain) + writer.flush()
 
 
 def rewritten(source: str, old: JSON, new: JSON) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import gzip
 import itertools
 import re
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from collections.abc import Callable
 from pytest_agenttape.model import JSON
 from pytest_agenttape.redaction import entries, names, shapes
 from pytest_agenttape.redaction.credentials import redact_any_cookies, redact_credential, split_scheme
-from pytest_agenttape.redaction.documents import GZIP, NO_DOCUMENT, inflated, parsed, rewritten, rewritten_base64
+from pytest_agenttape.redaction.documents import NO_DOCUMENT, parsed, redact_compressed, rewritten, rewritten_base64
 from pytest_agenttape.redaction.known import SHORTEST
 from pytest_agenttape.redaction.memory import MOST_TEXTS, Memory
 from pytest_agenttape.redaction.names import Rule
@@ -77,7 +76,8 @@ def redact_base64(encoded: str, memory: Memory, further: Callable[[bytes], bytes
         raw = base64.b64decode("".join(encoded.split()), validate=True)
     except (binascii.Error, ValueError):
         return redact_text(encoded, memory)
-    redacted = further(_redact_compressed(raw, memory) if raw.startswith(GZIP) else redact_bytes(raw, memory))
+    redacted = redact_compressed(raw, lambda plain: redact_bytes(plain, memory))
+    redacted = further(redact_bytes(raw, memory) if redacted is None else redacted)
     if redacted == raw:
         return encoded
     return base64.b64encode(unnumbered(redacted)).decode("ascii")
@@ -290,12 +290,6 @@ def _document(text: str, memory: Memory) -> str | None:
     if redacted is not value:
         text = text.replace(stripped, rewritten(stripped, value, redacted))
     return redact_flat(text, memory)
-
-
-def _redact_compressed(raw: bytes, memory: Memory) -> bytes:
-    plain = inflated(raw)
-    redacted = plain if plain is None else redact_bytes(plain, memory)
-    return raw if redacted is None or redacted == plain else gzip.compress(unnumbered(redacted), mtime=0)
 
 
 def _redact_bytes_as(raw: bytes, encoding: str, errors: str, memory: Memory) -> bytes:

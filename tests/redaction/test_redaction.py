@@ -7,6 +7,7 @@ import gzip
 import json
 import random
 import string
+import zlib
 from collections.abc import Callable
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -550,6 +551,18 @@ def test_compressed_body_is_searched() -> None:
     assert redactor().value({"request": body(FORMATS["openai"])}) == {"request": {"body_b64": redacted}}
     for untouched in (body("none"), {"body_b64": base64.b64encode(b"\x1f\x8b\x08 no gzip").decode()}):
         assert redact_body(redactor(), untouched) is untouched
+
+
+@pytest.mark.parametrize("wbits", [zlib.MAX_WBITS, -zlib.MAX_WBITS], ids=["zlib", "raw"])
+def test_deflated_body_is_searched(wbits: int) -> None:
+    def body(text: str) -> JSON:
+        writer = zlib.compressobj(wbits=wbits)
+        return {"body_b64": base64.b64encode(writer.compress(text.encode()) + writer.flush()).decode()}
+
+    redacted = redact_body(redactor(), body(f"{{'key': '{FORMATS['openai']}'}}"))["body_b64"]
+    assert zlib.decompress(base64.b64decode(redacted), wbits) == b"{'key': 'REDACTED0000'}"
+    untouched = body("{'key': 'none'}")
+    assert redact_body(redactor(), untouched) is untouched
 
 
 ENCODINGS: dict[str, Callable[[bytes], str]] = {
