@@ -57,7 +57,20 @@ def redact_message(stored: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
         return stored
     if stored.get("complete") is False:
         _note_bytes_read(stored, redacted)
+    else:
+        _hide_length(stored, redacted)
     return redacted
+
+
+def _hide_length(stored: Mapping[str, JSON], redacted: dict[str, JSON]) -> None:
+    """Let Content-Length say how long the redacted body is: the old length would tell that of the secret."""
+    headers = redacted.get("headers")
+    if not isinstance(headers, dict) or all(redacted.get(form) == stored.get(form) for form in _BODY_FORMS):
+        return
+    name = next((each for each in headers if str(each).lower() == "content-length"), None)
+    if name is not None and isinstance(headers[name], str):
+        with contextlib.suppress(CassetteCorruptError):  # edited by hand
+            redacted["headers"] = {**headers, name: str(len(decode_body(redacted)))}
 
 
 def _note_bytes_read(stored: Mapping[str, JSON], redacted: dict[str, JSON]) -> None:

@@ -240,10 +240,6 @@ def _text(value: object) -> str:
     return value
 
 
-def _optional_text(value: object) -> str | None:
-    return None if value is None else _text(value)
-
-
 def _switch(value: object) -> bool:
     if not isinstance(value, bool):
         raise ConfigError("must be true or false")
@@ -340,7 +336,7 @@ _PARSERS: Mapping[str, _Parser] = {
     "match_headers": _words,
     "match_base_url": _switch,
     "assets_threshold_bytes": _size,
-    "model_override": _optional_text,
+    "model_override": lambda value: None if value is None else _text(value),
     "allow_hosts": _words,
     "ignore_hosts": _words,
     "telemetry_hosts": _words,

@@ -150,3 +150,15 @@ def test_a_message_that_is_nested_too_deeply_is_refused() -> None:
         deep = [deep]
     with pytest.raises(RecordingRefusedError, match="nested too deeply"):
         redactor().request(request(json=deep))
+
+
+def test_content_length_does_not_tell_how_long_a_secret_was() -> None:
+    redactor = Redactor(RedactionRules())
+
+    def sent(password: str) -> dict[str, JSON]:
+        body = {"password": password}
+        length = str(len(json.dumps(body, separators=(",", ":"))))
+        return redactor.request({"url": "https://h.example/", "headers": {"Content-Length": length}, "json": body})
+
+    assert sent("tr0ub4dor&3-and-more")["headers"] == sent("hunter22")["headers"] == {"Content-Length": "27"}
+    assert sent("none")["headers"] == {"Content-Length": "19"}
