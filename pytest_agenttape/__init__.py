@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         tool,
     )
     from pytest_agenttape.cassettes.cassette import Cassette
+    from pytest_agenttape.cassettes.differences import diff_cassettes
     from pytest_agenttape.errors import (
         AgentTapeError,
         AgentTapeWarning,
@@ -35,18 +36,26 @@ if TYPE_CHECKING:
     )
     from pytest_agenttape.model import Interaction, Mode
     from pytest_agenttape.plugin.handle import CassetteHandle
-    from pytest_agenttape.reading.diff import CassetteDiff, diff_cassettes
+    from pytest_agenttape.plugin.syrupy import AgentTapeYAMLExtension
+    from pytest_agenttape.reading.calls import LLMCall, ToolCall
+    from pytest_agenttape.reading.diff import CassetteDiff
+    from pytest_agenttape.reading.usage import TokenTotals
     from pytest_agenttape.session.session import Session, active_session
     from pytest_agenttape.session.use_cassette import record, replay, use_cassette
     from pytest_agenttape.settings.config import Config
     from pytest_agenttape.values import register_codec
+
+    __version__: str
 
 _HOMES = {
     "boundaries.decorators": ("intercept", "memory_read", "memory_write", "record_call", "retrieval", "tool"),
     "boundaries.callbacks": ("AgentTape",),
     "settings.config": ("Config",),
     "cassettes.cassette": ("Cassette",),
-    "reading.diff": ("CassetteDiff", "diff_cassettes"),
+    "cassettes.differences": ("diff_cassettes",),
+    "reading.calls": ("LLMCall", "ToolCall"),
+    "reading.diff": ("CassetteDiff",),
+    "reading.usage": ("TokenTotals",),
     "errors": (
         "AgentTapeError",
         "AgentTapeWarning",
@@ -65,6 +74,7 @@ _HOMES = {
         "UnplayedInteractionsWarning",
     ),
     "plugin.handle": ("CassetteHandle",),
+    "plugin.syrupy": ("AgentTapeYAMLExtension",),
     "model": ("Interaction", "Mode"),
     "session.use_cassette": ("record", "replay", "use_cassette"),
     "session.session": ("Session", "active_session"),
@@ -76,6 +86,7 @@ __all__ = [
     "AgentTape",
     "AgentTapeError",
     "AgentTapeWarning",
+    "AgentTapeYAMLExtension",
     "Cassette",
     "CassetteCorruptError",
     "CassetteDiff",
@@ -85,6 +96,7 @@ __all__ = [
     "ConfigError",
     "DeterminismDriftWarning",
     "Interaction",
+    "LLMCall",
     "Mode",
     "NetworkBlockedError",
     "ProgramBlockedError",
@@ -93,9 +105,12 @@ __all__ = [
     "Session",
     "StreamingNotRecordedWarning",
     "StreamingReplayError",
+    "TokenTotals",
+    "ToolCall",
     "UnmatchedInteractionError",
     "UnplayedInteractionsError",
     "UnplayedInteractionsWarning",
+    "__version__",
     "active_session",
     "diff_cassettes",
     "intercept",
@@ -112,9 +127,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name == "__version__":
+        from importlib.metadata import version  # costs more than all that is imported here
+
+        value: Any = version("pytest-agenttape")
+    elif name in _HOME_OF:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
     globals()[name] = value
     return value
 

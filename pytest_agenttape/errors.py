@@ -8,19 +8,17 @@ from pathlib import Path
 
 
 class AgentTapeError(Exception):
-    """The base of every error raised by pytest-agenttape."""
+    """The base of every error raised by pytest-agenttape.
+
+    Attributes:
+        is_expected: Whether a test has asserted that it is raised.
+    """
+
+    is_expected = False
 
 
 class ConfigError(AgentTapeError):
     """A name, option, marker or configuration value that cannot be used; the message names the valid ones."""
-
-
-class CassetteNotFoundError(AgentTapeError):
-    """A cassette that replay needs does not exist."""
-
-    def __init__(self, message: str, *, path: Path | None = None) -> None:
-        super().__init__(message)
-        self.path = path
 
 
 class CassetteCorruptError(AgentTapeError):
@@ -104,6 +102,23 @@ class UnmatchedInteractionError(AgentTapeError):
         self.field_diffs = field_diffs
         self.cassette_path = cassette_path
         self.mode = mode
+
+
+class CassetteNotFoundError(UnmatchedInteractionError):
+    """A cassette that replay needs does not exist."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: Path | None = None,
+        kind: str = "",
+        boundary: str | None = None,
+        request: Mapping[str, object] | None = None,
+        mode: str = "none",
+    ) -> None:
+        super().__init__(message, kind=kind, boundary=boundary, request=request, cassette_path=path, mode=mode)
+        self.path = path
 
 
 class AgentTapeWarning(UserWarning):

@@ -103,6 +103,10 @@ class Interaction:
     boundary: str | None = None
     metadata: dict[str, JSON] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(str(unknown_name("kind", self.kind, KINDS)))
+
     @classmethod
     def from_dict(cls, raw: Mapping[str, JSON]) -> Self:
         """Build an interaction from its cassette form.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,24 @@ def interaction(**fields: Any) -> Interaction:
 
 def http(**request: Any) -> Interaction:
     return interaction(kind="http", boundary=None, request={"method": "GET", **request}, response={"status": 204})
+
+
+# -- the package
+
+
+def test_every_public_name_is_there_and_none_loads_an_http_library_before_its_use() -> None:
+    code = """if True:
+        import sys
+        import pytest_agenttape as it
+        http = {"httpx", "httpx2", "requests", "aiohttp", "urllib3", "botocore", "respx", "responses", "yaml", "pytest"}
+        assert not http & sys.modules.keys(), sys.modules.keys()
+        assert it.__version__[0].isdigit()
+        assert all(getattr(it, name) is not None for name in it.__all__)
+        assert not [name for name in it.__all__ if name not in dir(it)]
+        print(it.ToolCall("search"), it.LLMCall.__name__, it.TokenTotals().total, it.AgentTapeYAMLExtension.__name__)
+    """
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("search LLMCall 0 AgentTapeYAMLExtension\n", "")
 
 
 # -- redact
@@ -242,13 +262,19 @@ def test_duration_ms_counts_a_nested_call_with_the_call_that_made_it() -> None:
 # -- what cannot be used
 
 
+@pytest.mark.parametrize("kind", ["bogus", "tol", "", None], ids=repr)
+def test_an_interaction_is_of_a_known_kind(kind: Any) -> None:
+    with pytest.raises(ValueError, match=f"unknown kind {kind!r}.* Valid: llm, tool, retrieval, memory_read"):
+        interaction(kind=kind)
+
+
 @pytest.mark.parametrize(
     ("use", "text"),
     [
         (lambda _: Cassette.load(None), "Cassette.load takes a path, not None"),  # type: ignore[arg-type]  # the mistake
         (lambda path: Cassette().save(path, format="xml"), "unknown format 'xml'. Valid: yaml, json"),
         (lambda _: Cassette().redact(""), "a non-empty string; found ''"),
-        (lambda _: diff_cassettes(Cassette(), "b.yaml"), "not 'b.yaml'; load a file with Cassette.load"),  # type: ignore[arg-type]  # the mistake
+        (lambda _: diff_cassettes(Cassette(), 5), "two Cassettes or their paths, not 5"),  # type: ignore[arg-type]  # the mistake
         (lambda _: Config.from_mapping(["strict"]), "settings must be a mapping, found ['strict']"),  # type: ignore[arg-type]  # the mistake
     ],
     ids=["load", "save", "redact", "diff", "config"],

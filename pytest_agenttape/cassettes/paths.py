@@ -98,11 +98,13 @@ def session_path(
     cassette_dir: Path,
     format: str,  # noqa: A002  # the word of every other entry point
     *,
+    is_below: bool = False,
     exists: Callable[[Path], bool] = os.path.exists,
 ) -> Path:
     """Return the path that `use_cassette` means: *name* in *cassette_dir*, or an absolute `Path` as it is.
 
-    If *name* has no extension, an existing cassette in any format takes precedence over a new one.
+    With a folder and an extension, *name* is a path from the working directory, unless it *is_below* in any case.
+    Without an extension, an existing cassette in any format takes precedence over a new one.
 
     Raises:
         ConfigError: *name* leaves *cassette_dir*, or cannot be a file name on every system.
@@ -115,7 +117,9 @@ def session_path(
     if path and path.is_absolute() and path.name:
         wanted = path
     else:
-        wanted = cassette_dir.joinpath(*check_name(path.as_posix() if path else name))
+        parts = check_name(path.as_posix() if path else name)
+        is_path = len(parts) > 1 and split_extension(parts[-1])[1] and not is_below
+        wanted = Path(*parts) if is_path else cassette_dir.joinpath(*parts)
     if split_extension(wanted.name)[1]:
         return wanted
     candidates = [wanted.with_name(f"{wanted.name}{each}") for each in (f".{format}", *EXTENSIONS)]

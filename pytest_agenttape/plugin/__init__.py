@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_agenttape.plugin import hookspecs, session_fixture
+from pytest_agenttape.plugin.asserted import noting
 from pytest_agenttape.plugin.header import header
 from pytest_agenttape.plugin.options import (
     BROKEN_CONFTEST,
@@ -39,6 +40,9 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", marker_help())
     config.pluginmanager.register(Gathering(config), "agenttape-ledger")
+    for patch in noting():
+        patch.install()
+        config.add_cleanup(patch.uninstall)
     if config.option.agenttape_audit:
         from pytest_agenttape.plugin.audit import Audit
 

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.session.session import Session
+from pytest_agenttape.session.unplayed import left_unplayed
 
 
 @dataclass(slots=True)
@@ -50,5 +51,4 @@ class Attempt:
     @property
     def unplayed(self) -> list[Interaction]:
         """The recordings that should have been played but were not."""
-        loaded = self.session.loaded
-        return loaded.unplayed if loaded.policy.judges_unplayed else []
+        return left_unplayed(self.session)

@@ -160,13 +160,8 @@ class Claims:
             base, layer = overrides, {}
         else:
             base, layer = self._config_at(item.path.parent), _mapping(overrides)
-        names = ("allow_hosts", "ignore_hosts", "allow_programs", "match_headers", "strict")
-        marked = {name: getattr(options, name) for name in names}
-        said = resolve(self._policy, marked, layer)
-        config = base.with_overrides(**said) if said else base
-        if not options.redact:
-            return config
-        return config.with_overrides(redact={"denylist": [*config.redact.denylist, *options.redact]})
+        said = resolve(self._policy, options.settings, layer)
+        return options.redacting(base.with_overrides(**said) if said else base)
 
     def _config_at(self, folder: Path) -> Config:
         """Return the settings of the ini keys and of the configuration file in or above *folder*."""

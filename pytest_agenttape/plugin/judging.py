@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from pytest_agenttape.errors import AgentTapeError, UnplayedInteractionsError, UnplayedInteractionsWarning
+from pytest_agenttape.errors import AgentTapeError, UnplayedInteractionsWarning
 from pytest_agenttape.model import Interaction
+from pytest_agenttape.plugin.asserted import names_ours
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.error_place import refused_at, traceback_of
 from pytest_agenttape.plugin.pytest_privates import forget_testcase_failure, testcase_failure
-from pytest_agenttape.reading.summary import summary_line
 from pytest_agenttape.session.session import Session
-from pytest_agenttape.session.verdict import RunCut, Verdict
-
-_UNPLAYED_SHOWN = 10
+from pytest_agenttape.session.unplayed import unplayed_error, unplayed_text
+from pytest_agenttape.session.verdict import RunCut, Verdict, noted
 
 
 def judged(error: BaseException, session: Session) -> BaseException:
@@ -23,10 +20,10 @@ def judged(error: BaseException, session: Session) -> BaseException:
     verdict = session.verdict.error
     if verdict is None:
         gap = session.recording.gap
-        return error if gap is None else _noted(error, gap)
+        return error if gap is None else noted(error, gap)
     if error is verdict or isinstance(error, RunCut | pytest.skip.Exception | pytest.xfail.Exception):
         return verdict.with_traceback(session.verdict.traceback or error.__traceback__)
-    return _noted(error, verdict)
+    return noted(error, verdict)
 
 
 def judge_returned(attempt: Attempt) -> None:
@@ -65,7 +62,7 @@ def fail_drifted(item: pytest.Item, report: pytest.TestReport, verdict: Verdict)
     if verdict.error is None or report.outcome != "skipped":
         return
     expected = [mark.kwargs.get("raises") for mark in item.iter_markers("xfail")]
-    if any(_names_ours(each) for each in expected):
+    if any(names_ours(each) for each in expected):
         return
     report.outcome = "failed"
     vars(report).pop("wasxfail", None)
@@ -82,13 +79,6 @@ def error_of_ours(call: pytest.CallInfo[None], verdict: Verdict | None = None) -
     return None if error is None else str(error)
 
 
-def _noted(error: BaseException, problem: AgentTapeError) -> BaseException:
-    note = f"agenttape: {problem}"
-    if note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
-    return error
-
-
 def _judge_testcase(attempt: Attempt, failure: BaseException) -> None:
     __tracebackhide__ = True
     error = judged(failure, attempt.session)
@@ -102,18 +92,6 @@ def _judge_unplayed(attempt: Attempt, left: list[Interaction]) -> None:
     if not left or attempt.is_shared:  # a shared cassette is judged across all tests that use it
         return
     session = attempt.session
-    count = f"{len(left)} recorded interaction{'' if len(left) == 1 else 's'}"
-    lines = [f"{count} of {session.path.name} not played:"]
-    lines += [f"  {summary_line(each)}" for each in left[:_UNPLAYED_SHOWN]]
-    if len(left) > _UNPLAYED_SHOWN:
-        lines.append(f"  and {len(left) - _UNPLAYED_SHOWN} more")
-    text = "\n".join(lines)
     if attempt.is_strict:
-        error = UnplayedInteractionsError(f"{text}\n  re-record: {session.settings.command}")
-        raise error.with_traceback(traceback_of(attempt.item))
-    attempt.item.warn(UnplayedInteractionsWarning(text))
-
-
-def _names_ours(raises: Any) -> bool:
-    listed = raises if isinstance(raises, tuple) else (raises,)
-    return any(isinstance(each, type) and issubclass(each, AgentTapeError) for each in listed)
+        raise unplayed_error(session, left).with_traceback(traceback_of(attempt.item))
+    attempt.item.warn(UnplayedInteractionsWarning(unplayed_text(session, left)))

@@ -73,6 +73,19 @@ def collected_with(item: pytest.Item) -> Sequence[pytest.Item]:
     return [each for each in report.result if isinstance(each, pytest.Item)] if report else []
 
 
+def raises_contexts() -> Sequence[type]:
+    """Return the classes of the contexts that catch an expected exception."""
+    groups = getattr(pytest, "RaisesGroup", None)  # since pytest 8.4
+    return [type(pytest.raises(Exception)), *([] if groups is None else [groups])]
+
+
+def expected_types(context: object) -> tuple[object, ...]:
+    """Return what a context of `raises_contexts`, or a class like it, expects; of anything else, nothing."""
+    found = getattr(context, "expected_exceptions", None)  # pytest 8.4; before, `expected_exception`
+    found = getattr(context, "expected_exception", ()) if found is None else found
+    return found if isinstance(found, tuple) else (found,)
+
+
 def is_testcase(item: pytest.Item) -> bool:
     """Return whether *item* is a method of a `unittest.TestCase`."""
     return isinstance(item, pytest.Function) and hasattr(item, "addFailure")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading.alignment import align
@@ -84,18 +83,8 @@ class Recording(Protocol):
         """What belongs to all of them."""
 
 
-def diff_cassettes(a: Recording, b: Recording, *, rules: KeyRules | None = None) -> CassetteDiff:
-    """Return what changed from cassette *a* to cassette *b*.
-
-    Whatever differs in every recording of one run is ignored: run id, times, volatile headers, and the identifiers
-    and timestamps that a provider puts into an LLM exchange.
-
-    Raises:
-        ConfigError: One of them is not a `Cassette`.
-    """
-    for each in (a, b):
-        if not isinstance(each, Recording):
-            raise ConfigError(f"diff_cassettes compares two Cassettes, not {each!r}; load a file with Cassette.load")
+def diff_recordings(a: Recording, b: Recording, *, rules: KeyRules | None = None) -> CassetteDiff:
+    """Return what changed from *a* to *b*, in whose placeholders and addresses their `meta` has a say."""
     requests = [each.request for each in (*a.interactions, *b.interactions)]
     fitted = (rules or KeyRules()).fitted_to(requests, a.meta, b.meta)
     return diff_interactions(a.interactions, b.interactions, rules=fitted)

@@ -35,6 +35,7 @@ class Block(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        __tracebackhide__ = True
         self.leave(error)
 
     async def __aenter__(self) -> Self:
@@ -44,6 +45,7 @@ class Block(ABC):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        __tracebackhide__ = True
         self.leave(error)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -38,7 +38,7 @@ class Misses:
         settings, tape = self._settings, self._loaded.tape
         self.divergences.append({"index": None, "expected": None, "actual": dict(call.request)})
         if self._loaded.cassette is None:
-            return self.not_found()
+            return self._not_found(call)
         return explain(
             Interaction(index=position, kind=call.kind, boundary=call.boundary, request=dict(call.request)),
             tape.as_asked,
@@ -53,11 +53,14 @@ class Misses:
             root=working_directory(),
         )
 
-    def not_found(self) -> CassetteNotFoundError:
-        """Return the error for a call that only a cassette could answer, if there is no cassette."""
+    def _not_found(self, call: Call) -> CassetteNotFoundError:
         mode = f"mode {str(self._settings.mode)!r} runs nothing for real"
         why = "frozen calls are only replayed" if self._loaded.policy.records else mode
         return CassetteNotFoundError(
             f"there is no cassette at {self._settings.path}, and {why}\n  record it: {self._settings.advice}",
             path=self._settings.path,
+            kind=call.kind,
+            boundary=call.boundary,
+            request=call.request,
+            mode=str(self._settings.mode),
         )

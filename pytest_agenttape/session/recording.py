@@ -153,13 +153,14 @@ class Recording:
             kept = self._kept([each for each in self._run if _has_failed(each)] if without_failures else ())
         interactions = self._with_needed_jobs(kept)
         listed = self._placeholders_in(interactions)
-        if not interactions and self._settings.is_sticky and not self.target().exists():
-            return None  # a test that makes no call needs no cassette; a block could not be replayed without
+        if not interactions and not self.target().exists():
+            return None  # a run that makes no call needs no cassette
         old = self._loaded.cassette if self._policy.keeps_old else None
+        before = old.meta if old else {}
         return Cassette(
             created_at=old.created_at if old else self._world.created_at,
             run_id=old.run_id if old else self._run_id,
-            meta={**(old.meta if old else {}), **self._meta(), "redacted": listed},
+            meta={**before, **self._meta(), **self._tags(before.get("tags")), "redacted": listed},
             interactions=interactions,
         )
 
@@ -293,6 +294,12 @@ class Recording:
         if "env" in meta:
             meta["env"] = self._secrets.redactor.value(meta["env"])
         return meta
+
+    def _tags(self, before: JSON) -> dict[str, JSON]:
+        """Return the tags of the session as a part of `meta`, after those that stood there *before*."""
+        known = before if isinstance(before, list) else []
+        tags = list(dict.fromkeys((*known, *self._settings.tags)))
+        return {"tags": tags} if tags else {}
 
     def _warn_of_unknown_tokens(self) -> None:
         known = self._loaded.known_tokens(each.call.boundary for each in self._run)

@@ -15,10 +15,9 @@ from pytest_agenttape.ownership import guard
 from pytest_agenttape.ownership.calls import Live, Observed, Served
 from pytest_agenttape.process import child_processes
 from pytest_agenttape.process.user_stack import is_typed_in_debugger, user_traceback
-from pytest_agenttape.reading.usage import TokenTotals, total_tokens
-from pytest_agenttape.session.block import Block
 from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.frozen_world import FrozenWorld
+from pytest_agenttape.session.history import History
 from pytest_agenttape.session.loaded import Loaded, load
 from pytest_agenttape.session.misses import Misses
 from pytest_agenttape.session.observer import SessionObserver, cover
@@ -27,10 +26,11 @@ from pytest_agenttape.session.recording import Recording
 from pytest_agenttape.session.run import Run
 from pytest_agenttape.session.secrets import Secrets
 from pytest_agenttape.session.settings import Settings
-from pytest_agenttape.session.verdict import Verdict
+from pytest_agenttape.session.unplayed import left_unplayed, unplayed_error
+from pytest_agenttape.session.verdict import Verdict, noted
 
 
-class Session(Block):
+class Session(History):
     """One open cassette. `use_cassette` makes them; under pytest the plugin does.
 
     Attributes:
@@ -106,24 +106,29 @@ class Session(Block):
             self.world.leave()
 
     def enter(self) -> None:
-        """Open the cassette for a block.
-
-        Raises:
-            CassetteNotFoundError: Only a cassette could answer calls, and there is none.
-        """
+        """Open the cassette for a block."""
         if not self.is_closed:
             raise ConfigError(f"{self.title} is already open; open another session for a nested block")
         self.open()
-        if self.loaded.cassette is None and not self.can_execute:
-            self.close()
-            raise self._misses.not_found()
 
     def leave(self, error: BaseException | None) -> None:
-        """Close the cassette, and write what the block recorded unless it ends with *error*."""
+        """Close the cassette, and write what the block recorded unless it ends with *error*.
+
+        Raises:
+            AgentTapeError: The block has swallowed the error of a call; or it is strict and left recordings unplayed.
+            RecordingRefusedError: What it recorded must not be kept, or cannot be written.
+        """
+        __tracebackhide__ = True
         self.close()
-        if error is None:
-            self.hear_children()
-            self.recording.commit()
+        if error is not None:
+            self._leave_with(error)
+            return
+        self.hear_children()
+        self._refuse_swallowed()
+        left = left_unplayed(self) if self.settings.config.strict else []
+        if left:
+            raise unplayed_error(self, left)
+        self.recording.commit()
 
     # -- calls
 
@@ -263,41 +268,6 @@ class Session(Block):
         """Return the number of *instance* among the instances of its class, by first call, from 0."""
         return self.run.instance_number(instance)
 
-    # -- what happened
-
-    @property
-    def interactions(self) -> list[Interaction]:
-        """The calls of this run, in the order they started, as a cassette would hold them if the run ended now.
-
-        A stream that is still being read is included, a function that has not returned is not. They are copies.
-        """
-        return [each.copy() for each, _ in self.recording.timeline]
-
-    @property
-    def remaining(self) -> int:
-        """How many recordings have not been played yet."""
-        return len(self.loaded.tape.unplayed)
-
-    @property
-    def unplayed(self) -> list[Interaction]:
-        """The recordings that this run should have used but did not."""
-        return self.loaded.unplayed
-
-    @property
-    def usage(self) -> TokenTotals:
-        """The tokens used by this run's LLM calls, including replayed ones."""
-        return total_tokens(each for each, _ in self.recording.timeline)
-
-    @property
-    def calls_made(self) -> int:
-        """How many calls the agent itself has begun; calls made by the body of a live tool do not count."""
-        return self.run.by_agent
-
-    @property
-    def can_execute(self) -> bool:
-        """Whether any call of this session may run for real."""
-        return self.loaded.policy.can_execute
-
     # -- below: how
 
     def _reset(self, loaded: Loaded) -> None:
@@ -315,6 +285,21 @@ class Session(Block):
         self.observer = SessionObserver(self, loaded, self.run)
         self.divergences = self._misses.divergences
         self.phase = ""
+
+    def _leave_with(self, error: BaseException) -> None:
+        """Note on *error*, which leaves the block, that a call was refused before it."""
+        __tracebackhide__ = True
+        if isinstance(error, GeneratorExit):  # nobody sees that one
+            self._refuse_swallowed()
+        elif (swallowed := self.verdict.swallowed(error)) is not None:
+            noted(error, swallowed)
+
+    def _refuse_swallowed(self) -> None:
+        """Raise the error of a call that the block has swallowed; a recording says what it lacks when it is written."""
+        __tracebackhide__ = True
+        swallowed = self.verdict.swallowed()
+        if swallowed is not None and not self.loaded.policy.records:
+            raise swallowed
 
     def _begin_typed(self, call: Call, parent: Live | None) -> Live:
         """Begin a call typed at the debugger's prompt: it runs if the mode allows it, and is not part of the run."""

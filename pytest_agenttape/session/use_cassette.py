@@ -31,13 +31,20 @@ def use_cassette(
     cassette_dir: str | Path | None = None,
     format: str | None = None,  # noqa: A002  # the documented name
     tags: Iterable[str] | None = None,
+    strict: bool | None = None,
+    redact: Iterable[str] | None = None,
+    model: str | None = None,
     allow_errors: bool | int | str | Iterable[int | str] = False,
+    allow_hosts: Iterable[str] | None = None,
+    ignore_hosts: Iterable[str] | None = None,
     allow_programs: Iterable[str] | None = None,
+    match_headers: Iterable[str] | None = None,
 ) -> Session:
     """Open the cassette *name* for a block, sync or async, or decorate a function with it.
 
     Args:
-        name: Name below *cassette_dir*; slashes are folders. A `Path` may be absolute.
+        name: Name below *cassette_dir*; slashes are folders. With a folder and an extension (``fixtures/a.json``) it is
+            a path from the working directory, unless *cassette_dir* is given. A `Path` may be absolute.
         mode: ``none`` (default), ``once``, ``new_episodes``, ``refresh``, ``all`` or ``record``.
         live: Kinds or boundary names that run for real, ``"*"`` for all; everything else is replayed.
         frozen: Kinds or boundary names that are replayed in every mode.
@@ -50,10 +57,16 @@ def use_cassette(
         config: Configuration to use instead of the one found from the working directory.
         cassette_dir: Folder of the cassettes; default from the configuration.
         format: ``yaml`` or ``json``; default by the name's extension, else from the configuration.
-        tags: Words kept with each recorded interaction.
+        tags: Words kept with each recorded interaction, and with the cassette.
+        strict: Whether a recording that the block leaves unplayed is an error; default from the configuration.
+        redact: Additional names of headers, query parameters, body keys and arguments whose values are secrets.
+        model: The model that live LLM calls are sent to instead of the requested one.
         allow_errors: Failures of live calls that may be recorded even though the agent went on: True, or any of the
             statuses 400 to 599 and ``"timeout"``.
-        allow_programs: Programs that may be started outside of a recorded tool; default from the configuration.
+        allow_hosts: Hosts that may be reached during replay; default, as of the next three, from the configuration.
+        ignore_hosts: Hosts that are never recorded: calls to them are real in every mode.
+        allow_programs: Programs that may be started outside of a recorded tool.
+        match_headers: Names of further request headers that matching compares.
 
     Raises:
         ConfigError: An argument names something that does not exist, or *live* and *frozen* are both given.
@@ -61,7 +74,6 @@ def use_cassette(
     if not isinstance(config, Config | None):
         raise ConfigError(f"config takes a Config, not {config!r}; make one with Config.from_mapping(...)")
     config = config or Config.load()
-    said = config.with_overrides(cassette_dir=cassette_dir, format=format)
     options = parse(
         {
             "mode": asked_mode(mode, record=record),
@@ -72,13 +84,19 @@ def use_cassette(
             "freeze": freeze,
             "format": format,
             "tags": tags,
+            "strict": strict,
+            "redact": redact,
             "allow_errors": allow_errors,
+            "allow_hosts": allow_hosts,
+            "ignore_hosts": ignore_hosts,
             "allow_programs": allow_programs,
+            "match_headers": match_headers,
         }
     )
-    config = config.with_overrides(allow_programs=options.allow_programs)
+    said = config.with_overrides(cassette_dir=cassette_dir, format=format)
+    config = options.redacting(config.with_overrides(**options.settings, model_override=model))
     settings = Settings(
-        path=paths.session_path(name, said.cassette_dir, said.format),
+        path=paths.session_path(name, said.cassette_dir, said.format, is_below=cassette_dir is not None),
         mode=options.mode or config.default_mode,
         config=config,
         directory=Path.cwd(),
@@ -98,10 +116,15 @@ def use_cassette(
 
 
 def replay(cassette: str | Path, **options: Any) -> Session:
-    """Replay *cassette* offline, as a decorator or a block: `use_cassette` with ``mode="none"``."""
-    return use_cassette(cassette, mode=Mode.NONE, **options)
+    """Replay *cassette* offline, as a decorator or a block: `use_cassette` with ``mode="none"``, if none is given."""
+    return use_cassette(cassette, **_with_mode(Mode.NONE, options))
 
 
 def record(cassette: str | Path, **options: Any) -> Session:
-    """Record *cassette* again, as a decorator or a block: `use_cassette` with ``mode="all"``."""
-    return use_cassette(cassette, mode=Mode.ALL, **options)
+    """Record *cassette* again, as a decorator or a block: `use_cassette` with ``mode="all"``, if none is given."""
+    return use_cassette(cassette, **_with_mode(Mode.ALL, options))
+
+
+def _with_mode(mode: Mode, options: dict[str, Any]) -> dict[str, Any]:
+    is_said = options.get("mode") is not None or bool(options.get("record"))
+    return options if is_said else {**options, "mode": mode}

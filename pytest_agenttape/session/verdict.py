@@ -30,6 +30,7 @@ class Verdict:
         self.first: AgentTapeError | None = None
         self.error: AgentTapeError | None = None
         self.traceback: TracebackType | None = None
+        self._refused: list[tuple[AgentTapeError, TracebackType | None]] = []  # cut off before it grows long
 
     def keep(self, error: AgentTapeError) -> AgentTapeError:
         """Note that a call was refused with *error*; return it.
@@ -43,7 +44,9 @@ class Verdict:
         elif self._is_sticky or self._refusals > REFUSALS_BEFORE_CUT:
             self._count_further()
         self._refusals += 1
-        if self._is_sticky and self.error is None:
+        if not self._is_sticky:
+            self._refused.append((error, user_traceback()))
+        elif self.error is None:
             self.error, self.traceback = error, user_traceback()
         return error
 
@@ -65,8 +68,27 @@ class Verdict:
         if self.error is not None:
             raise self.error.with_traceback(self.traceback)
 
+    def swallowed(self, leaving: BaseException | None = None) -> AgentTapeError | None:
+        """Return the first error in a block opened by the user that was not *leaving* it, and that no test asserts.
+
+        An agent that tries again gets the same error again; to assert the last one is to assert them all.
+        """
+        expected = {str(error) for error, _ in self._refused if error.is_expected or error is leaving}
+        for error, traceback in self._refused:
+            if str(error) not in expected:
+                return error.with_traceback(traceback)
+        return None
+
     def _count_further(self) -> None:
         __tracebackhide__ = True
         self._further += 1
         if self._further > RETRIES_BEFORE_CUT:
             raise RunCut(f"run stopped after {RETRIES_BEFORE_CUT} more calls; it had already failed: {self.first}")
+
+
+def noted(error: BaseException, problem: AgentTapeError) -> BaseException:
+    """Return *error*, which hides *problem*, with a note that says so."""
+    note = f"agenttape: {problem}"
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
+    return error

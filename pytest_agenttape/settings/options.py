@@ -58,6 +58,18 @@ class Options:
         if self.live and self.frozen:
             raise ConfigError("live and frozen exclude each other; give one of them")
 
+    @property
+    def settings(self) -> dict[str, object]:
+        """The options that override a key of the configuration by the same name; None if not given."""
+        names = ("allow_hosts", "ignore_hosts", "allow_programs", "match_headers", "strict")
+        return {name: getattr(self, name) for name in names}
+
+    def redacting(self, config: Config) -> Config:
+        """Return *config* with the names to redact added to its own."""
+        if not self.redact:
+            return config
+        return config.with_overrides(redact={"denylist": [*config.redact.denylist, *self.redact]})
+
     def frozen_features(self, config: Config) -> frozenset[str]:
         """Return which of clock, uuid and random are pinned: by these options, else by *config*."""
         return frozenset(config.freeze) if self.freeze is None else self.freeze
@@ -128,7 +140,7 @@ def _names_to_redact(given: object) -> tuple[str, ...]:
     listed = (given,) if isinstance(given, str) else () if given is None else given
     if isinstance(listed, Mapping) or not isinstance(listed, Iterable):
         raise ConfigError(
-            f"the marker's redact takes names, such as redact=['patient_id'], found {given!r}; "
+            f"redact takes names, such as redact=['patient_id'], found {given!r}; "
             "all other redaction settings belong in the configuration"
         )
     return Config.from_mapping({"redact": {"denylist": tuple(listed)}}).redact.denylist

@@ -643,7 +643,11 @@ def test_sending_something_else_than_recorded_is_no_replay(path: Path) -> None:
 
 def test_an_exception_that_the_recorded_body_never_saw_comes_back_out(path: Path) -> None:
     around(path, _talk, mode="all")
-    with use_cassette(path), pytest.raises(LookupError, match="other"):
+    with (
+        pytest.raises(StreamingReplayError, match="had no LookupError thrown into it after item 1"),
+        use_cassette(path),
+        pytest.raises(LookupError, match="other"),
+    ):
         _talk(thrown=LookupError("other"))
 
 

@@ -215,8 +215,8 @@ def test_not_a_number_reads_back(tmp_path: Path) -> None:
 
 
 def test_an_interaction_that_no_reader_would_take_is_refused(tmp_path: Path) -> None:
-    wrong = Cassette(interactions=[Interaction(index=0, kind="tol", response=1)])
-    with pytest.raises(RecordingRefusedError, match="unknown kind 'tol'"):
+    wrong = Cassette(interactions=[Interaction(index=0, kind="tool", response=1, usage=5)])  # type: ignore[arg-type]  # the mistake
+    with pytest.raises(RecordingRefusedError, match="'usage' must be a mapping"):
         writing.save(wrong, tmp_path / "a.yaml")
     assert names(tmp_path) == []
 

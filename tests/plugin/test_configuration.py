@@ -191,8 +191,8 @@ def test_names_to_redact_add_up_over_file_fixture_and_markers(project: Project) 
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("redact={'denylist': ['name']}", "the marker's redact takes names, such as redact=*, found {'denylist': *"),
-        ("redact=5", "the marker's redact takes names, such as redact=*, found 5;*"),
+        ("redact={'denylist': ['name']}", "redact takes names, such as redact=*, found {'denylist': *"),
+        ("redact=5", "redact takes names, such as redact=*, found 5;*"),
         ("redact=['']", "redact.denylist = *non-empty strings, found ''"),
         ("tags=5", "tags takes a list of strings, found 5"),
         ("frozen=['']", "frozen takes kinds *; found ''"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_agenttape.cassettes.cassette import Cassette
-from pytest_agenttape.errors import ConfigError, FieldDiff
+from pytest_agenttape.cassettes.differences import diff_cassettes
+from pytest_agenttape.errors import CassetteNotFoundError, ConfigError, FieldDiff
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.reading.alignment import align
-from pytest_agenttape.reading.diff import CassetteDiff, diff_cassettes
+from pytest_agenttape.reading.diff import CassetteDiff
 from tests.reading.recorded import cassette, chat, http, tool
 
 LAW = settings(deadline=None, max_examples=60)  # a busy machine is no finding
@@ -88,10 +90,20 @@ def test_every_call_of_both_sides_is_paired_once(old: list[str], new: list[str])
     assert diff_cassettes(a, b).identical == (old == new)
 
 
-@pytest.mark.parametrize("given", ["a.yaml", None, []], ids=repr)
+@pytest.mark.parametrize("given", [5, None, []], ids=repr)
 def test_only_cassettes_are_compared(given: Any) -> None:
-    with pytest.raises(ConfigError, match=r"compares two Cassettes, not .*; load a file with Cassette\.load"):
+    with pytest.raises(ConfigError, match=r"compares two Cassettes or their paths, not "):
         diff_cassettes(Cassette(), given)
+
+
+def test_a_cassette_may_be_given_by_its_path(tmp_path: Path) -> None:
+    old, new = cassette(tool(city="A")), cassette(tool(city="A"), tool(city="B"))
+    old.save(tmp_path / "old.yaml")
+    new.save(tmp_path / "new.json")
+    for a, b in ((old, tmp_path / "new.json"), (tmp_path / "old.yaml", str(tmp_path / "new.json"))):
+        assert (diff_cassettes(a, b).new_calls, diff_cassettes(a, a).identical) == (["get_weather"], True)
+    with pytest.raises(CassetteNotFoundError):
+        diff_cassettes(old, tmp_path / "gone.yaml")
 
 
 def test_two_recordings_of_one_run_are_identical() -> None:

@@ -139,12 +139,24 @@ def test_each_recording_mode_makes_the_file_that_is_not_there(mode: str, live: L
     assert live.happened() == 0
 
 
-def test_without_a_cassette_none_says_so_at_once_and_how_to_record(path: Path) -> None:
-    with pytest.raises(CassetteNotFoundError, match=r"no cassette at .*\n  record it: .*mode='all'") as caught:
-        use_cassette(path).__enter__()
-    assert caught.value.path == path
-    with use_cassette(path, mode="all"):
-        pass
+@pytest.mark.parametrize("mode", ["none", "once", "new_episodes", "refresh", "all"])
+@pytest.mark.parametrize("live", [None, "llm"])
+def test_a_block_without_a_call_needs_no_cassette_and_writes_none(mode: str, live: str | None, path: Path) -> None:
+    with use_cassette(path, mode=mode, live=live) as session:
+        assert (session.remaining, session.cursor) == (0, 0)
+    assert not list(path.parent.iterdir())
+
+
+def test_without_a_cassette_the_first_call_says_so_and_how_to_record(path: Path) -> None:
+    with (
+        pytest.raises(UnmatchedInteractionError, match=r"no cassette at .*\n  record it: .*mode='all'") as caught,
+        use_cassette(path),
+    ):
+        look_up("a")
+    error = caught.value
+    assert isinstance(error, CassetteNotFoundError)
+    assert (error.path, error.cassette_path, error.mode) == (path, path, "none")
+    assert (error.kind, error.boundary, error.request) == ("tool", "look_up", {"args": {"word": "a"}})
 
 
 def test_new_episodes_leaves_every_old_byte_of_a_recording_in_place(path: Path) -> None:

@@ -28,7 +28,6 @@ from pytest_agenttape import (
     AgentTapeError,
     Cassette,
     CassetteCorruptError,
-    CassetteNotFoundError,
     Config,
     ConfigError,
     RecordingRefusedError,
@@ -84,9 +83,30 @@ def recorded(path: Path) -> Path:
 def test_a_name_is_a_file_below_the_cassette_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert use_cassette("a/b").path == Path("cassettes/a/b.yaml")
+    assert use_cassette("a.json").path == Path("cassettes/a.json")
+    assert use_cassette("a/b.c").path == Path("cassettes/a/b.c.yaml")
     assert use_cassette("a", cassette_dir="tapes", format="json").path == Path("tapes/a.json")
     assert use_cassette("a", config=Config(cassette_dir=tmp_path / "x")).path == tmp_path / "x/a.yaml"
     assert use_cassette(tmp_path / "a.yaml").path == tmp_path / "a.yaml"
+
+
+@pytest.mark.parametrize("spell", [str, Path])
+def test_a_folder_and_a_suffix_make_a_path_from_the_working_directory(
+    spell: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "agenttape.toml").write_text('cassette_dir = "tapes"\n')
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert use_cassette(spell("cassettes/x.json")).path == Path("cassettes/x.json")
+    with record(spell("fixtures/deep/x.json")):
+        work(1)
+    recorded = tmp_path / "below" / "fixtures" / "deep" / "x.json"
+    assert recorded.read_text().startswith("{")
+    with replay(spell("fixtures/deep/x.json")):
+        assert work(1) == 10
+    assert use_cassette(spell("fixtures/x.yaml"), cassette_dir="tapes").path == Path("tapes/fixtures/x.yaml")
+    with pytest.raises(ConfigError, match=r"contains '\.\.'"):
+        use_cassette("../fixtures/x.yaml")
 
 
 def test_the_configuration_is_found_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +133,12 @@ def test_the_configuration_is_found_from_the_working_directory(tmp_path: Path, m
         ({"config": {"format": "json"}}, "config takes a Config"),
         ({"record": "yes"}, "record must be True or False, found 'yes'"),
         ({"tags": 5}, "tags takes a list of strings, found 5"),
+        ({"strict": "yes"}, "strict = 'yes': must be true or false"),
+        ({"redact": {"regexes": ["x"]}}, "redact takes names, such as redact=['patient_id']"),
+        ({"model": ""}, "model_override = '': must be a non-empty string"),
+        ({"allow_hosts": [""]}, "allow_hosts = ['']: must be a list of non-empty strings"),
+        ({"ignore_hosts": "a b"}, "ignore_hosts = 'a b': must be a list of strings"),
+        ({"match_headers": 5}, "match_headers = 5: must be a list of strings"),
         ({"tags": [5]}, "tags takes a list of strings, found [5]"),
         ({"cassette_dir": 5}, "cassette_dir = 5: must be the path of a directory"),
         ({"cassette_dir": ""}, "cassette_dir = '': must be the path of a directory"),
@@ -141,7 +167,16 @@ def test_record_is_short_for_mode_all_and_agrees_with_it() -> None:
 def test_tags_are_kept_with_each_recording(tags: Any, path: Path) -> None:
     with use_cassette(path, mode="all", tags=tags):
         work(1)
-    assert Cassette.load(path).interactions[0].tags == (("slow",) if len(tags) != 2 else ("slow", "net"))
+    recorded = Cassette.load(path)
+    assert recorded.interactions[0].tags == (("slow",) if len(tags) != 2 else ("slow", "net"))
+    assert recorded.meta["tags"] == list(recorded.interactions[0].tags)
+
+
+def test_tags_of_a_later_session_join_those_of_the_cassette(path: Path) -> None:
+    for tags in (["slow"], ["net", "slow"], None):
+        with use_cassette(path, mode="new_episodes", tags=tags):
+            work(len(tags or ()))
+    assert Cassette.load(path).meta["tags"] == ["slow", "net"]
 
 
 @pytest.mark.parametrize("freeze", [(), "clock", ["uuid", "random"], None])
@@ -247,8 +282,6 @@ def test_blocks_may_end_in_another_order_than_they_began(recorded: Path, tmp_pat
 
 
 def test_a_block_that_cannot_open_leaves_nothing_open(path: Path) -> None:
-    with pytest.raises(CassetteNotFoundError):
-        use_cassette(path).__enter__()
     path.write_text("version: '1'\ninteractions: []\nmeta: {freeze: {clock: never}}\n")
     with pytest.raises(CassetteCorruptError):
         use_cassette(path).__enter__()
@@ -538,6 +571,47 @@ def test_record_and_replay_are_blocks_and_decorators(path: Path) -> None:
     with replay(path) as session:
         assert (work(1), session.mode) == (10, "none")
     assert (replay(path)(lambda: work(1))(), ran.since()) == (10, [])
+
+
+def test_record_and_replay_take_what_use_cassette_takes(path: Path) -> None:
+    options: dict[str, Any] = {
+        "live": None, "matchers": "exact", "freeze": "clock", "config": Config(), "format": "yaml", "tags": ["t"],
+        "strict": True, "redact": ["patient_id"], "model": "small", "allow_errors": [503], "allow_hosts": ["a.example"],
+        "ignore_hosts": ["b.example"], "allow_programs": ["git"], "match_headers": ["x-tenant"],
+        "cassette_dir": "tapes",
+    }  # fmt: skip
+    for open_it, mode in ((record, "all"), (replay, "none")):
+        session = open_it(path, **options)
+        config = session.settings.config
+        assert (session.mode, config.strict, session.model_override) == (mode, True, "small")
+        assert (config.allow_hosts, config.ignore_hosts) == (("a.example",), ("b.example",))
+        assert (config.allow_programs, config.match_headers) == (("git",), ("x-tenant",))
+        assert (open_it(path, mode=None).mode, open_it(path, record=False).mode) == (mode, mode)
+        assert (open_it(path, mode="once").mode, open_it(path, record=True).mode) == ("once", "all")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'strickt'"):
+        replay(path, strickt=True)
+
+
+def test_what_a_block_redacts_is_redacted_in_addition(path: Path) -> None:
+    @tool
+    def admit(patient_id: str, ward: str, password: str) -> str:
+        return f"{len(patient_id + ward + password)} characters"
+
+    config = Config.from_mapping({"redact": {"denylist": ["ward"]}})
+    with use_cassette(path, mode="all", redact=["patient_id"], config=config):
+        admit("Jane Doe of Oslo", "ward number 5", "correct-horse-battery")
+    text = path.read_text()
+    assert not [each for each in ("Jane", "number 5", "horse") if each in text]
+    with use_cassette(path, redact=["patient_id"], config=config):
+        admit("John Doe of Bern", "ward number 6", "battery-staple-horse")
+
+
+def test_the_cursor_counts_what_has_been_played(recorded: Path) -> None:
+    with use_cassette(recorded) as session:
+        before = session.cursor
+        work(1)
+        assert (before, session.cursor, session.cursor + session.remaining) == (0, 1, len(session.engine.recordings))
+        assert session.live_calls == 0
 
 
 @pytest.mark.parametrize("bare", [record, replay])

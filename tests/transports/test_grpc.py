@@ -197,14 +197,18 @@ def test_a_message_after_the_last_answer_is_refused(tape: Tape) -> None:
     spoken: queue.Queue[str | None] = queue.Queue()
     for word in "abb":
         spoken.put(word)
-    with use_cassette(tape.path, mode="none") as session, grpc.insecure_channel(tape.target) as channel:
-        assert len(list(channel.stream_stream(SERVICE + "Converse", **texts())(iter(spoken.get, None)))) == 3
-        spoken.put("more")
-        spoken.put(None)
-        until = time.monotonic() + 10
-        while session.verdict.first is None and time.monotonic() < until:
-            time.sleep(0.01)
-        assert "message 4 of the agent was not sent" in str(session.verdict.first)
+
+    def talk() -> None:
+        with use_cassette(tape.path, mode="none") as session, grpc.insecure_channel(tape.target) as channel:
+            assert len(list(channel.stream_stream(SERVICE + "Converse", **texts())(iter(spoken.get, None)))) == 3
+            spoken.put("more")
+            spoken.put(None)
+            until = time.monotonic() + 10
+            while session.verdict.first is None and time.monotonic() < until:
+                time.sleep(0.01)
+
+    with pytest.raises(UnmatchedInteractionError, match="message 4 of the agent was not sent"):
+        talk()
 
 
 @pytest.mark.parametrize("name", ["__call__", "_blocking"])

@@ -1,0 +1,73 @@
+"""What an open cassette tells about its run."""
+
+from __future__ import annotations
+
+from pytest_agenttape.matching.tape import Tape
+from pytest_agenttape.model import Interaction
+from pytest_agenttape.reading.usage import TokenTotals, total_tokens
+from pytest_agenttape.session.block import Block
+from pytest_agenttape.session.loaded import Loaded
+from pytest_agenttape.session.recording import Recording
+from pytest_agenttape.session.run import Run
+
+
+class History(Block):
+    """A block with the calls made in it, and the recordings that they were answered from.
+
+    Attributes:
+        loaded: The cassette as it was when the session opened.
+        run: The calls made since then.
+        recording: The recording that they leave behind.
+    """
+
+    loaded: Loaded
+    run: Run
+    recording: Recording
+
+    @property
+    def engine(self) -> Tape:
+        """The recordings, and which of them were played."""
+        return self.loaded.tape
+
+    @property
+    def interactions(self) -> list[Interaction]:
+        """The calls of this run, in the order they started, as a cassette would hold them if the run ended now.
+
+        A stream that is still being read is included, a function that has not returned is not. They are copies.
+        """
+        return [each.copy() for each, _ in self.recording.timeline]
+
+    @property
+    def cursor(self) -> int:
+        """How many recordings have been played."""
+        return len(self.engine.recordings) - self.remaining
+
+    @property
+    def remaining(self) -> int:
+        """How many recordings have not been played yet."""
+        return len(self.engine.unplayed)
+
+    @property
+    def unplayed(self) -> list[Interaction]:
+        """The recordings that this run should have used but did not."""
+        return self.loaded.unplayed
+
+    @property
+    def live_calls(self) -> int:
+        """How many calls ran for real."""
+        return self.run.live_calls
+
+    @property
+    def usage(self) -> TokenTotals:
+        """The tokens used by this run's LLM calls, including replayed ones."""
+        return total_tokens(each for each, _ in self.recording.timeline)
+
+    @property
+    def calls_made(self) -> int:
+        """How many calls the agent itself has begun; calls made by the body of a live tool do not count."""
+        return self.run.by_agent
+
+    @property
+    def can_execute(self) -> bool:
+        """Whether any call of this session may run for real."""
+        return self.loaded.policy.can_execute
