@@ -8,7 +8,7 @@ from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.plugin.asked_cassettes import AskedCassettes
 from pytest_agenttape.plugin.facts import Facts
 from pytest_agenttape.plugin.screen import Screen
-from pytest_agenttape.reading.diff import diff_cassettes
+from pytest_agenttape.reading.diff import diff_recordings
 from pytest_agenttape.reading.divergences import Divergence
 from pytest_agenttape.reading.lines import Line
 from pytest_agenttape.settings.config import Config
@@ -33,7 +33,7 @@ def compare(config: pytest.Config, old: str, new: str) -> int:
     except AgentTapeError as error:
         asked.refuse(error)
         return UNUSABLE
-    diff = diff_cassettes(before, after, rules=rules)
+    diff = diff_recordings(before, after, rules=rules)
     screen.write(diff.lines(note=_took))
     took = Facts.of(*before.interactions).to(Facts.of(*after.interactions))
     screen.write([Line(""), Line(f"total: {took}", "aside")] if took else [])

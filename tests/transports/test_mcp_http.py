@@ -150,7 +150,7 @@ def test_a_drifted_argument_is_refused(tmp_path: Path, weather: tuple[Weather, s
     with use_cassette(path, mode="all"):
         anyio.run(session_of, url, oslo)
     stop()
-    with use_cassette(path) as session, contextlib.suppress(BaseException):
+    with contextlib.suppress(BaseException), use_cassette(path) as session:
         anyio.run(session_of, url, rome)
     assert session.verdict.first is not None
     assert "weather.forecast" in str(session.verdict.first)
