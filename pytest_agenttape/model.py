@@ -16,6 +16,7 @@ _T = TypeVar("_T")
 SCHEMA_VERSION = "1"
 BOUNDARY_KINDS = ("tool", "retrieval", "memory_read", "memory_write")
 KINDS = ("llm", *BOUNDARY_KINDS, "http")
+TELEMETRY_KIND = "telemetry"  # of a call that is answered, and in no cassette
 FORMATS = ("yaml", "json")
 DEFAULT_FORMAT = "yaml"
 CASSETTES_FOLDER = "cassettes"
@@ -104,7 +105,7 @@ class Interaction:
     metadata: dict[str, JSON] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if self.kind not in KINDS and self.kind != TELEMETRY_KIND:
             raise ValueError(str(unknown_name("kind", self.kind, KINDS)))
 
     @classmethod

@@ -22,8 +22,6 @@ from urllib.parse import urlsplit
 from pytest_agenttape.hosts import HostRule, host_rules, is_url_allowed
 from pytest_agenttape.model import KNOWN_TELEMETRY, Call, Interaction
 
-KIND = "telemetry"  # of such a call, which is in no cassette
-
 counts: Counter[str] = Counter()  # of the requests that this process has answered, by sender
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_agenttape import telemetry
-from pytest_agenttape.model import Call
+from pytest_agenttape.model import TELEMETRY_KIND, Call
 from pytest_agenttape.telemetry import Telemetry
 
 PROTOBUF = "application/x-protobuf"
@@ -109,7 +109,7 @@ def test_what_a_library_looks_up_for_itself_fails_where_it_is_in_use(url: str, m
     assert not Telemetry.of([]).covers("GET", url, "")
     (line,) = telemetry.hint(url)
     assert switch in line
-    answer = telemetry.answer(Call(telemetry.KIND, None, {"method": "GET", "url": url, "headers": {}}))
+    answer = telemetry.answer(Call(TELEMETRY_KIND, None, {"method": "GET", "url": url, "headers": {}}))
     assert answer.response == (None if status is None else {"status": status, "headers": {}})
     assert (answer.error is None) == (status is not None)
 
@@ -150,5 +150,5 @@ def test_all_that_is_sent_to_a_named_host_is_answered() -> None:
     ],
 )
 def test_the_answer_is_an_empty_success_in_the_form_of_the_question(headers: Any, expected: Any) -> None:
-    call = Call(telemetry.KIND, None, {"method": "POST", "url": "http://h/v1/traces", "headers": headers})
+    call = Call(TELEMETRY_KIND, None, {"method": "POST", "url": "http://h/v1/traces", "headers": headers})
     assert telemetry.answer(call).response == {"status": 200, **expected}

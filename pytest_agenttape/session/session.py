@@ -10,7 +10,7 @@ from pytest_agenttape import clocks, ownership, telemetry, transports
 from pytest_agenttape.errors import AgentTapeError, ConfigError, NetworkBlockedError
 from pytest_agenttape.matching.policy import Refuse
 from pytest_agenttape.matching.tape import Replay
-from pytest_agenttape.model import JSON, Call, Interaction
+from pytest_agenttape.model import JSON, TELEMETRY_KIND, Call, Interaction
 from pytest_agenttape.ownership import guard
 from pytest_agenttape.ownership.calls import Live, Observed, Served
 from pytest_agenttape.process import child_processes
@@ -154,7 +154,7 @@ class Session(History):
             UnmatchedInteractionError: No recording answers, and the mode does not let the call run for real.
         """
         __tracebackhide__ = True
-        if kind == telemetry.KIND:
+        if kind == TELEMETRY_KIND:
             return Served(self, call := Call(kind, boundary, request), telemetry.answer(call))
         self.world.freeze.progress()
         try:

@@ -16,7 +16,7 @@ from pytest_agenttape.bodies.messages import (
 )
 from pytest_agenttape.errors import AgentTapeError, StreamingReplayError
 from pytest_agenttape.matching.canonical import is_stored
-from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.model import JSON, TELEMETRY_KIND, Interaction
 from pytest_agenttape.ownership import Owner, Scope
 from pytest_agenttape.ownership.calls import Live, Recorder, Served
 from pytest_agenttape.ownership.turns import Turn
@@ -132,7 +132,7 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
     __tracebackhide__ = True
     if is_answered(found, request.method, request.url, header(request.headers, "content-type") or ""):
         asked = {"method": request.method, "url": request.url, "headers": grouped(request.headers)}
-        return Exchange(found.owner, found.owner.begin(telemetry.KIND, None, asked), None, request, calls_before=0)
+        return Exchange(found.owner, found.owner.begin(TELEMETRY_KIND, None, asked), None, request, calls_before=0)
     stored = stored_request(request)
     body = bodies.stored_json(stored)
     operation = providers.identify(request.method, request.url, body)
