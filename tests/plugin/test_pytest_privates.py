@@ -48,6 +48,14 @@ class TestTheNamesThatWeNeedAreThere:
         item, _ = asked_for
         assert item.path == request.node.path
 
+    def test_on_a_context_that_catches(self) -> None:
+        one, several = pytest.raises(ValueError), pytest.raises((KeyError, OSError))
+        assert (pytest_privates.expected_types(one), pytest_privates.expected_types(several)) == (
+            (ValueError,),
+            (KeyError, OSError),
+        )
+        assert isinstance(one, tuple(pytest_privates.raises_contexts()))
+
     def test_on_an_item(self, request: pytest.FixtureRequest, asked_for: tuple[object, object]) -> None:
         _, definition = asked_for
         item: pytest.Item = request.node
