@@ -160,7 +160,7 @@ class Recording:
         return Cassette(
             created_at=old.created_at if old else self._world.created_at,
             run_id=old.run_id if old else self._run_id,
-            meta={**before, **self._meta(), **self._tags(before.get("tags")), "redacted": listed},
+            meta={**before, **self._meta(), **_tags(before.get("tags"), self._settings.tags), "redacted": listed},
             interactions=interactions,
         )
 
@@ -295,12 +295,6 @@ class Recording:
             meta["env"] = self._secrets.redactor.value(meta["env"])
         return meta
 
-    def _tags(self, before: JSON) -> dict[str, JSON]:
-        """Return the tags of the session as a part of `meta`, after those that stood there *before*."""
-        known = before if isinstance(before, list) else []
-        tags = list(dict.fromkeys((*known, *self._settings.tags)))
-        return {"tags": tags} if tags else {}
-
     def _warn_of_unknown_tokens(self) -> None:
         known = self._loaded.known_tokens(each.call.boundary for each in self._run)
         for what, given in (("live", self._settings.live), ("frozen", self._settings.frozen)):
@@ -322,3 +316,9 @@ def _has_failed(begun: Begun) -> bool:
 
 def _asked(recorded: Interaction) -> tuple[object, ...]:
     return recorded.kind, recorded.boundary, recorded.match_key
+
+
+def _tags(before: JSON, added: Sequence[str]) -> dict[str, JSON]:
+    """Return the tags of a session as a part of `meta`, after those that stood there *before*."""
+    tags = list(dict.fromkeys((*(before if isinstance(before, list) else ()), *added)))
+    return {"tags": tags} if tags else {}
