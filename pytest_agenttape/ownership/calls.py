@@ -142,6 +142,7 @@ class Served:
         judge: Refuses, when the run is over, a conversation that the agent left open too early.
         turn: When its answer is due among those of calls that are under way with it; None if at once.
         repeated_at: For a recording that was served before: when it is served now, in milliseconds after the session.
+        began: When it was made, by the process's own `monotonic`.
     """
 
     recorder: Recorder
@@ -153,8 +154,14 @@ class Served:
     judge: Callable[[], AgentTapeError | None] | None = None
     turn: Turn | None = None
     repeated_at: float | None = None
+    began: float = 0.0
 
     is_live: ClassVar[bool] = False
+
+    @property
+    def ended(self) -> float:
+        """When it was answered, by the process's own `monotonic`; 0 until then."""
+        return self.began if self.turn is None else self.turn.ended or 0.0
 
     @property
     def outcome(self) -> Interaction:
@@ -173,6 +180,7 @@ class Live:
         is_kept: Whether it goes into a cassette.
         started: When it began, by the process's own `perf_counter`.
         start_ms: The same, in milliseconds after the session, as the cassette will have it.
+        ended: When it was over, by the process's own `monotonic`; 0 until then.
         metadata: Facts to be recorded with it.
         source: Where its answer comes from; None until there is one, and if it cannot be recorded.
         interaction: The call as recorded; None while it is running.
@@ -186,6 +194,7 @@ class Live:
     is_kept: bool = True
     started: float = 0.0
     start_ms: float = 0.0
+    ended: float = 0.0
     metadata: dict[str, JSON] = field(default_factory=dict)
     source: Source | None = None
     interaction: Interaction | None = None

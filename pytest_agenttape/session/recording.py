@@ -237,7 +237,7 @@ class Recording:
         if known != self._secrets_known:
             self._finished.clear()
             self._secrets_known = known
-        key = (id(placed.outcome), placed.number, placed.parent, placed.is_live, with_key)
+        key = (id(placed.outcome), placed.number, placed.parent, placed.is_live, with_key, placed.start_ms)
         if key in self._finished:
             return self._finished[key][1]
         if with_key:  # for the file: what was recorded before may hold what is known to be a secret today

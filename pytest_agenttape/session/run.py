@@ -12,7 +12,7 @@ from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.ownership.calls import Live, Observed, Served
 from pytest_agenttape.process import child_processes
-from pytest_agenttape.session.run_clock import RunClock
+from pytest_agenttape.session.run_clock import RunClock, ends_in_order
 
 Begun: TypeAlias = Served | Live | Observed
 
@@ -28,7 +28,7 @@ class Placed(NamedTuple):
     parent: int | None
     is_live: bool
     is_over: bool = True  # if not, its answer is still being read
-    start_ms: float | None = None  # when a replayed call started in this run
+    start_ms: float | None = None  # when it started, if not as its outcome says
 
 
 class Run:
@@ -83,7 +83,7 @@ class Run:
 
     def end(self, live: Live, outcome: Interaction) -> None:
         """Keep the outcome of a call that ran for real."""
-        live.interaction = outcome
+        live.interaction, live.ended = outcome, clocks.monotonic()
         self.clock.finish(live)
 
     @property
@@ -134,6 +134,7 @@ class Run:
         The calls that a replayed call made itself follow it.
         """
         out: list[Placed] = []
+        later = self._later_starts()
         numbers: dict[int, int] = {}
         for each in self._begun:
             if not each.is_kept or _is_left_out(each) or each in without or (is_live_only and not each.is_live):
@@ -144,7 +145,7 @@ class Run:
             number = numbers[id(each)] = first + len(out)
             parent = numbers.get(id(each.parent)) if each.parent else None
             is_over = not isinstance(each, Live) or each.interaction is outcome
-            start_ms = self._start_of(each, outcome)
+            start_ms = later.get(id(each), self._start_of(each, outcome))
             out.append(Placed(outcome, number, parent, each.is_live, is_over, start_ms))
             renumbered = {outcome.index: number}
             for nested in each.descendants:
@@ -153,6 +154,20 @@ class Run:
                 start_ms = self._start_of(each, nested)
                 out.append(Placed(nested, first + len(out), above, is_live=False, start_ms=start_ms))
         return out
+
+    def _later_starts(self) -> dict[int, float]:
+        """Return new starts, by `id`, for calls of a mixed run, which otherwise would not end in its order.
+
+        A replay ends calls in the order that their recorded times say.
+        """
+        spans = []
+        for each in self._begun:
+            if not isinstance(each, Observed) and each.ended and each.is_kept and each.outcome is not None:
+                start = self._start_of(each, each.outcome)
+                start = each.outcome.start_ms if start is None else start
+                spans.append((each.ended, id(each), start or 0.0, each.outcome.latency_ms or 0.0))
+        is_mixed = 0 < self.live_calls < len(self._begun)
+        return ends_in_order(spans) if is_mixed else {}
 
     def _start_of(self, begun: Begun, recorded: Interaction) -> float | None:
         """Return when a replayed call started in this run; *begun* made it, or is it. None if as in the recording."""

@@ -6,10 +6,14 @@ the same moment, and none of the kept ones would leave room for a new one before
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pytest_agenttape import clocks
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.ownership.calls import Live, Served
 from pytest_agenttape.ownership.turns import Turn
+
+_APART = 0.01  # milliseconds between two ends
 
 
 class RunClock:
@@ -33,6 +37,7 @@ class RunClock:
 
     def serve(self, served: Served) -> None:
         """Be told of a replayed call that starts."""
+        served.began = clocks.monotonic()
         recorded = served.recorded
         start, latency = recorded.start_ms, recorded.latency_ms
         if start is None:
@@ -68,3 +73,17 @@ class RunClock:
 
     def _real(self) -> float:
         return (clocks.perf_counter() - self._opened) * 1000
+
+
+def ends_in_order(spans: Iterable[tuple[float, int, float, float]]) -> dict[int, float]:
+    """Return new starts, by name, for calls that would end before one that had ended when they did.
+
+    *spans* has, for each call, when it ended, its name, and its start and duration in milliseconds.
+    """
+    found: dict[int, float] = {}
+    last = 0.0
+    for _, name, start, duration in sorted(spans):
+        if start + duration < last:
+            start = found[name] = round(last + _APART - duration, 3)
+        last = max(last, start + duration)
+    return found

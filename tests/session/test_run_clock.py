@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from pathlib import Path
@@ -65,3 +66,32 @@ def test_kept_calls_beside_each_other_keep_their_times(tmp_path: Path) -> None:
     assert (parent.start_ms or 0) + 0.01 >= (first.start_ms or 0) + (first.latency_ms or 0)
     assert _do_not_overlap(inner)
     assert all((parent.start_ms or 0) <= (each.start_ms or 0) for each in inner)
+
+
+def test_a_refreshed_run_is_replayed_in_the_order_in_which_it_ended(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    delays = {"A": 0.05, "B": 0.03, "C": 0.01, "new": 0.005}
+
+    @tool
+    async def wait_for(name: str) -> str:
+        await asyncio.sleep(delays[name])
+        return name
+
+    def run(names: list[str], mode: str) -> list[str]:
+        notes: list[str] = []
+
+        async def note(name: str) -> None:
+            notes.append(await wait_for(name))
+
+        async def main() -> None:
+            await asyncio.gather(*map(note, names))
+
+        with use_cassette(path, mode=mode):
+            asyncio.run(main())
+        return notes
+
+    run(["A", "B", "C"], "all")
+    refreshed = run(["A", "B", "C", "new"], "refresh")
+    assert sorted(refreshed) == ["A", "B", "C", "new"]
+    for _ in range(3):
+        assert run(["A", "B", "C", "new"], "none") == refreshed
