@@ -68,6 +68,10 @@ VIEW = View(
         result_parts=("tool_result",),
         texts=("system_prompt", "thinking", "result"),
         failures={"authentication_failed": 401, "billing_error": 402, "rate_limit": 429, "server_error": 500},
-        failed_reasons={"error_max_turns": 400, "error_max_budget_usd": 400},  # limits that the agent sets
+        failed_reasons={  # limits that the agent sets, and its own interrupts
+            "error_max_turns": 400,
+            "error_max_budget_usd": 400,
+            "error_during_execution": 400,
+        },
     ),
 )

@@ -127,5 +127,7 @@ def _status_in(name: JSON) -> int | None:
 
 def _has_ended(response: Mapping[str, JSON]) -> bool:
     """Return whether a stored answer is a stream that its reader did not leave, and that did not break."""
-    is_left = "complete" in response or "stream_error" in response
-    return isinstance(response.get("events"), list) and not is_left
+    events = response.get("events")
+    if not isinstance(events, list) or "complete" in response or "stream_error" in response:
+        return False
+    return not (events and at(events[-1], "ended"))  # the program that said them failed
