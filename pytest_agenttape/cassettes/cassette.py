@@ -36,7 +36,7 @@ class Cassette(Contents):
 
     @classmethod
     def load(cls, path: str | Path) -> Cassette:
-        """Read the cassette at *path*; cassettes of other tools are translated.
+        """Read the cassette at *path*; cassettes of other tools are translated. Each call has its own values.
 
         Raises:
             CassetteNotFoundError: There is no such file.
@@ -45,7 +45,8 @@ class Cassette(Contents):
         """
         if not isinstance(path, str | Path):
             raise ConfigError(f"Cassette.load takes a path, not {path!r}")
-        return load_with_lines(Path(path))[0]
+        loaded = load_with_lines(Path(path))[0]
+        return replace(loaded, interactions=[each.copy() for each in loaded.interactions])
 
     def save(self, path: str | Path, *, format: str | None = None) -> bool:  # noqa: A002  # the option's public name
         """Write to *path* whole or not at all; return whether the file changed.
@@ -114,6 +115,8 @@ class Cassette(Contents):
 
 def load_with_lines(path: Path) -> tuple[Cassette, tuple[int, ...]]:
     """Return the cassette at *path* and the line on which each of its interactions starts.
+
+    What stands in the file once is one object, in however many calls it is: it is only to be looked at.
 
     Raises:
         CassetteNotFoundError: There is no such file.

@@ -1,4 +1,4 @@
-"""Whether two file forms are the same: exactly, or apart from what differs in every run."""
+"""Whether two values are exactly the same."""
 
 from __future__ import annotations
 
@@ -12,8 +12,16 @@ _Where: TypeAlias = tuple[()] | tuple["_Where", str]  # a path, innermost part f
 def first_difference(wrote: JSON, got: JSON) -> str | None:
     """Return where two values differ in type, content or order of keys, without showing the values."""
     waiting: list[tuple[_Where, JSON, JSON]] = [((), wrote, got)]
+    compared: set[tuple[int, int]] = set()  # pairs of trees: what stands often is compared once
     while waiting:
         where, a, b = waiting.pop()
+        if a is b:
+            continue
+        if isinstance(a, dict | list):
+            pair = id(a), id(b)
+            if pair in compared:
+                continue
+            compared.add(pair)
         problem = _own_difference(a, b)
         if problem:
             return f"{_path(where)} {problem}"
@@ -22,18 +30,6 @@ def first_difference(wrote: JSON, got: JSON) -> str | None:
         elif isinstance(a, list):
             waiting += [((where, f"[{i}]"), *pair) for i, pair in enumerate(zip(a, b, strict=True))]
     return None
-
-
-def without_times(root: JSON) -> JSON:
-    """Return *root* without what differs in every run."""
-    if not isinstance(root, dict):
-        return root
-    kept = {key: value for key, value in root.items() if key not in ("created_at", "run_id")}
-    if isinstance(kept.get("meta"), dict):
-        kept["meta"] = {key: value for key, value in kept["meta"].items() if key != "freeze"}
-    if isinstance(kept.get("interactions"), list):
-        kept["interactions"] = [_without_own_times(each) for each in kept["interactions"]]
-    return kept
 
 
 def _own_difference(a: JSON, b: JSON) -> str | None:
@@ -55,12 +51,3 @@ def _path(where: _Where) -> str:
         where, part = where
         parts.append(part)
     return "".join(reversed(parts)).lstrip(".") or "the root"
-
-
-def _without_own_times(interaction: JSON) -> JSON:
-    if not isinstance(interaction, dict):
-        return interaction
-    kept = {key: value for key, value in interaction.items() if key != "latency_ms"}
-    if isinstance(kept.get("metadata"), dict):
-        kept["metadata"] = {key: value for key, value in kept["metadata"].items() if key != "start_ms"}
-    return kept

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from pytest_agenttape.cassettes.file_form import unfiled
 from pytest_agenttape.errors import CassetteCorruptError, SchemaVersionError
 from pytest_agenttape.model import JSON, SCHEMA_VERSION, Interaction, require_list, require_mapping
 
@@ -40,7 +41,7 @@ class Contents:
         if "interactions" not in raw:
             raise CassetteCorruptError("'interactions' is missing; is this a cassette?")
         listed = require_list(raw["interactions"] or [], "'interactions'")
-        interactions = [Interaction.from_dict(each) for each in listed]
+        interactions = [Interaction.from_dict(unfiled(each)) for each in listed]
         if len({each.index for each in interactions}) < len(interactions):
             raise CassetteCorruptError("two interactions have the same 'index'")
         return cls(
@@ -52,7 +53,7 @@ class Contents:
         )
 
     def to_dict(self) -> dict[str, JSON]:
-        """Return the file form."""
+        """Return the cassette as plain values; a file has them in a form that is shorter to read (`file_form`)."""
         return {
             "version": self.version,
             "created_at": self.created_at,

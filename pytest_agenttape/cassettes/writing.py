@@ -13,8 +13,10 @@ from typing import TypeAlias
 
 from pytest_agenttape import serializer
 from pytest_agenttape.cassettes import assets, atomic, paths
-from pytest_agenttape.cassettes.comparing import first_difference, without_times
+from pytest_agenttape.cassettes.comparing import first_difference
 from pytest_agenttape.cassettes.contents import Contents
+from pytest_agenttape.cassettes.file_form import filed, with_delivery_last
+from pytest_agenttape.cassettes.unchanged import is_unchanged
 from pytest_agenttape.errors import CassetteCorruptError, RecordingRefusedError
 from pytest_agenttape.model import ASSETS_THRESHOLD, DEFAULT_FORMAT, JSON, Interaction
 
@@ -83,7 +85,7 @@ def prepare(
 def commit(prepared: Prepared) -> bool:
     """Write the prepared recording whole or not at all; return whether the file changed.
 
-    A file that differs only in when it was recorded stays as it is.
+    A file that differs only in its layout, in when it was recorded and in what was made up anew stays as it is.
 
     Raises:
         RecordingRefusedError: The disk refuses; the old file is intact.
@@ -134,10 +136,13 @@ def _encoded(
 ) -> tuple[Prepared, Sequence[int]]:
     """Return *recording* as it will be written and the line of each interaction, after reading it back."""
     form = paths.FORMAT_OF_EXTENSION.get(place.suffix.lower()) or format_ or DEFAULT_FORMAT
-    whole = recording.to_dict()
+    plain = recording.to_dict()
+    listed = [with_delivery_last(each) for each in plain["interactions"]]
+    whole = serializer.said_once({**plain, "interactions": listed})
     root, moved = (whole, {}) if threshold is None else assets.move_out(whole, threshold)
+    root = {**root, "interactions": [filed(each) for each in root["interactions"]]}
     try:
-        content = serializer.dump(root, form).encode("utf-8")
+        content = serializer.dump(root, form, _anchors_of(place)).encode("utf-8")
         document = serializer.load(content, format=form, path=place)
         back = document.root
         listed = [assets.move_in(each, moved.__getitem__) for each in back["interactions"]]
@@ -150,6 +155,14 @@ def _encoded(
     if different:
         raise RecordingRefusedError(f"the recording for {place} does not read back unchanged: {different}")
     return Prepared(path, place, tuple(recording.interactions), back, content, moved), document.lines
+
+
+def _anchors_of(place: Path) -> Mapping[str, JSON]:
+    """Return the anchors of the cassette at *place*, which its next version keeps; none if it cannot be read."""
+    try:
+        return serializer.load(atomic.content_of(place), format=paths.format_of(place)).anchors
+    except (OSError, CassetteCorruptError):
+        return {}
 
 
 def _refuse_secrets(prepared: Prepared, lines: Sequence[int], scan: Scan, advice: str) -> None:
@@ -193,7 +206,7 @@ def _old(path: Path) -> _Old | None:
 
 
 def _is_unchanged(old: _Old, new: Prepared) -> bool:
-    if old.content != new.content and first_difference(without_times(old.root), without_times(new.root)):
+    if old.content != new.content and not is_unchanged(old.root, new.root):
         return False
     folder = paths.assets_dir(new.place)
     return all(atomic.holds(folder / name, content) for name, content in new.assets.items())

@@ -20,14 +20,20 @@ def without_made_up(node: JSON, depth: int = 0) -> JSON:
         return [without_made_up(each, depth + 1) for each in node]
     if isinstance(node, dict):
         return {
-            key: value if _is_the_users(key, value) else without_made_up(value, depth + 1)
+            key: value if is_the_users(key, value) else without_made_up(value, depth + 1)
             for key, value in node.items()
-            if key not in _MADE_UP
+            if not is_made_up(key)
         }
     return node
 
 
-def _is_the_users(key: str, value: JSON) -> bool:
+def is_made_up(key: str) -> bool:
+    """Return whether what stands under *key* is made up for each exchange."""
+    return key in _MADE_UP
+
+
+def is_the_users(key: str, value: JSON) -> bool:
+    """Return whether what stands under *key* is the user's, whatever the keys in it are called."""
     # `input` is the arguments of a tool in Anthropic's words, the conversation (a list) in those of OpenAI.
     return key in _USERS_OWN or (key == "input" and isinstance(value, dict))
 

@@ -5,24 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 
-from pytest_agenttape.matching.canonical import VOLATILE_HEADERS, KeyRules, canonical_request
+from pytest_agenttape.matching.canonical import KeyRules, canonical_request
 from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.model import JSON, Interaction
-from pytest_agenttape.providers.made_up import is_about_serving, without_made_up
+from pytest_agenttape.providers.made_up import without_made_up
 from pytest_agenttape.providers.streams import with_whole_texts
+from pytest_agenttape.reading.delivery import is_about_serving
 
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-# Headers of a response that say when and by whom it was served, not what it says; further ones are the providers'.
-_SERVING_HEADERS = VOLATILE_HEADERS | _names(
-    "expires etag last-modified server via alt-svc set-cookie content-length connection keep-alive transfer-encoding "
-    "strict-transport-security report-to nel server-timing x-trace-id x-served-by x-timer x-runtime x-cache "
-    "x-cache-hits"
-)
-_SERVING_PREFIXES = ("cf-", "x-envoy-")
 _LAYOUT = frozenset(("json_layout", "events_layout", "http_version", "reason", "encoded", "bytes_read"))
 
 
@@ -39,7 +28,7 @@ def compared_response(interaction: Interaction) -> JSON:
         response = {key: value for key, value in response.items() if key not in _LAYOUT}
         headers = response.get("headers") or {}
         if isinstance(headers, dict):
-            shown = {name: value for name, value in headers.items() if not _is_about_serving(name.lower())}
+            shown = {name: value for name, value in headers.items() if not is_about_serving(name.lower())}
             response["headers"] = shown
     if interaction.changes:
         return {"result": response, "changed": list(interaction.changes)}
@@ -75,7 +64,3 @@ def without_repeats(
             seen.add(text)
         kept.append(each)
     return kept
-
-
-def _is_about_serving(name: str) -> bool:
-    return name in _SERVING_HEADERS or name.startswith(_SERVING_PREFIXES) or is_about_serving(name)

@@ -1,7 +1,8 @@
 """Turns cassettes into YAML or JSON text and back; nothing else in the project knows these formats.
 
 What is written is plain YAML that any parser reads. Text is a literal block or a plain scalar if that keeps every
-character, else a double-quoted scalar. Two things need a convention:
+character, else a double-quoted scalar. What stands more than once is written once, with an anchor (`sharing`). Two
+things need a convention:
 
 * A lone surrogate has no UTF-8 form, and YAML parsers refuse its escape. It is written as U+001A SUBSTITUTE and the
   four hexadecimal digits of the code unit, as in ``"\\x1AD800"``. A U+001A that happens to be followed by
@@ -14,23 +15,33 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import FORMATS, JSON, unknown_name
 from pytest_agenttape.serializer.document import MAX_DEPTH, Document
 from pytest_agenttape.serializer.json_text import dump_json, load_json
+from pytest_agenttape.serializer.sharing import said_once
 from pytest_agenttape.serializer.yaml_reader import load_yaml
-from pytest_agenttape.serializer.yaml_writer import dump_yaml
+from pytest_agenttape.serializer.yaml_writer import dump_shared, dump_yaml
 
-__all__ = ["MAX_DEPTH", "Document", "dump", "dump_yaml", "load"]
+__all__ = ["MAX_DEPTH", "Document", "dump", "dump_yaml", "load", "said_once"]
 
 
 _BOM = "\ufeff"
 _CONFLICT = re.compile(rb"^(?:<{7}|>{7})(?: |\r?$)", re.MULTILINE)
 
 
-def dump(cassette: Mapping[str, JSON], format: str = "yaml") -> str:  # noqa: A002  # the option's public name
-    """Return the text of a cassette file; the same value always gives the same text.
+def dump(
+    cassette: Mapping[str, JSON],
+    format: str = "yaml",  # noqa: A002  # the option's public name
+    before: Mapping[str, JSON] = MappingProxyType({}),
+) -> str:
+    """Return the text of a cassette file; the same values always give the same text.
+
+    Args:
+        format: One of `FORMATS`.
+        before: The anchors of the file that is rewritten: their names are kept.
 
     Raises:
         ConfigError: *format* is not one of `FORMATS`.
@@ -38,7 +49,7 @@ def dump(cassette: Mapping[str, JSON], format: str = "yaml") -> str:  # noqa: A0
         RecordingRefusedError: A value cannot be read back: nested too deeply, or a whole number too long for JSON.
     """
     if format == "yaml":
-        return dump_yaml(dict(cassette))
+        return dump_shared(dict(cassette), before)
     if format == "json":
         return dump_json(dict(cassette))
     raise unknown_name("format", format, FORMATS)

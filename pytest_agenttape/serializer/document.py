@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import JSON
@@ -18,11 +19,13 @@ class Document:
         root: The file's mapping.
         lines: The 1-based line on which each interaction starts; 0 if that is unknown.
         tagged: The line of the first value that was read by its tag; no cassette of this project has one.
+        anchors: What each anchor stands for, in the order of the file; an alias is the same object.
     """
 
     root: dict[str, JSON]
     lines: tuple[int, ...]
     tagged: int | None = None
+    anchors: Mapping[str, JSON] = field(default_factory=dict)
 
 
 def checked_root(root: JSON) -> dict[str, JSON]:

@@ -1,4 +1,4 @@
-"""YAML to plain values: no aliases, no tags, no constructors, in one pass over the events."""
+"""YAML to plain values: no tags, no constructors, in one pass over the events. An alias is the object of its anchor."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from yaml.scanner import Scanner
 
 from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import JSON
+from pytest_agenttape.serializer.anchors import Anchors
 from pytest_agenttape.serializer.document import MAX_DEPTH, Document, checked_root, duplicate, line_of, short
 from pytest_agenttape.serializer.scalars import STARTS, typed
 from pytest_agenttape.serializer.surrogates import unescaped
@@ -58,7 +59,7 @@ def load_yaml(text: str, *, tags: bool = False) -> Document:
         CassetteCorruptError: It is not YAML, not a mapping, or needs more than plain values.
     """
     try:
-        reading = _Reading((CParser or _PureParser)(text.encode()).get_event, tags=tags)
+        reading = _Reading((CParser or _PureParser)(text.encode()).get_event, Anchors(len(text)), tags=tags)
         reading.run()
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -71,19 +72,24 @@ def load_yaml(text: str, *, tags: bool = False) -> Document:
         raise CassetteCorruptError(f"is not valid YAML: {what}: {error.reason}", line=line) from None
     except (YAMLError, ValueError, OverflowError) as error:  # the pure scanner lets a few escape
         raise CassetteCorruptError(f"is not valid YAML: {type(error).__name__}") from None
-    return Document(checked_root(reading.root), tuple(reading.lines), reading.tagged)
+    return Document(checked_root(reading.root), tuple(reading.lines), reading.tagged, reading.anchors.values)
 
 
 class _Reading:
     """Builds plain values from YAML events, in one pass and without recursion.
 
-    PyYAML's composer and constructor would build a graph of nodes first, follow aliases and tags, and recurse.
+    PyYAML's composer and constructor would build a graph of nodes first, follow tags, and recurse.
     """
 
-    __slots__ = ("_container", "_key", "_listed", "_next", "_reads_tags", "_stack", "_top", "lines", "root", "tagged")
+    __slots__ = (
+        "_container", "_key", "_listed", "_next", "_open_anchors", "_reads_tags", "_stack", "_top",
+        "anchors", "lines", "root", "tagged",
+    )  # fmt: skip
 
-    def __init__(self, next_event: Callable[[], Event], *, tags: bool = False) -> None:
+    def __init__(self, next_event: Callable[[], Event], anchors: Anchors, *, tags: bool = False) -> None:
         self._next = next_event
+        self.anchors = anchors
+        self._open_anchors: list[tuple[int, str]] = []  # of open containers: their depth and their anchor
         self._reads_tags = tags
         self._top: list[JSON] = []  # will hold the root
         self._container: dict[str, JSON] | list[JSON] = self._top  # the open one
@@ -112,9 +118,8 @@ class _Reading:
             self._tagged(event)
             return
         value: JSON = event.value
-        container = self._container
-        if self._key is None and type(container) is dict:
-            self._key = self._new_key(value, event)
+        if self._key is None and type(self._container) is dict:
+            self._read_key(value, event)
             return
         if event.implicit[0]:
             if not value or value[0] in STARTS:
@@ -124,8 +129,14 @@ class _Reading:
                     _refuse(f"{short(event.value)} is not a number that can be read; quote it if it is text", event)
         elif "\x1a" in value:
             value = unescaped(value)
+        self._put(value, event)
+
+    def _put(self, value: JSON, event: ScalarEvent | AliasEvent) -> None:
+        if event.anchor is not None and type(event) is ScalarEvent:
+            self.anchors.add(event.anchor, value)
+        container = self._container
         if type(container) is dict:
-            container[self._key] = value  # type: ignore[index]  # without a key this would be the key
+            container[self._key] = value  # type: ignore[index]  # whoever calls this has looked for a key
             self._key = None
             return
         container.append(value)  # type: ignore[union-attr]  # not a mapping, so a list
@@ -134,8 +145,7 @@ class _Reading:
 
     def _tagged(self, event: ScalarEvent) -> None:
         read = _TAGS.get(event.tag) if self._reads_tags else None
-        container = self._container
-        if read is None or (self._key is None and type(container) is dict):
+        if read is None or (self._key is None and type(self._container) is dict):
             _refuse_tag(event)
         try:
             value = read(event.value)
@@ -143,20 +153,19 @@ class _Reading:
             _refuse(f"is not a valid {short(event.tag)}", event)
         if self.tagged is None:
             self.tagged = _start_line(event)
-        if type(container) is dict:
-            container[self._key] = value  # type: ignore[index]  # without a key it would have been refused
-            self._key = None
-        else:
-            container.append(value)  # type: ignore[union-attr]  # not a mapping, so a list
+        self._put(value, event)
 
-    def _new_key(self, key: str, event: ScalarEvent) -> str:
+    def _read_key(self, key: str, event: ScalarEvent | AliasEvent) -> None:
         if "\x1a" in key:
             key = unescaped(key)
         if key in self._container:
             _refuse(duplicate(key), event)
-        if key == "<<" and event.implicit[0]:
-            _refuse("merge keys are not supported; write the keys out", event)
-        return key
+        if type(event) is ScalarEvent:
+            if key == "<<" and event.implicit[0]:
+                _refuse("merge keys are not supported; write the keys out", event)
+            if event.anchor is not None:
+                self.anchors.add(event.anchor, key)
+        self._key = key
 
     def _open(self, event: MappingStartEvent | SequenceStartEvent) -> bool:
         if event.tag is not None:
@@ -176,20 +185,35 @@ class _Reading:
         self._stack.append((container, None))
         if len(self._stack) > MAX_DEPTH:
             _refuse(f"nested deeper than {MAX_DEPTH} levels", event)
+        if event.anchor is not None:
+            self.anchors.open(event.anchor)
+            self._open_anchors.append((len(self._stack), event.anchor))
         self._container, self._key = value, None
         return False
 
     def _close(self, _event: Event) -> bool:
+        if self._open_anchors and self._open_anchors[-1][0] == len(self._stack):
+            self.anchors.add(self._open_anchors.pop()[1], self._container)
         self._container, self._key = self._stack.pop()
+        return False
+
+    def _alias(self, event: AliasEvent) -> bool:
+        try:
+            value = self.anchors.value(event.anchor or "", len(self._stack))
+        except CassetteCorruptError as error:
+            _refuse(error.problem, event)
+        if self._key is not None or type(self._container) is list:
+            self._put(value, event)
+        elif isinstance(value, str):
+            self._read_key(value, event)
+        else:
+            _refuse("a key must be a string", event)
         return False
 
     def _start_document(self, event: Event) -> bool:
         if self._container:
             _refuse("holds more than one document", event)
         return False
-
-    def _refuse_alias(self, event: AliasEvent) -> bool:
-        _refuse(f"aliases are not supported (*{short(event.anchor)}); write the value out", event)
 
     def _pass(self, _event: Event) -> bool:
         return False
@@ -204,7 +228,7 @@ _STEPS: dict[type[Event], Callable[[_Reading, Event], bool]] = {
     SequenceStartEvent: _Reading._open,  # type: ignore[dict-item]
     MappingEndEvent: _Reading._close,
     SequenceEndEvent: _Reading._close,
-    AliasEvent: _Reading._refuse_alias,  # type: ignore[dict-item]
+    AliasEvent: _Reading._alias,  # type: ignore[dict-item]
     DocumentStartEvent: _Reading._start_document,
     DocumentEndEvent: _Reading._pass,
     StreamStartEvent: _Reading._pass,

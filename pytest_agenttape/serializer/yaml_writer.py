@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from yaml.emitter import Emitter
 from yaml.events import (
+    AliasEvent,
     DocumentEndEvent,
     DocumentStartEvent,
     Event,
@@ -25,6 +26,7 @@ from yaml.events import (
 from pytest_agenttape.errors import RecordingRefusedError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.serializer.document import MAX_DEPTH
+from pytest_agenttape.serializer.sharing import Sharing
 from pytest_agenttape.serializer.surrogates import SURROGATE, escaped
 
 try:
@@ -35,8 +37,7 @@ else:  # Any: the stubs do not know that it exists and may be absent
     CEmitter = _libyaml.CEmitter  # type: ignore[attr-defined]
 
 _PLAIN, _QUOTED = (True, False), (False, True)  # "needs no tag": when plain, when quoted
-_OPEN_MAP, _CLOSE_MAP = MappingStartEvent(None, None, True, flow_style=False), MappingEndEvent()
-_OPEN_LIST, _CLOSE_LIST = SequenceStartEvent(None, None, True, flow_style=False), SequenceEndEvent()
+_CLOSE_MAP, _CLOSE_LIST = MappingEndEvent(), SequenceEndEvent()
 _LEAVES = frozenset({str, int, float, bool, type(None)})
 
 # Plain text that YAML 1.1 or 1.2 may read as something other than a string: null, bool, merge and value keys, every
@@ -54,16 +55,34 @@ _HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\ufff
 
 
 def dump_yaml(value: JSON) -> str:
-    """Return any JSON-like value as a YAML document.
+    """Return any JSON-like value as a YAML document, without aliases.
 
     Raises:
         TypeError: A value is not JSON-like; the message names its path.
         RecordingRefusedError: A value is nested too deeply.
     """
+    return _dumped(walk(value))
+
+
+def dump_shared(cassette: JSON, before: Mapping[str, JSON]) -> str:
+    """Return a cassette as YAML in which nothing of some length stands twice.
+
+    Args:
+        before: The anchors of the file that is rewritten, with what they stand for.
+
+    Raises:
+        TypeError: As `dump_yaml`.
+        RecordingRefusedError: As `dump_yaml`.
+    """
+    sharing = Sharing(cassette, before)
+    return _dumped(walk(sharing.root, sharing))
+
+
+def _dumped(tokens: Iterator[JSON | Event]) -> str:
     scalar = functools.lru_cache(maxsize=1024)(_text_event)  # keys and roles repeat; events are never changed
     sink = _Sink()
     sink.emit(DocumentStartEvent(explicit=False))
-    for token in walk(value):
+    for token in tokens:
         if type(token) is str:
             sink.emit(scalar(token))
         else:
@@ -94,11 +113,13 @@ class _Sink:
         return written if isinstance(written, str) else written.decode()
 
 
-def walk(root: JSON) -> Iterator[JSON | Event]:
-    """Yield keys and leaves in order, and an event wherever a container opens or closes.
+def walk(root: JSON, sharing: Sharing | None = None) -> Iterator[JSON | Event]:
+    """Yield keys and leaves in order, and an event wherever a container opens or closes, or an alias stands.
 
     Without recursion, so a deep value reaches `MAX_DEPTH` and a cyclic one ends.
     """
+    names, texts = (sharing.names, sharing.texts) if sharing is not None else ({}, {})
+    said: set[str] = set()  # anchors
     stack: list[tuple[Iterator[tuple[object, JSON]], Event | None]] = [(iter(((None, root),)), None)]
     trail: list[object] = [None]
     while stack:
@@ -108,16 +129,23 @@ def walk(root: JSON) -> Iterator[JSON | Event]:
             if end is _CLOSE_MAP:
                 yield key if type(key) is str else _simplified(key, trail, (str,))
             plain = value if type(value) in _LEAVES else _simplified(value, trail, (str, int, float, dict, list))
-            if not isinstance(plain, dict | list):
-                yield plain
+            is_container = isinstance(plain, dict | list)
+            anchor = names.get(id(plain)) if is_container else texts.get(plain) if texts else None
+            if anchor in said:
+                yield AliasEvent(anchor)
+                continue
+            if anchor is not None:
+                said.add(anchor)
+            if not is_container:
+                is_simple = anchor is None and not (type(plain) is str and "\n" in plain and _is_on_one_line(trail))
+                yield plain if is_simple else _text_event(plain, anchor, _is_on_one_line(trail))
                 continue
             if len(stack) > MAX_DEPTH:
                 raise RecordingRefusedError(f"{_spelled(trail[:8])}...: nested deeper than {MAX_DEPTH} levels")
+            yield _opening(isinstance(plain, dict), anchor, _is_on_one_line(trail))
             if isinstance(plain, dict):
-                yield _OPEN_MAP
                 stack.append((iter(plain.items()), _CLOSE_MAP))
             else:
-                yield _OPEN_LIST
                 stack.append((iter(enumerate(plain)), _CLOSE_LIST))
             trail.append(None)
             break
@@ -126,6 +154,19 @@ def walk(root: JSON) -> Iterator[JSON | Event]:
             trail.pop()
             if end is not None:
                 yield end
+
+
+def _is_on_one_line(trail: list[object]) -> bool:
+    """Return whether the value at *trail* in a cassette is written on one line: what a reader wants to skip or scan."""
+    if len(trail) == 5:  # interactions, number, response, name
+        return trail[4] == "delivery"
+    return len(trail) == 8 and trail[6] == "deltas"  # interactions, number, response, events, number, deltas, number
+
+
+@functools.lru_cache(maxsize=1024)
+def _opening(is_map: bool, anchor: str | None, is_on_one_line: bool) -> Event:
+    start = MappingStartEvent if is_map else SequenceStartEvent
+    return start(anchor, None, True, flow_style=is_on_one_line)
 
 
 def _simplified(value: object, trail: list[object], bases: tuple[type, ...]) -> JSON:
@@ -164,13 +205,13 @@ def _float_spelling(value: float) -> str:
     return spelling if "." in spelling else spelling.replace("e", ".0e")  # YAML 1.1 reads 1e-07 as a string
 
 
-def _text_event(text: str) -> ScalarEvent:
-    if _needs_quotes(text):
-        return ScalarEvent(None, None, _QUOTED, _stand_in(escaped(text)), style='"')
+def _text_event(text: str, anchor: str | None = None, is_on_one_line: bool = False) -> ScalarEvent:
+    if _needs_quotes(text) or (is_on_one_line and "\n" in text):
+        return ScalarEvent(anchor, None, _QUOTED, _stand_in(escaped(text)), style='"')
     if "\n" in text:
-        return ScalarEvent(None, None, _QUOTED, _stand_in(text).replace("\t", _TAB), style="|")
+        return ScalarEvent(anchor, None, _QUOTED, _stand_in(text).replace("\t", _TAB), style="|")
     # The emitter knows where plain style fails (indicators, comments) and uses single quotes there.
-    return ScalarEvent(None, None, (True, True), _stand_in(text))
+    return ScalarEvent(anchor, None, (True, True), _stand_in(text))
 
 
 def _needs_quotes(text: str) -> bool:

@@ -589,6 +589,12 @@ def test_lines_count_items_that_are_no_mappings() -> None:
 # Reading: refusals
 
 
+def _laughs(times: int, levels: int) -> bytes:
+    lines = ["a0: &a0 [" + ", ".join(["lol"] * times) + "]"]
+    lines += [f"a{at}: &a{at} [" + ", ".join([f"*a{at - 1}"] * times) + "]" for at in range(1, levels)]
+    return "\n".join(lines).encode()
+
+
 BAD_YAML = [
     ("empty", b"", "is empty", 1),
     ("blank", b" \n\n", "is empty", 1),
@@ -605,7 +611,19 @@ BAD_YAML = [
     ("unclosed", b"a: 1\nb: [1,\n", "is not valid YAML", 3),
     ("two documents", b"a: 1\n---\nb: 1\n", "holds more than one document", 2),
     ("duplicate key", b"a: 1\nb:\n  c: 1\n  'c': 2\n", "duplicate key 'c'", 4),
-    ("alias", b"a: &x 1\nb: *x\n", "aliases are not supported (*'x')", 2),
+    ("unknown alias", b"a: 1\nb: *x\n", "*'x' stands for nothing: no &x comes before it", 2),
+    ("alias before its anchor", b"a: *x\nb: &x 1\n", "*'x' stands for nothing", 1),
+    ("alias in its own anchor", b"a: &x\n- 1\n- *x\n", "*'x' stands in what it stands for", 3),
+    ("alias of a list as key", b"a: &x [1]\n*x : 2\n", "a key must be a string", 2),
+    ("alias twice as key", b"a: &x k\n*x : 2\n*x : 3\n", "duplicate key 'k'", 3),
+    ("a billion laughs", _laughs(10, 9), "the aliases stand for more than can be held", 7),
+    ("quadratic laughs", b"a: &x '" + b"x" * 50_000 + b"'\nb: [" + b"*x," * 50_000 + b"]\n", "can be held", 2),
+    (
+        "too deep by aliases",
+        b"a: &x " + b"[" * 300 + b"]" * 300 + b"\nb:\n  " + b"[" * 300 + b"*x" + b"]" * 300,
+        "nested",
+        3,
+    ),
     ("merge key", b"a: 1\n<<: {b: 1}\n", "merge keys are not supported", 2),
     ("python tag", b"a: 1\nb: !!python/object:os.system {}\n", "'tag:yaml.org,2002:python/object:os.system'", 2),
     ("binary tag", b"a: 1\nb: !!binary aGk=\n", "tags are not supported ('tag:yaml.org,2002:binary')", 2),

@@ -1,0 +1,84 @@
+"""What the anchors of a document stand for, and how far their aliases may go."""
+
+from __future__ import annotations
+
+from pytest_agenttape.errors import CassetteCorruptError
+from pytest_agenttape.model import JSON
+from pytest_agenttape.serializer.document import MAX_DEPTH, short
+
+# Written out, a document may have this many times its characters; a small one may have more. A recording of long
+# conversations stays far below; a few lines that stand for more than a memory holds do not.
+_MOST_TIMES = 1_000
+_ALWAYS_ALLOWED = 16_000_000
+
+
+class Anchors:
+    """The values that have an anchor; an alias is the same object, so a document is never written out in memory.
+
+    Args:
+        length: The number of characters of the document.
+
+    Attributes:
+        values: What each anchor stands for, in the order of the file.
+    """
+
+    def __init__(self, length: int) -> None:
+        self.values: dict[str, JSON] = {}
+        self._sizes: dict[int, tuple[int, int]] = {}  # by the id of a container: characters, levels
+        self._open: set[str] = set()
+        self._left = max(_ALWAYS_ALLOWED, _MOST_TIMES * length)
+
+    def open(self, anchor: str) -> None:
+        """Begin the container of *anchor*."""
+        self.values.pop(anchor, None)  # one that is given again stands for something else from here on
+        self._open.add(anchor)
+
+    def add(self, anchor: str, value: JSON) -> None:
+        """Keep what *anchor* stands for."""
+        self._open.discard(anchor)
+        self.values.pop(anchor, None)
+        self.values[anchor] = value
+        if isinstance(value, dict | list):
+            self._sizes[id(value)] = self._measured(value)
+
+    def value(self, anchor: str, depth: int) -> JSON:
+        """Return what *anchor* stands for, for an alias in *depth* containers.
+
+        Raises:
+            CassetteCorruptError: It stands for nothing or holds itself, or the document becomes too large or too deep.
+        """
+        if anchor in self._open:
+            raise CassetteCorruptError(f"*{short(anchor)} stands in what it stands for; write the value out")
+        if anchor not in self.values:
+            raise CassetteCorruptError(f"*{short(anchor)} stands for nothing: no &{anchor[:60]} comes before it")
+        value = self.values[anchor]
+        size, levels = self._measured(value)
+        self._left -= size
+        if self._left < 0:
+            raise CassetteCorruptError(f"*{short(anchor)}: the aliases stand for more than can be held; write fewer")
+        if depth + levels > MAX_DEPTH:
+            raise CassetteCorruptError(f"nested deeper than {MAX_DEPTH} levels")
+        return value
+
+    def _measured(self, value: JSON) -> tuple[int, int]:
+        """Return how many characters *value* has when it is written out, about, and how many levels."""
+        if not isinstance(value, dict | list):
+            return (len(value) if isinstance(value, str) else 8), 0
+        if (known := self._sizes.get(id(value))) is not None:
+            return known
+        size, levels = 0, 0
+        waiting = [(value, 1)]
+        while waiting:
+            node, depth = waiting.pop()
+            if node is not value and (known := self._sizes.get(id(node))) is not None:
+                size, levels = size + known[0], max(levels, depth - 1 + known[1])
+                continue
+            levels = max(levels, depth)
+            if isinstance(node, dict):
+                size += sum(map(len, node))
+            for each in node.values() if isinstance(node, dict) else node:
+                if isinstance(each, dict | list):
+                    waiting.append((each, depth + 1))
+                else:
+                    size += (len(each) if isinstance(each, str) else 8) + 1
+        return size, levels

@@ -1,0 +1,36 @@
+"""What is recorded again and says the same leaves the files as they are, down to the last byte."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.standin import StandInProvider
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_recording_the_examples_again_changes_no_file(tmp_path: Path) -> None:
+    folder = tmp_path / "examples"
+    shutil.copytree(ROOT / "docs" / "examples", folder, ignore=shutil.ignore_patterns("__pycache__", "cassettes"))
+    with StandInProvider() as provider:  # it makes up other ids when it is asked the same again
+        first = recorded(folder, provider)
+        second = recorded(folder, provider)
+    assert len(first) == 9
+    assert second == first
+
+
+def recorded(folder: Path, provider: StandInProvider) -> dict[str, bytes]:
+    """Record the examples in *folder*; return the files that are there then."""
+    keys = {"OPENAI_API_KEY": "a-key-of-no-one", "ANTHROPIC_API_KEY": "a-key-of-no-one"}
+    urls = {"OPENAI_BASE_URL": provider.openai_url, "ANTHROPIC_BASE_URL": provider.anthropic_url}
+    environment = {**os.environ, **keys, **urls, "WEATHER_API_URL": provider.url, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", "."]
+    done = subprocess.run(
+        [*command, "--agenttape-record"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    return {each.name: each.read_bytes() for each in folder.rglob("*.yaml")}
