@@ -153,7 +153,7 @@ def _response(call: dict[str, JSON]) -> JSON:
         headers = response.get("headers")
         if isinstance(headers, dict):
             kept = {name: value for name, value in headers.items() if not is_about_delivery(name, value)}
-            return {**response, "headers": kept}
+            return {**response, "headers": kept, "delivery": sorted(headers.keys() - kept.keys())}
     return response
 
 

@@ -7,7 +7,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,6 +16,7 @@ from pytest_agenttape.cassettes import assets, atomic, paths
 from pytest_agenttape.cassettes.comparing import first_difference
 from pytest_agenttape.cassettes.contents import Contents
 from pytest_agenttape.cassettes.file_form import filed, with_delivery_last
+from pytest_agenttape.cassettes.numbering import with_numbers_of
 from pytest_agenttape.cassettes.unchanged import is_unchanged
 from pytest_agenttape.errors import CassetteCorruptError, RecordingRefusedError
 from pytest_agenttape.model import ASSETS_THRESHOLD, DEFAULT_FORMAT, JSON, Interaction
@@ -67,16 +68,27 @@ def prepare(
     assets_threshold: int | None = ASSETS_THRESHOLD,
     scan: Scan | None = None,
     advice: str = _ADVICE,
+    keeps_numbers: bool = False,
 ) -> Prepared:
     """Check that the content of *recording* can be written to *path*; nothing is written yet.
 
-    The extension of a cassette decides the format; *format* is used for any other path.
+    The extension of a cassette decides the format; *format* is used for any other path. *keeps_numbers* says that
+    secrets take over the numbers of those in the file that is rewritten.
 
     Raises:
         RecordingRefusedError: It does not read back, or holds a secret.
     """
     place = atomic.real(path)
-    prepared, lines = _encoded(recording, path, place, format, assets_threshold)
+    old = _readable_old(place)
+    whole = _whole(recording)
+    if keeps_numbers and old is not None:
+        whole = with_numbers_of(old.root, whole)
+    form = paths.FORMAT_OF_EXTENSION.get(place.suffix.lower()) or format or DEFAULT_FORMAT
+    root, moved = (whole, {}) if assets_threshold is None else assets.move_out(whole, assets_threshold)
+    content, document = _encoded(root, place, form, old.anchors if old else {})
+    _refuse_difference(whole, document.root, place, moved)
+    prepared = Prepared(path, place, tuple(recording.interactions), document.root, content, moved)
+    lines = document.lines
     if scan is not None:
         _refuse_secrets(prepared, lines, scan, advice)
     return prepared
@@ -131,38 +143,37 @@ def remove(path: Path) -> None:
         _remove_empty(folder)
 
 
-def _encoded(
-    recording: Contents, path: Path, place: Path, format_: str | None, threshold: int | None
-) -> tuple[Prepared, Sequence[int]]:
-    """Return *recording* as it will be written and the line of each interaction, after reading it back."""
-    form = paths.FORMAT_OF_EXTENSION.get(place.suffix.lower()) or format_ or DEFAULT_FORMAT
+def _whole(recording: Contents) -> dict[str, JSON]:
+    """Return *recording* as it comes back from a file, with one object for all equal trees in it."""
     plain = recording.to_dict()
     listed = [with_delivery_last(each) for each in plain["interactions"]]
-    whole = serializer.said_once({**plain, "interactions": listed})
-    root, moved = (whole, {}) if threshold is None else assets.move_out(whole, threshold)
+    whole: dict[str, JSON] = serializer.said_once({**plain, "interactions": listed})
+    return whole
+
+
+def _encoded(
+    root: dict[str, JSON], place: Path, form: str, anchors: Mapping[str, JSON]
+) -> tuple[bytes, serializer.Document]:
+    """Return the bytes of a file, and what is read back from them."""
     root = {**root, "interactions": [filed(each) for each in root["interactions"]]}
     try:
-        content = serializer.dump(root, form, _anchors_of(place)).encode("utf-8")
-        document = serializer.load(content, format=form, path=place)
-        back = document.root
-        listed = [assets.move_in(each, moved.__getitem__) for each in back["interactions"]]
-        again = Contents.from_dict({**back, "interactions": listed}).to_dict()
+        content = serializer.dump(root, form, anchors).encode("utf-8")
+        return content, serializer.load(content, format=form, path=place)
     except CassetteCorruptError as error:
         raise RecordingRefusedError(f"the recording for {place} does not read back: {error.problem}") from error
     except TypeError as error:
         raise RecordingRefusedError(f"the recording for {place} cannot be written: {error}") from error
+
+
+def _refuse_difference(whole: dict[str, JSON], back: dict[str, JSON], place: Path, moved: Mapping[str, bytes]) -> None:
+    try:
+        listed = [assets.move_in(each, moved.__getitem__) for each in back["interactions"]]
+        again = Contents.from_dict({**back, "interactions": listed}).to_dict()
+    except CassetteCorruptError as error:
+        raise RecordingRefusedError(f"the recording for {place} does not read back: {error.problem}") from error
     different = first_difference(whole, again)
     if different:
         raise RecordingRefusedError(f"the recording for {place} does not read back unchanged: {different}")
-    return Prepared(path, place, tuple(recording.interactions), back, content, moved), document.lines
-
-
-def _anchors_of(place: Path) -> Mapping[str, JSON]:
-    """Return the anchors of the cassette at *place*, which its next version keeps; none if it cannot be read."""
-    try:
-        return serializer.load(atomic.content_of(place), format=paths.format_of(place)).anchors
-    except (OSError, CassetteCorruptError):
-        return {}
 
 
 def _refuse_secrets(prepared: Prepared, lines: Sequence[int], scan: Scan, advice: str) -> None:
@@ -192,6 +203,14 @@ class _Old:
 
     content: bytes
     root: JSON
+    anchors: Mapping[str, JSON] = field(default_factory=dict)
+
+
+def _readable_old(path: Path) -> _Old | None:
+    """Return the cassette that will be replaced, for the names in it; the write itself says what is wrong with it."""
+    with suppress(OSError):
+        return _old(path)
+    return None
 
 
 def _old(path: Path) -> _Old | None:
@@ -200,7 +219,8 @@ def _old(path: Path) -> _Old | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        return _Old(content, serializer.load(content, format=paths.format_of(path), path=path).root)
+        document = serializer.load(content, format=paths.format_of(path), path=path)
+        return _Old(content, document.root, document.anchors)
     except CassetteCorruptError:
         return _Old(content, None)
 

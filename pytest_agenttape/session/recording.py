@@ -8,6 +8,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pytest_agenttape.cassettes import paths, writing
@@ -212,6 +213,7 @@ class Recording:
             format=self._settings.format,
             assets_threshold=self._settings.config.assets_threshold_bytes,
             scan=self._secrets.redactor.scan,
+            keeps_numbers=True,
         )
         self._prepared = known, prepared
         return prepared
@@ -243,6 +245,7 @@ class Recording:
         if with_key:  # for the file: what was recorded before may hold what is known to be a secret today
             clean = self._interaction(placed if placed.is_live else placed._replace(is_live=True))
             made = replace(clean, match_key=self._loaded.digest_of(clean.request))
+            made = _without_headers(made, self._settings.config.drop_headers)
             if placed.outcome.job is not None:
                 made = replace(made, metadata={**made.metadata, "job": placed.outcome.job})
         else:
@@ -312,6 +315,19 @@ class Recording:
 
 def _has_failed(begun: Begun) -> bool:
     return isinstance(begun, Live) and begun.has_failed
+
+
+def _without_headers(recorded: Interaction, dropped: Sequence[str]) -> Interaction:
+    """Return *recorded* without the headers of its response that the user does not want to keep."""
+    response = recorded.response
+    if not dropped or "url" not in recorded.request or not isinstance(response, dict):
+        return recorded
+    headers = {
+        name: value
+        for name, value in (response.get("headers") or {}).items()
+        if not any(fnmatchcase(name.lower(), each.lower()) for each in dropped)
+    }
+    return replace(recorded, response={**response, "headers": headers})
 
 
 def _asked(recorded: Interaction) -> tuple[object, ...]:

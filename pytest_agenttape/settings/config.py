@@ -69,6 +69,7 @@ class Config:
         ignore_volatile_fields: Names of headers and query parameters, and paths of body fields, that matching ignores.
         match_headers: Names of further request headers that matching compares.
         match_base_url: Whether matching compares scheme, host and port of LLM calls.
+        drop_headers: Names of response headers that are not recorded; ``*`` stands for any part of one.
         assets_threshold_bytes: Bodies larger than this are stored next to the cassette.
         model_override: The model that live LLM calls are sent to instead of the requested one.
         allow_hosts: Hosts that may be reached during replay.
@@ -91,6 +92,7 @@ class Config:
     ignore_volatile_fields: tuple[str, ...] = ()
     match_headers: tuple[str, ...] = ()
     match_base_url: bool = True
+    drop_headers: tuple[str, ...] = ()
     assets_threshold_bytes: int = ASSETS_THRESHOLD
     model_override: str | None = None
     allow_hosts: tuple[str, ...] = ()
@@ -335,6 +337,7 @@ _PARSERS: Mapping[str, _Parser] = {
     "ignore_volatile_fields": _words,
     "match_headers": _words,
     "match_base_url": _switch,
+    "drop_headers": _words,
     "assets_threshold_bytes": _size,
     "model_override": lambda value: None if value is None else _text(value),
     "allow_hosts": _words,

@@ -26,6 +26,7 @@ INI_KEYS: Mapping[str, tuple[str, str]] = {
     ),
     "match_headers": ("args", "More request headers that matching compares."),
     "match_base_url": ("bool", "Whether matching compares scheme, host and port of LLM calls."),
+    "drop_headers": ("args", "Response headers that are not recorded, such as x-ratelimit-*."),
     "assets_threshold_bytes": ("int", "Payloads larger than this go to NAME.assets/."),
     "model_override": ("string", "Model that live LLM calls are sent to."),
     "allow_hosts": ("args", "Hosts that may be connected to during replay."),

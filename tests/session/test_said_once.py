@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from openai import OpenAI
 
-from pytest_agenttape import Cassette, use_cassette
+from pytest_agenttape import Cassette, Config, Interaction, use_cassette
 from pytest_agenttape.serializer import dump_yaml
 from tests import conversation
 from tests.standin import StandInProvider
+
+_NUMBERS = re.compile("REDACTED[0-9]{4}")
 
 
 @pytest.fixture
@@ -96,3 +99,43 @@ def test_what_is_loaded_can_be_changed_call_by_call(recorded: Path) -> None:
     assert second.request["json"]["tools"] == conversation.TOOLS
     cassette.save(recorded)
     assert Cassette.load(recorded) == cassette
+
+
+def test_headers_that_are_dropped_are_not_recorded(provider: StandInProvider, client: OpenAI, tmp_path: Path) -> None:
+    path = tmp_path / "talk.yaml"
+    conversation.script(provider, 1)
+    config = Config(drop_headers=("X-RateLimit-*", "set-cookie", "cf-ray"))
+    with use_cassette(path, mode="all", config=config):
+        conversation.talk(client, 1)
+    headers = Cassette.load(path).interactions[0].response["headers"]
+    assert not [name for name in headers if name.startswith(("x-ratelimit", "set-cookie", "cf-ray"))]
+    assert {"Content-Type", "Date", "x-request-id"} <= headers.keys()
+    with use_cassette(path):
+        assert len(conversation.talk(client, 1)) == 1
+
+
+def test_a_refresh_keeps_the_numbers_of_secrets(recorded: Path, provider: StandInProvider, client: OpenAI) -> None:
+    before = recorded.read_text()
+    conversation.script(provider)
+    with use_cassette(recorded, mode="refresh"):
+        conversation.talk(client, prompt=conversation.PROMPT.replace("sells", "rents out"))
+    assert set(_NUMBERS.findall(recorded.read_text())) == set(_NUMBERS.findall(before))
+    authorizations = {each.request["headers"]["authorization"] for each in _llm_calls(recorded)}
+    assert authorizations == {"Bearer REDACTED0001"}
+
+
+def test_a_new_secret_never_gets_the_number_of_one_that_is_kept(
+    recorded: Path, provider: StandInProvider, client: OpenAI
+) -> None:
+    conversation.script(provider)
+    other = OpenAI(base_url=provider.openai_url, api_key="another-key-of-no-one")
+    with use_cassette(recorded, mode="refresh"):
+        conversation.talk(client)
+        conversation.talk(other, turns=1, prompt="Be brief.")
+    authorizations = [each.request["headers"]["authorization"] for each in _llm_calls(recorded)]
+    assert set(authorizations[:24]) == {"Bearer REDACTED0001"}
+    assert set(authorizations[24:]).isdisjoint(authorizations[:24])
+
+
+def _llm_calls(path: Path) -> list[Interaction]:
+    return [each for each in Cassette.load(path).interactions if each.kind == "llm"]
