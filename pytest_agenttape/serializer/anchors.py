@@ -17,29 +17,32 @@ class Anchors:
 
     Args:
         length: The number of characters of the document.
-
-    Attributes:
-        values: What each anchor stands for, in the order of the file.
     """
 
     def __init__(self, length: int) -> None:
-        self.values: dict[str, JSON] = {}
-        self._sizes: dict[int, tuple[int, int]] = {}  # by the id of a container: characters, levels
+        self._given: dict[str, tuple[JSON, int, int]] = {}  # with its characters and its levels
+        self._sizes: dict[int, tuple[int, int]] = {}  # the same by the id of a container
         self._open: set[str] = set()
         self._left = max(_ALWAYS_ALLOWED, _MOST_TIMES * length)
 
+    @property
+    def values(self) -> dict[str, JSON]:
+        """What each anchor stands for, in the order of the file."""
+        return {anchor: value for anchor, (value, _, _) in self._given.items()}
+
     def open(self, anchor: str) -> None:
         """Begin the container of *anchor*."""
-        self.values.pop(anchor, None)  # one that is given again stands for something else from here on
+        self._given.pop(anchor, None)  # one that is given again stands for something else from here on
         self._open.add(anchor)
 
     def add(self, anchor: str, value: JSON) -> None:
         """Keep what *anchor* stands for."""
         self._open.discard(anchor)
-        self.values.pop(anchor, None)
-        self.values[anchor] = value
+        self._given.pop(anchor, None)
+        measured = self._measured(value)
+        self._given[anchor] = value, *measured
         if isinstance(value, dict | list):
-            self._sizes[id(value)] = self._measured(value)
+            self._sizes[id(value)] = measured
 
     def value(self, anchor: str, depth: int) -> JSON:
         """Return what *anchor* stands for, for an alias in *depth* containers.
@@ -49,10 +52,9 @@ class Anchors:
         """
         if anchor in self._open:
             raise CassetteCorruptError(f"*{short(anchor)} stands in what it stands for; write the value out")
-        if anchor not in self.values:
+        if anchor not in self._given:
             raise CassetteCorruptError(f"*{short(anchor)} stands for nothing: no &{anchor[:60]} comes before it")
-        value = self.values[anchor]
-        size, levels = self._measured(value)
+        value, size, levels = self._given[anchor]
         self._left -= size
         if self._left < 0:
             raise CassetteCorruptError(f"*{short(anchor)}: the aliases stand for more than can be held; write fewer")

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import linear, provider, startup, suites, table
+from tests.benchmarks import histories, linear, provider, startup, suites, table
 from tests.benchmarks.calls import KINDS
 from tests.benchmarks.recorders import RECORDERS
 
@@ -178,6 +178,7 @@ def main() -> None:
         "headline": partial(headline, repeats=options.repeats, count=options.tests),
         "calls": partial(single_calls, repeats=options.repeats),
         "sizes": partial(sizes, repeats=options.repeats),
+        "histories": lambda work: histories.lines(work, min(options.repeats, 3)),
         "clients": partial(clients, repeats=options.repeats),
         "imports": partial(imports, repeats=options.repeats),
         "unmarked": partial(unmarked, repeats=options.repeats),
@@ -203,7 +204,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--repeats", type=int, default=7, help="samples of each measure (default 7)")
     parser.add_argument("--tests", type=int, default=300, help="tests in the headline's suites (default 300)")
-    sections = "headline, calls, sizes, clients, imports, unmarked, linear"
+    sections = "headline, calls, sizes, histories, clients, imports, unmarked, linear"
     parser.add_argument("only", nargs="*", help=f"{sections}; default all")
     return parser.parse_args()
 
