@@ -1,7 +1,8 @@
 """The numbers of secrets in a file that is rewritten: what stands in the place of a secret takes over its number.
 
-Nothing in a file tells whether a secret is the one of before, and nothing may. So a number is only taken over if no
-call that is kept still has it: two secrets never come to share one.
+A placeholder is what the cassette lists as one; other text that looks like it is text. Nothing in a file tells whether
+a secret is the one of before, and nothing may. So a number is only taken over if no call that is kept still has it: two
+secrets never come to share one.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ def with_numbers_of(old: JSON, new: dict[str, JSON]) -> dict[str, JSON]:
     calls = old.get("interactions") if isinstance(old, dict) else None
     if not isinstance(calls, list):
         return new
-    before, after = set(_placeholders(calls)), set(_placeholders(new["interactions"]))
+    before = set(_placeholders(calls))
+    after = set(_placeholders(new["interactions"])) & set(new["meta"].get("redacted") or ())
     if after <= before:
         return new
     free = before - after
     renamed: dict[str, str] = {}
     for now, then in _in_the_same_place(calls, new["interactions"]):
-        if now not in before and now not in renamed and then in free:
+        if now in after - before and now not in renamed and then in free:
             renamed[now] = then
             free.discard(then)
     return _Renaming(renamed).of(new) if renamed else new

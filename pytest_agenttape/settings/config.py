@@ -23,8 +23,7 @@ from pytest_agenttape.model import (
     unknown_name,
 )
 
-OWN_FILE = "agenttape.toml"
-SHARED_FILE = "pyproject.toml"
+OWN_FILE, SHARED_FILE = "agenttape.toml", "pyproject.toml"
 
 _Owner = TypeVar("_Owner", bound="Config | RedactConfig")
 _Parser = Callable[[object], object]

@@ -47,6 +47,7 @@ def recording() -> Cassette:
     }
     return Cassette(
         created_at="2026-01-01",
+        meta={"redacted": ["REDACTED0001", "REDACTED0002", "REDACTED0009"]},
         interactions=[
             call(0, {"messages": asked}, {"id": "chatcmpl-abcdefgh", "choices": [{"message": {"tool_calls": calls}}]}),
             call(1, {"messages": told}, answer),
@@ -111,6 +112,7 @@ CHANGES = {
     "a call less": edited(lambda calls: calls.pop()),
     "the order of calls": edited(lambda calls: calls.insert(0, calls.pop(1))),
     "two secrets that were one": replaced("REDACTED0002", "REDACTED0001"),
+    "a number that is text": replaced("REDACTED0001", "REDACTED0003"),
     "a host": replaced("127.0.0.1", "api.example.com"),
     "tokens": edited(lambda calls: calls[0].update(usage={"input_tokens": 1})),
 }
@@ -148,3 +150,10 @@ def test_a_text_that_came_in_other_pieces_is_no_change(tmp_path: Path) -> None:
     streamed("It is", " raining", ".").save(path)
     assert not streamed("It", " is raini", "ng", ".").save(path)
     assert streamed("It is", " snowing", ".").save(path)
+
+
+def test_a_cassette_that_lists_no_placeholders_is_not_rewritten_for_the_list(tmp_path: Path) -> None:
+    older = recording()
+    older.meta = {}
+    older.save(tmp_path / "a.yaml")
+    assert not recording().save(tmp_path / "a.yaml")
