@@ -23,6 +23,7 @@ _OPEN_LEVELS = 4  # the file, its list of calls, a call, its request and respons
 _DIGITS = (4, 8, 16, 64)
 _LONGEST_NAME = 40
 _NO_NAMES = frozenset(("", "object", "array", "string"))  # types of JSON schemas
+_NUMBERED = re.compile("id[0-9]+")  # what YAML libraries call their anchors; says nothing
 _UNFIT = re.compile("[^A-Za-z0-9_]+")
 
 _BEGUN: JSON = object()  # in place of a tree that is being looked at
@@ -202,6 +203,7 @@ class _Naming:
     """Gives names: those of before, and to what is new a name of its own."""
 
     def __init__(self, before: Mapping[str, JSON]) -> None:
+        before = {name: value for name, value in before.items() if not _NUMBERED.fullmatch(name)}
         self._before = {_mark(value): name for name, value in before.items()}
         self._kept: dict[str, JSON] = {}
         self._new: list[tuple[str, JSON]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,14 @@ def test_removing_a_cassette_removes_its_assets(tmp_path: Path) -> None:
     writing.remove(tmp_path / "a.yaml")
     writing.remove(tmp_path / "a.yaml")
     assert names(tmp_path) == ["b.yaml"]
+
+
+def test_equal_assets_are_said_once_and_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    first = exchange(text=BIG).interactions[0]
+    whole = Cassette(interactions=[first, replace(first, index=1), replace(first, index=2)])
+    whole.save(path)
+    assert path.read_text().count("text_asset: *text_asset-") == 2
+    assert len(list((tmp_path / "a.assets").iterdir())) == 1
+    assert Cassette.load(path) == whole
+    assert not whole.save(path)

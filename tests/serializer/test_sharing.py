@@ -118,6 +118,13 @@ def test_what_stays_keeps_its_name_where_others_change() -> None:
     assert lines(text, "&") == [f"&{name_of_second}", f"&{name_of_first}"]
 
 
+def test_a_name_of_the_users_is_kept_and_a_number_of_a_library_is_not() -> None:
+    whole = cassette([SYSTEM, USER], [SYSTEM, USER, said("One.")], tools=None)
+    anchors = {"our-prompt": SYSTEM, "id001": USER}
+    names = [line[1:].rpartition("-")[0] for line in lines(dump(whole, "yaml", anchors), "&")]
+    assert names == ["our", "user"]
+
+
 def test_the_same_content_has_the_same_text() -> None:
     whole = cassette([SYSTEM, USER], [SYSTEM, USER, said("One.")])
     text = dump(whole)
