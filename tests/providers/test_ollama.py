@@ -199,4 +199,5 @@ def test_a_cassette_shows_one_entry_per_line(api: Api) -> None:
     api.record(lambda: api.ask("/api/generate", TestGenerate.stream.request))
     text = api.path.read_text()
     assert "events_layout: ndjson spaced" in text
-    assert "response: Hel" in text
+    assert "response: <response>\n" in text
+    assert "      - Hel\n" in text
