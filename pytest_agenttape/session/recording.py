@@ -161,7 +161,12 @@ class Recording:
         return Cassette(
             created_at=old.created_at if old else self._world.created_at,
             run_id=old.run_id if old else self._run_id,
-            meta={**before, **self._meta(), **_tags(before.get("tags"), self._settings.tags), "redacted": listed},
+            meta={
+                **before,
+                **self._meta(),
+                **self._secrets.redactor.value(_tags(before.get("tags"), self._settings.tags)),
+                "redacted": listed,
+            },
             interactions=interactions,
         )
 
