@@ -33,8 +33,46 @@ def is_unchanged(old: JSON, new: dict[str, JSON]) -> bool:
     before, after = old["interactions"], new["interactions"]
     if len(before) != len(after) or first_difference(_about(old), _about(new)):
         return False
+    if not _end_alike(before, after):  # a replay ends calls in the recorded order
+        return False
     comparison = _Comparison(_placeholders(old, new))
     return all(comparison.is_same(unfiled(a), unfiled(b)) for a, b in zip(before, after, strict=True))
+
+
+def _end_alike(old: list[JSON], new: list[JSON]) -> bool:
+    """Return whether calls that were under way together ended in the same order."""
+    spans, spans_now = _spans(old), _spans(new)
+    beside = _beside_others(spans) | _beside_others(spans_now)
+    return _order(spans, beside) == _order(spans_now, beside)
+
+
+def _spans(calls: list[JSON]) -> list[tuple[float, float, int]]:
+    """Return when each call started and ended, and its position, in the order of the starts."""
+    found = []
+    for position, each in enumerate(calls):
+        metadata = each.get("metadata") if isinstance(each, dict) else None
+        start, took = (metadata or {}).get("start_ms"), each.get("latency_ms") if isinstance(each, dict) else None
+        if isinstance(start, int | float) and isinstance(took, int | float) and "parent" not in (metadata or {}):
+            found.append((start, start + took, position))
+    return sorted(found)
+
+
+def _beside_others(spans: list[tuple[float, float, int]]) -> set[int]:
+    """Return the positions of the calls during which others started, and of these."""
+    found: set[int] = set()
+    last_end, last = float("-inf"), -1
+    for start, end, position in spans:
+        if start < last_end:
+            found |= {last, position}
+        if end > last_end:
+            last_end, last = end, position
+    return found
+
+
+def _order(spans: list[tuple[float, float, int]], chosen: set[int]) -> list[int]:
+    """Return the *chosen* positions in the order in which their calls ended."""
+    ends = sorted((end, position) for _, end, position in spans if position in chosen)
+    return [position for _, position in ends]
 
 
 def _about(root: dict[str, JSON]) -> dict[str, JSON]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def call(index: int, request: JSON, response: JSON, *, kind: str = "llm", url: s
         response={"status": 200, "headers": headers, "json": response},
         latency_ms=12.5,
         match_key="0123456789abcdef",
-        metadata={"start_ms": 1.5},
+        metadata={"start_ms": 1.5 + 200 * index},
     )
 
 
@@ -157,3 +158,33 @@ def test_a_cassette_that_lists_no_placeholders_is_not_rewritten_for_the_list(tmp
     older.meta = {}
     older.save(tmp_path / "a.yaml")
     assert not recording().save(tmp_path / "a.yaml")
+
+
+def _beside(*spans: tuple[float, float]) -> Cassette:
+    """Return a recording of calls with these starts and durations."""
+    made = recording()
+    one = made.interactions[0]
+    calls = [
+        replace(one, index=index, latency_ms=took, metadata={"start_ms": start})
+        for index, (start, took) in enumerate(spans)
+    ]
+    return replace(made, interactions=calls)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_same"),
+    [
+        (((0, 30), (1, 10)), ((0, 10), (1, 30)), False),
+        (((0, 30), (1, 10)), ((0, 90), (5, 20)), True),
+        (((0, 30), (50, 10)), ((0, 300), (400, 1)), True),
+        (((0, 30), (50, 10)), ((0, 30), (10, 10)), False),
+        (((0, 30), (50, 10)), ((0, 30), (10, 90)), True),
+    ],
+)
+def test_the_order_in_which_calls_beside_each_other_ended_is_content(
+    tmp_path: Path, before: Any, now: Any, is_same: bool
+) -> None:
+    _beside(*before).save(tmp_path / "x.yaml")
+    old = (tmp_path / "x.yaml").read_bytes()
+    _beside(*now).save(tmp_path / "x.yaml")
+    assert ((tmp_path / "x.yaml").read_bytes() == old) is is_same
