@@ -44,7 +44,7 @@ def become(value: Any, target: Any) -> Any:
         }
         for key in [key for key in value if key not in content]:
             del value[key]
-        if [key for key in value if key in content] != [key for key in content if key in value]:
+        if list(content)[: len(value)] != list(value):  # it takes clearing to come to this order
             value.clear()
         value.update(content)
     else:
