@@ -33,7 +33,8 @@ def content_of(path: Path) -> bytes:
     Raises:
         OSError: It cannot be read, or is a pipe or a device, where reading would wait for a writer.
     """
-    if not path.is_file() and path.exists() and not path.is_dir():
+    mode = path.stat().st_mode  # asked once: another thread may be replacing the file
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return path.read_bytes()
 

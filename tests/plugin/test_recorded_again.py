@@ -28,7 +28,10 @@ def recorded(folder: Path, provider: StandInProvider) -> dict[str, bytes]:
     keys = {"OPENAI_API_KEY": "a-key-of-no-one", "ANTHROPIC_API_KEY": "a-key-of-no-one"}
     urls = {"OPENAI_BASE_URL": provider.openai_url, "ANTHROPIC_BASE_URL": provider.anthropic_url}
     environment = {**os.environ, **keys, **urls, "WEATHER_API_URL": provider.url, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", "."]
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # what is not needed takes seconds to import
+    plugins = ("no:cacheprovider", "pytest_agenttape.plugin", "syrupy", "pytest_asyncio.plugin")
+    command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", "."]
+    command += [part for name in plugins for part in ("-p", name)]
     done = subprocess.run(
         [*command, "--agenttape-record"], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
