@@ -27,6 +27,7 @@ class Ties:
         # Headers that differ in each run by their nature agree with nothing.
         self._rules = replace(rules.exact(), names=VOLATILE_HEADERS, base_url=True, credentials=frozenset())
         self._texts: dict[int, str] = {}  # what each recording has, by its position
+        self._parties: dict[int, tuple[str, ...]] = {}  # and who asked
         self._answered: list[tuple[Mapping[str, JSON], Mapping[str, JSON]]] = []  # not yet looked at
         self._recorded_as: dict[str, str] = {}  # who asks: who that was when recorded
         self._asks_as: dict[str, str] = {}  # and back
@@ -55,7 +56,9 @@ class Ties:
 
     def _is_of(self, who: list[str], position: int) -> bool:
         """Return whether nothing known speaks against *who* having asked what was recorded."""
-        recorded = _parties(self._recordings[position].request)
+        if position not in self._parties:
+            self._parties[position] = tuple(_parties(self._recordings[position].request))
+        recorded = self._parties[position]
         return all(
             self._recorded_as.get(now, then) == then and self._asks_as.get(then, now) == now
             for now, then in zip(who, recorded, strict=False)

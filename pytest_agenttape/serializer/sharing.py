@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 from pytest_agenttape.model import JSON
@@ -50,11 +50,7 @@ class Trees:
         Raises:
             TooDeepError: It cannot be told.
         """
-        self._given.append(value)
-        try:
-            return self._one(value, 0)
-        except RecursionError:
-            raise TooDeepError from None
+        return self._walked(self._one, value)
 
     def opened(self, root: JSON) -> JSON:
         """Return a cassette with one object for all equal trees below the levels that are always written out.
@@ -62,9 +58,12 @@ class Trees:
         Raises:
             TooDeepError: It cannot be told.
         """
-        self._given.append(root)
+        return self._walked(self._opened, root)
+
+    def _walked(self, walk: Callable[[JSON, int], JSON], given: JSON) -> JSON:
+        self._given.append(given)
         try:
-            return self._opened(root, 0)
+            return walk(given, 0)
         except RecursionError:
             raise TooDeepError from None
 

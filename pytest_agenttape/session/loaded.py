@@ -66,7 +66,7 @@ class Loaded:
     @property
     def meta(self) -> Mapping[str, JSON]:
         """The `meta` of the cassette."""
-        return self.cassette.meta if self.cassette is not None else {}
+        return _meta_of(self.cassette)
 
     @property
     def frozen(self) -> Cassette | None:

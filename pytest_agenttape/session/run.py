@@ -160,14 +160,15 @@ class Run:
 
         A replay ends calls in the order that their recorded times say.
         """
+        if not 0 < self.live_calls < len(self._begun):
+            return {}
         spans = []
         for each in self._begun:
             if not isinstance(each, Observed) and each.ended and each.is_kept and each.outcome is not None:
                 start = self._start_of(each, each.outcome)
                 start = each.outcome.start_ms if start is None else start
                 spans.append((each.ended, id(each), start or 0.0, each.outcome.latency_ms or 0.0))
-        is_mixed = 0 < self.live_calls < len(self._begun)
-        return ends_in_order(spans) if is_mixed else {}
+        return ends_in_order(spans)
 
     def _start_of(self, begun: Begun, recorded: Interaction) -> float | None:
         """Return when a replayed call started in this run; *begun* made it, or is it. None if as in the recording."""
