@@ -115,7 +115,9 @@ async def _readline(content: aiohttp.StreamReader) -> list[bytes]:
 
 
 async def _until(content: aiohttp.StreamReader) -> list[bytes]:
-    return [await content.readuntil(b"\n\n") for _ in range(3)]
+    found = [await content.readuntil(b"\n\n") for _ in range(3)]
+    await content.wait_eof()  # live, the end may come by itself
+    return found
 
 
 async def _exactly(content: aiohttp.StreamReader) -> list[bytes]:
