@@ -143,7 +143,10 @@ def test_agents_of_several_steps(tmp_path: Path) -> None:
 
 
 class _Slow(BaseHTTPRequestHandler):
+    everyone = threading.Barrier(len(DELAYS))
+
     def do_GET(self) -> None:
+        self.everyone.wait(timeout=20)  # all of them are under way before the first ends
         name = self.path[-1]
         time.sleep(DELAYS[name])
         body = name.encode()
