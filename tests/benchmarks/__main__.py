@@ -160,12 +160,12 @@ def clients(_work: Path, repeats: int) -> list[str]:
         return table.compared("OpenAI()", table.interleaved(measures, repeats), "floor")
 
 
-def headline(work: Path, repeats: int, count: int) -> list[str]:
-    """Compare whole suites: each test builds its own client and runs a loop of three calls."""
+def whole_suites(work: Path, repeats: int, count: int, talk: str) -> list[str]:
+    """Compare whole suites: each test builds its own client and holds the conversation *talk* of `provider`."""
     folders = {suite.name: work / f"suite-{at}" for at, suite in enumerate(suites.SUITES)}
     with provider.serving() as url:
         for suite in suites.SUITES:
-            suite.write(folders[suite.name], count)
+            suite.write(folders[suite.name], count, talk)
             suites.record(suite, folders[suite.name], url)
     # The provider is gone: what follows is replayed or fails.
     measures = {suite.name: lambda suite=suite: suite.run(folders[suite.name], url) * 1e9 for suite in suites.SUITES}
@@ -175,7 +175,8 @@ def headline(work: Path, repeats: int, count: int) -> list[str]:
 def main() -> None:
     options = _options()
     sections: dict[str, Callable[[Path], list[str]]] = {
-        "headline": partial(headline, repeats=options.repeats, count=options.tests),
+        "headline": partial(whole_suites, repeats=options.repeats, count=options.tests, talk="SHORT"),
+        "conversations": partial(whole_suites, repeats=options.repeats, count=options.tests // 7, talk="LONG"),
         "calls": partial(single_calls, repeats=options.repeats),
         "sizes": partial(sizes, repeats=options.repeats),
         "histories": lambda work: histories.lines(work, min(options.repeats, 3)),
@@ -204,7 +205,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--repeats", type=int, default=7, help="samples of each measure (default 7)")
     parser.add_argument("--tests", type=int, default=300, help="tests in the headline's suites (default 300)")
-    sections = "headline, calls, sizes, histories, clients, imports, unmarked, linear"
+    sections = "headline, conversations, calls, sizes, histories, clients, imports, unmarked, linear"
     parser.add_argument("only", nargs="*", help=f"{sections}; default all")
     return parser.parse_args()
 

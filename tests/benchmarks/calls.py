@@ -22,7 +22,7 @@ def httpx2_post(url: str, *, is_stubbed: bool) -> Ask:
 
 def openai_call(url: str, *, is_stubbed: bool) -> Ask:
     create: Any = openai_client(url, is_stubbed=is_stubbed).chat.completions.create
-    return lambda number: create(model=provider.MODEL, messages=provider.messages(number), tools=provider.TOOLS)
+    return lambda number: create(model=provider.MODEL, messages=provider.messages(number), tools=provider.SHORT.tools)
 
 
 def openai_client(url: str, *, is_stubbed: bool) -> Any:

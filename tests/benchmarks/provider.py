@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
 Body = dict[str, Any]
 MODEL = "gpt-4o-mini"
-TOOL_RESULTS = 2  # of each conversation, so that its loop makes three calls
 HEADERS = (
     ("content-type", "application/json"),
     ("server", "cloudflare"),
@@ -19,16 +19,63 @@ HEADERS = (
     ("openai-version", "2020-10-01"),
     ("x-ratelimit-remaining-requests", "9999"),
 )
-TOOLS: Any = [
-    {
-        "type": "function",
-        "function": {
-            "name": "get_weather",
-            "description": "Get the current weather in a city",
-            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-        },
-    }
-]
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A conversation of some turns; in each the model calls tools, one after the other, and then answers.
+
+    Attributes:
+        tools: What the model is offered in each call.
+        results: How many tools it calls in a turn.
+    """
+
+    prompt: Body
+    tools: Any  # what the SDK takes
+    turns: int
+    results: int
+
+    def question(self, number: int, turn: int) -> Body:
+        """Return what is asked in a turn of conversation *number*."""
+        asked = f"What is the weather in London and Paris? (question {number}, part {turn})"
+        return {"role": "user", "content": asked}
+
+
+def _tool(name: str, about: str) -> Body:
+    place = {"type": "string", "description": "A city by its English name, without the country"}
+    day = {"type": "string", "format": "date", "description": "A day such as 2026-05-31, by the calendar of the place"}
+    unit = {"type": "string", "enum": ["metric", "imperial"], "description": "Of all numbers in the result"}
+    fields = {"city": place, "since": day, "until": day, "units": unit}
+    parameters = {"type": "object", "properties": fields, "required": ["city"], "additionalProperties": False}
+    return {"type": "function", "function": {"name": name, "description": about, "parameters": parameters}}
+
+
+_WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+SHORT = Talk(
+    prompt={"role": "system", "content": "You are a weather assistant. Answer in one short sentence."},
+    tools=[
+        {
+            "type": "function",
+            "function": {
+                "name": "get_weather",
+                "description": "Get the current weather in a city",
+                "parameters": _WEATHER,
+            },
+        }
+    ],
+    turns=1,
+    results=2,
+)
+_SUBJECTS = ("weather", "tides", "pollen", "snow", "traffic", "trains", "flights", "ferries")
+LONG = Talk(
+    prompt={
+        "role": "system",
+        "content": "\n".join(f"{at}. When somebody asks about a case of kind {at}, look it up." for at in range(1, 41)),
+    },
+    tools=[_tool(f"get_{each}", f"Get what is known about {each} in a city, the newest first") for each in _SUBJECTS],
+    turns=12,
+    results=1,
+)
 
 
 def search_body(number: int) -> Body:
@@ -37,11 +84,8 @@ def search_body(number: int) -> Body:
 
 
 def messages(number: int) -> list[Any]:
-    """Return the messages that start conversation *number*."""
-    return [
-        {"role": "system", "content": "You are a weather assistant. Answer in one short sentence."},
-        {"role": "user", "content": f"What is the weather in London and Paris? (question {number})"},
-    ]
+    """Return the messages that start the short conversation *number*."""
+    return [SHORT.prompt, SHORT.question(number, 0)]
 
 
 def converse_messages(number: int) -> list[Any]:
@@ -72,8 +116,9 @@ def _conversed(asked: str) -> Body:
 
 
 def _completion(asked: Body) -> Body:
-    done = sum(each["role"] == "tool" for each in asked["messages"])
-    wants_tool = asked.get("tools") and done < TOOL_RESULTS
+    done = _results_since_the_question(asked["messages"])
+    tools = asked.get("tools", ())
+    wants_tool = tools and done < (LONG if len(tools) == len(LONG.tools) else SHORT).results
     return {
         "id": "chatcmpl-bench",
         "object": "chat.completion",
@@ -90,6 +135,11 @@ def _completion(asked: Body) -> Body:
         "usage": {"prompt_tokens": 82, "completion_tokens": 17, "total_tokens": 99},
         "system_fingerprint": "fp_0aa8d3e20b",
     }
+
+
+def _results_since_the_question(said: list[Body]) -> int:
+    roles = [each["role"] for each in reversed(said)]
+    return roles[: roles.index("user")].count("tool")
 
 
 def _tool_message(done: int) -> Body:

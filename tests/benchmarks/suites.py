@@ -13,7 +13,7 @@ from pathlib import Path
 PROJECT = Path(__file__).parent.parent.parent
 
 _AGENT = '''
-"""An agent on the OpenAI SDK whose tool loop makes three calls."""
+"""An agent on the OpenAI SDK that answers some questions, one after the other, with the help of a tool."""
 
 import json
 
@@ -30,9 +30,17 @@ def get_weather(city):
 
 def ask(number):
     client = {client}
-    messages = provider.messages(number)
+    talk = provider.{talk}
+    messages = [talk.prompt]
+    for turn in range(talk.turns):
+        messages.append(talk.question(number, turn))
+        answer = finish_turn(client, messages, talk.tools)
+    return answer
+
+
+def finish_turn(client, messages, tools):
     while True:
-        completion = client.chat.completions.create(model=provider.MODEL, messages=messages, tools=provider.TOOLS)
+        completion = client.chat.completions.create(model=provider.MODEL, messages=messages, tools=tools)
         message = completion.choices[0].message
         if not message.tool_calls:
             return message.content
@@ -71,10 +79,10 @@ class Suite:
     record: tuple[str, ...] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def write(self, folder: Path, count: int) -> None:
-        """Write the agent and *count* tests."""
+    def write(self, folder: Path, count: int, talk: str) -> None:
+        """Write the agent and *count* tests, each of a conversation of the kind that `provider` calls *talk*."""
         folder.mkdir(parents=True)
-        agent = _AGENT.format(imports=self.imports, decorator=self.decorator, client=self.client)
+        agent = _AGENT.format(imports=self.imports, decorator=self.decorator, client=self.client, talk=talk)
         (folder / "agent.py").write_text(agent)
         tests = (
             _TEST.format(marker=self.marker.format(number=at), number=at, block=self.block.format(number=at))
