@@ -28,12 +28,20 @@ REDACTION_PLACEHOLDER = "****"  # written by `Cassette.redact`
 SECRET_PLACEHOLDER = "REDACTED"  # replaces a secret in a recording, with a number added
 
 
+_NEARLY = 0.8  # similarity above which a word counts as a misspelled name
+
+
 def unknown_name(what: str, given: object, valid: Iterable[str]) -> ConfigError:
     """Return the error for a name that is not in *valid*; it suggests the nearest valid one."""
     names = [str(each) for each in valid]
     near = difflib.get_close_matches(str(given), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return ConfigError(f"unknown {what} {given!r}.{hint} Valid: {', '.join(names)}")
+
+
+def is_nearly(given: object, valid: Iterable[str]) -> bool:
+    """Return whether *given* looks like a misspelled name of *valid*."""
+    return bool(difflib.get_close_matches(str(given), list(valid), n=1, cutoff=_NEARLY))
 
 
 class Mode(StrEnum):
@@ -72,6 +80,7 @@ class Call(NamedTuple):  # created for every call: a named tuple costs a third o
     nested: bool = False  # made by the body of a boundary that runs live
     observed: bool = False  # seen by a listener, which cannot answer it
     job: int | None = None  # the number of the executor's job that made it
+    label: str | None = None  # the user's own word for its kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +215,11 @@ class Interaction:
     def job(self) -> int | None:
         """The number of the executor's job that made the call, where other jobs made the same call."""
         return _optional(self.metadata.get("job"), int)
+
+    @property
+    def label(self) -> str | None:
+        """The user's own word for the kind of call, such as ``planner``."""
+        return _optional(self.metadata.get("label"), str)
 
     @property
     def provider(self) -> str | None:

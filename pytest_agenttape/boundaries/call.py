@@ -40,13 +40,14 @@ class Boundary:
     asked: Named | Spelled
     usage: Stored | None = None
     tags: tuple[str, ...] = ()
+    facts: Stored | None = None  # recorded with each call
 
     @classmethod
-    def of(cls, fn: Callable[..., Any], kind: str, name: str | None) -> Boundary:
+    def of(cls, fn: Callable[..., Any], kind: str, name: str | None, label: str | None = None) -> Boundary:
         chosen = name or _name_of(fn)
         parameters = Parameters.of(fn)
         register_boundary(chosen, parameters.shown_defaults)
-        return cls(kind, chosen, Named(parameters))
+        return cls(kind, chosen, Named(parameters), facts={"label": label} if label else None)
 
     def begin(self, found: ownership.Scope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LiveCall | ServedCall:
         """Capture the call before anything can change its arguments, then let the session decide."""
@@ -57,7 +58,7 @@ class Boundary:
         except AgentTapeError as error:
             error.add_note(f"in a call to the {self.kind} {self.name!r}")
             raise owner.refuse(error) from None
-        begun = owner.begin(self.kind, self.name, request, parent=found.running)
+        begun = owner.begin(self.kind, self.name, request, parent=found.running, metadata=self.facts)
         if isinstance(begun, Served):
             watch = values.Watch(changeable) if has_changes(begun.recorded) else None
             return ServedCall(begun.recorder, begun.recorded, self, begun.turn, watch)

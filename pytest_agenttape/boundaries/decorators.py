@@ -12,10 +12,10 @@ from pytest_agenttape.boundaries import generators
 from pytest_agenttape.boundaries.asking import Spelled
 from pytest_agenttape.boundaries.call import Boundary, LiveCall, ServedCall
 from pytest_agenttape.boundaries.frameworks import is_tool
-from pytest_agenttape.boundaries.registry import register_boundary
+from pytest_agenttape.boundaries.registry import register_boundary, register_label
 from pytest_agenttape.callables import Nature, body_of, nature_of
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.model import KINDS, unknown_name
+from pytest_agenttape.model import KINDS, is_nearly, unknown_name
 from pytest_agenttape.process import waits
 
 __all__ = ["intercept", "memory_read", "memory_write", "record_call", "retrieval", "tool"]
@@ -38,13 +38,12 @@ def intercept(fn: Callable[..., Any] | None = None, *, name: str | None = None, 
     Args:
         fn: The callable; without it, a decorator is returned.
         name: Name of the boundary; defaults to that of the callable.
-        kind: One of the kinds of a cassette; default ``tool``.
+        kind: One of the kinds of a cassette; any other word makes a tool with that label, which is a token as well.
 
     Raises:
-        ConfigError: *kind* is unknown or *fn* is not callable.
+        ConfigError: *kind* looks like a misspelled kind, or *fn* is not callable.
     """
-    if kind not in KINDS:
-        raise unknown_name("kind", kind, KINDS)
+    label = _label(kind)
     if name is not None and (not isinstance(name, str) or not name):
         raise ConfigError(f"the name of a boundary must be a non-empty string, not {name!r}")
     if fn is None:
@@ -53,7 +52,17 @@ def intercept(fn: Callable[..., Any] | None = None, *, name: str | None = None, 
         return type(fn)(intercept(fn.__func__, name=name, kind=kind))
     if not callable(fn):
         raise ConfigError(f"a boundary must wrap a callable, not {fn!r}")
-    return _wrap(fn, Boundary.of(fn, kind, name))
+    return _wrap(fn, Boundary.of(fn, "tool" if label else kind, name, label))
+
+
+def _label(kind: object) -> str | None:
+    """Return *kind* if it is a word of the user's own; None if it is a kind of a cassette."""
+    if kind in KINDS:
+        return None
+    if not isinstance(kind, str) or not kind or is_nearly(kind, KINDS):
+        raise unknown_name("kind", kind, KINDS)
+    register_label(kind)
+    return kind
 
 
 def _decorator(kind: str) -> Decorator:

@@ -1,10 +1,11 @@
-"""The boundaries drawn so far in this process: their names, and the defaults of their arguments."""
+"""The boundaries drawn so far in this process: their names and labels, and the defaults of their arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 _boundaries: dict[str, Mapping[str, object]] = {}  # grows as modules are imported
+_labels: set[str] = set()  # likewise
 
 
 def register_boundary(name: str, defaults: Mapping[str, object] | None = None) -> None:
@@ -15,6 +16,11 @@ def register_boundary(name: str, defaults: Mapping[str, object] | None = None) -
         _boundaries[name] = defaults
 
 
+def register_label(label: str) -> None:
+    """Note that some boundaries have *label*."""
+    _labels.add(label)
+
+
 def defaults_of(name: str | None) -> Mapping[str, object]:
     """Return the defaults of the arguments of the boundary *name*, as far as they are known."""
     return _boundaries.get(name or "", {})
@@ -23,3 +29,8 @@ def defaults_of(name: str | None) -> Mapping[str, object]:
 def registered_boundaries() -> frozenset[str]:
     """Return the names of all boundaries."""
     return frozenset(_boundaries)
+
+
+def registered_labels() -> frozenset[str]:
+    """Return the labels of all boundaries."""
+    return frozenset(_labels)

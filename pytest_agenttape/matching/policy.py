@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from pytest_agenttape.matching.selection import NOTHING, Selection
 from pytest_agenttape.matching.tape import Replay, Tape
 from pytest_agenttape.model import BOUNDARY_KINDS, Call, Interaction, Mode
 
@@ -31,14 +32,14 @@ class Policy:
     Attributes:
         mode: The record mode.
         fresh: True when there was no cassette to begin with.
-        live: Tokens (a kind, a boundary name, ``"*"``) that run for real.
-        frozen: Tokens that are replayed in every mode.
+        live: The calls that run for real.
+        frozen: The calls that are replayed in every mode.
     """
 
     mode: Mode
     fresh: bool
-    live: frozenset[str] = frozenset()
-    frozen: frozenset[str] = frozenset()
+    live: Selection = NOTHING
+    frozen: Selection = NOTHING
 
     # -- calls
 
@@ -66,16 +67,16 @@ class Policy:
         """Return what *call* gets; serving a recording marks it played."""
         if call.nested and call.kind not in BOUNDARY_KINDS:
             return self._decide_inside(call, tape)
-        if self.frozen and _is_named(call, self.frozen):
+        if self.frozen and self.frozen.covers(call):
             return tape.take(call) or Refuse()
-        if self.mode is Mode.ALL or (self.live and _is_named(call, self.live)):
+        if self.mode is Mode.ALL or (self.live and self.live.covers(call)):
             return Execute()
         return tape.take(call) or (Execute() if self.records else Refuse())
 
     def _decide_inside(self, call: Call, tape: Tape) -> Decision:
         """HTTP in the body of a live tool belongs to the tool: it runs with it, unless its own token forbids."""
-        may_run = self.records or _is_named(call, self.live)
-        if may_run and not _is_named(call, self.frozen):
+        may_run = self.records or self.live.covers(call)
+        if may_run and not self.frozen.covers(call):
             return Execute(is_kept=False)
         found = tape.take(call)
         return Refuse() if found is None else found._replace(descendants=(), is_kept=False, agrees=True)
@@ -103,8 +104,7 @@ class Policy:
 
     def is_missed(self, recorded: Interaction) -> bool:
         """Return whether the run should have used *recorded*, if it was left unplayed."""
-        is_live = self.live & {recorded.kind, recorded.boundary, "*"}
-        return self.reads_cassette and not is_live and recorded.parent is None
+        return self.reads_cassette and recorded.parent is None and not self.live.covers(recorded)
 
     @property
     def judges_unplayed(self) -> bool:
@@ -145,7 +145,3 @@ class Policy:
 def replays_only(mode: Mode, *, has_cassette: bool) -> bool:
     """Return whether a session of *mode* would answer every call from its cassette or not at all."""
     return Policy(mode, fresh=not has_cassette).replays_only
-
-
-def _is_named(call: Call, tokens: frozenset[str]) -> bool:
-    return bool(tokens) and (call.kind in tokens or call.boundary in tokens or "*" in tokens)

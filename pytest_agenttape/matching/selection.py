@@ -1,4 +1,4 @@
-"""Calls that tokens name: kinds, boundary names, HTTP hosts, ``"*"`` for all."""
+"""Calls that tokens name: kinds, labels, boundary names, HTTP hosts, ``"*"`` for all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Selection:
     """The calls that some tokens name.
 
     Attributes:
-        names: Kinds, boundary names and ``"*"``.
+        names: Kinds, labels, boundary names and ``"*"``.
         hosts: Hosts; a token that could be a boundary's name and a host's is both.
     """
 
@@ -39,9 +39,10 @@ class Selection:
 
     def covers(self, call: Call | Interaction) -> bool:
         """Return whether a token names *call*."""
-        if not self.names:
+        names = self.names
+        if not names:
             return False
-        if call.kind in self.names or call.boundary in self.names or "*" in self.names:
+        if call.kind in names or call.boundary in names or call.label in names or "*" in names:
             return True
         return self.reaches(call.request)
 
@@ -49,3 +50,6 @@ class Selection:
         """Return whether a token names the host of a request."""
         url = request.get("url")
         return isinstance(url, str) and is_url_allowed(url, self.hosts)
+
+
+NOTHING = Selection()

@@ -28,8 +28,8 @@ def order_drift(session: Session) -> str | None:
 
 
 def _replayable(session: Session, interactions: Sequence[Interaction]) -> list[Interaction]:
-    live = session.settings.live
-    kept = [each for each in in_call_order(interactions) if not live & {each.kind, each.boundary, "*"}]
+    live = session.loaded.policy.live
+    kept = [each for each in in_call_order(interactions) if not live.covers(each)]
     return without_repeats(kept, session.settings.repeated, _identity)
 
 

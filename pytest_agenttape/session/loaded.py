@@ -10,7 +10,7 @@ from functools import cache
 
 from pytest_agenttape import clocks, downloads, telemetry, values
 from pytest_agenttape.bodies.messages import header, listed
-from pytest_agenttape.boundaries.registry import defaults_of, registered_boundaries
+from pytest_agenttape.boundaries.registry import defaults_of, registered_boundaries, registered_labels
 from pytest_agenttape.cassettes import imported
 from pytest_agenttape.cassettes.cassette import Cassette, load_with_lines
 from pytest_agenttape.cassettes.imported.redacting import redacted
@@ -19,6 +19,7 @@ from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_
 from pytest_agenttape.matching.completion import Completion
 from pytest_agenttape.matching.matchers import by_rules_of_today, parse_matchers, with_any_secret
 from pytest_agenttape.matching.policy import Policy
+from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.matching.tape import Tape
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.turns import Turns
@@ -59,7 +60,7 @@ class Loaded:
         recordings = cassette.interactions if cassette is not None else []
         rules = key_rules(settings.config).fitted_to((each.request for each in recordings), _meta_of(cassette))
         answered = Telemetry.of(settings.config.telemetry_hosts, settings.config.ignore_hosts)
-        policy = Policy(mode=settings.mode, fresh=cassette is None, live=settings.live, frozen=settings.frozen)
+        policy = _policy(settings, fresh=cassette is None)
         turns = Turns(filter(policy.is_missed, recordings))
         return cls(cassette, _tape(settings, recordings, rules), policy, rules, answered, turns, lines)
 
@@ -112,9 +113,9 @@ class Loaded:
         return one == other or canonical_text({"value": one}, rules) == canonical_text({"value": other}, rules)
 
     def known_tokens(self, called: Iterable[str | None]) -> frozenset[str]:
-        """Return every name that a token can have; *called* are the boundaries that the run has crossed."""
-        recorded = (each.boundary for each in self.tape.recordings)
-        return selectors.known_tokens([*registered_boundaries(), *recorded, *called])
+        """Return every name that a token can have; *called* are those of the calls of the run."""
+        recorded = (name for each in self.tape.recordings for name in (each.boundary, each.label))
+        return selectors.known_tokens([*registered_boundaries(), *registered_labels(), *recorded, *called])
 
     def refuse_mistyped(self, frozen: frozenset[str]) -> None:
         """Stop before anything that was meant to be frozen runs for real.
@@ -147,7 +148,7 @@ def load(settings: Settings) -> tuple[Loaded, AgentTapeError | None]:
 def _read(settings: Settings) -> Loaded:
     if settings.pending is not None:
         return Loaded.of(settings, settings.pending.cassette)
-    if not Policy(settings.mode, True, settings.live, settings.frozen).reads_cassette:
+    if not _policy(settings, fresh=True).reads_cassette:
         return Loaded.of(settings, None)
     before = clocks.perf_counter()
     try:
@@ -158,6 +159,10 @@ def _read(settings: Settings) -> Loaded:
         cassette = redacted(cassette, Redactor(settings.rules, os.environ))
     loaded = Loaded.of(settings, cassette, lines)
     return replace(loaded, seconds_to_load=clocks.perf_counter() - before)
+
+
+def _policy(settings: Settings, *, fresh: bool) -> Policy:
+    return Policy(settings.mode, fresh, live=Selection.of(settings.live), frozen=Selection.of(settings.frozen))
 
 
 def _tape(settings: Settings, recordings: Sequence[Interaction], rules: KeyRules) -> Tape:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pytest_agenttape.cassettes import paths, writing
 from pytest_agenttape.cassettes.cassette import Cassette
-from pytest_agenttape.errors import AgentTapeError, AgentTapeWarning, ConfigError, RecordingRefusedError
+from pytest_agenttape.errors import AgentTapeError, AgentTapeWarning, RecordingRefusedError
 from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Poison
@@ -304,18 +304,12 @@ class Recording:
         return meta
 
     def _warn_of_unknown_tokens(self) -> None:
-        known = self._loaded.known_tokens(each.call.boundary for each in self._run)
-        for what, given in (("live", self._settings.live), ("frozen", self._settings.frozen)):
-            self._warn_of(selectors.problems(given, known, what))
-        asked = [each.call for each in self._run]
-        repeats = frozenset(
-            each for each in self._settings.repeats or () if not any(map(Selection.of([each]).covers, asked))
-        )
-        self._warn_of(selectors.host_problems(repeats, known, "repeats"))
-
-    def _warn_of(self, problems: list[ConfigError]) -> None:
-        for problem in problems:
-            warnings.warn(AgentTapeWarning(f"{self._settings.name}: {problem}"), stacklevel=4)
+        settings, asked = self._settings, [each.call for each in self._run]
+        known = self._loaded.known_tokens(each.boundary for each in asked)
+        for what, given in (("live", settings.live), ("frozen", settings.frozen), ("repeats", settings.repeats)):
+            unused = frozenset(each for each in given or () if not any(map(Selection.of([each]).covers, asked)))
+            for problem in selectors.problems(unused, known, what):
+                warnings.warn(AgentTapeWarning(f"{settings.name}: {problem}"), stacklevel=3)
 
 
 def _has_failed(begun: Begun) -> bool:

@@ -161,7 +161,8 @@ class Session(History):
             asked = self.secrets.redactor.request(request)
         except AgentTapeError as problem:
             raise self.refuse(problem) from None
-        call = Call(kind, boundary, asked, nested=parent is not None, job=ownership.job_number())
+        label = metadata.get("label") if metadata else None
+        call = Call(kind, boundary, asked, nested=parent is not None, job=ownership.job_number(), label=label)
         if self.is_debugged and is_typed_in_debugger():
             return self._begin_typed(call, parent)
         cover()

@@ -46,10 +46,10 @@ def use_cassette(
         name: Name below *cassette_dir*; slashes are folders. With a folder and an extension (``fixtures/a.json``) it is
             a path from the working directory, unless *cassette_dir* is given. A `Path` may be absolute.
         mode: ``none`` (default), ``once``, ``new_episodes``, ``refresh``, ``all`` or ``record``.
-        live: Kinds or boundary names that run for real, ``"*"`` for all; everything else is replayed.
-        frozen: Kinds or boundary names that are replayed in every mode.
-        repeats: Kinds, boundary names or hosts whose last recording is served again to further equal requests, and
-            whose recordings need not all be played; default from the configuration.
+        live: Kinds, boundary names, labels or hosts that run for real, ``"*"`` for all; all else is replayed.
+        frozen: Kinds, boundary names, labels or hosts that are replayed in every mode.
+        repeats: Kinds, boundary names, labels or hosts whose last recording is served again to further equal
+            requests, and whose recordings need not all be played; default from the configuration.
         matchers: A matcher or a chain of fallbacks; default ``ignore_volatile``.
         freeze: Which of ``clock``, ``uuid``, ``random`` are pinned; default all, but ``random`` only
             if no session running beside this one pins it.

@@ -1,20 +1,18 @@
-"""The tokens of `live`, `frozen` and `repeats`: kinds, boundary names and ``"*"``; of `repeats` hosts, too."""
+"""The tokens of `live`, `frozen` and `repeats`: kinds, labels, boundary names, hosts and ``"*"``."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import TypeAlias
 
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.model import KINDS, unknown_name
+from pytest_agenttape.model import KINDS, is_nearly, unknown_name
 from pytest_agenttape.providers import BOUNDARIES
 
 Tokens: TypeAlias = Iterable[str] | str | None
 
 _LIKE_A_HOST = re.compile(r"[.:*]|localhost")
-_NEARLY = 0.8  # similarity above which a token counts as a typo of a name
 
 
 def parse_tokens(given: Tokens, what: str) -> frozenset[str]:
@@ -24,30 +22,25 @@ def parse_tokens(given: Tokens, what: str) -> frozenset[str]:
         ConfigError: An entry is not a non-empty string.
     """
     if given is not None and not isinstance(given, Iterable):
-        raise ConfigError(f"{what} takes kinds ({', '.join(KINDS)}), boundary names or '*'; found {given!r}")
+        raise _no_token(what, given)
     listed = [given] if isinstance(given, str) else list(given or ())
     for token in listed:
         if not isinstance(token, str) or not token:
-            raise ConfigError(f"{what} takes kinds ({', '.join(KINDS)}), boundary names or '*'; found {token!r}")
+            raise _no_token(what, token)
     return frozenset(listed)
 
 
 def known_tokens(named: Iterable[str | None]) -> frozenset[str]:
-    """Return every valid token; *named* are the boundaries that are registered, recorded or called."""
+    """Return every valid token but hosts; *named* are registered, recorded or called: boundaries and labels."""
     return frozenset({*KINDS, "*", *BOUNDARIES, *(name for name in named if name)})
 
 
 def problems(given: frozenset[str], known: frozenset[str], what: str) -> list[ConfigError]:
-    """Return an error for each token of *given* that is not *known*."""
-    return [unknown_name(f"{what} token", token, sorted(known)) for token in sorted(given - known)]
-
-
-def host_problems(given: frozenset[str], known: frozenset[str], what: str) -> list[ConfigError]:
     """Return an error for each token of *given* that is not *known*; one that may be a host, if it resembles one."""
     tokens = given - known
     hosts = {each for each in tokens if _LIKE_A_HOST.search(each)}
-    nearly = {each for each in hosts if difflib.get_close_matches(each, known, n=1, cutoff=_NEARLY)}
-    return problems(frozenset(tokens - hosts | nearly), known, what)
+    nearly = {each for each in hosts if is_nearly(each, known)}
+    return [unknown_name(f"{what} token", each, sorted(known)) for each in sorted(tokens - hosts | nearly)]
 
 
 def refuse_mistyped(given: frozenset[str], known: frozenset[str], what: str) -> None:
@@ -57,5 +50,9 @@ def refuse_mistyped(given: frozenset[str], known: frozenset[str], what: str) -> 
         ConfigError: A token is not *known*, but resembles one that is.
     """
     for token in sorted(given - known):
-        if difflib.get_close_matches(token, known, n=1, cutoff=_NEARLY):
+        if is_nearly(token, known):
             raise unknown_name(f"{what} token", token, sorted(known))
+
+
+def _no_token(what: str, found: object) -> ConfigError:
+    return ConfigError(f"{what} takes kinds ({', '.join(KINDS)}), boundary names, hosts or '*'; found {found!r}")

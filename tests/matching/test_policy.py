@@ -8,6 +8,7 @@ import pytest
 
 from pytest_agenttape import Mode
 from pytest_agenttape.matching.policy import Execute, Policy, Refuse, replays_only
+from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.matching.tape import Replay
 from pytest_agenttape.model import Call
 from tests.matching.test_tape import call, recording, served, tape
@@ -32,7 +33,7 @@ RECORDED, NEW = call(1), call(2)
 )
 def test_the_decision_table(mode: Mode, fresh: bool, on_recorded: Any, on_new: Any, tokens: str) -> None:
     what, _, which = tokens.partition(" ")
-    named = frozenset({{"kind": "tool", "name": "t", "all": "*"}.get(which, "unrelated")})
+    named = Selection.of({{"kind": "tool", "name": "t", "all": "*"}.get(which, "unrelated")})
     policy = Policy(mode, fresh, **({what: named} if what in ("live", "frozen") else {}))
     expected = {"live": ("Execute", "Execute"), "frozen": (0, "Refuse")}.get(what, (on_recorded, on_new))
     for subject, decision in ((RECORDED, expected[0]), (NEW, expected[1])):
@@ -45,10 +46,10 @@ def test_the_decision_table(mode: Mode, fresh: bool, on_recorded: Any, on_new: A
     [
         (Policy(Mode.ALL, False), True),
         (Policy(Mode.NONE, False), False),
-        (Policy(Mode.NONE, False, live=frozenset({"http"})), True),
-        (Policy(Mode.NONE, False, live=frozenset({"t"})), False),
-        (Policy(Mode.ALL, False, frozen=frozenset({"http"})), False),
-        (Policy(Mode.ALL, False, frozen=frozenset({"t"})), True),
+        (Policy(Mode.NONE, False, live=Selection.of({"http"})), True),
+        (Policy(Mode.NONE, False, live=Selection.of({"t"})), False),
+        (Policy(Mode.ALL, False, frozen=Selection.of({"http"})), False),
+        (Policy(Mode.ALL, False, frozen=Selection.of({"t"})), True),
     ],
 )
 def test_http_inside_a_live_tool_is_judged_by_its_own_token(policy: Policy, may: bool) -> None:
@@ -60,7 +61,7 @@ def test_http_inside_a_live_tool_is_judged_by_its_own_token(policy: Policy, may:
 
 def test_http_inside_a_live_tool_that_may_not_run_is_served_and_not_kept() -> None:
     recorded = recording(0, kind="http", boundary=None, parent=0)
-    decision = Policy(Mode.ALL, False, frozen=frozenset({"http"})).decide(
+    decision = Policy(Mode.ALL, False, frozen=Selection.of({"http"})).decide(
         call(kind="http", boundary=None, nested=True), tape(recorded)
     )
     assert decision == Replay(recorded, is_kept=False)
@@ -119,7 +120,7 @@ def test_when_the_file_is_left_as_it_is(mode: Mode, fresh: bool, run: dict[str, 
 
 
 def test_a_live_token_writes_in_mode_none() -> None:
-    policy = Policy(NONE, False, live=frozenset({"t"}))
+    policy = Policy(NONE, False, live=Selection.of({"t"}))
     assert not policy.leaves_untouched(live_calls=1, is_all_played=True, has_news=False)
     assert policy.writes_derived
 
@@ -134,5 +135,5 @@ def test_a_live_token_writes_in_mode_none() -> None:
     ids=["a call", "one that is to run live", "one that another call made"],
 )
 def test_which_unplayed_recordings_are_missed(recorded: Any, missed: bool) -> None:
-    assert Policy(NONE, False, live=frozenset({"llm"})).is_missed(recorded) is missed
+    assert Policy(NONE, False, live=Selection.of({"llm"})).is_missed(recorded) is missed
     assert not Policy(ALL, False).is_missed(recorded)
