@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -584,3 +585,23 @@ def test_a_langchain_chain_hands_the_listener_down(path: Path, chain: Chain) -> 
     with use_cassette(path, mode="all"):
         assert flow.invoke("go", chain.config).content == "chat"
     assert summary(recorded(path)) == [("llm", "FakeListChatModel")]
+
+
+async def test_a_langchain_model_takes_the_listener_as_one_of_its_callbacks(path: Path, chain: Chain) -> None:
+    listener = chain.config["callbacks"][0]
+    seen, reaching = (type(each)(responses=["chat"], callbacks=[listener]) for each in (chain.chat, chain.asking))
+    for mode in ("all", "none"):
+        with use_cassette(path, mode=mode) as session:
+            for model in (seen, reaching):
+                model.invoke("sync")
+                await model.ainvoke("async")
+                model.invoke("in both places", chain.config)
+            list(seen.stream("in pieces"))
+            [_ async for _ in seen.astream("later")]
+        assert summary(session.interactions) == [
+            *[("llm", "FakeListChatModel")] * 3,
+            *[("llm", "model")] * 3,  # which crossed a boundary, and is there once
+            *[("llm", "FakeListChatModel")] * 2,
+        ]
+    assert isinstance(listener, AgentTape)
+    assert isinstance(copy.deepcopy(listener), AgentTape)
