@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.model import CASSETTES_FOLDER, DEFAULT_FORMAT
+from pytest_agenttape.model import DEFAULT_FORMAT
 
 FORMAT_OF_EXTENSION = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
 EXTENSIONS = tuple(FORMAT_OF_EXTENSION)
@@ -28,8 +28,20 @@ _RESERVED = frozenset(
 _ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U(00(?:0[0-9a-f]|10)[0-9a-f]{4}))|\\\\")
 
 
+def tests_folder(test_dir: Path, cassette_dir: Path) -> Path:
+    """Return the folder with the cassettes of the tests in *test_dir*.
+
+    A relative *cassette_dir* is a folder in *test_dir*. An absolute one holds the folders of all tests, as they lie
+    below the nearest common parent.
+    """
+    if not cassette_dir.is_absolute():
+        return test_dir / cassette_dir
+    above = next(each for each in cassette_dir.parents if test_dir.is_relative_to(each) or each == each.parent)
+    return cassette_dir / (test_dir.relative_to(above) if test_dir.is_relative_to(above) else test_dir.name)
+
+
 def node_path(
-    test_dir: Path,
+    folder: Path,
     module_stem: str,
     class_names: Sequence[str],
     test_name: str,
@@ -38,25 +50,25 @@ def node_path(
     *,
     siblings: Iterable[str] = (),
 ) -> Path:
-    """Return the path of the cassette of a test that names none: ``cassettes/<module>/<Class.test[param]>.yaml``.
+    """Return the path in *folder* of the cassette of a test that names none: ``<module>/<Class.test[param]>.yaml``.
 
     A name that cannot be a file name as it is gets digits of a digest of the original, so two tests never share
     a file. *siblings* are the ids of all parameter sets of the test, selected or not, in their order: of those that
     differ only by case, the first keeps the clean name.
     """
-    folder = test_dir / CASSETTES_FOLDER / _spelled(module_stem, module_stem)
-    return folder / f"{_own_name(module_stem, class_names, test_name, param_id, siblings)}.{format}"
+    own = _own_name(module_stem, class_names, test_name, param_id, siblings)
+    return folder / _spelled(module_stem, module_stem) / f"{own}.{format}"
 
 
 def explicit_path(
-    test_dir: Path,
+    folder: Path,
     name: str,
     param_id: str | None,
     format: str,  # noqa: A002  # the word of every other entry point
     *,
     siblings: Iterable[str] = (),
 ) -> Path:
-    """Return the path of the cassette that a marker on a test names; a parametrized test gets ``[id]``.
+    """Return the path in *folder* of the cassette that a marker on a test names; a parametrized test gets ``[id]``.
 
     An extension in *name* decides the format.
 
@@ -67,11 +79,11 @@ def explicit_path(
     stem, extension = split_extension(last)
     if param_id is not None:
         stem = _with_parameter(stem, param_id, f"{name}[{param_id}]", siblings)
-    return Path(test_dir, CASSETTES_FOLDER, *folders, stem + (extension or f".{format}"))
+    return Path(folder, *folders, stem + (extension or f".{format}"))
 
 
 def folder_path(
-    test_dir: Path,
+    folder: Path,
     name: str,
     class_names: Sequence[str],
     test_name: str,
@@ -80,7 +92,7 @@ def folder_path(
     *,
     siblings: Iterable[str] = (),
 ) -> Path:
-    """Return the path for a test whose class or module has the marker: *name* is a folder, the file is the test's.
+    """Return the path in *folder* for a test whose class or module has the marker: *name* is a folder of its own.
 
     *class_names* are the classes inside the marked one, outermost first; an extension in *name* decides the format.
 
@@ -90,7 +102,7 @@ def folder_path(
     *folders, last = check_name(name)
     stem, extension = split_extension(last)
     own = _own_name(name, class_names, test_name, param_id, siblings)
-    return Path(test_dir, CASSETTES_FOLDER, *folders, stem, own + (extension or f".{format}"))
+    return Path(folder, *folders, stem, own + (extension or f".{format}"))
 
 
 def session_path(

@@ -54,7 +54,7 @@ def the_one(name: str, root: Path, pruned: Sequence[str]) -> Path:
     found = sorted(
         path
         for path in _files_below(root, pruned)
-        if CASSETTES_FOLDER in path.parts and any(path.parts[-len(parts) :] == parts for parts in wanted if parts)
+        if any(path.parts[-len(parts) :] == parts for parts in wanted if parts) and _may_be_a_cassette(path)
     )
     if len(found) > 1:
         raise ConfigError(f"{name!r} matches several cassettes; give a path: {', '.join(map(str, found))}")

@@ -97,9 +97,13 @@ class Claims:
             ConfigError: A setting is invalid, or would record in CI.
         """
         config = self._config_of(item, {} if overrides is None else overrides, claim.options)
-        self._refuse_late_format(config, item, claim)
+        self._refuse_late_names(config, item, claim)
         mode = self._mode(claim.options, str(config.default_mode), claim.path)
         return config, mode, RedactionRules.of(config.redact).merged(self._policy_rules)
+
+    def cassettes_of(self, folder: Path) -> Path:
+        """Return the folder with the cassettes of the tests in *folder*."""
+        return paths.tests_folder(folder, self._config_at(folder).cassette_dir)
 
     def config_of(self, item: pytest.Item) -> Config:
         """Return the configuration of a marked test, as far as it is known before its session is open."""
@@ -117,13 +121,12 @@ class Claims:
             return True
         return replays_only(mode, has_cassette=claim.path.exists())
 
-    def _refuse_late_format(self, config: Config, item: pytest.Item, claim: Claim) -> None:
-        known = self._config_at(item.path.parent).format
-        if claim.options.format is None and config.format != known == paths.format_of(claim.path):
-            raise ConfigError(
-                f"format = {config.format!r}: the fixture agenttape_config runs with the test, but its cassette "
-                "is named before that; set the format in the marker, as an ini key or in the configuration file"
-            )
+    def _refuse_late_names(self, config: Config, item: pytest.Item, claim: Claim) -> None:
+        known = self._config_at(item.path.parent)
+        if claim.options.format is None and config.format != known.format == paths.format_of(claim.path):
+            raise _too_late("format", config.format, "in the marker, ")
+        if config.cassette_dir not in (known.cassette_dir, Config().cassette_dir):
+            raise _too_late("cassette_dir", str(config.cassette_dir))
 
     def _claim(self, item: pytest.Item, siblings: Mapping[str, Sequence[str]]) -> Claim:
         options = options_of(item)
@@ -133,12 +136,13 @@ class Claims:
         test, parameter = split_id(item)
         same = siblings.get(without_parameter(item), ())
         folder = item.path.parent
+        home = self.cassettes_of(folder)
         if name is None:
-            path = paths.node_path(folder, item.path.stem, classes, test, parameter, form, siblings=same)
+            path = paths.node_path(home, item.path.stem, classes, test, parameter, form, siblings=same)
         elif depth is None:
-            path = paths.explicit_path(folder, name, parameter, form, siblings=same)
+            path = paths.explicit_path(home, name, parameter, form, siblings=same)
         else:
-            path = paths.folder_path(folder, name, classes[depth:], test, parameter, form, siblings=same)
+            path = paths.folder_path(home, name, classes[depth:], test, parameter, form, siblings=same)
         is_named = name is not None and depth is None
         return Claim(path, options, is_named=is_named, folder=folder, address=address_of(item))
 
@@ -205,6 +209,13 @@ class Claims:
 
 def _first(nodeids: Sequence[str]) -> str:
     return nodeids[0] if len(nodeids) == 1 else f"{nodeids[0]} and {len(nodeids) - 1} more"
+
+
+def _too_late(key: str, value: str, otherwise: str = "") -> ConfigError:
+    return ConfigError(
+        f"{key} = {value!r}: the fixture agenttape_config runs with the test, but its cassette is named before that; "
+        f"set {key} {otherwise}as an ini key or in the configuration file"
+    )
 
 
 def _mapping(given: object) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -57,14 +57,21 @@ def commit(attempt: Attempt, pending: Pending | None) -> None:
             attempt.kept = _keep(attempt, pending)
 
 
-def prune(pending: Pending, claimed: Collection[Path], modules: Collection[str], *, is_whole: bool) -> None:
+def prune(
+    pending: Pending,
+    claimed: Collection[Path],
+    modules: Collection[str],
+    homes: Mapping[Path, Path],
+    *,
+    is_whole: bool,
+) -> None:
     """Delete pending recordings that are stale or old.
 
     If the run *is_whole*, also delete those for cassettes of collected test files that no test claims.
     """
     pending.prune()
     for each in pending.entries():
-        if is_whole and each.target not in claimed and would_be_claimed(each.target, each.nodeid, modules):
+        if is_whole and each.target not in claimed and would_be_claimed(each.target, each.nodeid, modules, homes):
             pending.discard(each.target)
 
 

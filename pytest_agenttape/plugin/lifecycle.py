@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from pytest_agenttape import ownership, telemetry, transports
-from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.claims import Claim, Claims
 from pytest_agenttape.plugin.committing import commit, pending_store, prune
 from pytest_agenttape.plugin.judging import error_of_ours, fail_drifted, judge_returned, judged
 from pytest_agenttape.plugin.opening import configuration_of, open_session, reseed_before, restore_runtest
-from pytest_agenttape.plugin.options import is_marked
+from pytest_agenttape.plugin.options import CASSETTES, is_marked
 from pytest_agenttape.plugin.orphans import is_narrowed
 from pytest_agenttape.plugin.outsiders import Aftermath, WideFixture
 from pytest_agenttape.plugin.pytest_privates import asking_item, fail_for_all, is_testcase
@@ -253,17 +253,25 @@ class Lifecycle:
             attempt.outcome = "interrupted"
             self._settle(attempt)
         if self._pending is not None:
-            prune(self._pending, self._claims.paths, self._modules, is_whole=self._is_whole)
+            prune(self._pending, self._claims.paths, self._modules, self._homes, is_whole=self._is_whole)
         if is_worker(self._config):
             send_tally(self._config, self._tally())
         else:
             self._ledger.add(self._tally())
 
+    @property
+    def _homes(self) -> dict[Path, Path]:
+        """The folders with cassettes that this run has seen, each with the folder of their tests."""
+        found = {folder / CASSETTES: folder for folder in self._ledger.folders}
+        with contextlib.suppress(ConfigError):  # the tests fail with it
+            found |= {self._claims.cassettes_of(folder): folder for folder in self._folders}
+        return found
+
     def _tally(self) -> Tally:
         return Tally(
             is_whole=self._is_whole and self._ledger.is_collected,
             claimed=self._claims.paths,
-            folders=frozenset(self._folders | self._ledger.folders),
+            homes=self._homes,
             modules=frozenset(self._modules),
             interrupted=dict(self._records),
             telemetry=telemetry.counts - self._telemetry_before,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -25,28 +25,37 @@ def is_narrowed(config: pytest.Config) -> bool:
     return any("::" in argument or not _folder(config, argument).is_dir() for argument in config.args)
 
 
-def find(folders: Iterable[Path], claimed: Collection[Path], collected: Collection[str]) -> list[Path]:
-    """Return the files below the cassette folders of *folders* that were recorded for a test but no test claims.
+def find(homes: Mapping[Path, Path], claimed: Collection[Path], collected: Collection[str]) -> list[Path]:
+    """Return the files that were recorded for a test but no test claims.
 
-    *collected* holds the paths of this run's test files.
+    Args:
+        homes: The folders with cassettes, each with the folder of their tests.
+        claimed: The cassettes that a test claims.
+        collected: The paths of this run's test files.
     """
-    return [
+    return sorted(
         path
-        for folder in sorted(set(folders))
-        for path in _files(folder / CASSETTES_FOLDER)
-        if not _belongs_to(path, claimed) and _was_recorded_for_a_test(path, collected)
-    ]
+        for path in {each for folder in homes for each in _files(folder)}
+        if not _belongs_to(path, claimed) and _was_recorded_for_a_test(path, collected, homes)
+    )
 
 
-def would_be_claimed(path: Path, test: str, collected: Collection[str]) -> bool:
+def would_be_claimed(path: Path, test: str, collected: Collection[str], homes: Mapping[Path, Path]) -> bool:
     """Return whether this run would have seen *test*, for which the cassette at *path* was recorded, if it existed.
 
-    A test file that exists but was not collected is not judged. The file is looked up next to the cassettes because
-    the node id is relative to a root directory, which may have been a different one.
+    A test file that exists but was not collected is not judged, nor is a cassette in a folder that this run does not
+    know. The file is looked up where the cassettes' tests are, because the node id is relative to a root directory,
+    which may have been a different one.
     """
     name = test.partition("::")[0].rpartition("/")[2]
-    files = [folder.parent / name for folder in path.parents if folder.name == CASSETTES_FOLDER]
-    return any(str(each) in collected for each in files) or not any(each.exists() for each in files)
+    known = {**{each: each.parent for each in path.parents if each.name == CASSETTES_FOLDER}, **homes}
+    files = [
+        tests / below / name
+        for folder, tests in known.items()
+        if path.is_relative_to(folder)
+        for below in path.relative_to(folder).parents
+    ]
+    return bool(files) and (any(str(each) in collected for each in files) or not any(each.exists() for each in files))
 
 
 def delete(found: Iterable[Path]) -> None:
@@ -71,10 +80,10 @@ def _belongs_to(path: Path, claimed: Collection[Path]) -> bool:
     return any(path == paths.derived_path(each) for each in claimed if each.parent == path.parent)
 
 
-def _was_recorded_for_a_test(path: Path, collected: Collection[str]) -> bool:
+def _was_recorded_for_a_test(path: Path, collected: Collection[str], homes: Mapping[Path, Path]) -> bool:
     try:
         cassette = Cassette.load(path)
     except AgentTapeError:
         return False
     test = cassette.meta.get("test")
-    return isinstance(test, str) and would_be_claimed(path, test, collected)
+    return isinstance(test, str) and would_be_claimed(path, test, collected, homes)

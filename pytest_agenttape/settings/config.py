@@ -58,7 +58,7 @@ class Config:
     """The settings of a run; checked on creation, so every value can be trusted.
 
     Attributes:
-        cassette_dir: Where `use_cassette` looks for a cassette given by name.
+        cassette_dir: The folder of the cassettes; if relative, those of tests are in it next to each test.
         default_mode: The mode if nothing else sets one.
         default_matchers: The fallback chain if nothing else sets one.
         repeats: Kinds, boundary names and hosts whose last recording is served again to further equal requests.

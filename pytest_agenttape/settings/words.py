@@ -13,7 +13,7 @@ MARKER_OPTIONS = (
 
 # The settings allowed in an ini file as `agenttape_<name>`, each with its pytest ini type and its help text.
 INI_KEYS: Mapping[str, tuple[str, str]] = {
-    "cassette_dir": ("string", "Folder in which use_cassette looks for cassettes."),
+    "cassette_dir": ("string", "Folder of the cassettes, of tests too."),
     "default_mode": ("string", "Record mode if no flag and no marker sets one."),
     "default_matchers": ("args", "Matchers, tried in turn."),
     "repeats": ("args", "Kinds, boundary names or hosts whose last recording is served again and again."),

@@ -37,7 +37,7 @@ def of_test(
     siblings: tuple[str, ...] = (),
     format: str = "yaml",  # noqa: A002  # the word under test
 ) -> str:
-    path = node_path(HERE, module, classes, name, param, format, siblings=siblings)
+    path = node_path(HERE / "cassettes", module, classes, name, param, format, siblings=siblings)
     return path.relative_to(HERE / "cassettes").as_posix()
 
 
@@ -214,12 +214,12 @@ def test_a_name_that_cannot_be_used_is_an_error_that_says_why(name: object, prob
     ],
 )
 def test_a_marker_names_the_file(name: str, param: str | None, expected: str) -> None:
-    assert explicit_path(HERE, name, param, "yaml") == HERE / "cassettes" / expected
+    assert explicit_path(HERE / "cassettes", name, param, "yaml") == HERE / "cassettes" / expected
 
 
 def test_parameters_under_a_given_name_never_share_a_file() -> None:
     params = ("a/b", "a:b", "Paris", "paris")
-    paths = [explicit_path(HERE, "weather", each, "yaml", siblings=params) for each in params]
+    paths = [explicit_path(HERE / "cassettes", "weather", each, "yaml", siblings=params) for each in params]
     assert len({str(each).casefold() for each in paths}) == 4
 
 
@@ -234,12 +234,12 @@ def test_parameters_under_a_given_name_never_share_a_file() -> None:
 def test_a_name_on_a_class_or_module_is_a_folder(
     name: str, classes: tuple[str, ...], param: str | None, expected: str
 ) -> None:
-    assert folder_path(HERE, name, classes, "test_x", param, "yaml") == HERE / "cassettes" / expected
+    assert folder_path(HERE / "cassettes", name, classes, "test_x", param, "yaml") == HERE / "cassettes" / expected
 
 
 def test_a_folder_name_is_checked_too() -> None:
     with pytest.raises(ConfigError):
-        folder_path(HERE, "../x", (), "test_x", None, "yaml")
+        folder_path(HERE / "cassettes", "../x", (), "test_x", None, "yaml")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ tallies = st.builds(
     Tally,
     is_whole=st.booleans(),
     claimed=st.frozensets(paths, max_size=2),
-    folders=st.frozensets(paths, max_size=2),
+    homes=st.dictionaries(paths, paths, max_size=2),
     modules=st.frozensets(texts, max_size=2),
     interrupted=st.dictionaries(texts, records, max_size=2),
     telemetry=st.dictionaries(texts, counts, max_size=2),

@@ -153,7 +153,7 @@ class Tally:
     Attributes:
         is_whole: Whether it collected everything.
         claimed: The cassettes claimed by its tests.
-        folders: Folders in which to look for cassettes.
+        homes: Folders in which to look for cassettes, each with the folder of the tests that they belong to.
         modules: The paths of its test files.
         interrupted: The records of tests that were never reported.
         telemetry: How many requests were answered as telemetry, by sender.
@@ -161,7 +161,7 @@ class Tally:
 
     is_whole: bool
     claimed: frozenset[Path]
-    folders: frozenset[Path]
+    homes: Mapping[Path, Path]
     modules: frozenset[str]
     interrupted: Mapping[str, TestRecord]
     telemetry: Mapping[str, int]
@@ -171,7 +171,7 @@ class Tally:
         return {
             "is_whole": self.is_whole,
             "claimed": sorted(map(str, self.claimed)),
-            "folders": sorted(map(str, self.folders)),
+            "homes": {str(folder): str(tests) for folder, tests in self.homes.items()},
             "modules": sorted(self.modules),
             "interrupted": {nodeid: record.to_plain() for nodeid, record in self.interrupted.items()},
             "telemetry": dict(self.telemetry),
@@ -183,7 +183,7 @@ class Tally:
         return cls(
             is_whole=plain["is_whole"],
             claimed=frozenset(map(Path, plain["claimed"])),
-            folders=frozenset(map(Path, plain["folders"])),
+            homes={Path(folder): Path(tests) for folder, tests in plain["homes"].items()},
             modules=frozenset(plain["modules"]),
             interrupted={nodeid: TestRecord.from_plain(each) for nodeid, each in plain["interrupted"].items()},
             telemetry=plain["telemetry"],

@@ -70,7 +70,7 @@ def _orphans(ledger: Ledger) -> tuple[Path, ...]:
     tallies = ledger.tallies
     return tuple(
         find(
-            frozenset[Path]().union(*(tally.folders for tally in tallies)),
+            dict(home for tally in tallies for home in tally.homes.items()),
             frozenset[Path]().union(*(tally.claimed for tally in tallies)),
             frozenset[str]().union(*(tally.modules for tally in tallies)),
         )
