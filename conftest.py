@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import compileall
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +20,28 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester"]
 
 
+_IMPORTING_ALL = """
+import importlib, sys, pytest
+class All:
+    def pytest_configure(self):
+        for name in sys.argv[1:]:
+            importlib.import_module(name)
+pytest.main(["--markers"], [All()])
+"""
+
+
 @pytest.fixture(scope="session")
 def _compiled_package() -> None:
-    """Compile the package once, for the runs that must not write bytecode."""
-    compileall.compile_dir(Path(__file__).parent / "pytest_agenttape", quiet=2)
+    """Compile the package once, for the runs that must not write bytecode; pytest has its own form for plugins."""
+    package = Path(__file__).parent / "pytest_agenttape"
+    compileall.compile_dir(package, quiet=2)
+    names = [
+        ".".join(path.relative_to(package.parent).with_suffix("").parts) for path in package.glob("plugin/**/*.py")
+    ]
+    outside = {name: value for name, value in os.environ.items() if name not in OUTER}
+    environment = {**outside, **PLUGINS_NAMED, "PYTHONDONTWRITEBYTECODE": ""}
+    command = [sys.executable, "-c", _IMPORTING_ALL, *names]
+    subprocess.run(command, check=True, capture_output=True, cwd=package.parent, env=environment)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ grows beyond what a reader can hold."""
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -51,12 +52,18 @@ MOST_LINES = 350  # of a module; a longer one says in its docstring "One module,
 MOST_METHODS = 25  # of a class
 
 
+@functools.cache
 def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -110,7 +117,7 @@ def run_nodes(tree: ast.AST) -> Iterator[ast.AST]:
 
 def edges() -> dict[str, set[str]]:
     """Return the modules that each module imports, at its top or in a function."""
-    trees = {name_of(path): ast.parse(path.read_text()) for path in modules()}
+    trees = {name_of(path): tree_of(path) for path in modules()}
     return {name: {below for below in ours(tree, trees.keys()) if below != name} for name, tree in trees.items()}
 
 
@@ -141,7 +148,7 @@ def test_a_module_is_short_or_says_why_it_is_not() -> None:
     for path in modules():
         text = path.read_text()
         if len(text.splitlines()) > MOST_LINES:
-            said = " ".join((ast.get_docstring(ast.parse(text)) or "").split())
+            said = " ".join((ast.get_docstring(tree_of(path)) or "").split())
             if "One module, because " not in said:
                 long.add(name_of(path))
     assert not long
@@ -151,7 +158,7 @@ def test_no_class_has_too_many_methods() -> None:
     large = {
         f"{name_of(path)}.{node.name}"
         for path in modules()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.ClassDef)
         and sum(isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)) for each in node.body) > MOST_METHODS
     }

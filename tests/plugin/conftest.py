@@ -23,9 +23,12 @@ _OURS = (
     "plugin.report.terminal",
     "plugin.handle",
     "boundaries.decorators",
+    "transports.aiohttp.connector",
+    "transports.http_client.connection",
     "transports.httpcore",
     "transports.requests",
     "transports.tls",
+    "transports.urllib3.pool",
 )
 for _name in _OURS:
     importlib.import_module(f"pytest_agenttape.{_name}")

@@ -168,7 +168,7 @@ RUNNERS = {
     "-x": ["-x"],
     "--lf": ["--lf"],
     "xdist, 2 workers": ["-p", "xdist", "-n2"],
-    "xdist, 4 workers, by file": ["-p", "xdist", "-n4", "--dist", "loadfile"],
+    "xdist, 3 workers, by file": ["-p", "xdist", "-n3", "--dist", "loadfile"],
     "doctest modules": ["--doctest-modules"],
     "importmode": ["--import-mode=importlib", "-o", "pythonpath=."],
     "no capture": ["-s"],
@@ -180,7 +180,7 @@ def test_it_runs_under(project: Project, args: list[str]) -> None:
     for name in ("unittest.TestCase", "pytest-asyncio, function loop", "a tool that draws random numbers"):
         path = project.path / f"test_{list(TESTS).index(name)}.py"
         path.write_text(HEAD + textwrap.dedent(TESTS[name]))
-    run = project.run_apart if {"-n2", "-n4", "--import-mode=importlib"} & {*args} else project.run
+    run = project.run_apart if {"-n2", "-n3", "--import-mode=importlib"} & {*args} else project.run
     count = passed(run("--agenttape-record", *args))
     files = project.files()
     assert len(files) == 5

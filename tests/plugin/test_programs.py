@@ -138,8 +138,8 @@ def test_a_list_of_names_is_asked_for(project: Project, given: str) -> None:
     result.stderr.fnmatch_lines(["*allow_programs = *: must be a list of *strings*"])
 
 
-def test_xdist_runs_its_workers_and_they_their_tests(project: Project, autoload: None) -> None:  # noqa: ARG001  # workers find us
+def test_xdist_runs_its_workers_and_they_their_tests(project: Project) -> None:
     pytest.importorskip("xdist")
     write(project, "look_up('Rome')")
     project.record()
-    project.run_apart("-n2").assert_outcomes(passed=1)
+    project.run_apart("-p", "xdist", "-n2").assert_outcomes(passed=1)

@@ -34,8 +34,8 @@ INSIDE = """
         agenttape_cassette.assert_snapshot()
 """
 
-# Every place with two kinds, or with all kinds.
-OFFSETS = range(len(KINDS)) if os.environ.get("AGENTTAPE_SLOW") else (0, 7)
+# Every place with one kind of secret, or with all of them.
+OFFSETS = range(len(KINDS)) if os.environ.get("AGENTTAPE_SLOW") else (0,)
 
 _RUN = re.compile("[A-Za-z0-9]{10,}")
 
