@@ -8,6 +8,14 @@ import pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _as_outside_of_ci() -> Iterator[None]:
+    """Let tests record on a CI machine as anywhere; those about CI set the variable."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CI", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _one_certificate_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Let clients know one authority: to read all of certifi's takes each 25 ms, and no test asks a public server."""
     import certifi  # what httpx and requests read by default

@@ -44,6 +44,7 @@ import yaml
 
 from pytest_agenttape import Cassette, Config, Interaction
 from pytest_agenttape.plugin.options import INI_KEYS as INI
+from pytest_agenttape.settings.flags import hear
 from tests.standin import StandInProvider
 
 ROOT = Path(__file__).parent.parent
@@ -158,7 +159,8 @@ class Reader:
             _fail(block, "a test needs a file, named by the block's first line")
         line = int(block.place.rpartition(":")[2])
         code = compile("\n" * line + block.text, block.place.rpartition(":")[0], "exec")
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
+        with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.ExitStack() as stack:
+            stack.callback(hear(None))  # as outside pytest
             exec(code, self._module.__dict__)  # noqa: S102  # running the documentation is what this is for
         self._printed = printed.getvalue()
 

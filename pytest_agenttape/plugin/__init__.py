@@ -14,6 +14,7 @@ from pytest_agenttape.plugin.options import (
     BROKEN_CONFTEST,
     CASSETTES,
     add_options,
+    flags_of,
     is_marked,
     marker_help,
     runs_no_test,
@@ -21,6 +22,7 @@ from pytest_agenttape.plugin.options import (
 from pytest_agenttape.plugin.pytest_privates import conftest_failure
 from pytest_agenttape.plugin.report.gathering import Gathering
 from pytest_agenttape.plugin.report.ledger import LEDGER
+from pytest_agenttape.settings.flags import hear
 
 if TYPE_CHECKING:
     from pytest_agenttape.plugin.handle import CassetteHandle
@@ -40,6 +42,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", marker_help())
     config.pluginmanager.register(Gathering(config), "agenttape-ledger")
+    config.add_cleanup(hear(flags_of(config)))
     for patch in noting():
         patch.install()
         config.add_cleanup(patch.uninstall)

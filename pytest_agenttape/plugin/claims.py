@@ -17,7 +17,7 @@ from pytest_agenttape.model import Mode
 from pytest_agenttape.plugin.imposed_settings import policy_of
 from pytest_agenttape.plugin.marker import explicit_name, options_of
 from pytest_agenttape.plugin.node_ids import address_of, siblings_of, split_id, without_parameter
-from pytest_agenttape.plugin.options import has_new_snapshots_only, has_snapshot_update
+from pytest_agenttape.plugin.options import flags_of
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.settings.ci import is_ci
 from pytest_agenttape.settings.config import Config
@@ -147,12 +147,8 @@ class Claims:
         return Claim(path, options, is_named=is_named, folder=folder, address=address_of(item))
 
     def _mode(self, options: Options, default: str, path: Path) -> Mode:
-        flags = self._pytest_config.option
         return effective_mode(
-            flag_mode=flags.agenttape_mode,
-            flag_record=flags.agenttape_record,
-            snapshot_update=has_snapshot_update(self._pytest_config),
-            snapshot_update_new_only=has_new_snapshots_only(self._pytest_config),
+            flags_of(self._pytest_config),
             marker_mode=options.mode,
             config_mode=default,
             ci=is_ci(os.environ),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_agenttape.settings.ci import updates_snapshots
+from pytest_agenttape.settings.flags import Flags
 from pytest_agenttape.settings.words import INI_KEYS, MARKER_OPTIONS, MODES
 
 MARKER = "agenttape"
@@ -96,6 +97,16 @@ def has_snapshot_update(config: pytest.Config) -> bool:
 def has_new_snapshots_only(config: pytest.Config) -> bool:
     """Return whether syrupy (5.5 or later) was asked to write only snapshots that do not exist yet."""
     return bool(getattr(config.option, "update_new_snapshots_only", False))
+
+
+def flags_of(config: pytest.Config) -> Flags:
+    """Return what the command line says about the mode of tests and blocks."""
+    return Flags(
+        mode=config.option.agenttape_mode,
+        record=config.option.agenttape_record,
+        snapshot_update=has_snapshot_update(config),
+        new_snapshots_only=has_new_snapshots_only(config),
+    )
 
 
 def deletes_orphans(config: pytest.Config) -> bool:

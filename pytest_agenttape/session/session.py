@@ -106,9 +106,15 @@ class Session(History):
             self.world.leave()
 
     def enter(self) -> None:
-        """Open the cassette for a block."""
+        """Open the cassette for a block.
+
+        Raises:
+            ConfigError: It is open already, or would record in CI.
+        """
         if not self.is_closed:
             raise ConfigError(f"{self.title} is already open; open another session for a nested block")
+        if self.settings.refusal is not None:
+            raise self.settings.refusal
         self.open()
 
     def leave(self, error: BaseException | None) -> None:

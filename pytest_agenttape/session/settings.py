@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_agenttape.cassettes.pending import PendingRecording
+from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.model import FREEZE_FEATURES, Mode
 from pytest_agenttape.redaction import RedactionRules
@@ -36,6 +37,7 @@ class Settings:
         test: The test that owns the file; its name is kept in the cassette.
         pending: A recording that was set aside, to be replayed instead of the file.
         rules: What is redacted in addition to the built-in rules.
+        refusal: Why the block must not be opened, if it must not.
     """
 
     path: Path
@@ -57,6 +59,7 @@ class Settings:
     test: str | None = None
     pending: PendingRecording | None = None
     rules: RedactionRules = field(default_factory=RedactionRules)
+    refusal: ConfigError | None = None
 
     @property
     def repeated(self) -> Selection:

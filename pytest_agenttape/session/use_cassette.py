@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,11 @@ from pytest_agenttape.model import Mode
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.settings import Settings
+from pytest_agenttape.settings.ci import is_ci
 from pytest_agenttape.settings.config import Config
+from pytest_agenttape.settings.flags import flags_of_the_run
 from pytest_agenttape.settings.options import asked_mode, parse
+from pytest_agenttape.settings.precedence import block_mode
 from pytest_agenttape.settings.selectors import Tokens
 
 
@@ -45,7 +51,8 @@ def use_cassette(
     Args:
         name: Name below *cassette_dir*; slashes are folders. With a folder and an extension (``fixtures/a.json``) it is
             a path from the working directory, unless *cassette_dir* is given. A `Path` may be absolute.
-        mode: ``none`` (default), ``once``, ``new_episodes``, ``refresh``, ``all`` or ``record``.
+        mode: ``none``, ``once``, ``new_episodes``, ``refresh``, ``all`` or ``record``; default, in a pytest run, by its
+            flags, else from the configuration.
         live: Kinds, boundary names, labels or hosts that run for real, ``"*"`` for all; all else is replayed.
         frozen: Kinds, boundary names, labels or hosts that are replayed in every mode.
         repeats: Kinds, boundary names, labels or hosts whose last recording is served again to further equal
@@ -112,7 +119,7 @@ def use_cassette(
         allow_errors=options.allow_errors,
         rules=RedactionRules.of(config.redact),
     )
-    return Session(settings)
+    return Session(_heeding_the_run(settings, options.mode))
 
 
 def replay(cassette: str | Path, **options: Any) -> Session:
@@ -123,6 +130,24 @@ def replay(cassette: str | Path, **options: Any) -> Session:
 def record(cassette: str | Path, **options: Any) -> Session:
     """Record *cassette* again, as a decorator or a block: `use_cassette` with ``mode="all"``, if none is given."""
     return use_cassette(cassette, **_with_mode(Mode.ALL, options))
+
+
+def _heeding_the_run(settings: Settings, named: Mode | None) -> Settings:
+    """Return *settings* with the mode that they have in the pytest run, if there is one."""
+    flags = flags_of_the_run()
+    try:
+        mode = block_mode(named, settings.mode, flags, ci=is_ci(os.environ), file_exists=os.path.exists(settings.path))
+    except ConfigError as error:
+        return replace(settings, refusal=error)
+    command = "" if flags is None or named is not None else f"{_run_of_the_test()} --agenttape-record"
+    return replace(settings, mode=mode, command=command)
+
+
+def _run_of_the_test() -> str:
+    """Return the command that runs the test in which this is called, or all tests where pytest names none."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+    is_found = os.path.isfile(test.partition("::")[0])  # a node id is relative to the rootdir
+    return f"pytest {shlex.quote(test)}" if is_found else "pytest"
 
 
 def _with_mode(mode: Mode, options: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.policy import replays_only
 from pytest_agenttape.model import Mode
+from pytest_agenttape.settings.flags import Flags
 from pytest_agenttape.settings.words import INI_KEYS
 
 
@@ -49,11 +50,8 @@ def ini_layer(read: Callable[[str], object], base: Path) -> dict[str, object]:
 
 
 def effective_mode(
+    flags: Flags,
     *,
-    flag_mode: str | None = None,
-    flag_record: bool = False,
-    snapshot_update: bool = False,
-    snapshot_update_new_only: bool = False,
     marker_mode: str | None = None,
     config_mode: str | None = None,
     ci: bool = False,
@@ -67,19 +65,34 @@ def effective_mode(
     Raises:
         ConfigError: A mode is unknown, or would record in CI.
     """
-    if flag_mode is not None:
-        return _named_mode(flag_mode, "--agenttape-mode")
-    if flag_record:
+    if flags.mode is not None:
+        return _named_mode(flags.mode, "--agenttape-mode")
+    if flags.record:
         return Mode.ALL
-    if snapshot_update and not ci:
+    if flags.snapshot_update and not ci:
         return Mode.REFRESH
-    if snapshot_update_new_only and not ci:
+    if flags.new_snapshots_only and not ci:
         return Mode.ONCE
     if marker_mode is not None:
         return _allowed(_named_mode(marker_mode, "the marker's mode"), "the marker's mode", ci, file_exists)
     if config_mode is not None:
         return _allowed(_named_mode(config_mode, "default_mode"), "default_mode", ci, file_exists)
     return Mode.NONE
+
+
+def block_mode(named: Mode | None, default: Mode, flags: Flags | None, *, ci: bool, file_exists: bool) -> Mode:
+    """Return the mode of a block that has *named* one or not; *flags* are None outside pytest.
+
+    A run's flags set the mode of a block that names none; what may be recorded in CI holds for both.
+
+    Raises:
+        ConfigError: The mode would record in CI.
+    """
+    if flags is None:
+        return named or default
+    if named is None:
+        return effective_mode(flags, config_mode=default, ci=ci, file_exists=file_exists)
+    return _allowed(named, "the block's mode", ci and not flags.ask_to_record, file_exists)
 
 
 def _named_mode(value: str, where: str) -> Mode:

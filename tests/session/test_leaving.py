@@ -213,7 +213,7 @@ def test_a_strict_block_plays_all_of_its_cassette(how: str, path: Path) -> None:
     text = r"""
     1 recorded interaction of c.yaml not played:
       #1 tool look_up\(word='b'\)
-      re-record: open the cassette once with mode='all'
+      re-record: pytest .* --agenttape-record
     """
     lines = [line.removeprefix("    ") for line in text.strip("\n ").splitlines()]
     with pytest.raises(UnplayedInteractionsError, match="^" + "\n".join(lines) + "$"), use_cassette(path, **options):

@@ -149,7 +149,9 @@ def test_a_block_without_a_call_needs_no_cassette_and_writes_none(mode: str, liv
 
 def test_without_a_cassette_the_first_call_says_so_and_how_to_record(path: Path) -> None:
     with (
-        pytest.raises(UnmatchedInteractionError, match=r"no cassette at .*\n  record it: .*mode='all'") as caught,
+        pytest.raises(
+            UnmatchedInteractionError, match=r"no cassette at .*\n  record it: pytest .* --agenttape-record"
+        ) as caught,
         use_cassette(path),
     ):
         look_up("a")

@@ -12,7 +12,8 @@ from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.model import Mode
 from pytest_agenttape.settings.ci import is_ci, updates_snapshots
 from pytest_agenttape.settings.config import Config
-from pytest_agenttape.settings.precedence import effective_mode, ini_layer, resolve
+from pytest_agenttape.settings.flags import Flags
+from pytest_agenttape.settings.precedence import block_mode, effective_mode, ini_layer, resolve
 
 
 @pytest.mark.parametrize(
@@ -77,33 +78,39 @@ def test_an_ini_number_that_is_none_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("flags", "said", "expected"),
     [
-        pytest.param({}, Mode.NONE, id="default"),
-        pytest.param({"config_mode": "once"}, Mode.ONCE, id="config"),
-        pytest.param({"marker_mode": "none", "config_mode": "once"}, Mode.NONE, id="marker-over-config"),
-        pytest.param({"snapshot_update": True, "marker_mode": "once"}, Mode.REFRESH, id="snapshot-update-over-marker"),
-        pytest.param({"snapshot_update_new_only": True, "marker_mode": "all"}, Mode.ONCE, id="new-only-is-once"),
+        pytest.param(Flags(), {}, Mode.NONE, id="default"),
+        pytest.param(Flags(), {"config_mode": "once"}, Mode.ONCE, id="config"),
+        pytest.param(Flags(), {"marker_mode": "none", "config_mode": "once"}, Mode.NONE, id="marker-over-config"),
         pytest.param(
-            {"snapshot_update": True, "snapshot_update_new_only": True}, Mode.REFRESH, id="update-over-new-only"
+            Flags(snapshot_update=True), {"marker_mode": "once"}, Mode.REFRESH, id="snapshot-update-over-marker"
         ),
-        pytest.param({"flag_record": True, "snapshot_update": True}, Mode.ALL, id="record-over-snapshot-update"),
-        pytest.param({"flag_mode": "none", "flag_record": True}, Mode.NONE, id="mode-over-record"),
-        pytest.param({"flag_mode": "none", "snapshot_update": True}, Mode.NONE, id="offline-snapshot-update"),
-        pytest.param({"flag_mode": "record"}, Mode.ALL, id="record-is-all"),
-        pytest.param({"ci": True}, Mode.NONE, id="ci-default"),
-        pytest.param({"ci": True, "snapshot_update": True}, Mode.NONE, id="ci-snapshot-update-alone"),
-        pytest.param({"ci": True, "snapshot_update_new_only": True}, Mode.NONE, id="ci-new-only-alone"),
-        pytest.param({"ci": True, "flag_record": True}, Mode.ALL, id="ci-explicit-record"),
-        pytest.param({"ci": True, "flag_mode": "refresh"}, Mode.REFRESH, id="ci-explicit-mode"),
-        pytest.param({"ci": True, "flag_mode": "none", "marker_mode": "all"}, Mode.NONE, id="ci-explicit-none"),
-        pytest.param({"ci": True, "marker_mode": "none", "config_mode": "all"}, Mode.NONE, id="ci-marker-none"),
-        pytest.param({"ci": True, "marker_mode": "once", "file_exists": True}, Mode.NONE, id="ci-once-replays"),
-        pytest.param({"ci": True, "config_mode": "once", "file_exists": True}, Mode.NONE, id="ci-config-once-replays"),
+        pytest.param(Flags(new_snapshots_only=True), {"marker_mode": "all"}, Mode.ONCE, id="new-only-is-once"),
+        pytest.param(Flags(snapshot_update=True, new_snapshots_only=True), {}, Mode.REFRESH, id="update-over-new-only"),
+        pytest.param(Flags(record=True, snapshot_update=True), {}, Mode.ALL, id="record-over-snapshot-update"),
+        pytest.param(Flags(mode="none", record=True), {}, Mode.NONE, id="mode-over-record"),
+        pytest.param(Flags(mode="none", snapshot_update=True), {}, Mode.NONE, id="offline-snapshot-update"),
+        pytest.param(Flags(mode="record"), {}, Mode.ALL, id="record-is-all"),
+        pytest.param(Flags(), {"ci": True}, Mode.NONE, id="ci-default"),
+        pytest.param(Flags(snapshot_update=True), {"ci": True}, Mode.NONE, id="ci-snapshot-update-alone"),
+        pytest.param(Flags(new_snapshots_only=True), {"ci": True}, Mode.NONE, id="ci-new-only-alone"),
+        pytest.param(Flags(record=True), {"ci": True}, Mode.ALL, id="ci-explicit-record"),
+        pytest.param(Flags(mode="refresh"), {"ci": True}, Mode.REFRESH, id="ci-explicit-mode"),
+        pytest.param(Flags(mode="none"), {"ci": True, "marker_mode": "all"}, Mode.NONE, id="ci-explicit-none"),
+        pytest.param(
+            Flags(), {"ci": True, "marker_mode": "none", "config_mode": "all"}, Mode.NONE, id="ci-marker-none"
+        ),
+        pytest.param(
+            Flags(), {"ci": True, "marker_mode": "once", "file_exists": True}, Mode.NONE, id="ci-once-replays"
+        ),
+        pytest.param(
+            Flags(), {"ci": True, "config_mode": "once", "file_exists": True}, Mode.NONE, id="ci-config-once-replays"
+        ),
     ],
 )
-def test_the_effective_mode(said: dict[str, object], expected: Mode) -> None:
-    assert effective_mode(**said) is expected  # type: ignore[arg-type]  # the table holds the right types
+def test_the_effective_mode(flags: Flags, said: dict[str, object], expected: Mode) -> None:
+    assert effective_mode(flags, **said) is expected  # type: ignore[arg-type]  # the table holds the right types
 
 
 @pytest.mark.parametrize("key", ["marker_mode", "config_mode"])
@@ -113,14 +120,53 @@ def test_the_effective_mode(said: dict[str, object], expected: Mode) -> None:
 )
 def test_under_ci_a_mode_that_would_record_names_the_way_out(key: str, mode: str, file_exists: bool) -> None:
     with pytest.raises(ConfigError, match=r"CI is set.*--agenttape-mode="):
-        effective_mode(**{key: mode}, ci=True, file_exists=file_exists, snapshot_update=True)  # type: ignore[arg-type]
+        effective_mode(Flags(snapshot_update=True), **{key: mode}, ci=True, file_exists=file_exists)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("key", ["flag_mode", "marker_mode", "config_mode"])
-def test_an_unknown_mode_names_where_it_stands(key: str) -> None:
-    names = {"flag_mode": "--agenttape-mode", "marker_mode": "the marker's mode", "config_mode": "default_mode"}
-    with pytest.raises(ConfigError, match=f"{names[key]}: unknown mode 'onec'.*once"):
-        effective_mode(**{key: "onec"})  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("flags", "said", "name"),
+    [
+        (Flags(mode="onec"), {}, "--agenttape-mode"),
+        (Flags(), {"marker_mode": "onec"}, "the marker's mode"),
+        (Flags(), {"config_mode": "onec"}, "default_mode"),
+    ],
+)
+def test_an_unknown_mode_names_where_it_stands(flags: Flags, said: dict[str, str], name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: unknown mode 'onec'.*once"):
+        effective_mode(flags, **said)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("named", "flags", "facts", "expected"),
+    [
+        pytest.param(None, None, {}, Mode.NEW_EPISODES, id="outside-pytest-the-default"),
+        pytest.param(None, None, {"ci": True}, Mode.NEW_EPISODES, id="outside-pytest-ci-means-nothing"),
+        pytest.param(None, Flags(), {}, Mode.NEW_EPISODES, id="no-flag"),
+        pytest.param(None, Flags(record=True), {}, Mode.ALL, id="record"),
+        pytest.param(None, Flags(snapshot_update=True), {}, Mode.REFRESH, id="snapshot-update"),
+        pytest.param(Mode.NONE, Flags(record=True), {}, Mode.NONE, id="named-over-record"),
+        pytest.param(Mode.ONCE, Flags(), {"ci": True, "file_exists": True}, Mode.NONE, id="ci-once-replays"),
+        pytest.param(Mode.ALL, Flags(record=True), {"ci": True}, Mode.ALL, id="ci-explicit-record"),
+        pytest.param(Mode.ALL, Flags(mode="once"), {"ci": True}, Mode.ALL, id="ci-explicit-mode"),
+    ],
+)
+def test_the_mode_of_a_block(named: Mode | None, flags: Flags | None, facts: dict[str, bool], expected: Mode) -> None:
+    assert block_mode(named, Mode.NEW_EPISODES, flags, **{"ci": False, "file_exists": False, **facts}) is expected
+
+
+@pytest.mark.parametrize(
+    ("named", "flags", "file_exists"),
+    [
+        (Mode.ONCE, Flags(), False),
+        (Mode.ALL, Flags(), True),
+        (Mode.ALL, Flags(mode="none"), True),
+        (Mode.ALL, Flags(snapshot_update=True), True),
+        (None, Flags(), True),
+    ],
+)
+def test_a_block_that_would_record_in_ci_names_the_way_out(named: Mode | None, flags: Flags, file_exists: bool) -> None:
+    with pytest.raises(ConfigError, match=r"would record, but CI is set.*--agenttape-mode="):
+        block_mode(named, Mode.NEW_EPISODES, flags, ci=True, file_exists=file_exists)
 
 
 @pytest.mark.parametrize(("value", "expected"), [(None, False), ("", False), ("true", True), ("0", True)])

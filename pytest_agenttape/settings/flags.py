@@ -1,0 +1,48 @@
+"""The flags of a pytest run that say what may be recorded. Imports nothing heavy, because every run loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """What the command line of a run says about its mode.
+
+    Attributes:
+        mode: The value of ``--agenttape-mode``; None if not given.
+        record: Whether ``--agenttape-record`` is given.
+        snapshot_update: Whether ``--snapshot-update`` is given.
+        new_snapshots_only: Whether syrupy was asked to write only snapshots that do not exist yet.
+    """
+
+    mode: str | None = None
+    record: bool = False
+    snapshot_update: bool = False
+    new_snapshots_only: bool = False
+
+    @property
+    def ask_to_record(self) -> bool:
+        """Whether one of our own flags, which count in CI as well, asks for recordings."""
+        return self.record if self.mode is None else self.mode != "none"
+
+
+_heard: Flags | None = None  # of the run that this process is part of: a block can be opened anywhere in it
+
+
+def flags_of_the_run() -> Flags | None:
+    """Return the flags of the pytest run that this process is part of; None outside pytest."""
+    return _heard
+
+
+def hear(flags: Flags | None) -> Callable[[], None]:
+    """Let blocks hear *flags* until what is returned is called; a run can start another one in its own process."""
+    global _heard
+    before, _heard = _heard, flags
+
+    def forget() -> None:
+        global _heard
+        _heard = before
+
+    return forget

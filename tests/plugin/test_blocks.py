@@ -1,0 +1,143 @@
+"""Blocks opened in a pytest run hear its flags, and what may be recorded in CI."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.project import Project
+
+UNMARKED = """
+    from agent import look_up
+    from pytest_agenttape import use_cassette
+
+    def test_it():
+        with use_cassette("rome"{options}):
+            assert look_up("Rome")["answer"] == {answer!r}
+"""
+WIDE = """
+    import pytest
+    from agent import look_up
+    from pytest_agenttape import use_cassette
+
+    @pytest.fixture(scope="module")
+    def login():
+        with use_cassette("login"):
+            return look_up("login")["answer"]
+
+    @pytest.mark.agenttape
+    @pytest.mark.parametrize("city", ["Rome", "Oslo"])
+    def test_it(login, city):
+        assert login == "old"
+        look_up(city)
+"""
+DECORATED = """
+    from agent import look_up
+    from pytest_agenttape import use_cassette
+
+    @use_cassette("rome"{options})
+    def ask():
+        return look_up("Rome")
+
+    def test_it():
+        ask()
+"""
+ASYNC = """
+    import asyncio
+    from agent import look_up
+    from pytest_agenttape import use_cassette
+
+    async def ask():
+        async with use_cassette("rome"{options}):
+            return look_up("Rome")
+
+    def test_it():
+        asyncio.run(ask())
+"""
+
+
+@pytest.mark.parametrize("flag", ["--agenttape-record", "--agenttape-mode=once", "--snapshot-update"])
+def test_a_block_that_names_no_mode_hears_the_flags(project: Project, flag: str) -> None:
+    project.write(test_it=UNMARKED.format(options="", answer="old"))
+    project.run(flag).assert_outcomes(passed=1)
+    assert project.live() == ["look_up Rome"]
+    project.run().assert_outcomes(passed=1)
+    assert project.live() == []
+
+
+def test_a_recorded_block_is_recorded_again_and_refreshed_as_a_test_is(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(test_it=UNMARKED.format(options="", answer="old"))
+    project.record()
+    project.run("--snapshot-update").assert_outcomes(passed=1)
+    assert project.live() == []
+    monkeypatch.setenv("WORLD", "new")
+    project.write(test_it=UNMARKED.format(options="", answer="new"))
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    assert project.live() == ["look_up Rome"]
+
+
+def test_a_block_that_names_a_mode_keeps_it(project: Project) -> None:
+    project.write(test_it=UNMARKED.format(options=", mode='none'", answer="old"))
+    project.run("--agenttape-record").assert_outcomes(failed=1)
+    assert project.live() == []
+
+
+def test_the_cassette_of_a_wide_fixture_is_recorded_with_the_tests(project: Project) -> None:
+    project.write(test_it=WIDE)
+    project.run("--agenttape-record").assert_outcomes(passed=2)
+    assert project.live() == ["look_up login", "look_up Rome", "look_up Oslo"]
+    project.run().assert_outcomes(passed=2)
+    assert project.live() == []
+
+
+def test_a_block_without_a_cassette_says_how_to_record_it(project: Project) -> None:
+    project.write(test_it=WIDE)
+    result = project.run()
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["E *CassetteNotFoundError: there is no cassette at *login.yaml, *"])
+    result.stdout.fnmatch_lines(["E *record it: pytest 'test_it.py::test_it[[]Rome]' --agenttape-record"])
+
+
+@pytest.mark.parametrize("code", [UNMARKED, DECORATED, ASYNC], ids=["block", "decorator", "async"])
+@pytest.mark.parametrize("mode", ["once", "all"])
+def test_a_block_that_would_record_in_ci_fails_with_the_way_out(
+    project: Project, monkeypatch: pytest.MonkeyPatch, mode: str, code: str
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    project.write(test_it=code.format(options=f", mode={mode!r}", answer="old"))
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            f"E *ConfigError: the block's mode = {mode!r} would record, but CI is set: in CI nothing is recorded "
+            "unless a flag on the command line asks for it. Record on your machine and commit the cassette, or run "
+            f"pytest with --agenttape-mode={mode}"
+        ]
+    )
+    assert project.live() == []
+    project.run(f"--agenttape-mode={mode}").assert_outcomes(passed=1)
+    assert project.live() == ["look_up Rome"]
+
+
+def test_a_block_with_its_cassette_replays_in_ci(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write(test_it=UNMARKED.format(options=", mode='once'", answer="old"))
+    project.record()
+    monkeypatch.setenv("CI", "true")
+    project.run().assert_outcomes(passed=1)
+    assert project.live() == []
+
+
+def test_outside_pytest_ci_forbids_no_recording(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    project.write(
+        script="""
+        from agent import look_up
+        from pytest_agenttape import use_cassette
+
+        with use_cassette("rome", mode="once"):
+            look_up("Rome")
+        """
+    )
+    assert project.pytester.runpython(project.path / "script.py").ret == 0
+    assert project.live() == ["look_up Rome"]
