@@ -9,7 +9,9 @@ from pytest_agenttape.model import Interaction
 from pytest_agenttape.plugin.asserted import names_ours
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.error_place import refused_at, traceback_of
+from pytest_agenttape.plugin.missing_keys import note_missing_key
 from pytest_agenttape.plugin.pytest_privates import forget_testcase_failure, testcase_failure
+from pytest_agenttape.plugin.report.wording import shown
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.unplayed import unplayed_error, unplayed_text
 from pytest_agenttape.session.verdict import RunCut, Verdict, noted
@@ -19,6 +21,8 @@ def judged(error: BaseException, session: Session) -> BaseException:
     """Return the error that the test fails with if it raised *error*."""
     verdict = session.verdict.error
     if verdict is None:
+        if session.loaded.policy.replays_only:
+            note_missing_key(error, None if session.loaded.cassette else shown(session.path))
         gap = session.recording.gap
         return error if gap is None else noted(error, gap)
     if error is verdict or isinstance(error, RunCut | pytest.skip.Exception | pytest.xfail.Exception):

@@ -15,6 +15,7 @@ from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.claims import Claim, Claims
 from pytest_agenttape.plugin.committing import commit, pending_store, prune
 from pytest_agenttape.plugin.judging import error_of_ours, fail_drifted, judge_returned, judged
+from pytest_agenttape.plugin.missing_keys import note_missing_key
 from pytest_agenttape.plugin.opening import configuration_of, open_session, reseed_before, restore_runtest
 from pytest_agenttape.plugin.options import CASSETTES, is_marked
 from pytest_agenttape.plugin.orphans import is_narrowed
@@ -99,6 +100,8 @@ class Lifecycle:
             return (yield)
         except BaseException as error:
             attempt = self._attempts.get(item.nodeid)
+            if attempt is None and item.nodeid in self._claims:
+                note_missing_key(error, None)
             verdict = error if attempt is None else judged(error, attempt.session)
             if verdict is error:
                 raise

@@ -1,16 +1,18 @@
-"""The clock, UUIDs and random numbers that a session runs with, and how the cassette keeps them."""
+"""The clock, UUIDs, random numbers and keys that a session runs with, and how the cassette keeps them."""
 
 from __future__ import annotations
 
 import os
 import random
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import CassetteCorruptError, DeterminismDriftWarning
 from pytest_agenttape.model import JSON
 from pytest_agenttape.process import freeze
+from pytest_agenttape.process.stand_in_keys import StandInKeys
 from pytest_agenttape.session.settings import Settings
 
 
@@ -24,17 +26,19 @@ class FrozenWorld:
     Args:
         settings: What the session is opened with.
         recorded: The cassette whose clock and seed are taken over; None for new ones.
+        keys: For each key that replayed calls do not need, but their SDKs do, the variables that hold it.
     """
 
-    def __init__(self, settings: Settings, recorded: Cassette | None) -> None:
+    def __init__(self, settings: Settings, recorded: Cassette | None, keys: Iterable[tuple[str, ...]] = ()) -> None:
         self._settings = settings
         self._recorded = recorded
+        self._keys = StandInKeys(keys)
         self._state = freeze.FrozenState()
         self.freeze = freeze.Freeze(frozenset(), self._state)
         self.created_at = ""
 
     def enter(self) -> None:
-        """Pin the clock, UUIDs and random numbers.
+        """Pin the clock, UUIDs and random numbers, and set stand-ins for keys.
 
         Raises:
             CassetteCorruptError: The frozen state in the cassette cannot be read.
@@ -48,9 +52,11 @@ class FrozenWorld:
         self.created_at = freeze.real_utcnow().isoformat()
         self.freeze = freeze.Freeze(features, state, yields=self._settings.yields_random)
         self.freeze.__enter__()
+        self._keys.enter()
 
     def leave(self) -> None:
         """Restore what was there before."""
+        self._keys.leave()
         self.freeze.__exit__(None, None, None)
 
     def meta(self) -> dict[str, Any]:

@@ -23,11 +23,14 @@ from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.matching.tape import Tape
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.turns import Turns
+from pytest_agenttape.providers.keys import Names, key_names
 from pytest_agenttape.redaction import Redactor
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.settings import selectors
 from pytest_agenttape.settings.options import key_rules
 from pytest_agenttape.telemetry import Telemetry
+
+_HTTP_KINDS = ("llm", "http")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,14 @@ class Loaded:
     def frozen(self) -> Cassette | None:
         """The cassette whose clock and seed the run takes over, if any."""
         return self.cassette if self.policy.keeps_frozen_world else None
+
+    @property
+    def needless_keys(self) -> Iterable[Names]:
+        """The variables for the keys of all calls that are answered by a recording or not at all."""
+        if self.policy.records:
+            return ()
+        replayed = (each for each in self.tape.recordings if each.kind in _HTTP_KINDS and self.policy.is_missed(each))
+        return {key_names(each.boundary, str(each.request.get("url", ""))) for each in replayed}
 
     @property
     def texts(self) -> Iterable[str]:

@@ -284,7 +284,7 @@ class Session(History):
         self.run = Run()
         self.verdict = Verdict(is_sticky=settings.is_sticky)
         self.secrets = Secrets(settings.rules, loaded.texts, loaded.rules.placeholders)
-        self.world = FrozenWorld(settings, loaded.frozen)
+        self.world = FrozenWorld(settings, loaded.frozen, loaded.needless_keys)
         self._connections = Connections(settings.config, self.title, records=loaded.policy.records)
         self.recording = Recording(
             settings, loaded, self.run, self.secrets, self.world, self.verdict, self._connections

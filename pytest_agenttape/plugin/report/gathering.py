@@ -39,6 +39,7 @@ class Gathering:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self._ledger.is_collected = False
+            self._note_missing_key(report)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         record = received_record(report)
@@ -61,7 +62,8 @@ class Gathering:
         if is_worker(self._config):  # the controller reports
             return
         path: Path | None = self._config.option.agenttape_report
-        if not self._ledger.records and not self._ledger.tallies and path is None:
+        ledger = self._ledger
+        if not (ledger.records or ledger.tallies or ledger.keyless) and path is None:
             return
         from pytest_agenttape.plugin.report.whole_run import judge
 
@@ -76,6 +78,13 @@ class Gathering:
             from pytest_agenttape.plugin.report.terminal import write_summary
 
             write_summary(terminalreporter, self._ledger, self._verdict, self._problem, self._config.rootpath)
+
+    def _note_missing_key(self, report: pytest.CollectReport) -> None:
+        from pytest_agenttape.plugin.missing_keys import keyless_file  # only for a file that cannot be imported
+
+        name = keyless_file(report)
+        if name is not None:
+            self._ledger.keyless.setdefault(name, []).append(report.nodeid)
 
     def _write_file(self, path: Path, session: pytest.Session, verdict: WholeRun) -> None:
         from pytest_agenttape.plugin.report.file import write_file  # most runs do not ask for it

@@ -19,6 +19,7 @@ class Ledger:
         failures: The failure texts of tests by node id; only for a report file.
         tallies: One of each process that collected tests.
         folders: Folders with cassettes that this process saw, even if all their tests are gone.
+        keyless: The test files that cannot be imported, by the provider's key that they lack.
         is_collected: Whether this process collected everything without an error.
         has_lost_worker: Whether an xdist worker crashed, which loses its claims.
     """
@@ -28,6 +29,7 @@ class Ledger:
         self.failures: dict[str, str] = {}
         self.tallies: list[Tally] = []
         self.folders: set[Path] = set()
+        self.keyless: dict[str, list[str]] = {}
         self.is_collected = True
         self.has_lost_worker = False
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_agenttape.plugin.missing_keys import keyless_lines
 from pytest_agenttape.plugin.report.github import workflow_commands
 from pytest_agenttape.plugin.report.ledger import Ledger
 from pytest_agenttape.plugin.report.spending import total
@@ -31,6 +32,7 @@ def write_summary(
 
 
 def _lines(ledger: Ledger, verdict: WholeRun) -> Iterator[str]:
+    yield from keyless_lines(ledger.keyless)
     for nodeid, record in sorted(ledger.records.items()):
         yield from _lines_of(nodeid, record)
     for path, count in verdict.unplayed.items():

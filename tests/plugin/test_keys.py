@@ -1,0 +1,144 @@
+"""A replay needs no key: those of the recorded providers have stand-ins while the session is open."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.project import Project
+from tests.standin import StandInProvider
+
+AGENT = """
+    import os
+
+    from openai import OpenAI
+
+    def ask():
+        answer = OpenAI().chat.completions.create(
+            model="gpt-4o-mini", messages=[{"role": "user", "content": "Reply with exactly: yes"}]
+        )
+        return answer.choices[0].message.content
+"""
+TEST = """
+    import os
+    import pytest
+    from asking import ask
+
+    @pytest.mark.agenttape
+    def test_it():
+        assert ask() == "yes"
+
+    def test_after_it():
+        assert not {"OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GROQ_API_KEY"} & os.environ.keys()
+"""
+
+
+@pytest.fixture
+def recorded(project: Project, standin_provider: StandInProvider, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return a project with a recorded test, in an environment that has no key any more."""
+    project.write(asking=AGENT, test_it=TEST)
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{standin_provider.url}/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key-for-recording")
+    project.run_apart("--agenttape-record", "-k", "test_it and not after").assert_outcomes(passed=1, deselected=1)
+    monkeypatch.delenv("OPENAI_API_KEY")
+    return project
+
+
+def test_a_replay_needs_no_key_and_leaves_none(recorded: Project) -> None:
+    recorded.run_apart().assert_outcomes(passed=2)
+
+
+def test_a_key_that_is_set_to_nothing_is_not_set(recorded: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    recorded.write(test_it=TEST.replace("assert not {", "assert os.environ['OPENAI_API_KEY'] == '' or {"))
+    recorded.run_apart().assert_outcomes(passed=2)
+
+
+def test_only_the_keys_of_recorded_providers_have_stand_ins(recorded: Project) -> None:
+    recorded.write(asking=AGENT.replace("answer =", "assert 'GROQ_API_KEY' not in os.environ\n        answer ="))
+    recorded.run_apart("-k", "test_it").assert_outcomes(passed=2)
+
+
+def test_a_test_that_takes_the_key_away_has_none(recorded: Project) -> None:
+    recorded.write(
+        test_it="""
+        import openai
+        import pytest
+        from asking import ask
+
+        @pytest.mark.agenttape
+        def test_it(monkeypatch):
+            with monkeypatch.context() as patch:
+                patch.delenv("OPENAI_API_KEY")
+                with pytest.raises(openai.OpenAIError):
+                    ask()
+            assert ask() == "yes"
+        """
+    )
+    recorded.run_apart().assert_outcomes(passed=1)
+
+
+def test_a_live_call_gets_no_stand_in(recorded: Project) -> None:
+    recorded.write(test_it=TEST.replace("agenttape\n", "agenttape(live='llm')\n"))
+    result = recorded.run_apart("-k", "not after")
+    result.assert_outcomes(failed=1, deselected=1)
+    result.stdout.fnmatch_lines(["E *OpenAIError: Missing credentials*"])
+
+
+def test_without_a_cassette_the_sdk_s_error_has_a_note(recorded: Project) -> None:
+    (recorded.path / "cassettes/test_it/test_it.yaml").unlink()
+    result = recorded.run_apart()
+    result.stdout.fnmatch_lines(
+        [
+            "E *OpenAIError: Missing credentials*",
+            "E *agenttape: OPENAI_API_KEY is not set, and there is no cassette at cassettes/test_it/test_it.yaml that "
+            "would show that none is needed",
+        ]
+    )
+
+
+ADVICE = "build the client on first use, or set OPENAI_API_KEY to any text before: docs/pytest.md#keys-in-replay"
+
+
+def test_clients_built_at_import_are_named_once_with_what_to_do(recorded: Project) -> None:
+    recorded.write(asking="from openai import OpenAI\nclient = OpenAI()\ndef ask(): ...\n", test_other=TEST)
+    result = recorded.run_apart()
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*- agenttape -*",
+            "no key: test_it.py (and 1 more) builds a client when it is imported, and OPENAI_API_KEY is not set",
+            f"        {ADVICE}",
+        ]
+    )
+    assert str(result.stdout).count(ADVICE) == 1
+
+
+def test_a_file_that_does_not_use_the_plugin_gets_no_note(recorded: Project) -> None:
+    recorded.write(test_other="from openai import OpenAI\nclient = OpenAI()\n")
+    result = recorded.run_apart("test_other.py")
+    result.assert_outcomes(errors=1)
+    result.stdout.no_fnmatch_line("no key: *")
+
+
+def test_a_client_built_in_a_wide_fixture_gets_the_note(recorded: Project) -> None:
+    recorded.write(
+        test_it="""
+        import pytest
+        from openai import OpenAI
+
+        @pytest.fixture(scope="module")
+        def client():
+            return OpenAI()
+
+        @pytest.mark.agenttape
+        def test_it(client): ...
+        """
+    )
+    result = recorded.run_apart()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E *agenttape: OPENAI_API_KEY is not set, and gets a stand-in only while a test's session is open",
+            f"E *{ADVICE}",
+        ]
+    )
