@@ -143,6 +143,19 @@ def remove(path: Path) -> None:
         _remove_empty(folder)
 
 
+def move(path: Path, target: Path) -> None:
+    """Move the cassette at *path*, byte by byte, and its assets."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder, new = paths.assets_dir(path), paths.assets_dir(target)
+    if folder.is_dir() and not _siblings(path):
+        new.mkdir(exist_ok=True)
+        for each in _assets_in(folder):
+            each.replace(new / each.name)
+        _remove_empty(folder)
+    path.replace(target)
+    _remove_empty(path.parent)
+
+
 def _whole(recording: Contents) -> dict[str, JSON]:
     """Return *recording* as it comes back from a file, with one object for all equal trees in it."""
     plain = recording.to_dict()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from pytest_agenttape.model import Mode
 from pytest_agenttape.plugin.imposed_settings import policy_of
 from pytest_agenttape.plugin.marker import explicit_name, options_of
 from pytest_agenttape.plugin.node_ids import address_of, siblings_of, split_id, without_parameter
-from pytest_agenttape.plugin.options import flags_of
+from pytest_agenttape.plugin.options import flags_of, is_marked
+from pytest_agenttape.plugin.pytest_privates import collected_with
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.settings.ci import is_ci
 from pytest_agenttape.settings.config import Config
@@ -52,6 +54,7 @@ class Claims:
         self._configs: dict[Path, Config] = {}
         self._claims: dict[str, Claim] = {}
         self._users: Counter[Path] = Counter()
+        self._beside: list[pytest.Item] = []  # the tests beside those of this run, selected or not
         self._policy, self._policy_rules = policy_of(config)
 
     def add(self, items: Sequence[pytest.Item]) -> None:
@@ -61,6 +64,8 @@ class Claims:
             UsageError: A marker cannot be used, or two tests would record one file.
         """
         siblings = siblings_of(items)
+        for one in {item.parent: item for item in items}.values():
+            self._beside += collected_with(one)
         problems: dict[str, list[str]] = {}
         for item in items:
             try:
@@ -87,6 +92,16 @@ class Claims:
     def paths(self) -> frozenset[Path]:
         """Every claimed cassette."""
         return frozenset(self._users)
+
+    def paths_of_all(self) -> frozenset[Path]:
+        """Return every claimed cassette, and those that tests beside them would claim, had they been selected."""
+        unclaimed = [each for each in self._beside if each.nodeid not in self._claims and is_marked(each)]
+        siblings = siblings_of(unclaimed)
+        found = set(self._users)
+        for each in unclaimed:
+            with suppress(ConfigError):  # it would have failed with it
+                found.add(self._claim(each, siblings).path)
+        return frozenset(found)
 
     def settings(
         self, item: pytest.Item, claim: Claim, overrides: Config | Mapping[str, object] | None = None

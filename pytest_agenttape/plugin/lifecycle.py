@@ -18,9 +18,10 @@ from pytest_agenttape.plugin.judging import error_of_ours, fail_drifted, judge_r
 from pytest_agenttape.plugin.missing_keys import note_missing_key
 from pytest_agenttape.plugin.opening import configuration_of, open_session, reseed_before, restore_runtest
 from pytest_agenttape.plugin.options import CASSETTES, is_marked
-from pytest_agenttape.plugin.orphans import is_narrowed
+from pytest_agenttape.plugin.orphans import find, is_narrowed
 from pytest_agenttape.plugin.outsiders import Aftermath, WideFixture
 from pytest_agenttape.plugin.pytest_privates import asking_item, fail_for_all, is_testcase
+from pytest_agenttape.plugin.renames import Renames
 from pytest_agenttape.plugin.report.attempt_record import record_of
 from pytest_agenttape.plugin.report.junit import properties
 from pytest_agenttape.plugin.report.ledger import LEDGER
@@ -38,6 +39,11 @@ class Lifecycle:
         self._ledger = session.config.stash[LEDGER]
         self._claims = Claims(session.config)
         self._pending = pending_store(session.config)
+        self._renames = Renames(
+            session.config,
+            lambda: self._claims.paths,
+            lambda: find(self._homes, self._claims.paths_of_all(), self._modules),
+        )
         self._is_whole = not is_narrowed(session.config)
         self._folders: set[Path] = set()
         self._modules: set[str] = set()
@@ -81,7 +87,7 @@ class Lifecycle:
         if claim is None:
             return None
         overrides = configuration_of(request, self._claims, self._guards_wide_fixtures_of)
-        session = open_session(item, claim, self._claims, overrides, self._pending)
+        session = open_session(item, claim, self._claims, overrides, self._pending, self._renames)
         attempt = self._attempts[item.nodeid] = self._attempt(item, claim, session)
         request.addfinalizer(lambda: self._close(attempt))
         if isinstance(item, pytest.Function) and is_testcase(item):

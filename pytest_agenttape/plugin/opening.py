@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from pytest_agenttape.cassettes.pending import Pending
+from pytest_agenttape.cassettes.cassette import Cassette
+from pytest_agenttape.cassettes.pending import Pending, PendingRecording
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import Mode
 from pytest_agenttape.plugin.claims import Claim, Claims
@@ -15,8 +18,9 @@ from pytest_agenttape.plugin.error_place import traceback_of
 from pytest_agenttape.plugin.outsiders import ConfigFixture
 from pytest_agenttape.plugin.progress import Progress
 from pytest_agenttape.plugin.pytest_privates import fixture_definitions
+from pytest_agenttape.plugin.renames import Renames
 from pytest_agenttape.session.session import Session
-from pytest_agenttape.session.settings import Settings
+from pytest_agenttape.session.settings import FormerNames, Settings
 
 
 def configuration_of(request: pytest.FixtureRequest, claims: Claims, is_guarded: Callable[[pytest.Item], bool]) -> Any:
@@ -36,7 +40,9 @@ def configuration_of(request: pytest.FixtureRequest, claims: Claims, is_guarded:
     return overrides
 
 
-def open_session(item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, pending: Pending | None) -> Session:
+def open_session(
+    item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, pending: Pending | None, renames: Renames
+) -> Session:
     """Open the session of *item*; *overrides* is the value of its `agenttape_config` fixture.
 
     Raises:
@@ -44,12 +50,25 @@ def open_session(item: pytest.Item, claim: Claim, claims: Claims, overrides: Any
     """
     __tracebackhide__ = True
     try:
-        session = Session(_settings(item, claim, claims, overrides, pending)).open()
+        settings = _settings(item, claim, claims, overrides, pending)
+        session = Session(_with_former_name(settings, renames)).open()
     except AgentTapeError as error:  # about the marker, the fixture or a file: no line of code is at fault
         raise error.with_traceback(traceback_of(item)) from None
     if session.can_execute:
         session.on_live_call = Progress(item.config, item.nodeid)
     return session
+
+
+def _with_former_name(settings: Settings, renames: Renames) -> Settings:
+    """Return *settings* that know where the cassette of a renamed test may be; a refresh takes it over."""
+    if settings.pending is not None or settings.path.exists():
+        return settings
+    names = FormerNames(partial(renames.candidates, settings.path), partial(renames.former, settings.path))
+    former = names.likely() if settings.mode is Mode.REFRESH else None
+    if former is None:
+        return replace(settings, former_names=names)
+    taken = PendingRecording(former, settings.path, settings.title, "", Cassette.load(former))
+    return replace(settings, former=former, pending=taken)
 
 
 def reseed_before(item: pytest.Function, reseed: Callable[[], None]) -> None:

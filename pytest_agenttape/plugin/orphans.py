@@ -15,14 +15,20 @@ from pytest_agenttape.model import CASSETTES_FOLDER
 
 def is_narrowed(config: pytest.Config) -> bool:
     """Return whether this run may have missed tests in the folders it looked at."""
-    option = config.option
-    if option.collectonly or getattr(option, "lf", False) or getattr(option, "pyargs", False):
+    if not sees_whole_files(config):
         return True
-    if any(getattr(option, name, None) for name in ("ignore", "ignore_glob", "deselect")):
-        return True
-    if any(each.startswith("python_") for each in option.override_ini or ()):  # it changes what counts as a test
+    if any(getattr(config.option, name, None) for name in ("ignore", "ignore_glob", "deselect")):
         return True
     return any("::" in argument or not _folder(config, argument).is_dir() for argument in config.args)
+
+
+def sees_whole_files(config: pytest.Config) -> bool:
+    """Return whether this run collects every test of the files that it looks at."""
+    option = config.option
+    if option.collectonly or getattr(option, "lf", False) or getattr(option, "pyargs", False):
+        return False
+    # Some ini keys change what counts as a test.
+    return not any(each.startswith("python_") for each in option.override_ini or ())
 
 
 def find(homes: Mapping[Path, Path], claimed: Collection[Path], collected: Collection[str]) -> list[Path]:

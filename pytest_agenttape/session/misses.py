@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from pytest_agenttape.cassettes import imported
+from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import AgentTapeError, CassetteNotFoundError
 from pytest_agenttape.model import JSON, Call, Interaction
 from pytest_agenttape.reading.mismatch import explain
 from pytest_agenttape.session.loaded import Loaded
 from pytest_agenttape.session.settings import Settings, working_directory
+
+_SEARCHED = 100  # cassettes of tests that are gone
 
 
 class Misses:
@@ -18,12 +24,14 @@ class Misses:
     Attributes:
         divergences: ``{"index", "expected", "actual"}`` for each call that was answered by a recording of another
             request, or by none at all (``index`` None).
+        former: The cassette under the test's former name, if a missing cassette has been found there.
     """
 
     def __init__(self, settings: Settings, loaded: Loaded) -> None:
         self._settings = settings
         self._loaded = loaded
         self.divergences: list[dict[str, JSON]] = []
+        self.former: Path | None = None
 
     def note_divergence(self, call: Call, recorded: Interaction, *, agrees: bool) -> None:
         """Note that *recorded* answers *call* if their requests differ, or do not agree in what is not compared."""
@@ -57,10 +65,47 @@ class Misses:
         mode = f"mode {str(self._settings.mode)!r} runs nothing for real"
         why = "frozen calls are only replayed" if self._loaded.policy.records else mode
         return CassetteNotFoundError(
-            f"there is no cassette at {self._settings.path}, and {why}\n  record it: {self._settings.advice}",
+            "\n  ".join(
+                (
+                    f"there is no cassette at {self._settings.path}, and {why}",
+                    *self._renamed(call),
+                    f"record it: {self._settings.advice}",
+                )
+            ),
             path=self._settings.path,
             kind=call.kind,
             boundary=call.boundary,
             request=call.request,
             mode=str(self._settings.mode),
         )
+
+    def _renamed(self, call: Call) -> tuple[str, ...]:
+        """Return what to do if the cassette is there under the test's former name."""
+        self.former, is_same = self._found_elsewhere(call)
+        if self.former is None:
+            return ()
+        root = working_directory()
+        old, new = (shlex.quote(_relative(each, root)) for each in (self.former, self._settings.path))
+        holds = "holds this call" if is_same else "may be its cassette"
+        return (
+            f"was the test renamed or moved? {old} {holds}, and no test has it",
+            f"move it, and its view: {self._settings.command.removesuffix(' --agenttape-record')} --snapshot-update",
+            f"or the cassette alone: git mv {old} {new}",
+        )
+
+    def _found_elsewhere(self, call: Call) -> tuple[Path | None, bool]:
+        """Return the cassette of a test that is gone which answers *call*, or may; and whether it does."""
+        names = self._settings.former_names
+        for path in names.candidates()[:_SEARCHED] if names else ():
+            if self._answers(path, call):
+                return path, True
+        return (names.likely() if names else None), False
+
+    def _answers(self, path: Path, call: Call) -> bool:
+        with suppress(AgentTapeError):
+            return Loaded.of(self._settings, Cassette.load(path)).tape.take(call) is not None
+        return False
+
+
+def _relative(path: Path, root: Path) -> str:
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()

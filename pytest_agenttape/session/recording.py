@@ -149,7 +149,7 @@ class Recording:
         if without_failures:
             self._run.settle()
         with self._run.lock:
-            if self._is_untouched():
+            if self._is_untouched(by=self._has_new_order or self._settings.pending is not None):
                 return None
             kept = self._kept([each for each in self._run if _has_failed(each)] if without_failures else ())
         interactions = self._with_needed_jobs(kept)
@@ -195,8 +195,14 @@ class Recording:
         if self._left_open is not None:
             raise self._left_open
         self.refuse_poison()
+        former = self._settings.former
+        if former is not None and self._is_untouched(by=self._has_new_order):
+            writing.move(former, self.target())
+            return True
         prepared = self._prepare()
         has_changed = prepared is not None and writing.commit(prepared)
+        if former is not None and self._run.served():
+            writing.remove(former)
         self._warn_of_unknown_tokens()
         return has_changed
 
@@ -223,11 +229,9 @@ class Recording:
         self._prepared = known, prepared
         return prepared
 
-    def _is_untouched(self) -> bool:
+    def _is_untouched(self, *, by: bool) -> bool:
         return self._policy.leaves_untouched(
-            live_calls=self._run.live_calls,
-            is_all_played=not self._loaded.tape.unplayed,
-            has_news=self._has_new_order or self._settings.pending is not None,
+            live_calls=self._run.live_calls, is_all_played=not self._loaded.tape.unplayed, has_news=by
         )
 
     def _kept(self, without: Sequence[Begun]) -> list[Interaction]:

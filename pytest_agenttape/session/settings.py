@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,19 @@ from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.model import FREEZE_FEATURES, Mode
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.settings.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class FormerNames:
+    """Where the cassette of a test may be that was renamed or moved; looked up only where it has none.
+
+    Attributes:
+        candidates: Returns the cassettes whose own tests are gone, the most likely first.
+        likely: Returns the one that is most likely this test's.
+    """
+
+    candidates: Callable[[], Sequence[Path]]
+    likely: Callable[[], Path | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +50,8 @@ class Settings:
         allow_errors: Failures of live calls that may be recorded: all, none or these.
         test: The test that owns the file; its name is kept in the cassette.
         pending: A recording that was set aside, to be replayed instead of the file.
+        former: The cassette under the test's former name, to be replayed and moved.
+        former_names: Where else its cassette may be.
         rules: What is redacted in addition to the built-in rules.
         refusal: Why the block must not be opened, if it must not.
     """
@@ -58,6 +74,8 @@ class Settings:
     allow_errors: frozenset[object] | bool = False
     test: str | None = None
     pending: PendingRecording | None = None
+    former: Path | None = None
+    former_names: FormerNames | None = None
     rules: RedactionRules = field(default_factory=RedactionRules)
     refusal: ConfigError | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeAlias
 
 from pytest_agenttape.model import Interaction
@@ -38,7 +39,8 @@ def record_of(attempt: Attempt, *, has_report: bool) -> TestRecord:
         pending=attempt.kept,
         load_ms=round(session.loaded.seconds_to_load * 1000, 3),
         error=attempt.error,
-        from_pending=len(session.run.served()) if session.settings.pending is not None else 0,
+        from_pending=len(session.run.served()) if session.settings.pending and not session.settings.former else 0,
+        former=_former(attempt),
     )
     if has_report or session.run.live_calls:
         record = _with_money(record, timeline)
@@ -47,13 +49,20 @@ def record_of(attempt: Attempt, *, has_report: bool) -> TestRecord:
     return record
 
 
+def _former(attempt: Attempt) -> Path | None:
+    session = attempt.session
+    if not attempt.wrote:
+        return session.former
+    return session.settings.former if session.run.served() else None
+
+
 def _action(attempt: Attempt) -> str:
     is_refresh = attempt.session.loaded.policy.refreshes
     if attempt.wrote:
         return "created" if attempt.was_fresh else "refreshed" if is_refresh else "recorded"
     if attempt.kept is not None or attempt.session.verdict.error is not None:
         return "refused"
-    return "unchanged" if is_refresh else "replayed"
+    return "unchanged" if is_refresh and attempt.session.loaded.cassette is not None else "replayed"
 
 
 def _with_money(record: TestRecord, timeline: Timeline) -> TestRecord:

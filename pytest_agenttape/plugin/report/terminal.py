@@ -26,7 +26,7 @@ def write_summary(
     """Write the summary, with the *problem* of the report file if it has one, and on GitHub the annotations."""
     lines = [*_lines(ledger, verdict), *([] if problem is None else [problem])]
     if lines:
-        terminal.section("agenttape", sep="-")
+        terminal.write_sep("-", "agenttape")
     for line in (*lines, *workflow_commands(ledger, verdict, root)):
         terminal.write_line(line)
 
@@ -39,7 +39,10 @@ def _lines(ledger: Ledger, verdict: WholeRun) -> Iterator[str]:
         failing = "; the run fails because strict is set" if path in verdict.strict else ""
         yield f"unplayed: {count} in {shown(path)}, shared by {ledger.count_users(path)} tests{failing}"
     yield from (f"deleted: {shown(path)} (no test claims it)" for path in verdict.deleted)
-    yield from (f"orphan: {shown(path)} (no test claims it; --snapshot-update deletes it)" for path in verdict.orphans)
+    for path in verdict.orphans:
+        test = verdict.renamed.get(path)
+        what = f"may be that of {test}; --snapshot-update moves it" if test else "--snapshot-update deletes it"
+        yield f"orphan: {shown(path)} (no test claims it; {what})"
     answered = sum((Counter(tally.telemetry) for tally in ledger.tallies), Counter[str]())
     for sender, count in sorted(answered.items()):
         yield f"telemetry: {counted(count, 'request')} of {sender} answered, none sent"
@@ -51,7 +54,10 @@ def _lines(ledger: Ledger, verdict: WholeRun) -> Iterator[str]:
 def _lines_of(nodeid: str, record: TestRecord) -> Iterator[str]:
     path = shown(record.target)
     pending = [f"{counted(record.from_pending, 'answer')} from its pending recording"] if record.from_pending else []
-    if record.wrote:
+    if record.wrote and record.former is not None:
+        kept = counted(record.calls - record.live, "answer")
+        yield f"moved: {shown(record.former)} to {path} ({kept} kept, {counted(record.live, 'live call')})"
+    elif record.wrote:
         yield f"{record.action}: {path} ({', '.join((counted(record.live, 'live call'), *pending))})"
     elif record.action == "unchanged":
         yield f"unchanged: {path}{''.join(f' ({each})' for each in pending)}"

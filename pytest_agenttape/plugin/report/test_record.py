@@ -70,6 +70,7 @@ class TestRecord:
         is_shared: Whether other tests may use the cassette.
         users: How many tests of the run claim it.
         is_strict: Whether unplayed recordings are an error.
+        former: The cassette under the test's former name, if it has one.
         from_pending: How many calls were answered from a pending recording.
         pending: The file that keeps the recording as pending, if there is one.
         load_ms: The time it took to load the cassette.
@@ -100,6 +101,7 @@ class TestRecord:
     load_ms: float
     error: str | None
     from_pending: int = 0
+    former: Path | None = None
     spent: Spending | None = None
     saved: Spending | None = None
     steps: tuple[Step, ...] = ()
@@ -126,6 +128,7 @@ class TestRecord:
             "path": str(self.path),
             "target": str(self.target),
             "pending": None if self.pending is None else str(self.pending),
+            "former": None if self.former is None else str(self.former),
             "spent": None if self.spent is None else self.spent.to_plain(),
             "saved": None if self.saved is None else self.saved.to_plain(),
         }
@@ -133,11 +136,12 @@ class TestRecord:
     @classmethod
     def from_plain(cls, plain: Plain) -> Self:
         """Return what `to_plain` was called on."""
-        pending, spent, saved = plain["pending"], plain["spent"], plain["saved"]
+        pending, former, spent, saved = (plain[name] for name in ("pending", "former", "spent", "saved"))
         parsed = {
             "path": Path(plain["path"]),
             "target": Path(plain["target"]),
             "pending": None if pending is None else Path(pending),
+            "former": None if former is None else Path(former),
             "spent": None if spent is None else Spending.from_plain(spent),
             "saved": None if saved is None else Spending.from_plain(saved),
             "unplayed": tuple(plain["unplayed"]),

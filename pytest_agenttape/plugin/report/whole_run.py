@@ -22,6 +22,7 @@ class WholeRun:
 
     Attributes:
         orphans: Cassettes that no test claims.
+        renamed: The orphans that may belong to a test without a cassette, with that test.
         deleted: Orphans that were deleted at the user's request.
         unplayed: How many recordings of each shared cassette none of its tests played.
         strict: The shared cassettes with unplayed recordings that at least one of their tests uses in strict mode.
@@ -29,6 +30,7 @@ class WholeRun:
     """
 
     orphans: tuple[Path, ...]
+    renamed: Mapping[Path, str]
     deleted: tuple[Path, ...]
     unplayed: Mapping[Path, int]
     strict: frozenset[Path]
@@ -39,13 +41,14 @@ def judge(ledger: Ledger, session: pytest.Session) -> WholeRun:
     """Find orphans, delete them if the user asked for it, and decide whether strict mode fails the run."""
     config = session.config
     found = _orphans(ledger) if _is_whole(ledger, session) else ()
-    deleted = found if deletes_orphans(config) else ()
+    renamed = {record.former: nodeid for nodeid, record in ledger.records.items() if record.former is not None}
+    deleted = tuple(each for each in found if each not in renamed) if deletes_orphans(config) else ()
     delete(deleted)
-    left = () if deleted else found
+    left = tuple(each for each in found if each not in deleted)
     unplayed = _unplayed_of_shared(ledger)
     strict = frozenset(record.path for record in ledger.records.values() if record.is_strict) & unplayed.keys()
     fails = bool(strict or (left and config.option.agenttape_strict))
-    return WholeRun(left, deleted, unplayed, strict, fails)
+    return WholeRun(left, renamed, deleted, unplayed, strict, fails)
 
 
 def _unplayed_of_shared(ledger: Ledger) -> dict[Path, int]:
