@@ -36,6 +36,7 @@ def tests_folder(test_dir: Path, cassette_dir: Path) -> Path:
     """
     if not cassette_dir.is_absolute():
         return test_dir / cassette_dir
+    cassette_dir = Path(os.path.normpath(cassette_dir))
     above = next(each for each in cassette_dir.parents if test_dir.is_relative_to(each) or each == each.parent)
     return cassette_dir / (test_dir.relative_to(above) if test_dir.is_relative_to(above) else test_dir.name)
 

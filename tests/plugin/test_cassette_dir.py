@@ -56,7 +56,7 @@ def test_it_does_not_depend_on_where_pytest_is_started(moved: Project, monkeypat
 
 @pytest.mark.parametrize("place", ["tests/cassettes", "tests/one/tapes", "elsewhere/tapes"])
 def test_any_folder_of_the_project_can_hold_them(moved: Project, place: str) -> None:
-    (moved.path / "agenttape.toml").write_text(f'cassette_dir = "{place}"\n')
+    (moved.path / "agenttape.toml").write_text(f'cassette_dir = "tests/../{place}"\n')
     moved.record().assert_outcomes(passed=4)
     assert len(found(moved)) == 4
     assert all(each.startswith(f"{place}/") for each in found(moved))

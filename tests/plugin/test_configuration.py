@@ -145,22 +145,6 @@ def test_a_fixture_that_says_nonsense_is_told_so(project: Project, returned: str
     result.stdout.no_fnmatch_line("*pytest_agenttape/*.py:*")
 
 
-def test_cassette_dir_is_for_blocks_a_tests_own_cassette_stays_beside_it(project: Project) -> None:
-    project.ini("agenttape_cassette_dir = tapes")
-    project.write(
-        test_it="""
-        import pytest
-        from agent import look_up
-        from pytest_agenttape import use_cassette
-
-        @pytest.mark.agenttape
-        def test_it(): look_up("Rome")
-        """
-    )
-    project.run("--agenttape-record").assert_outcomes(passed=1)
-    assert project.files() == ["cassettes/test_it/test_it.yaml"]
-
-
 def test_names_to_redact_add_up_over_file_fixture_and_markers(project: Project) -> None:
     (project.path / "agenttape.toml").write_text('[redact]\ndenylist = ["from_file"]\nregexes = ["ACME-[0-9]{6}"]\n')
     project.write(
