@@ -16,6 +16,7 @@ from pytest_agenttape.ownership import guard
 from pytest_agenttape.ownership.calls import Live, Observed, Served
 from pytest_agenttape.process import child_processes
 from pytest_agenttape.process.user_stack import is_typed_in_debugger, user_traceback
+from pytest_agenttape.session.before_recording import BeforeRecording
 from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.frozen_world import FrozenWorld
 from pytest_agenttape.session.history import History
@@ -63,6 +64,7 @@ class Session(History):
         self.allow_programs = settings.config.allow_programs
         self.is_closed = True
         self.is_debugged = False
+        self._before = BeforeRecording.of(settings.config)
         self.on_live_call: Callable[[Session], None] | None = None
         self._reset(Loaded.of(settings, None))
 
@@ -73,7 +75,7 @@ class Session(History):
 
         Raises:
             CassetteCorruptError: The file cannot be read as a cassette.
-            ConfigError: A token in `frozen` looks like a misspelled name.
+            ConfigError: A token in `frozen` looks like a misspelled name; a function of the user's cannot be found.
         """
         loaded, problem = load(self.settings)
         self._reset(loaded)
@@ -166,8 +168,12 @@ class Session(History):
         self.world.freeze.progress()
         try:
             asked = self.secrets.redactor.request(request)
+            if self._before is not None:
+                asked = self._before.request(kind, boundary, asked)
+        except BeforeRecording.Dropped:
+            return Live(self, Call(kind, boundary, asked), parent, is_kept=False, started=clocks.perf_counter())
         except AgentTapeError as problem:
-            raise self.refuse(problem) from None
+            raise self.refuse(problem) from problem.__cause__
         label = metadata.get("label") if metadata else None
         call = Call(kind, boundary, asked, nested=parent is not None, job=ownership.job_number(), label=label)
         if self.is_debugged and is_typed_in_debugger():
@@ -200,6 +206,8 @@ class Session(History):
             try:
                 outcome = self.outcome(live, response=response, error=error, usage=usage, tags=tags)
                 poison = poison_of(outcome, status, failure)
+                if self._before is not None and live.is_kept:
+                    outcome, poison = self._before.response(outcome, poison)
                 live.poison = replace(poison, traceback=user_traceback()) if poison else None
                 live.has_failed = poison is not None or has_failed(outcome, status, failure)
                 self.run.end(live, outcome)

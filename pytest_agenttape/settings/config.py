@@ -22,8 +22,7 @@ from pytest_agenttape.model import (
     Mode,
     unknown_name,
 )
-
-OWN_FILE, SHARED_FILE = "agenttape.toml", "pyproject.toml"
+from pytest_agenttape.settings.config_file import OWN_FILE, SHARED_FILE, place, read_table, short
 
 _Owner = TypeVar("_Owner", bound="Config | RedactConfig")
 _Parser = Callable[[object], object]
@@ -61,6 +60,9 @@ class Config:
         cassette_dir: The folder of the cassettes; if relative, those of tests are in it next to each test.
         default_mode: The mode if nothing else sets one.
         default_matchers: The fallback chain if nothing else sets one.
+        before_record_request: Functions that see each request before it is compared and recorded, and may change or
+            drop it; the path of one is ``module:function``.
+        before_record_response: Functions that see each answer of a live call before it is recorded, as above.
         repeats: Kinds, boundary names and hosts whose last recording is served again to further equal requests.
         format: ``yaml`` or ``json``, for new cassettes.
         freeze: What is pinned while a session is open.
@@ -84,6 +86,8 @@ class Config:
     cassette_dir: Path = Path(CASSETTES_FOLDER)
     default_mode: Mode = Mode.NONE
     default_matchers: tuple[object, ...] = ("ignore_volatile",)
+    before_record_request: tuple[object, ...] = ()
+    before_record_response: tuple[object, ...] = ()
     repeats: tuple[str, ...] = ()
     format: str = DEFAULT_FORMAT
     freeze: tuple[str, ...] = FREEZE_FEATURES
@@ -116,7 +120,7 @@ class Config:
         first = Path(os.path.abspath(start or Path.cwd()))
         for directory in (first, *first.parents):
             for name in (OWN_FILE, SHARED_FILE):
-                table = _read_table(directory / name)
+                table = read_table(directory / name)
                 if table is not None:
                     return cls.from_mapping(table, source=directory / name)
         return cls()
@@ -129,13 +133,13 @@ class Config:
             ConfigError: A key, type or value is invalid; the message names *source*.
         """
         if not isinstance(raw, Mapping):
-            raise ConfigError(f"{_place(source)}settings must be a mapping, found {_short(raw)}")
+            raise ConfigError(f"{place(source)}settings must be a mapping, found {short(raw)}")
         base = base or (source.parent if source else None)
         try:
             _check_keys(raw, _PARSERS)
             config = cls(**raw)  # type: ignore[arg-type]  # checked field by field in __post_init__
         except ConfigError as error:
-            raise ConfigError(f"{_place(source)}{error}") from None
+            raise ConfigError(f"{place(source)}{error}") from None
         if base is not None and "cassette_dir" in raw:
             config = replace(config, cassette_dir=base / config.cassette_dir)
         return replace(config, source=source)
@@ -157,48 +161,10 @@ class Config:
         return replace(self, **said)  # type: ignore[arg-type]  # checked field by field in __post_init__
 
 
-def _read_table(path: Path) -> Mapping[str, object] | None:
-    """Return our table in the file at *path*; None if there is none."""
-    content = _read_bytes(path)
-    # Most pyproject.toml files do not mention us; parsing them would be the main cost of a load.
-    if content is None or (path.name == SHARED_FILE and b"agenttape" not in content):
-        return None
-    import tomllib
-
-    try:
-        parsed = tomllib.loads(content.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not valid TOML: {error}") from None
-    if path.name == OWN_FILE:
-        return parsed
-    tool = parsed.get("tool", {})
-    table = tool.get("agenttape") if isinstance(tool, dict) else None
-    if table is not None and not isinstance(table, dict):
-        raise ConfigError(f"{path}: tool.agenttape = {_short(table)}: must be a table")
-    return table
-
-
-def _read_bytes(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        if not os.path.exists(path):  # a parent directory that we may not search holds nothing for us
-            return None
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
-
-
-def _place(source: Path | None) -> str:
-    if source is None:
-        return ""
-    return f"{source} [tool.agenttape]: " if source.name == SHARED_FILE else f"{source}: "
-
-
 def _check_keys(raw: Mapping[str, object], valid: Mapping[str, object], prefix: str = "") -> None:
     for key, value in raw.items():
         if key not in valid:
-            raise ConfigError(f"{prefix}{key} = {_short(value)}: {unknown_name('setting', key, valid)}")
+            raise ConfigError(f"{prefix}{key} = {short(value)}: {unknown_name('setting', key, valid)}")
 
 
 def _parse_fields(owner: _Owner, parsers: Mapping[str, _Parser], prefix: str = "") -> None:
@@ -212,16 +178,11 @@ def _parse_fields(owner: _Owner, parsers: Mapping[str, _Parser], prefix: str = "
         except _NestedError as error:
             raise ConfigError(str(error)) from None
         except ConfigError as error:
-            raise ConfigError(f"{prefix}{each.name} = {_short(value)}: {error}") from None
+            raise ConfigError(f"{prefix}{each.name} = {short(value)}: {error}") from None
 
 
 class _NestedError(ConfigError):
     """An error whose message already names its key."""
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _in_list(key: str, value: object) -> object:
@@ -255,13 +216,13 @@ def _size(value: object) -> int:
 
 def _words(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
-        raise ConfigError(f"must be a list of strings, such as [{_short(value)}]")
+        raise ConfigError(f"must be a list of strings, such as [{short(value)}]")
     if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
         raise ConfigError("must be a list of strings")
     words = tuple(value)
     for word in words:
         if not isinstance(word, str) or not word:
-            raise ConfigError(f"must be a list of non-empty strings, found {_short(word)}")
+            raise ConfigError(f"must be a list of non-empty strings, found {short(word)}")
     return words
 
 
@@ -290,8 +251,16 @@ def _chain(value: object) -> tuple[object, ...]:
             if each not in MATCHERS:
                 raise unknown_name("matcher", each, MATCHERS)
         elif each is None or isinstance(each, int | float | bytes | list | tuple | Mapping):
-            raise ConfigError(f"{_short(each)} is not a matcher; valid: {', '.join(MATCHERS)}, or a callable")
+            raise ConfigError(f"{short(each)} is not a matcher; valid: {', '.join(MATCHERS)}, or a callable")
     return chain
+
+
+def _hooks(value: object) -> tuple[object, ...]:
+    listed = tuple(value) if isinstance(value, list | tuple) else (value,)
+    for each in listed:
+        if not callable(each) and not (isinstance(each, str) and re.fullmatch(r"[\w.]+:[\w.]+", each)):
+            raise ConfigError(f"{short(each)} is not a function, nor the path of one, such as 'shop.recording:scrub'")
+    return listed
 
 
 def _patterns(value: object) -> tuple[str, ...]:
@@ -329,6 +298,8 @@ _PARSERS: Mapping[str, _Parser] = {
     "cassette_dir": _path,
     "default_mode": Mode.parse,
     "default_matchers": _chain,
+    "before_record_request": _hooks,
+    "before_record_response": _hooks,
     "repeats": _words,
     "format": _format,
     "freeze": _features,

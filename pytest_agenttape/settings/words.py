@@ -16,6 +16,8 @@ INI_KEYS: Mapping[str, tuple[str, str]] = {
     "cassette_dir": ("string", "Folder of the cassettes, of tests too."),
     "default_mode": ("string", "Record mode if no flag and no marker sets one."),
     "default_matchers": ("args", "Matchers, tried in turn."),
+    "before_record_request": ("args", "Functions (module:function) that may change or drop a request."),
+    "before_record_response": ("args", "Functions (module:function) that may change or drop a live answer."),
     "repeats": ("args", "Kinds, boundary names or hosts whose last recording is served again and again."),
     "format": ("string", "Format of new cassettes: yaml or json."),
     "freeze": ("args", "What is pinned while a test runs: clock, uuid, random."),

@@ -1,0 +1,116 @@
+"""The user's functions that see a call before it is recorded, and may change or drop it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Self, TypeAlias
+
+from pytest_agenttape.errors import AgentTapeError, ConfigError
+from pytest_agenttape.model import BOUNDARY_KINDS, JSON, Interaction
+from pytest_agenttape.ownership.calls import Poison
+from pytest_agenttape.settings.config import Config
+
+Hook: TypeAlias = Callable[[Interaction], Interaction | None]
+
+_REQUEST, _RESPONSE = "before_record_request", "before_record_response"  # keys of the configuration
+_DROPPED = Poison(
+    (),
+    f"{_RESPONSE} dropped the answer of a live call",
+    "a replay would have no answer for it: drop only answers after which the same request gets another one, or drop "
+    f"the request ({_REQUEST}), so that it is always real",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BeforeRecording:
+    """The functions of one session, each in the order in which they are called.
+
+    They get a copy of the call without its secrets, and return it, a changed copy, or None to drop it.
+    """
+
+    class Dropped(Exception):
+        """A request is to be real and in no cassette."""
+
+    requests: tuple[Hook, ...]
+    responses: tuple[Hook, ...]
+
+    @classmethod
+    def of(cls, config: Config) -> Self | None:
+        """Return the functions that *config* names; None if there are none.
+
+        Raises:
+            ConfigError: One cannot be imported.
+        """
+        if not config.before_record_request and not config.before_record_response:
+            return None
+        requests = tuple(_function(each, _REQUEST) for each in config.before_record_request)
+        responses = tuple(_function(each, _RESPONSE) for each in config.before_record_response)
+        return cls(requests, responses)
+
+    def request(self, kind: str, boundary: str | None, stored: dict[str, JSON]) -> dict[str, JSON]:
+        """Return the request to be compared and recorded.
+
+        Raises:
+            Dropped: A function returned None.
+            ConfigError: A function raised, returned something else, or dropped a call of a tool.
+        """
+        if not self.requests:
+            return stored
+        seen = _seen(self.requests, _REQUEST, Interaction(index=0, kind=kind, boundary=boundary, request=stored).copy())
+        if seen is not None:
+            return seen.request
+        if kind in BOUNDARY_KINDS:
+            raise ConfigError(
+                f"{_REQUEST} dropped a call to the {kind} {boundary}, which would run for real in each replay; "
+                "take its decorator away instead"
+            )
+        raise BeforeRecording.Dropped
+
+    def response(self, outcome: Interaction, poison: Poison | None) -> tuple[Interaction, Poison | None]:
+        """Return the outcome of a live call to be recorded, and what is wrong with it.
+
+        Raises:
+            ConfigError: A function raised, or returned something else.
+        """
+        if not self.responses:
+            return outcome, poison
+        seen = _seen(self.responses, _RESPONSE, outcome.copy())
+        return (outcome, _DROPPED) if seen is None else (seen, poison)
+
+
+def _seen(hooks: Sequence[Hook], name: str, call: Interaction) -> Interaction | None:
+    seen: Interaction | None = call
+    for hook in hooks:
+        if seen is None:
+            break
+        seen = _called(hook, name, seen)
+    return seen
+
+
+def _called(hook: Hook, name: str, call: Interaction) -> Interaction | None:
+    try:
+        found: Any = hook(call)
+    except AgentTapeError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{name} raised {type(error).__name__}: {error}") from error
+    if found is not None and not isinstance(found, Interaction):
+        raise ConfigError(f"{name} must return the call that it was given, changed or not, or None, not {found!r}")
+    return found
+
+
+def _function(given: Any, key: str) -> Hook:
+    if not isinstance(given, str):
+        hook: Hook = given
+        return hook
+    module, _, path = given.partition(":")
+    try:
+        found: Any = reduce(getattr, path.split("."), importlib.import_module(module))
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{key} = {given!r}: cannot be imported: {error}") from error
+    if not callable(found):
+        raise ConfigError(f"{key} = {given!r}: is not a function")
+    return found  # type: ignore[no-any-return]  # checked as far as can be

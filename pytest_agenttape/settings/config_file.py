@@ -1,0 +1,60 @@
+"""The files that can hold settings: `agenttape.toml`, or a table of `pyproject.toml`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pytest_agenttape.errors import ConfigError
+
+OWN_FILE, SHARED_FILE = "agenttape.toml", "pyproject.toml"
+
+
+def read_table(path: Path) -> Mapping[str, object] | None:
+    """Return our table in the file at *path*; None if there is none.
+
+    Raises:
+        ConfigError: The file cannot be read, is not TOML, or holds something else in place of the table.
+    """
+    content = _read_bytes(path)
+    # Most pyproject.toml files do not mention us; parsing them would be the main cost of a load.
+    if content is None or (path.name == SHARED_FILE and b"agenttape" not in content):
+        return None
+    import tomllib
+
+    try:
+        parsed = tomllib.loads(content.decode("utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}") from None
+    if path.name == OWN_FILE:
+        return parsed
+    tool = parsed.get("tool", {})
+    table = tool.get("agenttape") if isinstance(tool, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise ConfigError(f"{path}: tool.agenttape = {short(table)}: must be a table")
+    return table
+
+
+def place(source: Path | None) -> str:
+    """Return how a message begins that is about a setting in *source*."""
+    if source is None:
+        return ""
+    return f"{source} [tool.agenttape]: " if source.name == SHARED_FILE else f"{source}: "
+
+
+def short(value: object) -> str:
+    """Return *value* as a message shows it."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _read_bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if not os.path.exists(path):  # a parent directory that we may not search holds nothing for us
+            return None
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
