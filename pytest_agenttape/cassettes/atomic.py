@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from pytest_agenttape.cassettes import paths
+
 try:
     import fcntl
 except ImportError:  # Windows: only its age shows that a file was left by a killed save
@@ -28,7 +30,7 @@ def real(path: Path) -> Path:
 
 
 def content_of(path: Path) -> bytes:
-    """Return the bytes of the file at *path*.
+    """Return the bytes of the file at *path*; those of a compressed cassette are unpacked.
 
     Raises:
         OSError: It cannot be read, or is a pipe or a device, where reading would wait for a writer.
@@ -36,11 +38,24 @@ def content_of(path: Path) -> bytes:
     mode = path.stat().st_mode  # asked once: another thread may be replacing the file
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return path.read_bytes()
+    return _unpacked(path) if paths.is_compressed(path) else path.read_bytes()
+
+
+def beginning_of(path: Path, size: int) -> bytes:
+    """Return the first *size* bytes of the file at *path*; those of a compressed cassette are unpacked.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if paths.is_compressed(path):
+        return _unpacked(path)[:size]
+    with path.open("rb") as file:
+        return file.read(size)
 
 
 def holds(path: Path, content: bytes) -> bool:
     """Return whether the file at *path* has exactly this content."""
+    content = _packed(path, content)
     try:
         return path.stat().st_size == len(content) and path.read_bytes() == content
     except OSError:
@@ -48,11 +63,12 @@ def holds(path: Path, content: bytes) -> bool:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Put *content* at *path* in one step, keeping the mode of the file that was there.
+    """Put *content* at *path* in one step, packed if that is a compressed cassette; the file's mode stays.
 
     Raises:
         OSError: It cannot be written; the old file is untouched and no temporary file is left.
     """
+    content = _packed(path, content)
     mode = _mode(path)
     if mode is not None and not os.access(path, os.W_OK):
         raise PermissionError(13, "the file is read-only", str(path))
@@ -93,6 +109,24 @@ def remove_old(paths: Iterable[Path], now: float) -> None:
         with suppress(OSError):
             if now - path.stat().st_mtime > _STALE_SECONDS:
                 path.unlink()
+
+
+def _packed(path: Path, content: bytes) -> bytes:
+    if not paths.is_compressed(path):
+        return content
+    import gzip  # few cassettes are compressed
+
+    return gzip.compress(content, mtime=0)  # equal content, equal bytes
+
+
+def _unpacked(path: Path) -> bytes:
+    import gzip
+    import zlib
+
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise OSError(errno.EINVAL, f"not a whole gzip file: {error}", str(path)) from error
 
 
 def _remove_abandoned(temporaries: Iterable[Path], now: float) -> None:

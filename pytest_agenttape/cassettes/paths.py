@@ -12,7 +12,9 @@ from pathlib import Path
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.model import DEFAULT_FORMAT
 
-FORMAT_OF_EXTENSION = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
+_PLAIN = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
+_COMPRESSED = ".gz"
+FORMAT_OF_EXTENSION = {**_PLAIN, **{f"{each}{_COMPRESSED}": form for each, form in _PLAIN.items()}}
 EXTENSIONS = tuple(FORMAT_OF_EXTENSION)
 ASSETS_SUFFIX = ".assets"
 
@@ -20,6 +22,7 @@ _MAX_CHARACTERS = 100
 _MAX_BYTES = 200
 _DIGITS = 8
 _UNSAFE = frozenset('<>:"|?*\\/')
+_DASHED = re.compile(r"""[<>?%*:|"'/\\]""")  # what pytest-recording replaces by a dash
 _RESERVED = frozenset(
     ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"]
     + [f"{port}{n}" for port in ("COM", "LPT") for n in (*"0123456789", "¹", "²", "³")]
@@ -106,6 +109,18 @@ def folder_path(
     return Path(folder, *folders, stem, own + (extension or f".{format}"))
 
 
+def found(path: Path, *others: Path) -> Path:
+    """Return *path*; if there is no such file, the first of its compressed form and *others* that there is."""
+    candidates = (path, path.with_name(f"{path.name}{_COMPRESSED}"), *others)
+    return next(filter(os.path.exists, candidates), path)
+
+
+def former_path(folder: Path, module_stem: str, class_names: Sequence[str], name: str) -> Path:
+    """Return the path that pytest-recording gives to the cassette of the test *name*, parameters included."""
+    own = ".".join((*class_names[-1:], name))
+    return folder / module_stem / f"{_DASHED.sub('-', own)}.yaml"
+
+
 def session_path(
     name: str | os.PathLike[str],
     cassette_dir: Path,
@@ -158,12 +173,25 @@ def check_name(name: object) -> tuple[str, ...]:
 def split_extension(name: str) -> tuple[str, str]:
     """Return the file name *name* without its cassette extension, and that extension or ``""``."""
     stem, extension = os.path.splitext(name)
+    if extension.lower() == _COMPRESSED:
+        stem, inner = os.path.splitext(stem)
+        extension = f"{inner}{extension}"
     return (stem, extension) if extension.lower() in FORMAT_OF_EXTENSION else (name, "")
+
+
+def format_by_name(name: str) -> str | None:
+    """Return the format that the extension of the file name *name* means; None if it is not that of a cassette."""
+    return FORMAT_OF_EXTENSION.get(split_extension(name)[1].lower())
 
 
 def format_of(path: Path) -> str:
     """Return the format that the extension of *path* means; an unknown extension means YAML."""
-    return FORMAT_OF_EXTENSION.get(path.suffix.lower(), DEFAULT_FORMAT)
+    return format_by_name(path.name) or DEFAULT_FORMAT
+
+
+def is_compressed(path: Path) -> bool:
+    """Return whether the cassette at *path* is compressed by gzip."""
+    return path.suffix.lower() == _COMPRESSED and format_by_name(path.name) is not None
 
 
 def derived_path(path: Path) -> Path:

@@ -83,7 +83,7 @@ def prepare(
     whole = _whole(recording)
     if keeps_numbers and old is not None:
         whole = with_numbers_of(old.root, whole)
-    form = paths.FORMAT_OF_EXTENSION.get(place.suffix.lower()) or format or DEFAULT_FORMAT
+    form = paths.format_by_name(place.name) or format or DEFAULT_FORMAT
     root, moved = (whole, {}) if assets_threshold is None else assets.move_out(whole, assets_threshold)
     content, document = _encoded(root, place, form, old.anchors if old else {})
     _refuse_difference(whole, document.root, place, moved)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape.cassettes import paths, writing
+from pytest_agenttape.cassettes import atomic, paths, writing
 from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.cassettes.imported import is_imported
 from pytest_agenttape.errors import AgentTapeError
@@ -150,7 +150,7 @@ class _Cleaning:
 
     def _found_in_files(self) -> Iterator[str]:
         for each in (self._path, *_assets(self._path)):
-            content = each.read_bytes()
+            content = atomic.content_of(each)
             redactor = self._redactor(content.decode("utf-8", "replace"))
             yield from (f"{each.name}:{found.line}: a secret ({found.kind})" for found in redactor.scan(content))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from pytest_agenttape.cassettes import paths, reading
+from pytest_agenttape.cassettes import atomic, paths, reading
 from pytest_agenttape.errors import CassetteNotFoundError, ConfigError
 from pytest_agenttape.model import CASSETTES_FOLDER
 
@@ -17,7 +17,7 @@ _OUR_BEGINNINGS = ('version: "1"', "version: '1'", '"version": "1"')
 
 def would_be_read(path: Path) -> bool:
     """Return whether replay would read *path*, or would if it were whole, judged by its location and its content."""
-    if path.suffix not in paths.EXTENSIONS or not os.path.isfile(path):
+    if paths.format_by_name(path.name) is None or not os.path.isfile(path):
         return False
     return _stands_among_cassettes(path) or reading.is_cassette(path)
 
@@ -86,11 +86,10 @@ def _may_be_a_cassette(path: Path) -> bool:
 
 def _head_of(path: Path) -> str | None:
     """Return the first characters of *path*; None if a cassette has no such name, or it cannot be read."""
-    if path.suffix not in paths.EXTENSIONS or not os.path.isfile(path):
+    if paths.format_by_name(path.name) is None or not os.path.isfile(path):
         return None
     try:
-        with path.open("rb") as file:
-            return file.read(_HEAD).decode("utf-8", "replace")
+        return atomic.beginning_of(path, _HEAD).decode("utf-8", "replace")
     except OSError:
         return ""  # whoever reads it says why it cannot be read
 

@@ -152,14 +152,16 @@ class Claims:
         same = siblings.get(without_parameter(item), ())
         folder = item.path.parent
         home = self.cassettes_of(folder)
+        former: tuple[Path, ...] = ()
         if name is None:
             path = paths.node_path(home, item.path.stem, classes, test, parameter, form, siblings=same)
+            former = (paths.former_path(home, item.path.stem, classes, item.name),)
         elif depth is None:
             path = paths.explicit_path(home, name, parameter, form, siblings=same)
         else:
             path = paths.folder_path(home, name, classes[depth:], test, parameter, form, siblings=same)
         is_named = name is not None and depth is None
-        return Claim(path, options, is_named=is_named, folder=folder, address=address_of(item))
+        return Claim(paths.found(path, *former), options, is_named=is_named, folder=folder, address=address_of(item))
 
     def _mode(self, options: Options, default: str, path: Path) -> Mode:
         return effective_mode(

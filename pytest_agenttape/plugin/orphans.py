@@ -76,7 +76,7 @@ def _folder(config: pytest.Config, argument: str) -> Path:
 
 def _files(folder: Path) -> Iterator[Path]:
     if folder.is_dir():
-        found = (path for path in folder.rglob("*") if path.suffix in paths.FORMAT_OF_EXTENSION)
+        found = (path for path in folder.rglob("*") if paths.format_by_name(path.name))
         yield from sorted(path for path in found if path.is_file())
 
 
