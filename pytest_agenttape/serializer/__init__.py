@@ -19,13 +19,13 @@ from types import MappingProxyType
 
 from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import FORMATS, JSON, unknown_name
-from pytest_agenttape.serializer.document import MAX_DEPTH, Document
+from pytest_agenttape.serializer.document import MAX_DEPTH, TAG, Document
 from pytest_agenttape.serializer.json_text import dump_json, load_json
 from pytest_agenttape.serializer.sharing import said_once
 from pytest_agenttape.serializer.yaml_reader import load_yaml
 from pytest_agenttape.serializer.yaml_writer import dump_shared, dump_yaml
 
-__all__ = ["MAX_DEPTH", "Document", "dump", "dump_yaml", "load", "said_once"]
+__all__ = ["MAX_DEPTH", "TAG", "Document", "dump", "dump_yaml", "load", "said_once"]
 
 
 _BOM = "\ufeff"
@@ -67,7 +67,7 @@ def load(
     Args:
         format: One of `FORMATS`.
         path: The path that messages name.
-        tags: Read the tags that other tools write: text, and ``!!binary`` as bytes.
+        tags: Read the tags that other tools write: text, and ``!!binary`` as bytes; any other as a mapping with `TAG`.
 
     Raises:
         ConfigError: *format* is not one of `FORMATS`.

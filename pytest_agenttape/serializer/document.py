@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import JSON
 
+TAG = "$tag"  # in a mapping with "value": what another tool wrote under a tag that means nothing here
 MAX_DEPTH = 500  # more levels than data has, fewer than would exhaust the stack of the recursive packages above
 
 

@@ -28,7 +28,7 @@ from yaml.scanner import Scanner
 from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.serializer.anchors import Anchors
-from pytest_agenttape.serializer.document import MAX_DEPTH, Document, checked_root, duplicate, line_of, short
+from pytest_agenttape.serializer.document import MAX_DEPTH, TAG, Document, checked_root, duplicate, line_of, short
 from pytest_agenttape.serializer.scalars import STARTS, typed
 from pytest_agenttape.serializer.surrogates import unescaped
 
@@ -144,16 +144,23 @@ class _Reading:
             self.lines.append(_start_line(event))
 
     def _tagged(self, event: ScalarEvent) -> None:
-        read = _TAGS.get(event.tag) if self._reads_tags else None
-        if read is None or (self._key is None and type(self._container) is dict):
+        if self._key is None and type(self._container) is dict:
             _refuse_tag(event)
-        try:
-            value = read(event.value)
-        except ValueError:
-            _refuse(f"is not a valid {short(event.tag)}", event)
+        value = self._with_tag(event.value, event)
+        read = _TAGS.get(event.tag)
+        if read is not None:
+            try:
+                value = read(event.value)
+            except ValueError:
+                _refuse(f"is not a valid {short(event.tag)}", event)
+        self._put(value, event)
+
+    def _with_tag(self, value: JSON, event: ScalarEvent | MappingStartEvent | SequenceStartEvent) -> JSON:
+        if not self._reads_tags:
+            _refuse_tag(event)
         if self.tagged is None:
             self.tagged = _start_line(event)
-        self._put(value, event)
+        return {TAG: (event.tag or "").replace("tag:yaml.org,2002:", "!!"), "value": value}
 
     def _read_key(self, key: str, event: ScalarEvent | AliasEvent) -> None:
         if "\x1a" in key:
@@ -168,18 +175,17 @@ class _Reading:
         self._key = key
 
     def _open(self, event: MappingStartEvent | SequenceStartEvent) -> bool:
-        if event.tag is not None:
-            _refuse_tag(event)
         container = self._container
         value: dict[str, JSON] | list[JSON] = {} if type(event) is MappingStartEvent else []
+        item = value if event.tag is None else self._with_tag(value, event)
         if type(container) is list:
-            container.append(value)
+            container.append(item)
             if container is self._listed:
                 self.lines.append(_start_line(event))
         elif self._key is None:
             _refuse("a key must be a string", event)
         else:
-            container[self._key] = value  # type: ignore[call-overload]  # not a list, so a mapping
+            container[self._key] = item  # type: ignore[call-overload]  # not a list, so a mapping
             if self._key == "interactions" and len(self._stack) == 1:
                 self._listed = value
         self._stack.append((container, None))

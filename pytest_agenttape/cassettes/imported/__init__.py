@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from pytest_agenttape.cassettes.imported import python_objects
 from pytest_agenttape.cassettes.imported.agentcassette import AGENTCASSETTE
 from pytest_agenttape.cassettes.imported.agenttape import AGENTTAPE
 from pytest_agenttape.cassettes.imported.matching import is_imported, matchers, shown_rules
@@ -60,7 +61,8 @@ def translate(root: JSON, read_asset: ReadAsset = _no_assets) -> dict[str, JSON]
 
 def _translated(tool: Tool, raw: JSON, position: int, read_asset: ReadAsset) -> dict[str, JSON]:
     try:
-        out = tool.translate(require_mapping(raw, "it"), read_asset)
+        raw, problem = python_objects.read(require_mapping(raw, "it"))
+        out = tool.translate(raw, read_asset)
         _refuse_bytes(out)
     except CassetteCorruptError as error:
         raise type(error)(f"interaction #{position} of this {tool.name} cassette: {error.problem}") from error
@@ -68,7 +70,7 @@ def _translated(tool: Tool, raw: JSON, position: int, read_asset: ReadAsset) -> 
         raise CassetteCorruptError(f"interaction #{position} of this {tool.name} cassette: {error}") from error
     out["metadata"] = {**out.get("metadata", {}), IMPORTED: tool.name}
     ordered = {"index": position, **out}
-    problem = _lossy_part(ordered)
+    problem = problem or _lossy_part(ordered)
     if problem and UNPLAYABLE not in ordered["metadata"]:
         ordered["metadata"][UNPLAYABLE] = problem
     return ordered

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pytest_agenttape import values
 from pytest_agenttape.cassettes.imported.tool import UNPLAYABLE, ReadAsset, Tool
 from pytest_agenttape.errors import CassetteCorruptError, SchemaVersionError
-from pytest_agenttape.model import BOUNDARY_KINDS, JSON, require_mapping
+from pytest_agenttape.model import BOUNDARY_KINDS, JSON, KINDS, require_mapping
 
 
 def _is_agentcassette(root: Mapping[str, JSON]) -> bool:
@@ -39,9 +39,11 @@ def _translated(raw: dict[str, JSON], _read_asset: ReadAsset) -> dict[str, JSON]
     given, taken = raw.get("input_tokens"), raw.get("output_tokens")
     if kind == "llm" and isinstance(given, int) and isinstance(taken, int):
         out["usage"] = {"input_tokens": given, "output_tokens": taken, "total_tokens": given + taken}
+    if kind not in KINDS and isinstance(kind, str) and kind != "call":
+        out["metadata"] = {"label": kind}
     problem = _first_repr(raw.get("result"), "result") or _first_repr(positional, "args") or _first_repr(named, "args")
     if problem:
-        out["metadata"] = {UNPLAYABLE: problem}
+        out["metadata"] = {**out.get("metadata", {}), UNPLAYABLE: problem}
     return out
 
 

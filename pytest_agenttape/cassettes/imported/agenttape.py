@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from pytest_agenttape.cassettes.imported.body import Body, header_list, unbase64
 from pytest_agenttape.cassettes.imported.exchange import exchange, request_of, response_of
 from pytest_agenttape.cassettes.imported.tool import OBSERVED, UNPLAYABLE, ReadAsset, Tool
 from pytest_agenttape.errors import CassetteCorruptError, SchemaVersionError
-from pytest_agenttape.model import JSON, KINDS, SCHEMA_VERSION, SECRET_PLACEHOLDER, require_mapping
+from pytest_agenttape.model import JSON, KINDS, SCHEMA_VERSION, SECRET_PLACEHOLDER, Interaction, require_mapping
 
 _REDACTED = "***REDACTED***"  # what AgentTape writes instead of a secret
 _ENDPOINTS = {"chat.completions": "chat/completions", "responses": "responses", "embeddings": "embeddings"}
@@ -113,7 +114,9 @@ def _boundary_call(kind: str, raw: Mapping[str, JSON], request: dict[str, JSON])
     out: dict[str, JSON] = {"kind": kind, "boundary": boundary, "request": _settled(_arguments(request))}
     if raw.get("error") is not None:
         error = require_mapping(raw["error"], "its error")
-        out["error"] = {name: value for name, value in error.items() if name != "repr"}
+        out["error"] = _error(error)
+        if "response" in error:
+            out["metadata"] = {UNPLAYABLE: "an SDK's exception was recorded without its response"}
     else:
         out["response"] = values.encode(raw.get("response"))
     if isinstance(raw.get("usage"), dict):
@@ -123,6 +126,20 @@ def _boundary_call(kind: str, raw: Mapping[str, JSON], request: dict[str, JSON])
     return out
 
 
+def _error(recorded: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return an exception in our form; its arguments are in its repr, where they are not its text."""
+    out = {name: recorded.get(name) for name in ("type", "module", "message")}
+    attributes = recorded.get("attrs")
+    if isinstance(attributes, dict) and attributes:
+        out["attributes"] = values.encode(attributes)
+    called = re.fullmatch(r"[\w.]+\((.*)\)", str(recorded.get("repr")), re.DOTALL)
+    try:
+        arguments = list(ast.literal_eval(f"({called[1]},)" if called and called[1] else "()"))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # not literals
+        return out
+    return out if arguments in ([], [out["message"]]) else {**out, "args": values.encode(arguments)}
+
+
 def _arguments(request: dict[str, JSON]) -> dict[str, JSON]:
     arguments = request.get("args")
     if request.keys() != {"name", "args"} or not isinstance(arguments, dict):
@@ -130,6 +147,13 @@ def _arguments(request: dict[str, JSON]) -> dict[str, JSON]:
     if arguments.keys() == {"args", "kwargs"} and isinstance(arguments["kwargs"], dict):
         arguments = {"args": arguments["args"], **arguments["kwargs"]}
     return {"args": {name: values.encode(each) for name, each in arguments.items()}}
+
+
+def is_rebuilt(recorded: Interaction) -> bool:
+    """Return whether the request of *recorded* was rebuilt from the arguments of an SDK's method."""
+    url, headers = recorded.request.get("url"), recorded.request.get("headers")
+    is_ours = recorded.imported_from == AGENTTAPE.name and headers == {"content-type": "application/json"}
+    return is_ours and isinstance(url, str) and url.startswith(_OPENAI)
 
 
 def _is_observation(request: Mapping[str, JSON]) -> bool:

@@ -8,6 +8,15 @@ from typing import TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 from pytest_agenttape import values
+from pytest_agenttape.cassettes.imported.agenttape import is_rebuilt
+from pytest_agenttape.cassettes.imported.loosened import (
+    as_openai_call,
+    flattened,
+    plain,
+    plain_arguments,
+    without_nulls,
+    without_secret_fields,
+)
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text
 from pytest_agenttape.matching.matchers import PredicateMatcher, Request
@@ -29,8 +38,9 @@ def matchers(
 ) -> tuple[PredicateMatcher, ...]:
     """Return the matcher for recordings of other tools, to be tried last; empty if there are no such recordings.
 
-    Those tools leave out or blank headers and query parameters that hold credentials, so no header and no such
-    parameter is compared; agentcassette does not record the names of positional arguments, nor defaults.
+    Those tools leave out or blank headers, query parameters and fields of a body that hold credentials, so no header
+    and nothing named like a secret is compared; they write typed arguments as text; agentcassette does not record the
+    names of positional arguments, nor defaults.
     """
     foreign = {id(each.request): each for each in recordings if each.imported_from is not None}
     if not foreign:
@@ -43,12 +53,16 @@ def matchers(
         if found is None or found.request is not recorded:
             return False
         if "positional" in recorded:
-            named = _by_name(asked, recorded, defaults_of(found.boundary))
-            return named is not None and _loose_text({"args": asked["args"]}, rules) == _loose_text(named, rules)
+            defaults = defaults_of(found.boundary)
+            return any(_is_called_so(each, recorded, defaults, rules) for each in flattened(plain_arguments(asked)))
         if not last or last[0][0] is not asked:
             last[:] = [(asked, _loose_text(asked, rules))]
         if texts[id(recorded)] == last[0][1]:
             return True
+        if is_rebuilt(found):
+            return _loose_text(as_openai_call(without_nulls(asked), recorded), rules) == _loose_text(
+                without_nulls(recorded), rules
+            )
         return "args" in recorded and texts[id(recorded)] == _loose_text(_spread(asked, recorded), rules)
 
     return (PredicateMatcher(MATCHER, matches),)
@@ -68,7 +82,12 @@ def _loose_text(request: Request, rules: KeyRules) -> str:
     # The multipart boundary in the content type is needed to normalise the body; the header itself is not compared.
     kept = {name: value for name, value in (request.get("headers") or {}).items() if name.lower() == "content-type"}
     without_content_type = replace(rules, names=rules.names | secret | {"content-type"})
-    return canonical_text({**request, "headers": kept}, without_content_type)
+    return canonical_text({**without_secret_fields(request), "headers": kept}, without_content_type)
+
+
+def _is_called_so(asked: Request, recorded: Request, defaults: Mapping[str, object], rules: KeyRules) -> bool:
+    named = _by_name(asked, recorded, defaults)
+    return named is not None and _loose_text({"args": asked["args"]}, rules) == _loose_text(named, rules)
 
 
 def _by_name(asked: Request, recorded: Request, defaults: Mapping[str, object]) -> Request | None:
@@ -87,13 +106,14 @@ def _by_name(asked: Request, recorded: Request, defaults: Mapping[str, object]) 
 
 def _is_default(stored: JSON, name: str, defaults: Mapping[str, object]) -> bool:
     try:
-        return name in defaults and bool(values.encode(defaults[name]) == stored)
+        return name in defaults and bool(plain(values.encode(defaults[name])) == stored)
     except AgentTapeError:
         return False
 
 
 def _spread(asked: Request, recorded: Request) -> Request:
     """Return *asked* as AgentTape writes it: ``**kwargs`` among the other arguments, ``*args`` even if empty."""
+    asked = plain_arguments(asked)
     given, kept = asked.get("args"), recorded.get("args")
     if not isinstance(given, dict) or not isinstance(kept, dict):
         return asked

@@ -29,6 +29,8 @@ def _translated(raw: dict[str, JSON], _read_asset: ReadAsset) -> dict[str, JSON]
     asked = require_mapping(raw.get("request"), "its request")
     answer = require_mapping(raw.get("response"), "its response")
     url = asked.get("uri", asked.get("url"))
+    if isinstance(url, str):
+        url = url.partition("#")[0]  # a fragment is never sent
     request = request_of(asked.get("method"), url, header_list(asked.get("headers")), _body(asked))
     status, reason = _status(answer)
     response = response_of(
