@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.ownership.scopes import current
 from pytest_agenttape.process import network, programs
 from pytest_agenttape.process.programs import Program
+
+Judge: TypeAlias = Callable[[str, int | None], AgentTapeError | None]
+
+_judge_unowned: Judge | None = None  # of connections that belong to no owner; process-wide, as connections are
+
+
+@contextmanager
+def judging_unowned(judge: Judge) -> Iterator[None]:
+    """Let *judge* say, for as long as the block runs, why a connection that nobody owns must not be made."""
+    global _judge_unowned
+    before, _judge_unowned = _judge_unowned, judge
+    network.install(ask_owner)
+    network.arm()
+    try:
+        yield
+    finally:
+        network.disarm()
+        _judge_unowned = before
 
 
 def arm() -> None:
@@ -28,7 +51,12 @@ def ask_owner(host: str, port: int | None) -> None:
         AgentTapeError: Its owner blocks it.
     """
     found = current()
-    if found is None or found.is_aside:
+    if found is None:
+        unowned = _judge_unowned(host, port) if _judge_unowned is not None else None
+        if unowned is not None:
+            raise unowned
+        return
+    if found.is_aside:
         return
     error = found.owner.blocks(host, port, found.running)
     if error is not None:

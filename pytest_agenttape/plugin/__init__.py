@@ -25,6 +25,7 @@ from pytest_agenttape.plugin.report.ledger import LEDGER
 from pytest_agenttape.settings.flags import hear
 
 if TYPE_CHECKING:
+    from pytest_agenttape.plugin.disabled import NoCassette
     from pytest_agenttape.plugin.handle import CassetteHandle
     from pytest_agenttape.plugin.lifecycle import Lifecycle
 
@@ -46,6 +47,14 @@ def pytest_configure(config: pytest.Config) -> None:
     for patch in noting():
         patch.install()
         config.add_cleanup(patch.uninstall)
+    if config.option.agenttape_disable:
+        from pytest_agenttape.plugin.disabled import refuse_contradiction
+
+        refuse_contradiction(config)
+    if config.option.agenttape_block_network:
+        from pytest_agenttape.plugin.blocked_network import BlockedNetwork
+
+        config.pluginmanager.register(BlockedNetwork(config), "agenttape-blocked-network")
     if config.option.agenttape_audit:
         from pytest_agenttape.plugin.audit import Audit
 
@@ -89,7 +98,7 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
     """Stop a marked test without a session: recording would miss its calls, and replay would run them for real."""
-    if not is_marked(item):
+    if not is_marked(item) or item.config.option.agenttape_disable:
         return
     lifecycle = _lifecycle(item.config)
     if lifecycle is None or not lifecycle.has_open(item):
@@ -113,8 +122,12 @@ def _open_session(request: pytest.FixtureRequest) -> object:
 
 
 @pytest.fixture
-def agenttape_cassette(request: pytest.FixtureRequest, _agenttape_session: Any) -> CassetteHandle:
+def agenttape_cassette(request: pytest.FixtureRequest, _agenttape_session: Any) -> CassetteHandle | NoCassette:
     """The cassette of this test: what was called, and assertions on it."""
+    if request.config.option.agenttape_disable:
+        from pytest_agenttape.plugin.disabled import NoCassette
+
+        return NoCassette()
     if _agenttape_session is None:
         raise pytest.UsageError(
             f"{request.node.nodeid} uses agenttape_cassette, but has no marker; add @pytest.mark.agenttape to the test"
@@ -127,6 +140,8 @@ def agenttape_cassette(request: pytest.FixtureRequest, _agenttape_session: Any) 
 def _claim(session: pytest.Session, items: list[pytest.Item]) -> None:
     lifecycle = _lifecycle(session.config)
     if lifecycle is None:
+        if session.config.option.agenttape_disable:
+            return
         if not session.config.stash[LEDGER].folders and not any(map(is_marked, items)) and not _holds_cassettes(items):
             return
         # Imported only if the run has a marked test, or cassettes of deleted tests.

@@ -118,7 +118,7 @@ class Claims:
 
     def cassettes_of(self, folder: Path) -> Path:
         """Return the folder with the cassettes of the tests in *folder*."""
-        return paths.tests_folder(folder, self._config_at(folder).cassette_dir)
+        return paths.tests_folder(folder, self.config_at(folder).cassette_dir)
 
     def config_of(self, item: pytest.Item) -> Config:
         """Return the configuration of a marked test, as far as it is known before its session is open."""
@@ -137,7 +137,7 @@ class Claims:
         return replays_only(mode, has_cassette=claim.path.exists())
 
     def _refuse_late_names(self, config: Config, item: pytest.Item, claim: Claim) -> None:
-        known = self._config_at(item.path.parent)
+        known = self.config_at(item.path.parent)
         if claim.options.format is None and config.format != known.format == paths.format_of(claim.path):
             raise _too_late("format", config.format, "in the marker, ")
         if config.cassette_dir not in (known.cassette_dir, Config().cassette_dir):
@@ -145,7 +145,7 @@ class Claims:
 
     def _claim(self, item: pytest.Item, siblings: Mapping[str, Sequence[str]]) -> Claim:
         options = options_of(item)
-        form = options.format or self._config_at(item.path.parent).format
+        form = options.format or self.config_at(item.path.parent).format
         name, depth = explicit_name(item)
         classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
         test, parameter = split_id(item)
@@ -176,12 +176,16 @@ class Claims:
         if isinstance(overrides, Config):
             base, layer = overrides, {}
         else:
-            base, layer = self._config_at(item.path.parent), _mapping(overrides)
+            base, layer = self.config_at(item.path.parent), _mapping(overrides)
         said = resolve(self._policy, options.settings, layer)
         return options.redacting(base.with_overrides(**said) if said else base)
 
-    def _config_at(self, folder: Path) -> Config:
-        """Return the settings of the ini keys and of the configuration file in or above *folder*."""
+    def config_at(self, folder: Path) -> Config:
+        """Return the settings of the ini keys and of the configuration file in or above *folder*.
+
+        Raises:
+            ConfigError: One is invalid.
+        """
         if folder not in self._configs:
             self._configs[folder] = self._with_ini(Config.load(folder))
         return self._configs[folder]
@@ -213,7 +217,7 @@ class Claims:
 
     def _would_record(self, claim: Claim) -> bool:
         try:
-            default = str(self._config_at(claim.folder).default_mode)
+            default = str(self.config_at(claim.folder).default_mode)
             mode = self._mode(claim.options, default, claim.path)
             return not replays_only(mode, has_cassette=False)
         except ConfigError:  # the test itself will fail with it

@@ -33,6 +33,16 @@ def add_options(parser: pytest.Parser) -> None:
         help=f"Record mode of every marked test; overrides its marker: {', '.join(MODES)}.",
     )
     group.addoption(
+        "--agenttape-disable",
+        action="store_true",
+        help="Run marked tests as if they had no marker: nothing is recorded or replayed, every call is real.",
+    )
+    group.addoption(
+        "--agenttape-block-network",
+        action="store_true",
+        help="Stop connections that leave the machine in tests without a marker, too.",
+    )
+    group.addoption(
         "--agenttape-strict",
         action="store_true",
         help="Fail a passing test that leaves recorded interactions unplayed, and a run that leaves orphans.",

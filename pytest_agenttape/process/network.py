@@ -81,18 +81,31 @@ def disarm() -> None:
 # The error --------------------------------------------------------------------------------------------------------
 
 
-def blocked(host: str, port: int | None, test: str, *, library: str | None = None) -> NetworkBlockedError:
+def blocked(
+    host: str,
+    port: int | None,
+    test: str,
+    *,
+    library: str | None = None,
+    why: str = "in replay nothing leaves the machine",
+    way_out: str = "",
+) -> NetworkBlockedError:
     """Return the error for a connection that *test* must not make; the library is found in the call stack."""
     library = library or calling_library()
     target = f"[{host}]" if ":" in host else host
     lines = [
-        f"connection to {target}{f':{port}' if port else ''} blocked: in replay nothing leaves the machine",
+        f"connection to {target}{f':{port}' if port else ''} blocked: {why}",
         f"    in        {test}",
     ]
     if library is not None:
-        note = "" if library in _REPLAYED else ", whose calls are not replayed: wrap the caller in @tool to record it"
+        note = (
+            ""
+            if way_out or library in _REPLAYED
+            else ", whose calls are not replayed: wrap the caller in @tool to record it"
+        )
         lines.append(f"    by        {library}{note}")
-    lines.append(f'    allow it  allow_hosts=["{host}"] on the marker or in the configuration')
+    way_out = way_out or f'allow_hosts=["{host}"] on the marker or in the configuration'
+    lines.append(f"    allow it  {way_out}")
     return NetworkBlockedError("\n".join(lines), host=host, port=port)
 
 

@@ -1,0 +1,41 @@
+"""What stands in place of a cassette under ``--agenttape-disable``, where nothing is recorded or replayed."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import pytest
+
+OTHERS = ("agenttape_record", "agenttape_mode", "agenttape_strict", "agenttape_audit")  # options that ask for cassettes
+
+
+class NoCassette:
+    """The fixture `agenttape_cassette` of a disabled run: whoever looks at it has the rest of the test skipped."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):  # asked by Python and by libraries, not by the test
+            raise AttributeError(name)
+        _skip()
+
+    def __eq__(self, other: object) -> bool:
+        _skip()
+
+    __hash__ = None  # type: ignore[assignment]  # as of any class with an `__eq__` of its own
+
+    def __repr__(self) -> str:
+        return "<no cassette: --agenttape-disable>"
+
+
+def refuse_contradiction(config: pytest.Config) -> None:
+    """Stop a run that is told to use cassettes and not to.
+
+    Raises:
+        UsageError: Another option asks for them.
+    """
+    asked = next((name for name in OTHERS if getattr(config.option, name) not in (None, False)), None)
+    if config.option.agenttape_disable and asked is not None:
+        raise pytest.UsageError(f"--agenttape-disable and --{asked.replace('_', '-')} do not go together")
+
+
+def _skip() -> NoReturn:
+    pytest.skip("--agenttape-disable: there is no cassette to look at")
