@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pytest_agenttape.ownership.owner import Owner, Scope
+from pytest_agenttape.ownership.owner import Owner, Rest, Scope
 from pytest_agenttape.ownership.scopes import (
     add,
+    add_rest,
     aside,
     bind,
     bound,
@@ -15,14 +16,17 @@ from pytest_agenttape.ownership.scopes import (
     opened,
     peek,
     remove,
+    remove_rest,
     within,
 )
 from pytest_agenttape.ownership.strands import job_number
 
 __all__ = [
     "Owner",
+    "Rest",
     "Scope",
     "add",
+    "add_rest",
     "aside",
     "bind",
     "bound",
@@ -34,5 +38,6 @@ __all__ = [
     "opened",
     "peek",
     "remove",
+    "remove_rest",
     "within",
 ]

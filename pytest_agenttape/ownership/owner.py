@@ -24,7 +24,7 @@ class Owner(Protocol):
 
     @property
     def propagates(self) -> bool:
-        """Whether threads started in it belong to it."""
+        """Whether threads and tasks started in it still belong to it when it is closed, and are refused then."""
 
     @property
     def can_execute(self) -> bool:
@@ -93,3 +93,17 @@ class Scope:
     running: Live | None = None
     outer: Scope | None = None
     is_aside: bool = False
+
+
+class Rest(Protocol):
+    """What is left of a run of tests beside their sessions."""
+
+    def owner_of(self, bound: Scope | None) -> Scope | None:
+        """Return whom code belongs to that belongs to no session; None if it may go on.
+
+        Args:
+            bound: What it was started in, if that is known; it is closed.
+        """
+
+    def refuse(self, error: AgentTapeError) -> AgentTapeError:
+        """Return the error to raise for *error*; it fails the run."""

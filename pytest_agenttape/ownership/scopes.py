@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pytest_agenttape import telemetry
 from pytest_agenttape.errors import AgentTapeError
-from pytest_agenttape.ownership.owner import Owner, Scope
+from pytest_agenttape.ownership.owner import Owner, Rest, Scope
 from pytest_agenttape.ownership.strands import Job
 from pytest_agenttape.process import child_processes
 from pytest_agenttape.process.patching import Patch
@@ -27,18 +27,20 @@ from pytest_agenttape.redaction import RedactionRules, Redactor, shapes
 _scope: ContextVar[Scope | None] = ContextVar("agenttape_scope", default=None)
 _starts_worker: ContextVar[bool] = ContextVar("agenttape_starts_worker", default=False)
 _open: list[Scope] = []
+_rests: list[Rest] = []  # of the runs of tests in this process; one can run inside another
 _lock = threading.Lock()
 
 
 def current(url: Callable[[], str] = str, method: str = "") -> Scope | None:
-    """Return the scope of the running code; None if no session is open.
+    """Return the scope of the running code; None if it belongs to no session, and may go on.
 
     Args:
         url: Returns the URL of an HTTP request.
         method: Its method. Telemetry is answered by a session that has ended, or by any of several.
 
     Raises:
-        AgentTapeError: The session has ended, or a thread that inherited no session could belong to several.
+        AgentTapeError: The session has ended, a thread that inherited no session could belong to several, or this is
+            a child of a process whose calls are replayed.
     """
     scope = _scope.get()
     if scope is not None:
@@ -47,7 +49,7 @@ def current(url: Callable[[], str] = str, method: str = "") -> Scope | None:
         if scope.owner.propagates:
             return scope if scope.owner.answers(method, url()) else _refuse_late(scope.owner, url())
     if not _open:
-        return _refuse_in_child() if child_processes.is_child else None
+        return _of_no_session(scope)
     opened = tuple(_open)
     if len(opened) < 2:
         return _only(opened)
@@ -121,6 +123,17 @@ def bound() -> Scope | None:
     return _scope.get()
 
 
+def add_rest(rest: Rest) -> None:
+    """Let *rest* decide whom code belongs to while no session is open."""
+    _rests.append(rest)
+
+
+def remove_rest(rest: Rest) -> None:
+    """Undo `add_rest`."""
+    if rest in _rests:
+        _rests.remove(rest)
+
+
 @contextmanager
 def within(scope: Scope | None) -> Iterator[None]:
     """Run a block in *scope*."""
@@ -137,6 +150,13 @@ def aside() -> AbstractContextManager[None]:
     return nullcontext() if found is None else within(replace(found, is_aside=True))
 
 
+def _of_no_session(bound: Scope | None) -> Scope | None:
+    found = _rests[-1].owner_of(bound) if _rests else None
+    if found is not None:
+        return found
+    return _refuse_in_child() if child_processes.is_child else None
+
+
 def _only(scopes: tuple[Scope, ...]) -> Scope | None:
     return scopes[0] if len(scopes) == 1 else None
 
@@ -149,6 +169,8 @@ def _refuse_late(owner: Owner, url: str) -> Scope | None:
     )
     for scope in tuple(_open):  # the call may just as well be theirs, handed to an older thread or task
         scope.owner.refuse(error)
+    if _rests and not _open:
+        _rests[-1].refuse(error)
     raise error
 
 
@@ -188,8 +210,7 @@ def _refuse_ambiguous(scopes: tuple[Scope, ...]) -> Scope | None:
 
 def _inherited() -> Scope | None:
     """Return the scope that a thread or job started by the running code belongs to."""
-    scope = _scope.get() or _only(tuple(_open))
-    return scope if scope is None or scope.owner.propagates else None
+    return _scope.get() or _only(tuple(_open))
 
 
 def _starting(start: Callable[..., None]) -> Callable[..., None]:

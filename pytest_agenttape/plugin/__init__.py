@@ -149,6 +149,7 @@ def _claim(session: pytest.Session, items: list[pytest.Item]) -> None:
 
         lifecycle = Lifecycle(session)
         session.config.pluginmanager.register(lifecycle, _LIFECYCLE)
+        session.config.pluginmanager.register(lifecycle.surroundings, f"{_LIFECYCLE}-surroundings")
     lifecycle.claim(items)
 
 

@@ -19,7 +19,6 @@ class Attempt:
     Attributes:
         users: How many tests of this run claim the cassette.
         is_shared: Whether other tests may use it too, collected in this run or not.
-        is_replay: Whether all calls are replayed.
         outcome: ``passed``, ``failed`` or ``skipped``, with the prefix ``setup`` before the call; or ``interrupted``.
         error: The failure message, if the error is one of ours.
         was_fresh: Whether no cassette existed when the test ended.
@@ -31,7 +30,6 @@ class Attempt:
     session: Session
     users: int
     is_shared: bool
-    is_replay: bool
     outcome: str = ""
     error: str | None = None
     was_fresh: bool = False

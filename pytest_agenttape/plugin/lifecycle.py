@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_agenttape import ownership, telemetry, transports
+from pytest_agenttape import telemetry, transports
 from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.claims import Claim, Claims
@@ -19,8 +19,7 @@ from pytest_agenttape.plugin.missing_keys import note_missing_key
 from pytest_agenttape.plugin.opening import configuration_of, open_session, reseed_before, restore_runtest
 from pytest_agenttape.plugin.options import CASSETTES, is_marked
 from pytest_agenttape.plugin.orphans import find, is_narrowed
-from pytest_agenttape.plugin.outsiders import Aftermath, WideFixture
-from pytest_agenttape.plugin.pytest_privates import asking_item, fail_for_all, is_testcase
+from pytest_agenttape.plugin.pytest_privates import is_testcase
 from pytest_agenttape.plugin.renames import Renames
 from pytest_agenttape.plugin.report.attempt_record import record_of
 from pytest_agenttape.plugin.report.junit import properties
@@ -28,11 +27,16 @@ from pytest_agenttape.plugin.report.ledger import LEDGER
 from pytest_agenttape.plugin.report.test_record import Tally, TestRecord
 from pytest_agenttape.plugin.report.workers import is_worker, send_failure, send_record, send_tally
 from pytest_agenttape.plugin.session_fixture import move_first
+from pytest_agenttape.plugin.surroundings import Surroundings
 from pytest_agenttape.session.session import Session
 
 
 class Lifecycle:
-    """Registered for a run that has marked tests."""
+    """Registered for a run that has marked tests.
+
+    Attributes:
+        surroundings: The hooks around these tests.
+    """
 
     def __init__(self, session: pytest.Session) -> None:
         self._config = session.config
@@ -49,9 +53,8 @@ class Lifecycle:
         self._modules: set[str] = set()
         self._attempts: dict[str, Attempt] = {}
         self._records: dict[str, TestRecord] = {}  # of tests that pytest has not reported yet
-        self._aftermath: Aftermath | None = None
-        self._last_replayed: Attempt | None = None  # the last test, if it was replayed
         self._telemetry_before = telemetry.counts.copy()
+        self.surroundings = Surroundings(session, self._claims, self.has_open)
 
     # -- collection
 
@@ -86,10 +89,10 @@ class Lifecycle:
         claim = self._claims.of(item.nodeid)
         if claim is None:
             return None
-        overrides = configuration_of(request, self._claims, self._guards_wide_fixtures_of)
+        overrides = configuration_of(request, self._claims)
         session = open_session(item, claim, self._claims, overrides, self._pending, self._renames)
-        attempt = self._attempts[item.nodeid] = self._attempt(item, claim, session)
-        request.addfinalizer(lambda: self._close(attempt))
+        self._attempts[item.nodeid] = self._attempt(item, claim, session)
+        request.addfinalizer(session.close)
         if isinstance(item, pytest.Function) and is_testcase(item):
             reseed_before(item, session.world.freeze.reseed)
             request.addfinalizer(lambda: restore_runtest(item))
@@ -173,23 +176,8 @@ class Lifecycle:
             attempt.outcome = "failed"
             raise
         finally:
-            self._end_aftermath()
             self._settle(attempt)
         return result
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(
-        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
-    ) -> Generator[None, Any, Any]:
-        __tracebackhide__ = True
-        if fixturedef.scope == "function" or not self._guards_wide_fixtures_of(item := asking_item(request)):
-            return (yield)
-        with WideFixture(fixturedef.argname, fixturedef.scope, self._claims.config_of(item)) as owner:
-            result = yield
-        if owner.refused is None:
-            return result
-        fail_for_all(fixturedef, owner.refused)
-        raise owner.refused from None
 
     def pytest_enter_pdb(self) -> None:
         for attempt in self._attempts.values():
@@ -201,14 +189,17 @@ class Lifecycle:
 
     # -- the run
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self) -> Generator[None, Any, Any]:
-        self._finish()
-        last = self._last_replayed
-        if last is None or ownership.opened():
-            return (yield)
-        with Aftermath(last.item.nodeid, last.session.settings.config, admits_http=True):  # -x leaves fixtures to this
-            return (yield)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        for attempt in list(self._attempts.values()):  # the run was interrupted before their teardown
+            attempt.outcome = "interrupted"
+            self._settle(attempt)
+        if self._pending is not None:
+            prune(self._pending, self._claims.paths, self._modules, self._homes, is_whole=self._is_whole)
+        if is_worker(self._config):
+            send_tally(self._config, self._tally())
+        else:
+            self._ledger.add(self._tally())
 
     # -- internals
 
@@ -220,53 +211,22 @@ class Lifecycle:
             session=session,
             users=users,
             is_shared=users > 1 or may_have_others,
-            is_replay=session.loaded.policy.replays_only,
         )
 
     @property
     def _has_report(self) -> bool:
         return self._config.option.agenttape_report is not None
 
-    def _guards_wide_fixtures_of(self, item: pytest.Item) -> bool:
-        """Return whether a fixture wider than *item* must not make calls: they would belong to no test or to *item*."""
-        if item.nodeid not in self._claims:
-            return False
-        return item.nodeid in self._attempts or self._claims.would_replay(item)  # first case: requested in mid-test
-
-    def _close(self, attempt: Attempt) -> None:
-        """Close the session; teardowns that follow belong to no test, and in replay they must not make calls."""
-        attempt.session.close()
-        if attempt.is_replay and not ownership.opened():  # an open owner is a wide fixture with its own cassette
-            self._aftermath = Aftermath(attempt.item.nodeid, attempt.session.settings.config)
-            self._aftermath.open()
-
-    def _end_aftermath(self) -> None:
-        if self._aftermath is not None:
-            self._aftermath.close()
-            self._aftermath = None
-
     def _settle(self, attempt: Attempt) -> None:
         """Close the session, commit its recording or keep it as pending, and create its record."""
         __tracebackhide__ = True
         nodeid = attempt.item.nodeid
         del self._attempts[nodeid]
-        self._last_replayed = attempt if attempt.is_replay else None
         attempt.session.close()
         try:
             commit(attempt, self._pending)
         finally:
             self._records[nodeid] = record_of(attempt, has_report=self._has_report)
-
-    def _finish(self) -> None:
-        for attempt in list(self._attempts.values()):  # the run was interrupted before their teardown
-            attempt.outcome = "interrupted"
-            self._settle(attempt)
-        if self._pending is not None:
-            prune(self._pending, self._claims.paths, self._modules, self._homes, is_whole=self._is_whole)
-        if is_worker(self._config):
-            send_tally(self._config, self._tally())
-        else:
-            self._ledger.add(self._tally())
 
     @property
     def _homes(self) -> dict[Path, Path]:

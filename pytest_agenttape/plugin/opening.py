@@ -23,15 +23,15 @@ from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.settings import FormerNames, Settings
 
 
-def configuration_of(request: pytest.FixtureRequest, claims: Claims, is_guarded: Callable[[pytest.Item], bool]) -> Any:
-    """Return the value of the `agenttape_config` fixture; it must not make calls if the test *is_guarded*.
+def configuration_of(request: pytest.FixtureRequest, claims: Claims) -> Any:
+    """Return the value of the `agenttape_config` fixture; it must not make calls before a replay.
 
     Raises:
         AgentTapeError: The fixture made a call.
     """
     __tracebackhide__ = True
     item: pytest.Item = request.node
-    if len(fixture_definitions(item, "agenttape_config")) < 2 or not is_guarded(item):  # our own makes no call
+    if len(fixture_definitions(item, "agenttape_config")) < 2 or not claims.would_replay(item):  # our own makes no call
         return request.getfixturevalue("agenttape_config")
     with ConfigFixture(claims.config_of(item)) as owner:
         overrides = request.getfixturevalue("agenttape_config")

@@ -1,4 +1,4 @@
-"""Owners of calls that belong to no test: those that fixtures make before a session opens or after it closes."""
+"""Owners of calls that fixtures make before the session of a test opens or after it closes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from pytest_agenttape.providers import is_llm_path
 from pytest_agenttape.redaction import RedactionRules, Redactor
 from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.settings.config import Config
+
+_WAY_OUT = "  make the fixture function-scoped, or open a cassette in it: with use_cassette('name'): ..."
 
 
 class Outsider(ABC):
@@ -111,12 +113,25 @@ class WideFixture(_SetUp):
 
     def __init__(self, name: str, scope: str, config: Config) -> None:
         super().__init__(xunit_function(name) or f"the {scope}-scoped fixture {name!r}", config)
+        self.name = name
 
     def _error(self, what: str) -> AgentTapeError:
         return AgentTapeError(
             f"{what} was made by {self.title}, which is set up before any test's cassette is open; "
-            "nothing ran for real\n"
-            "  make the fixture function-scoped, or open a cassette in it: with use_cassette('name'): ..."
+            f"nothing ran for real\n{_WAY_OUT}"
+        )
+
+
+class TearDown(Outsider):
+    """Owns the calls that such a fixture makes during its teardown."""
+
+    def __init__(self, name: str, scope: str, config: Config) -> None:
+        function = (xunit_function(name) or "").replace("setup", "teardown").replace("setUp", "tearDown")
+        super().__init__(function or f"the teardown of the {scope}-scoped fixture {name!r}", config)
+
+    def _error(self, what: str) -> AgentTapeError:
+        return AgentTapeError(
+            f"{what} was made by {self.title}, when no test's cassette is open; nothing ran for real\n{_WAY_OUT}"
         )
 
 
@@ -131,27 +146,4 @@ class ConfigFixture(_SetUp):
             f"{what} was made by the fixture 'agenttape_config' or by one that it uses, which are set up before the "
             "test's cassette is open; nothing ran for real\n"
             "  do not make calls there, or open a cassette for them: with use_cassette('name'): ..."
-        )
-
-
-class Aftermath(Outsider):
-    """Owns the calls made in replay while wide fixtures are torn down, after the session of a test closes.
-
-    Args:
-        test: The test whose session is closed.
-        config: Its configuration.
-        admits_http: Whether HTTP other than LLM calls passes: at the end of a run, plugins send their reports.
-    """
-
-    def __init__(self, test: str, config: Config, *, admits_http: bool = False) -> None:
-        super().__init__(f"the teardown after {test}", config)
-        self._admits_http = admits_http
-
-    def admits(self, method: str, url: str) -> bool:
-        return (self._admits_http and not is_llm_path(method, url)) or super().admits(method, url)
-
-    def _error(self, what: str) -> AgentTapeError:
-        return AgentTapeError(
-            f"{what} was made by {self.title}, when the test's cassette was already closed; nothing ran for real\n"
-            "  make the fixture function-scoped, or open a cassette in it: with use_cassette('name'): ..."
         )

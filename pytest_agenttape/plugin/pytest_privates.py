@@ -7,14 +7,17 @@ lacks one, the error names it instead of being a bare `AttributeError`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
+from types import FrameType
 from typing import Any, TextIO
 
 import pytest
 from _pytest import config as pytest_config
 
+_STARTS = frozenset({"main", "_main", "console_main", "_console_main"})  # functions of _pytest.config
 _XUNIT_FIXTURE = re.compile(r"_(?:xunit|unittest)_(\w+?)_fixture_")
 
 
@@ -46,6 +49,13 @@ def scope_of(item: pytest.Item, name: str) -> str | None:
         return None
     definitions = private(private(item, "_fixtureinfo"), "name2fixturedefs").get(name)
     return definitions[-1].scope if definitions else None
+
+
+def fixtures_reached_by(item: pytest.Item) -> Iterator[pytest.FixtureDef[Any]]:
+    """Return the fixtures that *item* can ask for by name, and those that they override."""
+    if hasattr(item, "_fixtureinfo"):  # another plugin's item may have none
+        for definitions in private(private(item, "_fixtureinfo"), "name2fixturedefs").values():
+            yield from definitions
 
 
 def asking_item(request: pytest.FixtureRequest) -> pytest.Item:
@@ -123,3 +133,14 @@ def conftest_failure() -> type[Exception]:
     """Return what pytest raises when a conftest cannot be imported."""
     failure: type[Exception] = private(pytest_config, "ConftestImportFailure")
     return failure
+
+
+def is_whole_process() -> bool:
+    """Return whether the running pytest was started as a program, not by other code that goes on after it."""
+    started: set[str] = set()
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and not (started and frame.f_globals.get("__name__") != "_pytest.config"):
+        if frame.f_code.co_name in _STARTS and frame.f_globals.get("__name__") == "_pytest.config":
+            started.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return "console_main" in started or "_console_main" in started

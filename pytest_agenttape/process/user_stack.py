@@ -48,6 +48,16 @@ def is_typed_in_debugger() -> bool:
     return False
 
 
+def is_in_hook_of_pytest() -> bool:
+    """Return whether the running code is a hook of the user's, in a conftest or a plugin of the project."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name.startswith("pytest_") and _is_users(frame.f_code.co_filename):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _fail() -> None:
     raise Exception  # on the line after the first
 

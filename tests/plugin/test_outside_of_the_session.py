@@ -6,10 +6,10 @@ import pytest
 
 from tests.plugin.project import Project
 
-REFUSED = "E *AgentTapeError: a call to the tool look_up was made by the teardown after test_it.py::*"
+REFUSED = "E *AgentTapeError: a call to the tool look_up was made by {}, when no test's cassette is open; nothing ran *"
 
 TORN_DOWN = {
-    "a module-scoped fixture": """
+    "the teardown of the module-scoped fixture 'memory'": """
         @pytest.fixture(scope="module", autouse=True)
         def memory():
             yield
@@ -37,8 +37,8 @@ TORN_DOWN = {
             def test_it(self):
                 look_up("Rome")
     """,
-    "an async fixture of the module": """
-        @pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
+    "the teardown of the session-scoped fixture 'memory'": """
+        @pytest_asyncio.fixture(scope="session", loop_scope="session", autouse=True)
         async def memory():
             yield
             look_up("bye")
@@ -56,14 +56,124 @@ def write(project: Project, source: str, head: str = HEAD) -> None:
     (project.path / "test_it.py").write_text(head + "\n".join(lines) + "\n")
 
 
-@pytest.mark.parametrize("source", TORN_DOWN.values(), ids=TORN_DOWN)
-def test_a_call_in_the_teardown_of_something_wider_is_refused(project: Project, source: str) -> None:
+@pytest.mark.parametrize(("name", "source"), TORN_DOWN.items(), ids=TORN_DOWN)
+def test_a_call_in_the_teardown_of_something_wider_is_refused(project: Project, name: str, source: str) -> None:
     write(project, source)
     project.record()
     result = project.run()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines([REFUSED])
+    result.stdout.fnmatch_lines(["*ERROR at teardown of *test_it*", REFUSED.format(name)])
     assert project.live() == []
+
+
+@pytest.mark.parametrize("name", TORN_DOWN)
+def test_also_when_it_swallows_the_refusal(project: Project, name: str) -> None:
+    swallows = 'try: look_up("bye")\n{0}except Exception: pass'
+    lines = []
+    for line in TORN_DOWN[name].splitlines():
+        indent = line[: len(line) - len(line.lstrip())]
+        lines.append(line.replace('look_up("bye")', swallows.format(indent)))
+    write(project, "\n".join(lines))
+    project.record()
+    result = project.run()
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines([REFUSED.format(name)])
+    assert project.live() == []
+
+
+BESIDE = {
+    "a skipped test comes last": "@pytest.mark.skip\ndef test_z(): pass",
+    "an unmarked test comes last": "def test_z(memory): pass",
+    "an unmarked test that does not use it comes last": "def test_z(): pass",
+    "an unmarked test comes first": "def test_a(memory): pass",
+}
+
+
+@pytest.mark.parametrize("other", BESIDE.values(), ids=BESIDE)
+def test_whatever_stands_next_to_the_marked_test(project: Project, other: str) -> None:
+    marked = "@pytest.mark.agenttape\ndef test_it(memory): look_up('Rome')"
+    source = f"@pytest.fixture(scope='module')\ndef memory():\n    yield\n    look_up('bye')\n{other}\n{marked}"
+    if "test_z" in other:
+        source = source.replace(f"{other}\n{marked}", f"{marked}\n{other}")
+    (project.path / "test_it.py").write_text(HEAD + source)
+    project.record()
+    result = project.run()
+    assert result.parseoutcomes()["errors"] == 1
+    result.stdout.fnmatch_lines([REFUSED.format("the teardown of the module-scoped fixture 'memory'")])
+    assert project.live() == []
+
+
+@pytest.mark.parametrize("swallow", ["", "except Exception: pass"], ids=["raises", "swallows"])
+def test_also_when_a_parameter_changes_before_the_next_test(project: Project, swallow: str) -> None:
+    call = "try: look_up('bye')\n            except Exception: pass" if swallow else "look_up('bye')"
+    write(
+        project,
+        f"""
+        @pytest.fixture(scope="module", params=[1, 2])
+        def memory(request):
+            yield
+            {call}
+
+        @pytest.mark.agenttape
+        def test_it(memory):
+            look_up("Rome")
+        """,
+    )
+    project.record().assert_outcomes(passed=2)
+    result = project.run()
+    assert result.parseoutcomes()["errors"] == (2 if swallow else 1)
+    result.stdout.fnmatch_lines(["*ERROR at setup of test_it[[]2[]]*", REFUSED.format("the teardown of the *'memory'")])
+    assert project.live() == []
+
+
+def test_the_set_up_is_judged_by_the_tests_that_can_reach_it_not_by_the_first(project: Project) -> None:
+    write(
+        project,
+        """
+        @pytest.fixture(scope="module")
+        def memory():
+            look_up("early")
+
+        def test_first(memory):
+            pass
+
+        @pytest.mark.agenttape
+        def test_it(memory):
+            look_up("Rome")
+        """,
+    )
+    project.record().assert_outcomes(passed=2)
+    result = project.run()
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(
+        ["E *the tool look_up was made by the module-scoped fixture 'memory', which is set up *"]
+    )
+    assert project.live() == []
+
+
+def test_a_fixture_that_a_test_with_a_live_call_can_reach_is_free(project: Project) -> None:
+    write(
+        project,
+        """
+        @pytest.fixture(scope="module")
+        def memory():
+            look_up("early")
+            yield
+            look_up("bye")
+
+        @pytest.mark.agenttape
+        def test_it(memory):
+            look_up("Rome")
+
+        @pytest.mark.agenttape(mode="once")
+        def test_new(memory):
+            look_up("Oslo")
+        """,
+    )
+    project.record().assert_outcomes(passed=2)
+    (project.path / "cassettes/test_it/test_new.yaml").unlink()
+    project.run().assert_outcomes(passed=2)
+    assert project.live() == ["look_up early", "look_up Oslo", "look_up bye"]
 
 
 def test_also_when_the_run_ends_early(project: Project) -> None:
@@ -113,12 +223,13 @@ def test_a_wide_fixture_with_a_cassette_of_its_own_may_call_in_its_teardown(proj
     assert project.live() == []
 
 
-def test_the_teardown_of_an_unmarked_test_is_its_own(project: Project) -> None:
+def test_a_fixture_that_only_unmarked_tests_use_is_theirs(project: Project) -> None:
     write(
         project,
         """
-        @pytest.fixture(scope="module", autouse=True)
+        @pytest.fixture(scope="module")
         def memory():
+            look_up("hi")
             yield
             look_up("bye")
 
@@ -126,13 +237,13 @@ def test_the_teardown_of_an_unmarked_test_is_its_own(project: Project) -> None:
         def test_it():
             look_up("Rome")
 
-        def test_other():
+        def test_other(memory):
             pass
         """,
     )
     project.record()
     project.run().assert_outcomes(passed=2)
-    assert project.live() == ["look_up bye"]
+    assert project.live() == ["look_up hi", "look_up bye"]
 
 
 def test_the_session_opens_before_the_fixtures_of_other_plugins(project: Project) -> None:

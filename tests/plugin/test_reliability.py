@@ -39,6 +39,8 @@ class Drift:
         outcome: What pytest counts.
         edit: What has become of the cassette.
         above: The module above the test.
+        conftest: The conftest beside it.
+        fails_run: Whether the run fails though its tests do not.
     """
 
     title: str
@@ -49,6 +51,8 @@ class Drift:
     above: str = ""
     arguments: str = ""
     args: tuple[str, ...] = ()
+    conftest: str = ""
+    fails_run: bool = False
 
     def source(self) -> str:
         body = "".join(f"    {line}\n" for line in self.body.splitlines())
@@ -160,6 +164,27 @@ DRIFTS = (
         arguments="warm",
     ),
     Drift(
+        "the same, in its teardown, and swallows the refusal",
+        CALLS,
+        (
+            "*ERROR at teardown of test_it*",
+            "E *a call to the tool look_up was made by the teardown of the session-scoped fixture 'cold'*",
+        ),
+        ERROR,
+        above="@pytest.fixture(scope='session')\ndef cold():\n    yield\n"
+        "    with contextlib.suppress(Exception):\n        look_up('Rome')\n",
+        arguments="cold",
+    ),
+    Drift(
+        "a hook makes a call between tests, and goes on",
+        CALLS,
+        ("refused: a call to the tool look_up was made by code that belongs to no test, in a run that only replays*",),
+        {"passed": 1},
+        conftest="import contextlib\nfrom agent import look_up\n\ndef pytest_runtest_logfinish():\n"
+        "    with contextlib.suppress(Exception):\n        look_up('Rome')\n",
+        fails_run=True,
+    ),
+    Drift(
         "a thread of the previous test makes a call",
         CALLS + "go.set()\nassert done.wait(5)",
         ("E *AgentTapeError: a call for test_it.py::test_before was made after it had ended; nothing ran for real.*",),
@@ -222,11 +247,13 @@ def test_in_replay(project: Project, origin: Origin, drift: Drift) -> None:
             cassette.write_text(edited)
     before = {file: (project.path / file).read_bytes() for file in project.files()}
     (project.path / "test_it.py").write_text(drift.source())
+    (project.path / "conftest.py").write_text(drift.conftest)
 
     result = project.run(*drift.args)
 
     assert {key: count for key, count in result.parseoutcomes().items() if key != "warnings"} == drift.outcome
     result.stdout.fnmatch_lines([*drift.sees])
+    assert (result.ret != 0) == (drift.fails_run or drift.outcome != {"passed": 1})
     assert project.live() == []
     assert origin.asked == asked
     after = {file: (project.path / file).read_bytes() for file in project.files()}
@@ -249,6 +276,7 @@ def row_of_a_fault(fault: Fault) -> tuple[str, ...]:
 
 def row_of_a_drift(drift: Drift) -> tuple[str, ...]:
     counts = ", ".join(f"{count} {what.removesuffix('s')}" for what, count in drift.outcome.items())
+    counts += ", the run fails" if drift.fails_run else ""
     return drift.title, counts, shown(drift.sees)
 
 

@@ -11,7 +11,14 @@ import pytest
 
 from pytest_agenttape.plugin.options import CASSETTES
 from pytest_agenttape.plugin.report.ledger import LEDGER, Ledger
-from pytest_agenttape.plugin.report.workers import is_worker, received_failure, received_record, received_tally
+from pytest_agenttape.plugin.report.workers import (
+    is_worker,
+    received_failure,
+    received_record,
+    received_refusals,
+    received_tally,
+    send_refusals,
+)
 
 if TYPE_CHECKING:
     from pytest_agenttape.plugin.report.whole_run import WholeRun
@@ -54,12 +61,14 @@ class Gathering:
         tally = received_tally(node)
         if tally is not None:
             self._ledger.add(tally)
+        self._ledger.refused.update(received_refusals(node))
         if error is not None:
             self._ledger.has_lost_worker = True
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if is_worker(self._config):  # the controller reports
+            send_refusals(self._config, self._ledger.refused)
             return
         path: Path | None = self._config.option.agenttape_report
         ledger = self._ledger

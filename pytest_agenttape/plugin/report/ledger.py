@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ class Ledger:
         keyless: The test files that cannot be imported, by the provider's key that they lack.
         is_collected: Whether this process collected everything without an error.
         has_lost_worker: Whether an xdist worker crashed, which loses its claims.
+        refused: What was refused outside of every test, in one line each; it fails the run.
+        reported: Those of these lines that the summary has.
     """
 
     def __init__(self) -> None:
@@ -32,6 +35,8 @@ class Ledger:
         self.keyless: dict[str, list[str]] = {}
         self.is_collected = True
         self.has_lost_worker = False
+        self.refused: Counter[str] = Counter()
+        self.reported: frozenset[str] = frozenset()
 
     def add(self, tally: Tally) -> None:
         """Add the tally of a process that ends: this one or a worker."""

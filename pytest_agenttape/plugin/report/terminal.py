@@ -38,6 +38,8 @@ def _lines(ledger: Ledger, verdict: WholeRun) -> Iterator[str]:
     for path, count in verdict.unplayed.items():
         failing = "; the run fails because strict is set" if path in verdict.strict else ""
         yield f"unplayed: {count} in {shown(path)}, shared by {ledger.count_users(path)} tests{failing}"
+    for line, count in verdict.refused.items():
+        yield f"refused: {line}{f', {count} times' if count > 1 else ''}"
     yield from (f"deleted: {shown(path)} (no test claims it)" for path in verdict.deleted)
     for path in verdict.orphans:
         test = verdict.renamed.get(path)

@@ -25,6 +25,7 @@ class WholeRun:
         renamed: The orphans that may belong to a test without a cassette, with that test.
         deleted: Orphans that were deleted at the user's request.
         unplayed: How many recordings of each shared cassette none of its tests played.
+        refused: What was refused outside of every test, in one line each, and how often.
         strict: The shared cassettes with unplayed recordings that at least one of their tests uses in strict mode.
         fails: Whether this makes the run fail.
     """
@@ -33,6 +34,7 @@ class WholeRun:
     renamed: Mapping[Path, str]
     deleted: tuple[Path, ...]
     unplayed: Mapping[Path, int]
+    refused: Mapping[str, int]
     strict: frozenset[Path]
     fails: bool
 
@@ -47,8 +49,10 @@ def judge(ledger: Ledger, session: pytest.Session) -> WholeRun:
     left = tuple(each for each in found if each not in deleted)
     unplayed = _unplayed_of_shared(ledger)
     strict = frozenset(record.path for record in ledger.records.values() if record.is_strict) & unplayed.keys()
-    fails = bool(strict or (left and config.option.agenttape_strict))
-    return WholeRun(left, renamed, deleted, unplayed, strict, fails)
+    refused = dict(ledger.refused)
+    ledger.reported = frozenset(refused)
+    fails = bool(refused or strict or (left and config.option.agenttape_strict))
+    return WholeRun(left, renamed, deleted, unplayed, refused, strict, fails)
 
 
 def _unplayed_of_shared(ledger: Ledger) -> dict[Path, int]:

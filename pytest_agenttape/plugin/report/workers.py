@@ -5,6 +5,7 @@ Without xdist, records go the same way in one process. Imports nothing heavy, fo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_agenttape.plugin.report.test_record import Tally, TestRecord
 
 # Attributes of reports, and a key of xdist's own mapping; plain values, for they cross to another process.
-_RECORD, _FAILURE, _TALLY = "agenttape", "agenttape_failure", "agenttape"
+_RECORD, _FAILURE, _TALLY, _REFUSED = "agenttape", "agenttape_failure", "agenttape", "agenttape_refused"
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -61,3 +62,14 @@ def received_tally(node: Any) -> Tally | None:  # xdist's WorkerController
     from pytest_agenttape.plugin.report.test_record import Tally
 
     return Tally.from_plain(plain)
+
+
+def send_refusals(config: pytest.Config, refused: Mapping[str, int]) -> None:
+    """Send what this worker has refused outside of every test, and how often."""
+    config.workeroutput[_REFUSED] = dict(refused)  # type: ignore[attr-defined]  # of a worker
+
+
+def received_refusals(node: Any) -> Mapping[str, int]:  # xdist's WorkerController
+    """Return what a worker that is done has refused outside of every test; nothing if it crashed."""
+    refused: Mapping[str, int] = getattr(node, "workeroutput", {}).get(_REFUSED, {})
+    return refused
