@@ -128,14 +128,15 @@ class Loaded:
         recorded = (name for each in self.tape.recordings for name in (each.boundary, each.label))
         return selectors.known_tokens([*registered_boundaries(), *registered_labels(), *recorded, *called])
 
-    def refuse_mistyped(self, frozen: frozenset[str]) -> None:
+    def refuse_unknown(self, frozen: frozenset[str]) -> None:
         """Stop before anything that was meant to be frozen runs for real.
 
         Raises:
-            ConfigError: A token looks like a misspelled name.
+            ConfigError: A token names nothing that is known.
         """
         if frozen and self.policy.can_execute:
-            selectors.refuse_mistyped(frozen, self.known_tokens(()), "frozen")
+            hosts = {each for each in frozen if any(map(Selection.of({each}).covers, self.tape.recordings))}
+            selectors.refuse_unknown(frozen - hosts, self.known_tokens(()), "frozen")
 
 
 def _meta_of(cassette: Cassette | None) -> Mapping[str, JSON]:

@@ -75,13 +75,14 @@ class Session(History):
 
         Raises:
             CassetteCorruptError: The file cannot be read as a cassette.
-            ConfigError: A token in `frozen` looks like a misspelled name; a function of the user's cannot be found.
+            ConfigError: A token in `frozen` names nothing, and the mode runs calls for real; a function of the user's
+                cannot be found.
         """
         loaded, problem = load(self.settings)
         self._reset(loaded)
         if problem is not None:
             self.refuse(problem)
-        loaded.refuse_mistyped(self.settings.frozen)
+        loaded.refuse_unknown(self.settings.frozen)
         _ = self.secrets.redactor  # now, because a secret may be removed from the environment before the first call
         self.world.enter()
         self.is_closed = False

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
+import sys
 from collections.abc import Iterable
 from typing import TypeAlias
 
 from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.model import KINDS, is_nearly, unknown_name
 from pytest_agenttape.providers import BOUNDARIES
 
 Tokens: TypeAlias = Iterable[str] | str | None
 
 _LIKE_A_HOST = re.compile(r"[.:*]|localhost")
+_SEPARATOR = re.compile(r"[,;|\s]+")
+_PATTERN = re.compile(r"[*?]|^\^|\[[^:\]]*\]")  # not the brackets of an address
 
 
 def parse_tokens(given: Tokens, what: str) -> frozenset[str]:
@@ -43,15 +48,44 @@ def problems(given: frozenset[str], known: frozenset[str], what: str) -> list[Co
     return [unknown_name(f"{what} token", each, sorted(known)) for each in sorted(tokens - hosts | nearly)]
 
 
-def refuse_mistyped(given: frozenset[str], known: frozenset[str], what: str) -> None:
+def refuse_unknown(given: frozenset[str], known: frozenset[str], what: str) -> None:
     """Raise before a call that the user meant to protect runs for real.
 
     Raises:
-        ConfigError: A token is not *known*, but resembles one that is.
+        ConfigError: A token is neither *known* nor a host: it may be misspelled, several, a pattern or a dotted path.
     """
     for token in sorted(given - known):
-        if is_nearly(token, known):
+        problem = _no_name(token, known)
+        if problem is not None:
+            raise ConfigError(f"{what} token {token!r} {problem}")
+        if not _may_be_host(token) or is_nearly(token, known):
             raise unknown_name(f"{what} token", token, sorted(known))
+
+
+def _no_name(token: str, known: frozenset[str]) -> str | None:
+    """Return why *token* names nothing, if that can be told from what it looks like."""
+    parts = [repr(each) for each in _SEPARATOR.split(token) if each]
+    if len(parts) > 1:
+        return f"looks like several: give each of its own, {{{', '.join(parts)}}}"
+    if _PATTERN.search(token.removeprefix("*.")):
+        meant = sorted(fnmatch.filter(known - {"*"}, token))
+        return "looks like a pattern: name each boundary" + "".join(f", {each!r}" for each in meant)
+    path, _, last = token.rpartition(".")
+    if path and (last in known or _is_function(path, last)):
+        return f"is the path of a function: name its boundary, {last!r}"
+    return None
+
+
+def _may_be_host(token: str) -> bool:
+    last = token.rpartition(".")[2]
+    return bool(_LIKE_A_HOST.search(token)) and "_" not in last and bool(Selection.of({token}).hosts)
+
+
+def _is_function(path: str, name: str) -> bool:
+    """Return whether *name* is a function of the imported module, or of a class in it, that *path* leads to."""
+    module, _, owner = path.rpartition(".")
+    found: object = sys.modules.get(path) or vars(sys.modules.get(module, object)).get(owner)
+    return callable(getattr(found, "__dict__", {}).get(name))
 
 
 def _no_token(what: str, found: object) -> ConfigError:

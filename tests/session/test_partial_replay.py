@@ -628,12 +628,49 @@ def test_a_mistyped_frozen_token_stops_before_anything_runs(path: Path) -> None:
     assert ran.since() == ["charge"]
 
 
-def test_a_frozen_token_that_is_like_nothing_is_reported(path: Path) -> None:
+NAMES_NOTHING = {
+    "charge, get_weather": r"looks like several: give each of its own, \{'charge', 'get_weather'\}",
+    "charge get_weather": "looks like several",
+    "Charge": r"^unknown frozen token 'Charge'\. Did you mean 'charge'\?",
+    "send_money_home": r"^unknown frozen token 'send_money_home'\.",
+    "charge_*": "looks like a pattern: name each boundary",
+    "get_*": "looks like a pattern: name each boundary, 'get_weather'",
+    "get_[ws]eather": "looks like a pattern",
+    "tools.charge": "is the path of a function: name its boundary, 'charge'",
+    "json.dumps": "is the path of a function: name its boundary, 'dumps'",
+    "json.JSONEncoder.encode": "is the path of a function: name its boundary, 'encode'",
+    "payments.charge_card": r"^unknown frozen token 'payments\.charge_card'\.",
+    "openai.chats": r"Did you mean 'openai\.chat'\?",
+}
+
+
+@pytest.mark.parametrize("mode", ["record", "refresh", "new_episodes"])
+@pytest.mark.parametrize("token", NAMES_NOTHING)
+def test_a_frozen_token_that_names_nothing_stops_before_anything_runs(token: str, mode: str, path: Path) -> None:
+    intercept(len, name="get_weather")
+    with use_cassette(path, mode="all"):
+        charge(1)
+    ran.since()
+    with pytest.raises(ConfigError, match=NAMES_NOTHING[token]), use_cassette(path, mode=mode, frozen=token):
+        charge(2)
+    assert ran.since() == []
+
+
+@pytest.mark.parametrize(
+    "token", ["api.stripe.com", "*.internal:8080", "10.0.0.0/8", "[::1]:80", "localhost", "host.docker.internal"]
+)
+def test_a_frozen_token_may_be_a_host_that_nothing_has_asked_yet(token: str, path: Path) -> None:
+    with use_cassette(path, mode="all", frozen=token):
+        charge(1)
+    assert ran.since() == ["charge"]
+
+
+def test_in_a_mode_that_runs_nothing_a_frozen_token_that_names_nothing_is_reported(path: Path) -> None:
     with use_cassette(path, mode="all"):
         charge(1)
     with (
         pytest.warns(AgentTapeWarning, match="unknown frozen token 'send_money_home'"),
-        use_cassette(path, mode="new_episodes", frozen={"send_money_home"}),
+        use_cassette(path, frozen={"send_money_home"}),
     ):
         charge(1)
 
