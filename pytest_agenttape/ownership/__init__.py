@@ -11,12 +11,14 @@ from pytest_agenttape.ownership.scopes import (
     bound,
     current,
     enter,
+    hear_children,
     leave,
     only_replays,
     opened,
     peek,
     remove,
     remove_rest,
+    tell_children,
     within,
 )
 from pytest_agenttape.ownership.strands import job_number
@@ -32,6 +34,7 @@ __all__ = [
     "bound",
     "current",
     "enter",
+    "hear_children",
     "job_number",
     "leave",
     "only_replays",
@@ -39,5 +42,6 @@ __all__ = [
     "peek",
     "remove",
     "remove_rest",
+    "tell_children",
     "within",
 ]

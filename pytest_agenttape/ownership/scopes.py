@@ -80,8 +80,9 @@ def add(owner: Owner) -> None:
     with _lock:
         if not _open:
             _propagate_to_threads()
-            child_processes.announce(is_open=True)
+            hear_children()  # what they did before is not this session's
         _open.append(Scope(owner))
+        tell_children()
 
 
 def remove(owner: Owner) -> None:
@@ -90,7 +91,7 @@ def remove(owner: Owner) -> None:
         _open[:] = [scope for scope in _open if scope.owner is not owner]
         if not _open:
             _stop_propagating()
-            child_processes.announce(is_open=False)
+            tell_children()
 
 
 def enter(owner: Owner) -> None:
@@ -126,12 +127,26 @@ def bound() -> Scope | None:
 def add_rest(rest: Rest) -> None:
     """Let *rest* decide whom code belongs to while no session is open."""
     _rests.append(rest)
+    tell_children()
 
 
 def remove_rest(rest: Rest) -> None:
     """Undo `add_rest`."""
     if rest in _rests:
         _rests.remove(rest)
+    tell_children()
+
+
+def tell_children() -> None:
+    """Let child processes know whether their calls are refused: if those of this process belong to anyone."""
+    child_processes.announce(bool(_open) or (bool(_rests) and _rests[-1].owner_of(None) is not None))
+
+
+def hear_children() -> None:
+    """Let the run fail by what child processes were refused while no session was open."""
+    text = child_processes.reported()
+    if text is not None and _rests:
+        _rests[-1].refuse(AgentTapeError(text))
 
 
 @contextmanager
@@ -152,9 +167,11 @@ def aside() -> AbstractContextManager[None]:
 
 def _of_no_session(bound: Scope | None) -> Scope | None:
     found = _rests[-1].owner_of(bound) if _rests else None
-    if found is not None:
-        return found
-    return _refuse_in_child() if child_processes.is_child else None
+    if found is None and child_processes.is_refused():
+        error = child_processes.refusal("a child process of one that records or replays")
+        child_processes.report(str(error))
+        raise error
+    return found
 
 
 def _only(scopes: tuple[Scope, ...]) -> Scope | None:
@@ -187,14 +204,6 @@ def _origin(url: str) -> tuple[str, ...]:
 
 def _may_be_token(segment: str) -> bool:
     return shapes.is_random(segment) and not shapes.is_name(segment)
-
-
-def _refuse_in_child() -> Scope | None:
-    if not child_processes.is_open_in_parent():
-        return None
-    error = child_processes.refusal("a child process of a process with an open session")
-    child_processes.report(str(error))
-    raise error
 
 
 def _refuse_ambiguous(scopes: tuple[Scope, ...]) -> Scope | None:

@@ -17,7 +17,7 @@ from pytest_agenttape.plugin.pytest_privates import asking_item, fail_for_all, f
 from pytest_agenttape.plugin.report.ledger import LEDGER
 from pytest_agenttape.plugin.report.workers import is_worker
 from pytest_agenttape.plugin.rest_of_the_run import RestOfTheRun
-from pytest_agenttape.process import exit_status
+from pytest_agenttape.process import child_processes, exit_status
 
 
 class Surroundings:
@@ -57,31 +57,21 @@ class Surroundings:
         """Leave an unmarked test to itself."""
         if self._rest is None or item.nodeid in self._marked:
             return (yield)
-        self._rest.unmarked = item
+        self._leave_to(item)
         try:
             return (yield)
         finally:
-            self._rest.unmarked = None
+            self._leave_to(None)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, Any, Any]:
         __tracebackhide__ = True
-        if fixturedef.scope == "function" or not self._guards(fixturedef, item := asking_item(request)):
+        if fixturedef.scope == "function":
             return (yield)
-        config = self._claims.config_of(item if item.nodeid in self._marked else self._reached[fixturedef][0])
-        teardown = TearDown(fixturedef.argname, fixturedef.scope, config)
-        fixturedef.addfinalizer(lambda: self._end(teardown))  # the first to be added is the last to be called
-        try:
-            with WideFixture(fixturedef.argname, fixturedef.scope, config) as owner:
-                result = yield
-        finally:
-            fixturedef.addfinalizer(lambda: self._begin(teardown))
-        if owner.refused is None:
-            return result
-        fail_for_all(fixturedef, owner.refused)
-        raise owner.refused from None
+        with child_processes.programs_are_free():  # a server, a container: what it starts is the suite's
+            return (yield from self._set_up(fixturedef, asking_item(request)))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self) -> Generator[None, Any, Any]:
@@ -95,9 +85,11 @@ class Surroundings:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, Any, Any]:
+        ownership.hear_children()
         try:
             return (yield)
         finally:
+            ownership.hear_children()
             self._is_over = True  # the summary is written
             for line in self._ledger.refused.keys() - self._ledger.reported:
                 self._fail(line)
@@ -108,6 +100,12 @@ class Surroundings:
             ownership.remove_rest(self._rest)
 
     # -- internals
+
+    def _leave_to(self, unmarked: pytest.Item | None) -> None:
+        assert self._rest is not None
+        ownership.hear_children()
+        self._rest.unmarked = unmarked
+        ownership.tell_children()
 
     @cached_property
     def _reached(self) -> dict[pytest.FixtureDef[Any], tuple[pytest.Item, bool]]:
@@ -127,6 +125,23 @@ class Surroundings:
         if fixture in self._reached:
             return self._reached[fixture][1]
         return self._marked.get(item.nodeid, False)
+
+    def _set_up(self, fixturedef: pytest.FixtureDef[Any], item: pytest.Item) -> Generator[None, Any, Any]:
+        __tracebackhide__ = True
+        if not self._guards(fixturedef, item):
+            return (yield)
+        config = self._claims.config_of(item if item.nodeid in self._marked else self._reached[fixturedef][0])
+        teardown = TearDown(fixturedef.argname, fixturedef.scope, config)
+        fixturedef.addfinalizer(lambda: self._end(teardown))  # the first to be added is the last to be called
+        try:
+            with WideFixture(fixturedef.argname, fixturedef.scope, config) as owner:
+                result = yield
+        finally:
+            fixturedef.addfinalizer(lambda: self._begin(teardown))
+        if owner.refused is None:
+            return result
+        fail_for_all(fixturedef, owner.refused)
+        raise owner.refused from None
 
     def _begin(self, teardown: TearDown) -> None:
         if not ownership.opened():  # an open owner is a wide fixture with its own cassette

@@ -11,7 +11,6 @@ from pytest_agenttape import clocks
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.ownership.calls import Live, Observed, Served
-from pytest_agenttape.process import child_processes
 from pytest_agenttape.session.run_clock import RunClock, ends_in_order
 
 Begun: TypeAlias = Served | Live | Observed
@@ -71,13 +70,7 @@ class Run:
         return self.add(served)
 
     def start(self, call: _Real) -> _Real:
-        """Append a call that is about to run for real; return it.
-
-        Raises:
-            AgentTapeError: This is a forked child, whose copy of the run is never written.
-        """
-        if call.is_live and self.is_forked:
-            raise call.recorder.refuse(child_processes.refusal(f"a forked child of {call.recorder.title}"))
+        """Append a call that is about to run for real; return it."""
         call.started, call.start_ms = clocks.perf_counter(), self.clock.now()
         return self.add(call)
 

@@ -164,6 +164,8 @@ class Session(History):
             UnmatchedInteractionError: No recording answers, and the mode does not let the call run for real.
         """
         __tracebackhide__ = True
+        if self.run.is_forked:
+            raise self.refuse(child_processes.refusal(f"a forked child of {self.title}"))
         if kind == TELEMETRY_KIND:
             return Served(self, call := Call(kind, boundary, request), telemetry.answer(call))
         self.world.freeze.progress()
@@ -342,8 +344,6 @@ class Session(History):
             served = Served(self, call, recorded, descendants, parent, is_kept, turn=turn)
             return self.run.repeat(served) if is_repeat else self.run.serve(served)
         if isinstance(decision, Refuse):
-            if self.run.is_forked:
-                raise self.refuse(child_processes.refusal(f"a forked child of {self.title}"))
             raise self.refuse(self._misses.unmatched(call, position=len(self.run), served=self.run.served()))
         details = {**(metadata or {}), **({} if call.job is None else {"job": call.job})}
         if self.phase:

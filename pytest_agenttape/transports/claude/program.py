@@ -1,7 +1,7 @@
 """claude-agent-sdk: the program of Claude Code that it talks to, which in replay is neither looked for nor started.
 
 Third-party privates used here: claude-agent-sdk 0.2.189 `_internal.transport.subprocess_cli.SubprocessCLITransport`,
-with the methods of its public `Transport`, and `_options`.
+with the methods of its public `Transport`, `_options` and `_process`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pytest_agenttape import ownership
 from pytest_agenttape.errors import AgentTapeError, AgentTapeWarning
 from pytest_agenttape.libraries import Library
 from pytest_agenttape.ownership.calls import Live
+from pytest_agenttape.process import child_processes
 from pytest_agenttape.process.waits import is_in_asyncio
 from pytest_agenttape.transports.claude import messages as claude_messages
 from pytest_agenttape.transports.claude import recording as claude_recording
@@ -280,6 +281,7 @@ class _Program:
             changed["stderr"] = functools.partial(self._heard_error_line, ownership.bound())
         self._transport._options = dataclasses.replace(self._options, **changed)
         await self._real["connect"](self._transport)
+        child_processes.leave_free(getattr(getattr(self._transport, "_process", None), "pid", 0))
         self._listening = asyncio.ensure_future(self._listen())
 
     async def _start_late(self, model: str | None) -> None:

@@ -20,6 +20,7 @@ from pytest_agenttape import ownership
 from pytest_agenttape.libraries import Library
 from pytest_agenttape.ownership.calls import Live
 from pytest_agenttape.ownership.turns import pause
+from pytest_agenttape.process import child_processes
 from pytest_agenttape.transports.mcp import connection as mcp_connection
 from pytest_agenttape.transports.mcp import messages as mcp_messages
 from pytest_agenttape.transports.mcp.connection import Connection
@@ -90,6 +91,7 @@ class _Server(Process):
         """Start it for real, or let it seem to be."""
         if start and self._real is None:
             self._real = await self._start()
+            child_processes.leave_free(self._real.pid)
             self._output.wake()
 
     async def send(self, line: bytes, scope: ownership.Scope | None) -> None:
