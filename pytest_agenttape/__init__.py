@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from pytest_agenttape.reading.calls import LLMCall, ToolCall
     from pytest_agenttape.reading.diff import CassetteDiff
     from pytest_agenttape.reading.usage import TokenTotals
-    from pytest_agenttape.session.session import Session, active_session
-    from pytest_agenttape.session.use_cassette import record, replay, use_cassette
+    from pytest_agenttape.session.session import Session
+    from pytest_agenttape.session.use_cassette import active_session, record, replay, use_cassette
     from pytest_agenttape.settings.config import Config
     from pytest_agenttape.values import register_codec
 
@@ -76,8 +76,8 @@ _HOMES = {
     "plugin.handle": ("CassetteHandle",),
     "plugin.syrupy": ("AgentTapeYAMLExtension",),
     "model": ("Interaction", "Mode"),
-    "session.use_cassette": ("record", "replay", "use_cassette"),
-    "session.session": ("Session", "active_session"),
+    "session.use_cassette": ("active_session", "record", "replay", "use_cassette"),
+    "session.session": ("Session",),
     "values": ("register_codec",),
 }
 _HOME_OF = {name: room for room, names in _HOMES.items() for name in names}

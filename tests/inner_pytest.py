@@ -11,4 +11,5 @@ PLUGINS_NAMED = {
 # Every installed plugin, but for those that take seconds or draw an order.
 PLUGINS_FOUND = {"PYTEST_ADDOPTS": "-p no:randomly -p no:hypothesispytest -p no:langsmith_plugin"}
 # What a run would see of the one that it is part of.
-OUTER = ("CI", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", *PLUGINS_NAMED)
+SERVICES = ("JENKINS_URL", "TF_BUILD", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID")
+OUTER = ("CI", *SERVICES, "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", *PLUGINS_NAMED)

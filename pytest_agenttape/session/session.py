@@ -75,8 +75,7 @@ class Session(History):
 
         Raises:
             CassetteCorruptError: The file cannot be read as a cassette.
-            ConfigError: A token in `frozen` names nothing, and the mode runs calls for real; a function of the user's
-                cannot be found.
+            ConfigError: A token in `frozen` names nothing; a function of the user's cannot be found.
         """
         loaded, problem = load(self.settings)
         self._reset(loaded)
@@ -349,9 +348,3 @@ class Session(History):
         if self.phase:
             details["phase"] = self.phase
         return self.run.start(Live(self, call, parent, decision.is_kept, metadata=details))
-
-
-def active_session() -> Session | None:
-    """Return the session that a call made here would belong to, or None."""
-    found = ownership.peek()
-    return found.owner if found is not None and isinstance(found.owner, Session) else None

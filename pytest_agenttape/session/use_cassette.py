@@ -1,4 +1,4 @@
-"""The public ways to open a cassette: `use_cassette`, `replay` and `record`."""
+"""The public ways to open a cassette, `use_cassette`, `replay` and `record`, and to find the one that is open."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pytest_agenttape import ownership
 from pytest_agenttape.cassettes import paths
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.model import Mode
@@ -148,6 +149,12 @@ def _run_of_the_test() -> str:
     test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
     is_found = os.path.isfile(test.partition("::")[0])  # a node id is relative to the rootdir
     return f"pytest {shlex.quote(test)}" if is_found else "pytest"
+
+
+def active_session() -> Session | None:
+    """Return the session that a call made here would belong to, or None."""
+    found = ownership.peek()
+    return found.owner if found is not None and isinstance(found.owner, Session) else None
 
 
 def _with_mode(mode: Mode, options: dict[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,23 @@ def test_snapshot_update_alone_stays_a_replay(ci: Project) -> None:
     assert ci.live() == []
 
 
+@pytest.mark.parametrize("name", ["JENKINS_URL", "TF_BUILD", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID"])
+def test_so_it_does_for_services_that_set_no_ci(project: Project, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1")
+    project.write(test_it=ONE.format(marker=""))
+    result = project.run("--snapshot-update")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["agenttape: replay only; in CI --snapshot-update alone records nothing"])
+    assert project.live() == []
+
+
+def test_ci_set_to_false_is_no_ci(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "false")
+    project.write(test_it=ONE.format(marker=""))
+    project.run("--snapshot-update").assert_outcomes(passed=1)
+    assert project.live() == ["look_up Rome"]
+
+
 WAY_OUT = (
     "would record, but CI is set: in CI nothing is recorded unless a flag on the command line asks for it. "
     "Record on your machine and commit the cassette, or run pytest with --agenttape-mode="

@@ -169,9 +169,28 @@ def test_a_block_that_would_record_in_ci_names_the_way_out(named: Mode | None, f
         block_mode(named, Mode.NEW_EPISODES, flags, ci=True, file_exists=file_exists)
 
 
-@pytest.mark.parametrize(("value", "expected"), [(None, False), ("", False), ("true", True), ("0", True)])
-def test_ci_is_a_variable_that_is_not_empty(value: str | None, expected: bool) -> None:
-    assert is_ci({} if value is None else {"CI": value}) is expected
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, False),
+        ({"CI": ""}, False),
+        ({"CI": "false"}, False),
+        ({"CI": "False "}, False),
+        ({"CI": "0"}, False),
+        ({"CI": "true"}, True),
+        ({"CI": "woodpecker"}, True),
+        ({"JENKINS_URL": "https://ci.example/"}, True),
+        ({"TF_BUILD": "True"}, True),
+        ({"TEAMCITY_VERSION": "2026.1"}, True),
+        ({"CODEBUILD_BUILD_ID": "shop:1"}, True),
+        ({"JENKINS_URL": ""}, False),
+        ({"CI": "false", "JENKINS_URL": "https://ci.example/"}, False),
+    ],
+)
+def test_ci_is_told_by_its_variable_else_by_those_of_services_that_do_not_set_it(
+    environ: dict[str, str], expected: bool
+) -> None:
+    assert is_ci(environ) is expected
 
 
 @pytest.mark.parametrize(
