@@ -22,6 +22,7 @@ from pytest_agenttape.plugin.options import (
 from pytest_agenttape.plugin.pytest_privates import conftest_failure
 from pytest_agenttape.plugin.report.gathering import Gathering
 from pytest_agenttape.plugin.report.ledger import LEDGER
+from pytest_agenttape.process import without_plugin
 from pytest_agenttape.settings.flags import hear
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    without_plugin.plugin_is_loaded(1)
+    config.add_cleanup(lambda: without_plugin.plugin_is_loaded(-1))
     config.addinivalue_line("markers", marker_help())
     config.pluginmanager.register(Gathering(config), "agenttape-ledger")
     config.add_cleanup(hear(flags_of(config)))
