@@ -12,9 +12,16 @@ class AgentTapeError(Exception):
 
     Attributes:
         is_expected: Whether a test has asserted that it is raised.
+        cause: What it is about, in a few words; empty where the first line of the message says it.
     """
 
     is_expected = False
+    cause = ""
+
+    @property
+    def headline(self) -> str:
+        """What it is about, in one line."""
+        return self.cause or str(self).partition("\n")[0]
 
 
 class ConfigError(AgentTapeError):
@@ -93,8 +100,10 @@ class UnmatchedInteractionError(AgentTapeError):
         field_diffs: tuple[FieldDiff, ...] = (),
         cassette_path: Path | None = None,
         mode: str = "none",
+        cause: str = "",
     ) -> None:
         super().__init__(message)
+        self.cause = cause
         self.kind = kind
         self.boundary = boundary
         self.request = dict(request or {})
@@ -116,8 +125,11 @@ class CassetteNotFoundError(UnmatchedInteractionError):
         boundary: str | None = None,
         request: Mapping[str, object] | None = None,
         mode: str = "none",
+        cause: str = "no cassette",
     ) -> None:
-        super().__init__(message, kind=kind, boundary=boundary, request=request, cassette_path=path, mode=mode)
+        super().__init__(
+            message, kind=kind, boundary=boundary, request=request, cassette_path=path, mode=mode, cause=cause
+        )
         self.path = path
 
 

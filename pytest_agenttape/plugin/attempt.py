@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.unplayed import left_unplayed
@@ -20,7 +21,7 @@ class Attempt:
         users: How many tests of this run claim the cassette.
         is_shared: Whether other tests may use it too, collected in this run or not.
         outcome: ``passed``, ``failed`` or ``skipped``, with the prefix ``setup`` before the call; or ``interrupted``.
-        error: The failure message, if the error is one of ours.
+        error: What it failed with, if that is one of ours.
         was_fresh: Whether no cassette existed when the test ended.
         wrote: Whether its recording replaced the cassette.
         kept: The file that keeps its recording as pending, if there is one.
@@ -31,7 +32,7 @@ class Attempt:
     users: int
     is_shared: bool
     outcome: str = ""
-    error: str | None = None
+    error: AgentTapeError | None = None
     was_fresh: bool = False
     wrote: bool = False
     kept: Path | None = None

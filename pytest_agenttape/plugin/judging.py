@@ -75,12 +75,19 @@ def fail_drifted(item: pytest.Item, report: pytest.TestReport, verdict: Verdict)
         report.longrepr = item.repr_failure(pytest.ExceptionInfo.from_exception(error))
 
 
-def error_of_ours(call: pytest.CallInfo[None], verdict: Verdict | None = None) -> str | None:
-    """Return the failure message of a phase, if the error is one of ours."""
-    error = verdict and verdict.error
+def error_of_ours(call: pytest.CallInfo[None], verdict: Verdict | None = None) -> AgentTapeError | None:
+    """Return the error that a phase failed with, if it is one of ours."""
+    error = None if verdict is None else verdict.error
     if error is None and call.excinfo is not None and isinstance(call.excinfo.value, AgentTapeError):
         error = call.excinfo.value
-    return None if error is None else str(error)
+    return error
+
+
+def put_headline_first(report: pytest.TestReport, error: AgentTapeError) -> None:
+    """Let the short summary say what *error* is about; of a long line it shows the beginning, the name of a class."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None and str(error) in crash.message:
+        crash.message = f"{error.headline}\n{crash.message}"
 
 
 def _judge_testcase(attempt: Attempt, failure: BaseException) -> None:

@@ -14,7 +14,7 @@ from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.claims import Claim, Claims
 from pytest_agenttape.plugin.committing import commit, pending_store, prune
-from pytest_agenttape.plugin.judging import error_of_ours, fail_drifted, judge_returned, judged
+from pytest_agenttape.plugin.judging import error_of_ours, fail_drifted, judge_returned, judged, put_headline_first
 from pytest_agenttape.plugin.missing_keys import note_missing_key
 from pytest_agenttape.plugin.opening import configuration_of, open_session, reseed_before, restore_runtest
 from pytest_agenttape.plugin.options import CASSETTES, is_marked
@@ -151,6 +151,8 @@ class Lifecycle:
             attempt.note(str(call.when), report.outcome)
             if report.failed:
                 attempt.error = error_of_ours(call, attempt.session.verdict)
+                if attempt.error is not None:
+                    put_headline_first(report, attempt.error)
                 if self._has_report:  # it is written after the test's secrets are forgotten
                     send_failure(report, attempt.session.secrets.redactor.text(report.longreprtext))
         if call.when == "teardown" and item.nodeid in self._records:

@@ -14,13 +14,14 @@ from pytest_agenttape.cassettes.pending import Pending, PendingRecording
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import Mode
 from pytest_agenttape.plugin.claims import Claim, Claims
+from pytest_agenttape.plugin.drawn_examples import problem_of_drawn_examples
 from pytest_agenttape.plugin.error_place import traceback_of
 from pytest_agenttape.plugin.outsiders import ConfigFixture
 from pytest_agenttape.plugin.progress import Progress
 from pytest_agenttape.plugin.pytest_privates import fixture_definitions
 from pytest_agenttape.plugin.renames import Renames
 from pytest_agenttape.session.session import Session
-from pytest_agenttape.session.settings import FormerNames, Settings
+from pytest_agenttape.session.settings import Elsewhere, Settings
 
 
 def configuration_of(request: pytest.FixtureRequest, claims: Claims) -> Any:
@@ -51,7 +52,7 @@ def open_session(
     __tracebackhide__ = True
     try:
         settings = _settings(item, claim, claims, overrides, pending)
-        session = Session(_with_former_name(settings, renames)).open()
+        session = Session(_looking_elsewhere(settings, claims, pending, renames)).open()
     except AgentTapeError as error:  # about the marker, the fixture or a file: no line of code is at fault
         raise error.with_traceback(traceback_of(item)) from None
     if session.can_execute:
@@ -59,14 +60,19 @@ def open_session(
     return session
 
 
-def _with_former_name(settings: Settings, renames: Renames) -> Settings:
-    """Return *settings* that know where the cassette of a renamed test may be; a refresh takes it over."""
-    if settings.pending is not None or settings.path.exists():
-        return settings
-    names = FormerNames(partial(renames.candidates, settings.path), partial(renames.former, settings.path))
-    former = names.likely() if settings.mode is Mode.REFRESH else None
+def _looking_elsewhere(settings: Settings, claims: Claims, pending: Pending | None, renames: Renames) -> Settings:
+    """Return *settings* that know where else recordings may be; a refresh takes over what a renamed test had."""
+    path = settings.path
+    elsewhere = Elsewhere(
+        candidates=partial(renames.candidates, path),
+        likely=partial(renames.former, path),
+        others=lambda: sorted(each for each in claims.paths if each.parent == path.parent and each != path),
+        has_pending=lambda: pending is not None and pending.find(path) is not None,
+    )
+    is_taken_over = settings.mode is Mode.REFRESH and settings.pending is None and not path.exists()
+    former = elsewhere.likely() if is_taken_over else None
     if former is None:
-        return replace(settings, former_names=names)
+        return replace(settings, elsewhere=elsewhere)
     taken = PendingRecording(former, settings.path, settings.title, "", Cassette.load(former))
     return replace(settings, former=former, pending=taken)
 
@@ -110,4 +116,5 @@ def _settings(item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, p
         pending=pending.find(claim.path) if pending and mode is Mode.REFRESH else None,
         allow_errors=options.allow_errors,
         rules=rules,
+        refusal=problem_of_drawn_examples(item),
     )

@@ -27,6 +27,8 @@ _NAMES_SHOWN = 12
 _PLACES_SHOWN = 5
 _CANDIDATES = 50  # compared in full: the most alike by a sample of their words
 
+_CAUSE_WIDTH = 48  # beside the name of a test, on a line of 80 columns
+_NUMBERS = re.compile(r"[0-9a-fA-F-]*\d[0-9a-fA-F:.-]*")
 _IN_LIST = re.compile(r"json\.(\w+)\[(\d+)\]")
 
 
@@ -48,6 +50,7 @@ def explain(
     lines: Sequence[int] = (),
     mode: str = "none",
     command: str = "",
+    cheaper: Sequence[str] = (),
     same_key: Sequence[Interaction] = (),
     rules: KeyRules | None = None,
     served: Sequence[Interaction] = (),
@@ -59,6 +62,7 @@ def explain(
         played: Returns whether a recording was already served.
         lines: The line in the file where each recording begins.
         command: The command that records again.
+        cheaper: What else to do, which costs less, the cheapest first.
         same_key: The recordings of exactly the same request.
         rules: What matching leaves out.
         served: The recordings served to this run so far, in order; they show an earlier departure from that order.
@@ -70,6 +74,7 @@ def explain(
     message += [f"  {line}" for line in (*finding.lines, *_unplayable(case), *_earlier_departure(case, served))]
     url = str(asked.request.get("url", ""))
     message += [f"  {line}" for line in (*telemetry.hint(url), *downloads.hint(url))]
+    message += [f"  {visible(line)}" for line in (*_left_out(finding.diffs, asked), *cheaper)]
     if command:
         message.append(f"  re-record: {visible(command)}")
     return UnmatchedInteractionError(
@@ -81,6 +86,7 @@ def explain(
         field_diffs=finding.diffs,
         cassette_path=cassette_path,
         mode=mode,
+        cause=visible(finding.cause, _CAUSE_WIDTH),
     )
 
 
@@ -141,6 +147,7 @@ class _Case:
 @dataclass(frozen=True, slots=True)
 class _Finding:
     lines: tuple[str, ...]
+    cause: str
     closest: Interaction | None = None
     diffs: tuple[FieldDiff, ...] = ()
 
@@ -156,7 +163,7 @@ def _unplayable(case: _Case) -> list[str]:
 
 def _finding(case: _Case, same_key: Sequence[Interaction]) -> _Finding:
     if not case.recordings:
-        return _Finding(("the cassette is empty",))
+        return _Finding(("the cassette is empty",), "the cassette is empty")
     if same_key and all(map(case.is_played, same_key)):
         return _all_played(case, same_key)
     family = [each for each in case.recordings if _is_family(each, case.asked)]
@@ -174,7 +181,7 @@ def _all_played(case: _Case, same_key: Sequence[Interaction]) -> _Finding:
     token = case.asked.boundary or _host(case.asked)
     if token and case.asked.kind != "llm":  # a model that is asked again what it answered is rarely what was meant
         lines.append(f"if it may be made any number of times: repeats=[{visible(token, WIDTH)!r}]")
-    return _Finding(tuple(lines), same_key[-1])
+    return _Finding(tuple(lines), f"already played {times}: {call_name(case.asked)}", same_key[-1])
 
 
 def _never_recorded(case: _Case) -> _Finding:
@@ -189,7 +196,7 @@ def _never_recorded(case: _Case) -> _Finding:
     if alike:
         lines.append(f"did the name change from {alike[0]}?")
     same_kind = [each for each in case.recordings if each.kind == case.asked.kind]
-    return _Finding(tuple(lines), nearest(case.asked, same_kind, case.is_played))
+    return _Finding(tuple(lines), f"never recorded: {name}", nearest(case.asked, same_kind, case.is_played))
 
 
 def _recorded_otherwise(case: _Case, family: Sequence[Interaction]) -> _Finding:
@@ -197,13 +204,43 @@ def _recorded_otherwise(case: _Case, family: Sequence[Interaction]) -> _Finding:
     assert closest is not None
     diffs = _request_diffs(closest, case)
     if not diffs:
-        return _Finding((f"nearest: {case.place(closest)} is the same request, but no matcher accepts it",), closest)
+        line = f"nearest: {case.place(closest)} is the same request, but no matcher accepts it"
+        return _Finding((line,), "no matcher accepts the recording", closest)
     lines = [f"nearest: {case.place(closest)}, {_where_they_part(diffs)}", *diff_lines(diffs, "  ")]
     lines += _removed_arguments(case, closest, diffs)
     if all(map(case.is_played, family)):
         count = f"all {len(family)} recordings" if len(family) > 1 else "the only recording"
         lines.append(f"{count} of {_family_name(case.asked)} {'are' if len(family) > 1 else 'is'} already played")
-    return _Finding(tuple(lines), closest, diffs)
+    return _Finding(tuple(lines), _in_short(diffs[0]), closest, diffs)
+
+
+def _in_short(diff: FieldDiff) -> str:
+    """Return one difference, with both values if they are short."""
+    path = diff.path.removeprefix("json.").removeprefix("args.")
+    both = f"{path}: {diff.recorded} -> {diff.asked}"
+    return both if diff.recorded and diff.asked and len(both) <= _CAUSE_WIDTH else f"{path} changed"
+
+
+def _left_out(diffs: Sequence[FieldDiff], asked: Interaction) -> tuple[str, ...]:
+    """Return how to leave out of matching what differs from run to run, where all differences look like that."""
+    if asked.kind == "llm" and [each.path for each in diffs] == ["url"]:
+        return ("if only the address differs: match_base_url = false in the configuration",) * _same_path(diffs[0])
+    if not diffs or any(_made_up(each.recorded) != _made_up(each.asked) for each in diffs):
+        return ()
+    paths = [each.path for each in diffs if each.path.startswith(("json.", "args.", "form."))]
+    if len(paths) < len(diffs):
+        return ()
+    return (f"if it differs on each run: ignore_volatile_fields = {paths} in the configuration",)
+
+
+def _same_path(diff: FieldDiff) -> bool:
+    old, new = (urlsplit(each.strip("'\"")).path for each in (diff.recorded, diff.asked))
+    return old == new
+
+
+def _made_up(value: str) -> str:
+    """Return *value* without what a clock, a counter or a random number makes of it."""
+    return _NUMBERS.sub("#", value)
 
 
 def _request_diffs(closest: Interaction, case: _Case) -> tuple[FieldDiff, ...]:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pytest_agenttape.cassettes import imported
 from pytest_agenttape.cassettes.cassette import Cassette
@@ -15,7 +16,8 @@ from pytest_agenttape.reading.mismatch import explain
 from pytest_agenttape.session.loaded import Loaded
 from pytest_agenttape.session.settings import Settings, working_directory
 
-_SEARCHED = 100  # cassettes of tests that are gone
+_RECORD = " --agenttape-record"
+_SEARCHED = 100  # cassettes of other tests
 
 
 class Misses:
@@ -55,6 +57,7 @@ class Misses:
             lines=self._loaded.lines,
             mode=str(settings.mode),
             command=settings.advice,
+            cheaper=self._cheaper(call),
             same_key=tape.same_request(call),
             rules=imported.shown_rules(tape.recordings, self._loaded.rules),
             served=[tape.as_asked_now(each) for each in served],
@@ -68,7 +71,7 @@ class Misses:
             "\n  ".join(
                 (
                     f"there is no cassette at {self._settings.path}, and {why}",
-                    *self._renamed(call),
+                    *(self._accepting_pending() or self._renamed(call)),
                     f"record it: {self._settings.advice}",
                 )
             ),
@@ -77,6 +80,41 @@ class Misses:
             boundary=call.boundary,
             request=call.request,
             mode=str(self._settings.mode),
+        )
+
+    def _cheaper(self, call: Call) -> tuple[str, ...]:
+        """Return what to do about a call that does not match, other than to record everything again."""
+        command = self._refreshing
+        if not command:
+            return self._once_per_process(call)
+        accept = (f"accept the change, live only where it differs: {command}",)
+        return (*self._once_per_process(call), *(self._accepting_pending() or accept))
+
+    @property
+    def _refreshing(self) -> str:
+        """The command that refreshes the cassette of a test; empty for a block."""
+        settings = self._settings
+        return f"{settings.command.removesuffix(_RECORD)} --snapshot-update" if settings.elsewhere else ""
+
+    def _accepting_pending(self) -> tuple[str, ...]:
+        elsewhere = self._settings.elsewhere
+        if elsewhere is None or not elsewhere.has_pending():
+            return ()
+        return (f"accept what a failed test has recorded, without paying again: {self._refreshing}",)
+
+    def _once_per_process(self, call: Call) -> tuple[str, ...]:
+        """Return what to do if the call is made once per process and was recorded by the test that ran first."""
+        elsewhere = self._settings.elsewhere
+        if elsewhere is None or any(_family(each) == _family(call) for each in self._loaded.tape.as_asked):
+            return ()
+        found = (each for each in elsewhere.others()[:_SEARCHED] if self._answers(each, call))
+        other = next(found, None)
+        if other is None:
+            return ()
+        path = _relative(other, working_directory())
+        return (
+            f"{path} has it: is it made once per process (an import, a cache, a token)?",
+            "then make it in a fixture with a use_cassette block of its own, or clear the cache for each test",
         )
 
     def _renamed(self, call: Call) -> tuple[str, ...]:
@@ -89,13 +127,13 @@ class Misses:
         holds = "holds this call" if is_same else "may be its cassette"
         return (
             f"was the test renamed or moved? {old} {holds}, and no test has it",
-            f"move it, and its view: {self._settings.command.removesuffix(' --agenttape-record')} --snapshot-update",
+            f"move it, and its view: {self._refreshing}",
             f"or the cassette alone: git mv {old} {new}",
         )
 
     def _found_elsewhere(self, call: Call) -> tuple[Path | None, bool]:
         """Return the cassette of a test that is gone which answers *call*, or may; and whether it does."""
-        names = self._settings.former_names
+        names = self._settings.elsewhere
         for path in names.candidates()[:_SEARCHED] if names else ():
             if self._answers(path, call):
                 return path, True
@@ -105,6 +143,10 @@ class Misses:
         with suppress(AgentTapeError):
             return Loaded.of(self._settings, Cassette.load(path)).tape.take(call) is not None
         return False
+
+
+def _family(call: Call | Interaction) -> tuple[str, str | None, str | None]:
+    return call.kind, call.boundary, urlsplit(str(call.request.get("url", ""))).hostname
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -29,7 +29,7 @@ from pytest_agenttape.session.run import Run
 from pytest_agenttape.session.secrets import Secrets
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.session.unplayed import left_unplayed, unplayed_error
-from pytest_agenttape.session.verdict import Verdict, noted
+from pytest_agenttape.session.verdict import RunCut, Verdict, noted
 
 
 class Session(History):
@@ -333,6 +333,8 @@ class Session(History):
 
     def _decided(self, call: Call, parent: Live | None, metadata: Mapping[str, JSON] | None) -> Served | Live:
         __tracebackhide__ = True
+        if self.settings.refusal is not None:
+            raise RunCut from self.refuse(self.settings.refusal)  # at once: hypothesis would try further examples
         tape = self.loaded.tape
         decision = self.loaded.policy.decide(call, tape)
         if isinstance(decision, Replay):

@@ -15,16 +15,20 @@ from pytest_agenttape.settings.config import Config
 
 
 @dataclass(frozen=True, slots=True)
-class FormerNames:
-    """Where the cassette of a test may be that was renamed or moved; looked up only where it has none.
+class Elsewhere:
+    """Where recordings of a test's calls may be besides its cassette; looked up only where it lacks one.
 
     Attributes:
-        candidates: Returns the cassettes whose own tests are gone, the most likely first.
+        candidates: Returns the cassettes whose own tests are gone, the most likely first to be that of this test.
         likely: Returns the one that is most likely this test's.
+        others: Returns the cassettes of the tests beside it.
+        has_pending: Returns whether a recording of the test was set aside.
     """
 
     candidates: Callable[[], Sequence[Path]]
     likely: Callable[[], Path | None]
+    others: Callable[[], Sequence[Path]]
+    has_pending: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +55,9 @@ class Settings:
         test: The test that owns the file; its name is kept in the cassette.
         pending: A recording that was set aside, to be replayed instead of the file.
         former: The cassette under the test's former name, to be replayed and moved.
-        former_names: Where else its cassette may be.
+        elsewhere: Where else recordings of its calls may be.
         rules: What is redacted in addition to the built-in rules.
-        refusal: Why the block must not be opened, if it must not.
+        refusal: Why a block must not be opened, or a test must not make a call, if it must not.
     """
 
     path: Path
@@ -75,7 +79,7 @@ class Settings:
     test: str | None = None
     pending: PendingRecording | None = None
     former: Path | None = None
-    former_names: FormerNames | None = None
+    elsewhere: Elsewhere | None = None
     rules: RedactionRules = field(default_factory=RedactionRules)
     refusal: ConfigError | None = None
 

@@ -38,7 +38,8 @@ def record_of(attempt: Attempt, *, has_report: bool) -> TestRecord:
         output_tokens=tokens.output,
         pending=attempt.kept,
         load_ms=round(session.loaded.seconds_to_load * 1000, 3),
-        error=attempt.error,
+        error=None if attempt.error is None else str(attempt.error),
+        cause=None if attempt.error is None else attempt.error.headline,
         from_pending=len(session.run.served()) if session.settings.pending and not session.settings.former else 0,
         former=_former(attempt),
     )

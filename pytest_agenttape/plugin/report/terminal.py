@@ -33,6 +33,7 @@ def write_summary(
 
 def _lines(ledger: Ledger, verdict: WholeRun) -> Iterator[str]:
     yield from keyless_lines(ledger.keyless)
+    yield from _causes(ledger)
     for nodeid, record in sorted(ledger.records.items()):
         yield from _lines_of(nodeid, record)
     for path, count in verdict.unplayed.items():
@@ -51,6 +52,16 @@ def _lines(ledger: Ledger, verdict: WholeRun) -> Iterator[str]:
     if any(record.live for record in ledger.records.values()):
         yield from _money(ledger)
     yield from _slowest(ledger)
+
+
+def _causes(ledger: Ledger) -> Iterator[str]:
+    """Yield what made several tests fail, each cause once."""
+    causes = Counter(record.cause for record in ledger.records.values() if record.cause)
+    for cause, count in causes.most_common():
+        if count > 1:
+            yield f"failed: {count} tests for one cause: {cause}"
+    if causes:
+        yield "help: docs/workflow.md#when-tests-fail"
 
 
 def _lines_of(nodeid: str, record: TestRecord) -> Iterator[str]:

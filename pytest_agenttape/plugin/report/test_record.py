@@ -8,6 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeAlias, TypedDict
 
+from pytest_agenttape.errors import AgentTapeError
+
 # Holds only what xdist can send: None, bool, int, float, str, list, tuple, dict.
 Plain: TypeAlias = Mapping[str, Any]
 
@@ -70,6 +72,7 @@ class TestRecord:
         is_shared: Whether other tests may use the cassette.
         users: How many tests of the run claim it.
         is_strict: Whether unplayed recordings are an error.
+        cause: The failure in a few words, if the error is one of ours.
         former: The cassette under the test's former name, if it has one.
         from_pending: How many calls were answered from a pending recording.
         pending: The file that keeps the recording as pending, if there is one.
@@ -101,6 +104,7 @@ class TestRecord:
     load_ms: float
     error: str | None
     from_pending: int = 0
+    cause: str | None = None
     former: Path | None = None
     spent: Spending | None = None
     saved: Spending | None = None
@@ -117,9 +121,9 @@ class TestRecord:
         """How many recordings were left unplayed, if no other test uses the cassette."""
         return 0 if self.is_shared else len(self.unplayed)
 
-    def or_error(self, error: str | None) -> Self:
+    def or_error(self, error: AgentTapeError | None) -> Self:
         """Return the record with *error*, unless it has one."""
-        return self if self.error or error is None else replace(self, error=error)
+        return self if self.error or error is None else replace(self, error=str(error), cause=error.headline)
 
     def to_plain(self) -> Plain:
         """Return this in types that cross a process border."""

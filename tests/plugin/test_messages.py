@@ -1,0 +1,151 @@
+"""What a user reads when tests fail: the cause on one line, once for many tests, and the cheapest way out first."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.project import Project
+
+THREE = """
+    import pytest
+    from agent import look_up
+    from pytest_agenttape import tool
+
+    PLACE = {place!r}
+
+    @tool
+    def plan(system, city):
+        return look_up(city)
+
+    @pytest.mark.agenttape
+    @pytest.mark.parametrize("city", ["Rome", "Oslo", "Bern"])
+    def test_it(city):
+        plan(PLACE, city)
+"""
+RE_RECORD = "E * re-record: pytest test_it.py::test_it --agenttape-record"
+ACCEPT = "E * accept the change, live only where it differs: pytest test_it.py::test_it --snapshot-update"
+
+
+def test_one_cause_over_many_tests_is_said_once_with_the_count(project: Project) -> None:
+    project.write(test_it=THREE.format(place="You plan trips."))
+    project.record().assert_outcomes(passed=3)
+    project.write(test_it=THREE.format(place="You plan short trips, and you answer in one sentence."))
+    result = project.run()
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(
+        ["*- agenttape -*", "failed: 3 tests for one cause: system changed", "help: docs/workflow.md#when-tests-fail"],
+        consecutive=True,
+    )
+
+
+ONE = """
+    import pytest
+    from agent import look_up
+
+    @pytest.mark.agenttape
+    def test_it():
+        look_up({city!r})
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        pytest.param(ONE.format(city="Oslo"), "city: 'Rome' -> 'Oslo'", id="changed"),
+        pytest.param(ONE.format(city="Rome") + "        look_up('Rome')\n", "already played once: look_up", id="twice"),
+        pytest.param(ONE.format(city="Rome").replace("test_it", "test_new"), "no cassette", id="no cassette"),
+    ],
+)
+def test_the_short_summary_has_the_cause_within_80_columns(project: Project, code: str, line: str) -> None:
+    project.write(test_it=ONE.format(city="Rome"))
+    project.record()
+    project.write(test_it=code)
+    name = "test_new" if "test_new" in code else "test_it"
+    project.run().stdout.fnmatch_lines([f"FAILED test_it.py::{name} - {line}"])
+
+
+def test_the_cheapest_way_out_comes_first(project: Project) -> None:
+    project.write(test_it=ONE.format(city="Rome"))
+    project.record()
+    project.write(test_it=ONE.format(city="Oslo"))
+    project.run().stdout.fnmatch_lines([ACCEPT, RE_RECORD], consecutive=True)
+
+
+def test_a_pending_recording_comes_before_a_live_run(project: Project) -> None:
+    project.write(test_it=ONE.format(city="Rome"))
+    project.record()
+    project.write(test_it=ONE.format(city="Oslo") + "        assert False\n")
+    project.record().assert_outcomes(failed=1)
+    project.run().stdout.fnmatch_lines(
+        [
+            "E * accept what a failed test has recorded, without paying again: "
+            "pytest test_it.py::test_it --snapshot-update",
+            RE_RECORD,
+        ],
+        consecutive=True,
+    )
+
+
+def test_what_differs_on_each_run_can_be_left_out(project: Project) -> None:
+    project.write(test_it=ONE.format(city="order 2025-11-03 of 8f3a"))
+    project.record()
+    project.write(test_it=ONE.format(city="order 2026-01-17 of 41bc"))
+    project.run().stdout.fnmatch_lines(
+        ["E * if it differs on each run: ignore_volatile_fields = [[]'args.city'] in the configuration", ACCEPT],
+        consecutive=True,
+    )
+    (project.path / "agenttape.toml").write_text("ignore_volatile_fields = ['args.city']\n")
+    project.run().assert_outcomes(passed=1)
+
+
+CACHED = """
+    import functools
+    import pytest
+    from agent import look_up
+    from pytest_agenttape import tool
+
+    @functools.cache
+    def token():
+        return sign_in("me")
+
+    @tool
+    def sign_in(user):
+        return "signed in"
+
+    @pytest.mark.agenttape
+    @pytest.mark.parametrize("city", ["Rome", "Oslo"])
+    def test_it(city):
+        token()
+        look_up(city)
+"""
+
+
+def test_a_call_that_is_made_once_per_process_gets_a_hint(project: Project) -> None:
+    project.write(test_it=CACHED)
+    project.record().assert_outcomes(passed=2)
+    project.run().assert_outcomes(passed=2)
+    result = project.run("-k", "Oslo")
+    result.assert_outcomes(failed=1, deselected=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E * cassettes/test_it/test_it[[]Rome].yaml has it: is it made once per process (an import, *, a token)?",
+            "E * then make it in a fixture with a use_cassette block of its own, or clear the cache for each test",
+        ]
+    )
+    project.write(
+        test_it=CACHED.replace(
+            "def test_it(city):",
+            "def test_it(city, signed_in):",
+        )
+        + """
+    @pytest.fixture(scope="module")
+    def signed_in():
+        from pytest_agenttape import use_cassette
+
+        with use_cassette("token"):
+            token()
+    """
+    )
+    project.record().assert_outcomes(passed=2)
+    project.run("-k", "Oslo").assert_outcomes(passed=1, deselected=1)
+    project.run("-k", "Rome").assert_outcomes(passed=1, deselected=1)
