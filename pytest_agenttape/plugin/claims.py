@@ -20,6 +20,7 @@ from pytest_agenttape.plugin.marker import explicit_name, options_of
 from pytest_agenttape.plugin.node_ids import address_of, siblings_of, split_id, without_parameter
 from pytest_agenttape.plugin.options import flags_of, is_marked
 from pytest_agenttape.plugin.pytest_privates import collected_with
+from pytest_agenttape.plugin.report.workers import is_worker
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.settings.ci import is_ci
 from pytest_agenttape.settings.config import Config
@@ -37,6 +38,8 @@ class Claim:
         is_named: Whether a marker on the test names the cassette, so that other tests may use it too.
         folder: The folder of the test file.
         address: The argument that selects the test on a command line, in the directory where this run was started.
+        owner: Who records it: the test, or the function whose parameter sets share it.
+        also: Further cassettes, which are only replayed.
     """
 
     path: Path
@@ -44,6 +47,8 @@ class Claim:
     is_named: bool
     folder: Path
     address: str
+    owner: str
+    also: tuple[Path, ...] = ()
 
 
 class Claims:
@@ -55,6 +60,7 @@ class Claims:
         self._claims: dict[str, Claim] = {}
         self._users: Counter[Path] = Counter()
         self._beside: list[pytest.Item] = []  # the tests beside those of this run, selected or not
+        self._recorded: set[Path] = set()  # in this run
         self._policy, self._policy_rules = policy_of(config)
 
     def add(self, items: Sequence[pytest.Item]) -> None:
@@ -88,6 +94,10 @@ class Claims:
         """Return how many tests claim the cassette at *path*."""
         return self._users[path]
 
+    def note_recorded(self, path: Path) -> None:
+        """Note that a test has recorded the cassette at *path*: others that share it add to it."""
+        self._recorded.add(path)
+
     @property
     def paths(self) -> frozenset[Path]:
         """Every claimed cassette."""
@@ -114,6 +124,8 @@ class Claims:
         config = self._config_of(item, {} if overrides is None else overrides, claim.options)
         self._refuse_late_names(config, item, claim)
         mode = self._mode(claim.options, str(config.default_mode), claim.path)
+        if claim.options.shared:
+            mode = self._mode_of_shared(mode, claim)
         return config, mode, RedactionRules.of(config.redact).merged(self._policy_rules)
 
     def cassettes_of(self, folder: Path) -> Path:
@@ -143,12 +155,30 @@ class Claims:
         if config.cassette_dir not in (known.cassette_dir, Config().cassette_dir):
             raise _too_late("cassette_dir", str(config.cassette_dir))
 
+    def _mode_of_shared(self, mode: Mode, claim: Claim) -> Mode:
+        """Return the mode of a test that shares its cassette: it must not drop what another one has recorded.
+
+        Raises:
+            ConfigError: It would record in a worker of xdist, where others record the same file.
+        """
+        if replays_only(mode, has_cassette=claim.path.exists() and claim.path not in self._recorded):
+            return mode
+        if is_worker(self._pytest_config):
+            raise ConfigError(
+                f"all parameter sets of {claim.owner} share {claim.path.name}, and the workers of xdist would overwrite"
+                " each other's recordings: record without -n"
+            )
+        return Mode.NEW_EPISODES if mode is Mode.REFRESH or claim.path in self._recorded else mode
+
     def _claim(self, item: pytest.Item, siblings: Mapping[str, Sequence[str]]) -> Claim:
         options = options_of(item)
         form = options.format or self.config_at(item.path.parent).format
         name, depth = explicit_name(item)
         classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
         test, parameter = split_id(item)
+        owner = item.nodeid
+        if options.shared:
+            parameter, owner = None, without_parameter(item)
         same = siblings.get(without_parameter(item), ())
         folder = item.path.parent
         home = self.cassettes_of(folder)
@@ -160,8 +190,10 @@ class Claims:
             path = paths.explicit_path(home, name, parameter, form, siblings=same)
         else:
             path = paths.folder_path(home, name, classes[depth:], test, parameter, form, siblings=same)
-        is_named = name is not None and depth is None
-        return Claim(paths.found(path, *former), options, is_named=is_named, folder=folder, address=address_of(item))
+        is_named = options.shared or (name is not None and depth is None)
+        also = tuple(paths.found(paths.explicit_path(home, each, None, form)) for each in options.also)
+        path, address = paths.found(path, *former), address_of(item)
+        return Claim(path, options, is_named=is_named, folder=folder, address=address, owner=owner, also=also)
 
     def _mode(self, options: Options, default: str, path: Path) -> Mode:
         return effective_mode(
@@ -206,13 +238,13 @@ class Claims:
             raise ConfigError(f"{key}: {error}") from None
 
     def _collisions(self) -> list[str]:
-        claims = [(claim.path, nodeid) for nodeid, claim in self._claims.items() if self._would_record(claim)]
-        found = paths.collisions(claims)
+        claims = {claim.owner: claim for claim in self._claims.values() if self._would_record(claim)}
+        found = paths.collisions((claim.path, owner) for owner, claim in claims.items())
         return [
-            f"{len(nodeids)} tests would record the same cassette, {path}: {', '.join(nodeids)}; "
+            f"{len(owners)} tests would record the same cassette, {path}: {', '.join(owners)}; "
             "give each its own name, or set mode='none' to share it\n"
-            f"  to share it, record it from one of them: pytest {self._claims[nodeids[0]].address} --agenttape-record"
-            for path, nodeids in found.items()
+            f"  to share it, record it from one of them: pytest {claims[owners[0]].address} --agenttape-record"
+            for path, owners in found.items()
         ]
 
     def _would_record(self, claim: Claim) -> bool:

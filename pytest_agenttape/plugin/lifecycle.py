@@ -227,6 +227,8 @@ class Lifecycle:
         attempt.session.close()
         try:
             commit(attempt, self._pending)
+            if attempt.outcome == "passed" and attempt.session.loaded.policy.records:
+                self._claims.note_recorded(attempt.session.path)
         finally:
             self._records[nodeid] = record_of(attempt, has_report=self._has_report)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 
 from pytest_agenttape import clocks, downloads, telemetry, values
 from pytest_agenttape.bodies.messages import header, listed
@@ -18,10 +19,10 @@ from pytest_agenttape.errors import AgentTapeError, CassetteNotFoundError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_key
 from pytest_agenttape.matching.completion import Completion
 from pytest_agenttape.matching.matchers import by_rules_of_today, parse_matchers, with_any_secret
-from pytest_agenttape.matching.policy import Policy
+from pytest_agenttape.matching.policy import Decision, Policy
 from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.matching.tape import Tape
-from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.model import JSON, Call, Interaction
 from pytest_agenttape.ownership.turns import Turns
 from pytest_agenttape.providers.keys import Names, key_names
 from pytest_agenttape.redaction import Redactor
@@ -44,6 +45,7 @@ class Loaded:
         rules: What is ignored when requests are compared.
         telemetry: What is answered without a recording.
         turns: In which order answers are due.
+        beside: The recordings of further cassettes, which answer first.
         lines: The line of the file on which each recording starts.
         seconds_to_load: How long reading the file took.
     """
@@ -54,6 +56,7 @@ class Loaded:
     rules: KeyRules
     telemetry: Telemetry
     turns: Turns
+    beside: tuple[Tape, ...] = ()
     lines: tuple[int, ...] = ()
     seconds_to_load: float = 0.0
 
@@ -65,7 +68,16 @@ class Loaded:
         answered = Telemetry.of(settings.config.telemetry_hosts, settings.config.ignore_hosts)
         policy = _policy(settings, fresh=cassette is None)
         turns = Turns(filter(policy.is_missed, recordings))
-        return cls(cassette, _tape(settings, recordings, rules), policy, rules, answered, turns, lines)
+        tape = _tape(settings, recordings, rules)
+        return cls(cassette, tape, policy, rules, answered, turns, lines=lines)
+
+    def decide(self, call: Call) -> Decision:
+        """Return what *call* gets; serving a recording marks it played."""
+        if self.beside and not self.policy.live.covers(call):
+            found = next(filter(None, (tape.take(call) for tape in self.beside)), None)
+            if found is not None:
+                return found._replace(is_kept=False, agrees=True, is_repeat=True)  # no part of the test's own recording
+        return self.policy.decide(call, self.tape)
 
     @property
     def meta(self) -> Mapping[str, JSON]:
@@ -150,7 +162,8 @@ def load(settings: Settings) -> tuple[Loaded, AgentTapeError | None]:
         AgentTapeError: The file of a block cannot be read as a cassette.
     """
     try:
-        return _read(settings), None
+        loaded = _read(settings)
+        return (replace(loaded, beside=_beside(settings)) if settings.also else loaded), None
     except AgentTapeError as problem:
         if not settings.is_sticky:
             raise
@@ -164,13 +177,39 @@ def _read(settings: Settings) -> Loaded:
         return Loaded.of(settings, None)
     before = clocks.perf_counter()
     try:
-        cassette, lines = load_with_lines(settings.file)
+        cassette, lines = _from_file(settings.file, settings)
     except CassetteNotFoundError:
         return Loaded.of(settings, None)
-    if imported.is_imported(cassette.interactions):
-        cassette = redacted(cassette, Redactor(settings.rules, os.environ))
     loaded = Loaded.of(settings, cassette, lines)
     return replace(loaded, seconds_to_load=clocks.perf_counter() - before)
+
+
+def _from_file(path: Path, settings: Settings) -> tuple[Cassette, tuple[int, ...]]:
+    cassette, lines = load_with_lines(path)
+    if imported.is_imported(cassette.interactions):
+        cassette = redacted(cassette, Redactor(settings.rules, os.environ))
+    return cassette, lines
+
+
+def _beside(settings: Settings) -> tuple[Tape, ...]:
+    """Return the recordings of the further cassettes.
+
+    Raises:
+        CassetteNotFoundError: There is no such cassette.
+    """
+    tapes = []
+    for path in settings.also:
+        try:
+            cassette, _ = _from_file(path, settings)
+        except CassetteNotFoundError:
+            raise CassetteNotFoundError(
+                f"there is no cassette at {path}, which the marker names with also=[...]; record it first, in a test "
+                "or a block of its own",
+                path=path,
+            ) from None
+        rules = key_rules(settings.config).fitted_to((each.request for each in cassette.interactions), cassette.meta)
+        tapes.append(_tape(settings, cassette.interactions, rules))
+    return tuple(tapes)
 
 
 def _policy(settings: Settings, *, fresh: bool) -> Policy:

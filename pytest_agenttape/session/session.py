@@ -336,7 +336,7 @@ class Session(History):
         if self.settings.refusal is not None:
             raise RunCut from self.refuse(self.settings.refusal)  # at once: hypothesis would try further examples
         tape = self.loaded.tape
-        decision = self.loaded.policy.decide(call, tape)
+        decision = self.loaded.decide(call)
         if isinstance(decision, Replay):
             recorded, descendants, is_kept, agrees, is_repeat = decision
             if is_kept and not (agrees and tape.is_keyed):

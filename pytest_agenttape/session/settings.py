@@ -38,6 +38,7 @@ class Settings:
     Attributes:
         path: The cassette file, as the user named it.
         mode: The record mode.
+        also: Further cassettes, which are only replayed.
         config: The configuration in force.
         directory: The folder that a relative path starts from.
         live: Tokens of calls that run for real.
@@ -64,6 +65,7 @@ class Settings:
     mode: Mode
     config: Config
     directory: Path = Path()
+    also: tuple[Path, ...] = ()
     live: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
     repeats: frozenset[str] | None = None

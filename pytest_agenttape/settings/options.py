@@ -21,6 +21,8 @@ class Options:
     """The options given for one recording; None if not given.
 
     Attributes:
+        also: Names of further cassettes, which are only replayed.
+        shared: Whether all parameter sets of a test have one cassette.
         mode: The record mode.
         live: Tokens of calls that run for real.
         frozen: Tokens of calls that are replayed in every mode.
@@ -38,6 +40,8 @@ class Options:
         match_headers: Names of further request headers that matching compares.
     """
 
+    also: tuple[str, ...] = ()
+    shared: bool = False
     mode: Mode | None = None
     live: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
@@ -202,11 +206,26 @@ def _match_headers(given: object) -> tuple[str, ...]:
     return Config().with_overrides(match_headers=given).match_headers
 
 
+def _also(given: object) -> tuple[str, ...]:
+    listed = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else ()
+    if not listed or not all(isinstance(each, str) and each for each in listed):
+        raise ConfigError(f"also takes names of cassettes, such as also=['login'], found {given!r}")
+    return listed
+
+
+def _shared(given: object) -> bool:
+    if not isinstance(given, bool):
+        raise ConfigError(f"shared must be True or False, found {given!r}")
+    return given
+
+
 def _strict(given: object) -> bool:
     return Config().with_overrides(strict=given).strict
 
 
 _PARSERS: Mapping[str, Callable[[object], object]] = {
+    "also": _also,
+    "shared": _shared,
     "mode": Mode.parse,
     "live": lambda given: parse_tokens(given, "live"),  # type: ignore[arg-type]  # it checks
     "frozen": lambda given: parse_tokens(given, "frozen"),  # type: ignore[arg-type]  # it checks
