@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pytest_agenttape.matching.tape import Tape
-from pytest_agenttape.model import Interaction
+from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading.usage import TokenTotals, total_tokens
 from pytest_agenttape.session.block import Block
 from pytest_agenttape.session.loaded import Loaded
 from pytest_agenttape.session.recording import Recording
 from pytest_agenttape.session.run import Run
+from pytest_agenttape.session.secrets import Secrets
 
 
 class History(Block):
@@ -18,11 +19,25 @@ class History(Block):
         loaded: The cassette as it was when the session opened.
         run: The calls made since then.
         recording: The recording that they leave behind.
+        secrets: The secrets to redact.
     """
 
     loaded: Loaded
     run: Run
     recording: Recording
+    secrets: Secrets
+
+    def instance_number(self, instance: object) -> int:
+        """Return the number of *instance* among the instances of its class, by first call, from 0."""
+        return self.run.instance_number(instance)
+
+    def redacted(self, value: JSON) -> JSON:
+        """Return *value*, which is in stored form, without secrets."""
+        return self.secrets.redactor.value(value)
+
+    def is_same(self, recorded: JSON, given: JSON) -> bool:
+        """Return whether two values in stored form are equal but for which secrets were in them."""
+        return self.loaded.are_same(recorded, given)
 
     @property
     def engine(self) -> Tape:

@@ -245,14 +245,6 @@ class Session(History):
             metadata={**live.metadata, "start_ms": round(live.start_ms, 3)},
         )
 
-    def redacted(self, value: JSON) -> JSON:
-        """Return *value*, which is in stored form, without secrets."""
-        return self.secrets.redactor.value(value)
-
-    def is_same(self, recorded: JSON, given: JSON) -> bool:
-        """Return whether two values in stored form are equal but for which secrets were in them."""
-        return self.loaded.are_same(recorded, given)
-
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         """Return *error*; if the plugin opened the session, it becomes the verdict of the run."""
         __tracebackhide__ = True
@@ -287,10 +279,6 @@ class Session(History):
     ) -> NetworkBlockedError | None:
         """Return the error for a connection that is not allowed; a live call may connect to anything."""
         return None if running is not None else self._connections.blocks(host, port, unrecordable)
-
-    def instance_number(self, instance: object) -> int:
-        """Return the number of *instance* among the instances of its class, by first call, from 0."""
-        return self.run.instance_number(instance)
 
     # -- below: how
 

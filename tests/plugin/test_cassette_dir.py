@@ -73,7 +73,7 @@ def test_an_ini_key_sets_it(moved: Project) -> None:
 
 def test_orphans_are_named_and_deleted_there(moved: Project) -> None:
     moved.record()
-    moved.write(tests__one__test_it=TEST.replace("def test_it()", "def test_new()"))
+    moved.write(tests__one__test_it=TEST.replace('test_it(): assert look_up("a")["answer"] == "old"', "_gone(): ..."))
     gone = "recordings/tests/one/test_it/test_it.yaml"
     moved.run().stdout.fnmatch_lines([f"orphan: {gone} (no test claims it; --snapshot-update deletes it)"])
     moved.run("--snapshot-update").stdout.fnmatch_lines([f"deleted: {gone} (no test claims it)"])
