@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Generator
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_agenttape import ownership
-from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.plugin.claims import Claims
 from pytest_agenttape.plugin.outsiders import TearDown, WideFixture
 from pytest_agenttape.plugin.pytest_privates import asking_item, fail_for_all, fixtures_reached_by, is_whole_process
@@ -18,6 +19,7 @@ from pytest_agenttape.plugin.report.ledger import LEDGER
 from pytest_agenttape.plugin.report.workers import is_worker
 from pytest_agenttape.plugin.rest_of_the_run import RestOfTheRun
 from pytest_agenttape.process import child_processes, exit_status
+from pytest_agenttape.settings.config import Config
 
 
 class Surroundings:
@@ -49,7 +51,11 @@ class Surroundings:
         if self._marked:
             config, root = self._claims.config_at(session.config.rootpath), session.config.rootpath
             replays = all(self._marked.values())
-            self._rest = RestOfTheRun(config, root, replays=replays, fail=self._fail)
+            rest = functools.partial(RestOfTheRun, root=root, replays=replays, fail=self._fail)
+            try:
+                self._rest = rest(config)
+            except ConfigError:  # each marked test fails with it
+                self._rest = rest(Config())
             ownership.add_rest(self._rest)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

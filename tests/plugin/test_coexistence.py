@@ -91,7 +91,7 @@ def test_a_module_of_the_users_own_by_that_name_is_no_conflict(project: Project)
     project.run_apart("-o", "pythonpath=.").assert_outcomes(passed=1)
 
 
-def test_switched_off_our_fixtures_are_gone_and_nothing_breaks(project: Project) -> None:
+def test_switched_off_our_fixtures_are_gone_and_no_marked_test_runs_a_tool(project: Project) -> None:
     project.write(
         test_it="""
         import pytest
@@ -104,8 +104,9 @@ def test_switched_off_our_fixtures_are_gone_and_nothing_breaks(project: Project)
         """
     )
     result = project.run_apart("-p", "no:agenttape")
-    result.assert_outcomes(passed=2, warnings=1)
-    assert project.live() == ["look_up Rome"]
+    result.assert_outcomes(passed=1, failed=1, errors=1, warnings=1)
+    result.stdout.fnmatch_lines(["E *test_marked is marked agenttape, but the plugin is not loaded, *"])
+    assert project.live() == []
     project.write(test_it=ONE)
     project.run_apart("-p", "no:agenttape").stdout.fnmatch_lines(["E *fixture 'agenttape_cassette' not found"])
 
@@ -174,11 +175,11 @@ def test_the_plugin_imports_nothing_heavy(project: Project, monkeypatch: pytest.
         def test_it():
             heavy = {"yaml", "httpx", "httpx2", "requests", "respx", "responses", "syrupy", "time_machine", "openai"}
             ours = {name for name in sys.modules if name.startswith("pytest_agenttape")}
-            light = {"", ".conflict", ".errors", ".plugin", ".process", ".process.patching"}
+            light = {"", ".conflict", ".errors", ".plugin", ".process", ".process.patching", ".process.without_plugin"}
             light |= {f".plugin.{x}" for x in "asserted header hookspecs options pytest_privates".split()}
             light |= {f".plugin.{x}" for x in "report session_fixture".split()}
             light |= {f".plugin.report.{x}" for x in "gathering ledger workers".split()}
-            light |= {f".settings{x}" for x in ("", ".ci", ".words")}
+            light |= {f".settings{x}" for x in ("", ".ci", ".flags", ".words")}
             assert ours <= {f"pytest_agenttape{x}" for x in light}
             assert not heavy & sys.modules.keys()
         """
