@@ -73,7 +73,7 @@ _KEPT = (
 # What a reader has installed, rather than everything that the tests of this project need.
 _PLUGINS = [word for name in ("syrupy", "pytest_asyncio.plugin", "pytest_agenttape.plugin") for word in ("-p", name)]
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^(?P<ticks>`{3,})(\w*)\n(.*?)^(?P=ticks)$", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"<!-- (.+?) -->\n\Z")
 _FILE_NAME = re.compile(r"^# ([\w./\[\]-]+\.(?:py|yaml|json|toml|ini|txt))$")
 
@@ -99,13 +99,13 @@ def blocks_of(page: Path) -> list[Block]:
     found = []
     for fence in _FENCE.finditer(content):
         comment = _COMMENT.search(content[: fence.start()])
-        first, _, _ = fence[2].partition("\n")
+        first, _, _ = fence[3].partition("\n")
         named = _FILE_NAME.match(first)
         found.append(
             Block(
                 place=f"{page.relative_to(ROOT)}:{content.count(chr(10), 0, fence.start()) + 1}",
-                language=fence[1],
-                text=fence[2],
+                language=fence[2],
+                text=fence[3],
                 comment=comment[1] if comment else "",
                 file=named[1] if named else None,
             )

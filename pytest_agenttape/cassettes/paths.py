@@ -17,6 +17,7 @@ _COMPRESSED = ".gz"
 FORMAT_OF_EXTENSION = {**_PLAIN, **{f"{each}{_COMPRESSED}": form for each, form in _PLAIN.items()}}
 EXTENSIONS = tuple(FORMAT_OF_EXTENSION)
 ASSETS_SUFFIX = ".assets"
+DERIVED_SUFFIX = ".derived"
 
 _MAX_CHARACTERS = 100
 _MAX_BYTES = 200
@@ -197,7 +198,7 @@ def is_compressed(path: Path) -> bool:
 def derived_path(path: Path) -> Path:
     """Return where a partly live run of the cassette at *path* is written."""
     stem, extension = split_extension(path.name)
-    return path.with_name(f"{stem}.derived{extension or '.yaml'}")
+    return path.with_name(f"{stem}{DERIVED_SUFFIX}{extension or '.yaml'}")
 
 
 def assets_dir(path: Path) -> Path:

@@ -14,6 +14,7 @@ from pytest_agenttape.plugin.options import (
     BROKEN_CONFTEST,
     CASSETTES,
     add_options,
+    check_report,
     flags_of,
     is_marked,
     marker_help,
@@ -44,6 +45,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     without_plugin.plugin_is_loaded(1)
     config.add_cleanup(lambda: without_plugin.plugin_is_loaded(-1))
+    check_report(config.option)
     config.addinivalue_line("markers", marker_help())
     config.pluginmanager.register(Gathering(config), "agenttape-ledger")
     config.add_cleanup(hear(flags_of(config)))

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_agenttape.cassettes import imported
 from pytest_agenttape.cassettes.cassette import Cassette
-from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.errors import AgentTapeError, CassetteNotFoundError, ConfigError
 from pytest_agenttape.plugin import cassette_files
 from pytest_agenttape.plugin.screen import Screen
 from pytest_agenttape.redaction import RedactionRules, Redactor
@@ -39,6 +39,16 @@ class AskedCassettes:
                 self.refuse(error)
         return list(found)
 
+    def has(self, name: str) -> bool:
+        """Return whether *name* names a cassette, or several."""
+        try:
+            cassette_files.the_one(name, self._root, self._pruned)
+        except CassetteNotFoundError:
+            return False
+        except ConfigError:
+            return True
+        return True
+
     def only(self, name: str) -> Cassette | None:
         """Return the one cassette that *name* names; None if it cannot be used."""
         try:
@@ -48,8 +58,13 @@ class AskedCassettes:
             return None
         return self.cassette(path)
 
-    def cassette(self, path: Path) -> Cassette | None:
-        """Return the cassette at *path*; None if it cannot be used."""
+    def cassette(self, path: Path, *, name: str | None = None, place: Path | None = None) -> Cassette | None:
+        """Return the cassette at *path*; None if it cannot be used.
+
+        Args:
+            name: What it is called in messages, if not by its path.
+            place: Where it stands in the project, if it was taken out of that.
+        """
         try:
             cassette = Cassette.load(path)
             if not imported.is_imported(cassette.interactions):
@@ -57,9 +72,9 @@ class AskedCassettes:
             # Imported only here: most cassettes are ours.
             from pytest_agenttape.plugin.foreign_secrets import without_secrets
 
-            return without_secrets(cassette, path, self._config)
+            return without_secrets(cassette, place or path, self._config)
         except AgentTapeError as error:
-            self.refuse(error)
+            self.refuse(error if name is None else AgentTapeError(str(error).replace(str(path), name)))
             return None
 
     def refuse(self, error: AgentTapeError) -> None:

@@ -15,8 +15,8 @@ def run_command(config: pytest.Config) -> int:
     Raises:
         UsageError: The options ask for both.
     """
-    names, pair = config.option.agenttape_show, config.option.agenttape_diff
-    if names is not None and pair is not None:
+    names, compared = config.option.agenttape_show, config.option.agenttape_diff
+    if names is not None and compared is not None:
         raise pytest.UsageError("--agenttape-show and --agenttape-diff do not go together; give one of them")
     with _without_garbage_collection():
         if names is not None:
@@ -25,7 +25,7 @@ def run_command(config: pytest.Config) -> int:
             return show(config, names)
         from pytest_agenttape.plugin.comparing import compare
 
-        return compare(config, *pair)
+        return compare(config, compared)
 
 
 @contextmanager

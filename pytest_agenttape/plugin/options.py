@@ -51,13 +51,14 @@ def add_options(parser: pytest.Parser) -> None:
         "--agenttape-report",
         type=_report_path,
         metavar="PATH",
-        help="Write a report of every cassette and call to PATH, a .json or an .html file.",
+        help="Write a report of every cassette and call to PATH: .json or .html, of --agenttape-diff also .md.",
     )
     group.addoption(
         "--agenttape-diff",
-        nargs=2,
-        metavar=("OLD", "NEW"),
-        help="Compare two cassettes (paths or names), run no test; exit code 0: equal, 1: different, 4: unusable.",
+        nargs="+",
+        metavar=("REVISION", "FOLDER"),
+        help="Compare all cassettes with those of a git revision (or of A..B), or two cassettes with each other (OLD "
+        "NEW); run no test; exit code 0: equal, 1: different, 4: unusable.",
     )
     group.addoption(
         "--agenttape-show",
@@ -91,6 +92,25 @@ def runs_no_test(option: argparse.Namespace) -> bool:
     """Return whether a cassette is to be shown or compared instead of a run."""
     # An early look at the command line finds no option of a plugin that is loaded later.
     return any(getattr(option, name, None) is not None for name in ("agenttape_show", "agenttape_diff"))
+
+
+def check_report(option: argparse.Namespace) -> None:
+    """Refuse a report in a form that there is not for what is asked for.
+
+    Raises:
+        UsageError: Its message names the forms.
+    """
+    path: Path | None = option.agenttape_report
+    if path is not None and path.suffix == ".md" and option.agenttape_diff is None:
+        raise pytest.UsageError(
+            f"--agenttape-report={path.name}: Markdown is for --agenttape-diff; a run is reported as .json or .html"
+        )
+
+
+def is_of_tests(name: str) -> bool:
+    """Return whether *name*, given beside cassettes, is a file of tests or a test."""
+    path, mark, _ = name.partition("::")
+    return bool(mark) or path.endswith(".py")
 
 
 def is_marked(item: pytest.Item) -> bool:
@@ -133,8 +153,8 @@ def _known_type(kind: str) -> Any:
 def _report_path(value: str) -> Path:
     """Return the report's path; an unwritable one is refused before the run, not at its end."""
     path = Path(value).absolute()
-    if path.suffix not in (".json", ".html"):
-        raise argparse.ArgumentTypeError(f"{value}: the name of a report must end in .json or .html")
+    if path.suffix not in (".json", ".html", ".md"):
+        raise argparse.ArgumentTypeError(f"{value}: the name of a report must end in .json, .html or .md")
     folder = next(each for each in path.parents if each.exists())
     if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
         raise argparse.ArgumentTypeError(f"{value}: cannot be written")

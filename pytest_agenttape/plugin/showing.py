@@ -10,6 +10,7 @@ import pytest
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.plugin.asked_cassettes import AskedCassettes
 from pytest_agenttape.plugin.facts import Facts
+from pytest_agenttape.plugin.options import is_of_tests
 from pytest_agenttape.plugin.report.wording import counted, shown
 from pytest_agenttape.plugin.screen import Screen
 from pytest_agenttape.reading.lines import Line
@@ -26,7 +27,7 @@ def show(config: pytest.Config, names: Sequence[str]) -> int:
         0, or 4 if one of them cannot be used; the others are printed.
     """
     # Paths of tests may stand beside the cassettes, as on any command line of pytest.
-    names = [each for each in names if not _is_of_tests(each)] or names
+    names = [each for each in names if not is_of_tests(each)] or names
     screen = Screen(config)
     asked = AskedCassettes(config, screen)
     paths = asked.paths(names)
@@ -40,11 +41,6 @@ def show(config: pytest.Config, names: Sequence[str]) -> int:
         total = Facts.sum(taken)
         screen.write([Line(_summed_up(f"total of {counted(len(taken), 'cassette')}", total), "aside")])
     return UNUSABLE if asked.are_unusable else ALL_SHOWN
-
-
-def _is_of_tests(name: str) -> bool:
-    path, mark, _ = name.partition("::")
-    return bool(mark) or path.endswith(".py")
 
 
 def _timeline_lines(calls: Sequence[Interaction], total: Facts, title: Path | None) -> list[Line]:

@@ -56,6 +56,7 @@ SHARED = Words(
     places=("index", "type"),
     labels=("id", "type", "event", "role", "model"),
     made_up=("id", "request_id"),
+    counts=("usage", "usageMetadata"),
     users_own=("arguments", "parameters", "schema", "tools", "metadata"),
     serving_headers=("x-ratelimit-", "ratelimit-"),
     conversations=("messages",),

@@ -74,6 +74,7 @@ class Words:
         places: Keys that say to which of several texts a piece belongs.
         labels: Keys of texts that are repeated from event to event and are not pieces.
         made_up: Keys of ids, times and fingerprints that the provider generates for each exchange.
+        counts: Keys of an answer below which its tokens are counted.
         users_own: Keys below which everything is the user's, whatever its keys are called.
         serving_headers: Response headers that say when and by whom it was served; a final ``-`` makes a prefix.
         sdk_headers: Request headers of the provider's client library; a final ``-`` makes a prefix.
@@ -99,6 +100,7 @@ class Words:
     places: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     made_up: tuple[str, ...] = ()
+    counts: tuple[str, ...] = ()
     users_own: tuple[str, ...] = ()
     serving_headers: tuple[str, ...] = ()
     sdk_headers: tuple[str, ...] = ()

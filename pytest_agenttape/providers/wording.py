@@ -25,6 +25,9 @@ _PARTS = (
 # Where a message has its text, and which of these can have more such names below them.
 _TEXT_OF_MESSAGE = ("text", "content", "parts", "output", *WORDS.result_parts, "response")
 _NESTED_TEXTS = frozenset(("text", "content", "parts", "response"))
+_TOOL = re.compile(r"json\.tools\b[\w.\[\]]*\[\d+\]$")
+_STEP = re.compile(r"\.?(\w+)")
+_COUNT = re.compile(rf"response\.json\.(?:{'|'.join(WORDS.counts)})\b")
 _IN_CONVERSATION = re.compile(rf"json\.(?P<list>{'|'.join(WORDS.conversations)})\b(?:\[(?P<place>\d+)\])?")
 _MODEL_IN_PATH = re.compile(r"/models?/([^/:?]+)")  # as Gemini and Bedrock have it
 
@@ -38,6 +41,28 @@ def model_in_path(url: str) -> str:
 def part_at(path: str) -> str | None:
     """Return the name of the part of a stored request at *path*: ``the system prompt``; None if it has none."""
     return next((thing for pattern, thing in _PARTS if pattern.match(path)), None)
+
+
+def is_count(path: str) -> bool:
+    """Return whether the *path* leads to a count of the tokens of an answer."""
+    return _COUNT.match(path) is not None
+
+
+def tool_at(path: str, request: Mapping[str, JSON]) -> str | None:
+    """Return the name of the tool of *request* that *path* leads to; None if it leads elsewhere, or there is none."""
+    if not _TOOL.match(path):
+        return None
+    node: JSON = dict(request)
+    for step in _STEP.findall(path):
+        if isinstance(node, list) and step.isdigit() and int(step) < len(node):
+            node = node[int(step)]
+        else:
+            node = node.get(step) if isinstance(node, dict) else None
+    if not isinstance(node, dict):
+        return None
+    function = node.get("function")
+    name = node.get("name") or (function.get("name") if isinstance(function, dict) else None)
+    return name if isinstance(name, str) else None
 
 
 def message_at(path: str, request: Mapping[str, JSON]) -> tuple[str, str] | None:

@@ -23,11 +23,21 @@ def difference_lines(
     divergences: Sequence[Divergence], more_tokens: TokenTotals, limit: int, note: Callable[[Divergence], str]
 ) -> list[Line]:
     """Return *divergences* for a reader, cause first; at most *limit* calls are listed, each with its *note*."""
-    tokens = _tokens_in_words(more_tokens)
+    tokens = tokens_in_words(more_tokens)
     if not divergences:
         return [Line(f"identical: the same calls, arguments and results{tokens}")]
-    lines = [Line(f"{_counts_in_words(divergences)}{tokens}"), Line(_cause_in_words(divergences), "cause"), Line("")]
-    told: set[FieldDiff] = set()
+    head = [Line(f"{counts_in_words(divergences)}{tokens}"), Line(cause_in_words(divergences), "cause"), Line("")]
+    return head + call_lines(divergences, limit, note, set())
+
+
+def call_lines(
+    divergences: Sequence[Divergence], limit: int, note: Callable[[Divergence], str], told: set[FieldDiff]
+) -> list[Line]:
+    """Return at most *limit* calls and what changed in each; what follows from a change already *told* is named only.
+
+    The changes are added to *told*.
+    """
+    lines: list[Line] = []
     for each in divergences[:limit]:
         lines += _divergence_lines(each, told, note(each))
     if len(divergences) > limit:
@@ -35,22 +45,25 @@ def difference_lines(
     return lines
 
 
-def _counts_in_words(divergences: Sequence[Divergence]) -> str:
+def counts_in_words(divergences: Sequence[Divergence]) -> str:
+    """Return how many calls changed in which way: ``calls: 2 changed, 1 new; +1 in all``."""
     counts = Counter(each.sign for each in divergences)
     calls = ", ".join(f"{counts[sign]} {name}" for sign, name in _COUNTED.items() if counts[sign])
     more = counts["+"] - counts["-"]
     return f"calls: {calls}{f'; {more:+d} in all' if more else ''}"
 
 
-def _tokens_in_words(more: TokenTotals) -> str:
+def tokens_in_words(more: TokenTotals) -> str:
+    """Return how many more tokens there are, for the end of a sentence; empty if there are as many as before."""
     if not (more.total or more.input or more.output):
         return ""
     mark = ", estimated" if more.estimated else ""
     return f"; tokens {more.total:+d} (input {more.input:+d}, output {more.output:+d}{mark})"
 
 
-def _cause_in_words(divergences: Sequence[Divergence]) -> str:
-    cause = f"first divergence: {_what_happened(divergences[0])}"
+def cause_in_words(divergences: Sequence[Divergence]) -> str:
+    """Return the first divergence as a sentence, and which calls follow from it."""
+    cause = f"first divergence: {what_happened(divergences[0])}"
     followers = [each for each in divergences if each.follows]
     if not followers:
         return cause
@@ -59,7 +72,8 @@ def _cause_in_words(divergences: Sequence[Divergence]) -> str:
     return f"{cause}; {subject} {'follows' if len(followers) == 1 else 'follow'} from it"
 
 
-def _what_happened(divergence: Divergence) -> str:
+def what_happened(divergence: Divergence) -> str:
+    """Return one divergence in words: ``the system prompt changed at messages[0] in call 0 (openai.chat)``."""
     call, changed = divergence.call, divergence.changed
     if divergence.sign == "+":
         return f"{summary_line(call)} is new"

@@ -1,9 +1,13 @@
-"""What a reader is told of a changed call: one change of a stream is one, however many events it takes."""
+"""What a reader is told of a changed call: one change of a stream is one, however many events it takes.
+
+Tokens stand beside a call and in the sum; as changes they are told only where nothing else changed.
+"""
 
 from __future__ import annotations
 
 from pytest_agenttape.errors import FieldDiff
 from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.providers.wording import is_count
 from pytest_agenttape.reading.calls import LLMCall
 from pytest_agenttape.reading.divergences import Divergence
 from pytest_agenttape.reading.json_diff import field_diffs
@@ -13,6 +17,11 @@ _EVENTS = "response.events"
 
 def changes_to_tell(divergence: Divergence) -> tuple[FieldDiff, ...]:
     """Return what changed in a call; where several events of its stream did, what they say instead."""
+    changes = _folded(divergence)
+    return tuple(each for each in changes if not is_count(each.path)) or changes
+
+
+def _folded(divergence: Divergence) -> tuple[FieldDiff, ...]:
     changed, before = divergence.changed, divergence.before
     if changed is None or before is None:
         return ()

@@ -57,10 +57,14 @@ def calls_in_words(numbers: Sequence[int]) -> str:
 def what_changed(diff: FieldDiff, recorded: Mapping[str, JSON], asked: Mapping[str, JSON]) -> str:
     """Return where two requests differ in words: ``the system prompt changed at messages[0]``."""
     verb = {diff.recorded: "is new", diff.asked: "is gone"}.get(ABSENT, "changed")
-    message = wording.message_at(diff.path, recorded if verb == "is gone" else asked)
+    there = recorded if verb == "is gone" else asked
+    message = wording.message_at(diff.path, there)
     if message:
         speaker, place = message
         return f"{speaker} {verb} at {place}"
+    tool = wording.tool_at(diff.path, there)
+    if tool:
+        return f"the tool {visible(tool, 40)} {verb}"
     named = wording.part_at(diff.path)
     if named:
         return f"{named} {verb}"

@@ -165,7 +165,7 @@ def test_a_price_that_nobody_knows_is_not_nothing(
 @pytest.mark.parametrize(
     ("path", "line"),
     [
-        pytest.param("report.txt", "*report.txt: the name of a report must end in .json or .html", id="extension"),
+        pytest.param("report.txt", "*report.txt: the name of a report must end in .json, .html or .md", id="extension"),
         pytest.param("taken.json/report.json", "*taken.json/report.json: cannot be written", id="file in the way"),
         pytest.param("folder.json", "*folder.json: cannot be written", id="folder"),
     ],

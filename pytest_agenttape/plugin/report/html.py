@@ -22,23 +22,33 @@ def render(report: Mapping[str, Any]) -> str:
     Raises:
         ConfigError: The template engine is not installed.
     """
+    tests = [{**test, "waterfall": waterfall(test["steps"])} for test in report["tests"]]
+    return _page("report.html", script=_template("report.js"), report={**report, "tests": tests}, width=_WIDTH)
+
+
+def render_changes(report: Mapping[str, Any]) -> str:
+    """Return *report*, as returned by `changes.as_document`, as an HTML page: before and after side by side.
+
+    Raises:
+        ConfigError: The template engine is not installed.
+    """
+    return _page("changes.html", script="", report=report)
+
+
+def _page(name: str, *, script: str, **values: Any) -> str:
     try:
         import jinja2  # optional: only needed for an HTML report
     except ImportError:
         raise ConfigError("--agenttape-report=PATH.html needs Jinja2: pip install 'pytest-agenttape[report]'") from None
-    folder = files("pytest_agenttape.plugin.report") / "templates"
-    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["visible"] = _visible
-    template = environment.from_string((folder / "report.html").read_text(encoding="utf-8"))
-    tests = [{**test, "waterfall": waterfall(test["steps"])} for test in report["tests"]]
-    return template.render(
-        report={**report, "tests": tests},
-        style=style,
-        script=script,
-        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'",
-        width=_WIDTH,
-    )
+    style = _template("report.css")
+    policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'"
+    return environment.from_string(_template(name)).render(style=style, script=script, policy=policy, **values)
+
+
+def _template(name: str) -> str:
+    return (files("pytest_agenttape.plugin.report") / "templates" / name).read_text(encoding="utf-8")
 
 
 def waterfall(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
