@@ -230,7 +230,7 @@ class Lifecycle:
             if attempt.outcome == "passed" and attempt.session.loaded.policy.records:
                 self._claims.note_recorded(attempt.session.path)
         finally:
-            self._records[nodeid] = record_of(attempt, has_report=self._has_report)
+            self._records[nodeid] = record_of(attempt, report=self._config.option.agenttape_report)
 
     @property
     def _homes(self) -> dict[Path, Path]:

@@ -51,7 +51,8 @@ def add_options(parser: pytest.Parser) -> None:
         "--agenttape-report",
         type=_report_path,
         metavar="PATH",
-        help="Write a report of every cassette and call to PATH: .json or .html, of --agenttape-diff also .md.",
+        help="Write a report of every cassette and call to PATH: .json or .html, or .otlp.json for OpenTelemetry; of "
+        "--agenttape-diff also .md.",
     )
     group.addoption(
         "--agenttape-diff",
@@ -94,6 +95,11 @@ def runs_no_test(option: argparse.Namespace) -> bool:
     return any(getattr(option, name, None) is not None for name in ("agenttape_show", "agenttape_diff"))
 
 
+def is_trace(report: Path) -> bool:
+    """Return whether the file *report* is to hold the run as a trace of OpenTelemetry."""
+    return report.name.endswith(".otlp.json")
+
+
 def check_report(option: argparse.Namespace) -> None:
     """Refuse a report in a form that there is not for what is asked for.
 
@@ -101,9 +107,16 @@ def check_report(option: argparse.Namespace) -> None:
         UsageError: Its message names the forms.
     """
     path: Path | None = option.agenttape_report
-    if path is not None and path.suffix == ".md" and option.agenttape_diff is None:
+    if path is None:
+        return
+    if path.suffix == ".md" and option.agenttape_diff is None:
         raise pytest.UsageError(
-            f"--agenttape-report={path.name}: Markdown is for --agenttape-diff; a run is reported as .json or .html"
+            f"--agenttape-report={path.name}: Markdown is for --agenttape-diff; a run is reported as .json, .html or "
+            ".otlp.json"
+        )
+    if is_trace(path) and option.agenttape_diff is not None:
+        raise pytest.UsageError(
+            f"--agenttape-report={path.name}: a trace is of a run; --agenttape-diff is reported as .md, .html or .json"
         )
 
 

@@ -90,7 +90,8 @@ class _Wanted:
             return False
         if path.parent.name.endswith(paths.ASSETS_SUFFIX):
             return True
-        return path.suffix in paths.EXTENSIONS and Path(path.stem).suffix != paths.DERIVED_SUFFIX
+        stem, extension = paths.split_extension(path.name)
+        return bool(extension) and not stem.endswith(paths.DERIVED_SUFFIX)
 
     def _judge_folder(self, folder: Path) -> bool:
         """Return whether *folder* is one that pytest does not collect, or in one."""

@@ -208,6 +208,14 @@ def test_files_that_git_ignores_and_those_that_are_no_cassettes_are_not_compared
     assert repo.diff("main").ret == 0
 
 
+def test_compressed_cassettes_are_compared_too(repo: Repo) -> None:
+    repo.write("tests/cassettes/test_a/test_small.yaml.gz", tool(0, "small"))
+    repo.commit()
+    repo.write("tests/cassettes/test_a/test_small.yaml.gz", tool(0, "large"))
+    result = repo.diff("HEAD")
+    result.stdout.fnmatch_lines(["~ tests/cassettes/test_a/test_small.yaml.gz*", "  - #0 tool small()*"])
+
+
 def test_what_differs_in_layout_alone_is_equal(repo: Repo) -> None:
     path = repo.path / "tests/cassettes/test_a/test_rome.yaml"
     path.write_bytes(b"# kept by hand\n" + path.read_bytes().replace(b"\n", b"\r\n"))
@@ -329,7 +337,7 @@ def test_a_run_cannot_be_reported_in_markdown(pytester: pytest.Pytester) -> None
     result = pytester.runpytest("--agenttape-report=run.md")
     assert result.ret == 4
     result.stderr.fnmatch_lines(
-        ["ERROR: --agenttape-report=run.md: Markdown is for --agenttape-diff; *.json or .html*"]
+        ["ERROR: --agenttape-report=run.md: Markdown is for --agenttape-diff; a run is reported as .json, .html or *"]
     )
 
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.plugin.attempt import Attempt
+from pytest_agenttape.plugin.options import is_trace
 from pytest_agenttape.plugin.report.test_record import TestRecord
 from pytest_agenttape.reading.usage import total_tokens
 from pytest_agenttape.session.session import Session
@@ -16,8 +17,8 @@ from pytest_agenttape.session.session import Session
 Timeline: TypeAlias = Sequence[tuple[Interaction, bool]]  # each call, and whether it was live
 
 
-def record_of(attempt: Attempt, *, has_report: bool) -> TestRecord:
-    """Return what *attempt* did to its cassette, with all its calls if the run *has_report*."""
+def record_of(attempt: Attempt, *, report: Path | None) -> TestRecord:
+    """Return what *attempt* did to its cassette, with all its calls as its *report* needs them."""
     session = attempt.session
     timeline = session.recording.timeline
     tokens = total_tokens([each for each, _ in timeline])
@@ -43,10 +44,10 @@ def record_of(attempt: Attempt, *, has_report: bool) -> TestRecord:
         from_pending=len(session.run.served()) if session.settings.pending and not session.settings.former else 0,
         former=_former(attempt),
     )
-    if has_report or session.run.live_calls:
+    if report is not None or session.run.live_calls:
         record = _with_money(record, timeline)
-    if has_report:
-        record = _with_calls(record, timeline, session)
+    if report is not None:
+        record = _with_spans(record, timeline, session) if is_trace(report) else _with_calls(record, timeline, session)
     return record
 
 
@@ -71,6 +72,14 @@ def _with_money(record: TestRecord, timeline: Timeline) -> TestRecord:
 
     spent, saved = spent_and_saved(timeline)
     return replace(record, spent=spent, saved=saved)
+
+
+def _with_spans(record: TestRecord, timeline: Timeline, session: Session) -> TestRecord:
+    from pytest_agenttape.plugin.report.spans import spans_of  # not needed without a trace
+
+    recorded = None if record.live else session.loaded.cassette
+    began = session.world.created_at if recorded is None else recorded.created_at
+    return replace(record, spans=spans_of(timeline), began=began)
 
 
 def _with_calls(record: TestRecord, timeline: Timeline, session: Session) -> TestRecord:

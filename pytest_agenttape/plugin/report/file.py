@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.plugin.options import is_trace
 from pytest_agenttape.plugin.report.html import render
 from pytest_agenttape.plugin.report.ledger import Ledger
+from pytest_agenttape.plugin.report.otlp import as_otlp
 from pytest_agenttape.plugin.report.spending import total
 from pytest_agenttape.plugin.report.test_record import TestRecord
 from pytest_agenttape.plugin.report.whole_run import WholeRun
@@ -19,16 +21,26 @@ from pytest_agenttape.redaction import RedactionRules, Redactor
 _FAILURE_SHOWN = 20_000
 
 
-def write_file(path: Path, ledger: Ledger, verdict: WholeRun) -> str | None:
-    """Write the report to *path* as JSON or HTML, by its extension; return an error message if that fails."""
-    document = as_document(ledger, verdict)
+def write_file(path: Path, ledger: Ledger, verdict: WholeRun, root: Path) -> str | None:
+    """Write the report to *path* as JSON, HTML or a trace, by its extension; return an error message if that fails.
+
+    Args:
+        root: The root directory, whose name a trace gives as that of the service.
+    """
     try:
-        text = render(document) if path.suffix == ".html" else _as_json(document)
+        text = _text(path, ledger, verdict, root)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except (OSError, AgentTapeError) as error:
         return f"the report was not written: {error}"
     return None
+
+
+def _text(path: Path, ledger: Ledger, verdict: WholeRun, root: Path) -> str:
+    if is_trace(path):
+        return as_otlp(ledger, root.name)
+    document = as_document(ledger, verdict)
+    return render(document) if path.suffix == ".html" else _as_json(document)
 
 
 def as_document(ledger: Ledger, verdict: WholeRun) -> dict[str, Any]:

@@ -98,6 +98,6 @@ class Gathering:
     def _write_file(self, path: Path, session: pytest.Session, verdict: WholeRun) -> None:
         from pytest_agenttape.plugin.report.file import write_file  # most runs do not ask for it
 
-        self._problem = write_file(path, self._ledger, verdict)
+        self._problem = write_file(path, self._ledger, verdict, self._config.rootpath)
         if self._problem is not None:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.plugin.report.timing import placed
 
 # All C0 and C1 control characters except tab and newline are shown as symbols, not interpreted.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -53,16 +54,9 @@ def _template(name: str) -> str:
 
 def waterfall(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return a bar for each step: its start and width, where `_WIDTH` is the whole run."""
-    spans = []
-    end_of_last = 0.0
-    for step in steps:
-        latency = float(step["latency_ms"] or 0)
-        # Without start times, calls are shown one after the other.
-        start = float(step["start_ms"]) if isinstance(step["start_ms"], int | float) else end_of_last
-        end_of_last = max(end_of_last, start + latency)
-        spans.append((start, latency))
+    spans = placed(steps)
     first = min((start for start, _ in spans), default=0.0)
-    total = max(end_of_last - first, 0.001)
+    total = max(max((start + took for start, took in spans), default=0.0) - first, 0.001)
     return [
         {"x": round((start - first) / total * _WIDTH, 2), "width": max(2.0, round(latency / total * _WIDTH, 2))}
         for start, latency in spans

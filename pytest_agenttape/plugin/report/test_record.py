@@ -31,6 +31,19 @@ class Step(TypedDict):
     source: str
 
 
+class Span(TypedDict):
+    """One call of a test as a trace has it; `leaves` says whether it leaves the process."""
+
+    index: int
+    parent: int | None
+    name: str
+    leaves: bool
+    start_ms: float | None
+    latency_ms: float | None
+    attributes: Mapping[str, Any]  # texts, numbers, truths, and lists of texts
+    error: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
     """The cost of LLM calls; *cost* is None if the price of one of them is unknown."""
@@ -81,6 +94,8 @@ class TestRecord:
         spent: The cost of its live LLM calls, if it was counted.
         saved: The cost its replayed LLM calls would have had, if it was counted.
         steps: Its calls, for a report file.
+        began: When it began, as an ISO 8601 time: the recording, if nothing was live, else the test.
+        spans: Its calls, for a trace.
         diff: A description of what the run changed in the cassette, for a report file.
     """
 
@@ -110,6 +125,8 @@ class TestRecord:
     saved: Spending | None = None
     steps: tuple[Step, ...] = ()
     diff: str | None = None
+    began: str = ""
+    spans: tuple[Span, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -150,6 +167,7 @@ class TestRecord:
             "saved": None if saved is None else Spending.from_plain(saved),
             "unplayed": tuple(plain["unplayed"]),
             "steps": tuple(plain["steps"]),
+            "spans": tuple(plain["spans"]),
         }
         return cls(**{**plain, **parsed})
 
