@@ -73,6 +73,10 @@ class StreamingReplayError(AgentTapeError):
     """A stream that is read past the end of its recording."""
 
 
+class StaleCassetteError(AgentTapeError):
+    """A recording that is older than `max_age`, where `on_stale` is ``fail``."""
+
+
 class UnplayedInteractionsError(AgentTapeError):
     """Recorded interactions that a passing test did not use, in strict mode."""
 

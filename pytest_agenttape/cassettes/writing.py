@@ -20,6 +20,7 @@ from pytest_agenttape.cassettes.numbering import with_numbers_of
 from pytest_agenttape.cassettes.unchanged import is_unchanged
 from pytest_agenttape.errors import CassetteCorruptError, RecordingRefusedError
 from pytest_agenttape.model import ASSETS_THRESHOLD, DEFAULT_FORMAT, JSON, Interaction
+from pytest_agenttape.settings.ages import stale_days
 
 # Describes, without its value, each secret that it finds; a description may have a `line`.
 Scan: TypeAlias = Callable[[bytes], Sequence[object]]
@@ -94,17 +95,18 @@ def prepare(
     return prepared
 
 
-def commit(prepared: Prepared) -> bool:
+def commit(prepared: Prepared, *, max_age: float | None = None) -> bool:
     """Write the prepared recording whole or not at all; return whether the file changed.
 
-    A file that differs only in its layout, in when it was recorded and in what was made up anew stays as it is.
+    A file that differs only in its layout, in when it was recorded and in what was made up anew stays as it is, unless
+    it was more than *max_age* days old by then.
 
     Raises:
         RecordingRefusedError: The disk refuses; the old file is intact.
     """
     try:
         old = _old(prepared.place)
-        if old is not None and _is_unchanged(old, prepared):
+        if old is not None and not _is_stale(old, prepared, max_age) and _is_unchanged(old, prepared):
             return False
         _write(prepared, old)
     except OSError as error:
@@ -236,6 +238,13 @@ def _old(path: Path) -> _Old | None:
         return _Old(content, document.root, document.anchors)
     except CassetteCorruptError:
         return _Old(content, None)
+
+
+def _is_stale(old: _Old, new: Prepared, max_age: float | None) -> bool:
+    if max_age is None or not isinstance(old.root, dict):
+        return False
+    created, now = str(old.root.get("created_at")), str(new.root["created_at"])
+    return created != now and stale_days(created, now, max_age) is not None
 
 
 def _is_unchanged(old: _Old, new: Prepared) -> bool:

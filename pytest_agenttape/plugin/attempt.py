@@ -24,6 +24,7 @@ class Attempt:
         error: What it failed with, if that is one of ours.
         was_fresh: Whether no cassette existed when the test ended.
         wrote: Whether its recording replaced the cassette.
+        stale: How old the recording is, in words, if it is older than it may be.
         kept: The file that keeps its recording as pending, if there is one.
     """
 
@@ -35,6 +36,7 @@ class Attempt:
     error: AgentTapeError | None = None
     was_fresh: bool = False
     wrote: bool = False
+    stale: str | None = None
     kept: Path | None = None
 
     def note(self, when: str, outcome: str) -> None:

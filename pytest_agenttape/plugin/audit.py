@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from pytest_agenttape.plugin.imposed_settings import policy_of
 from pytest_agenttape.plugin.options import has_snapshot_update
 from pytest_agenttape.reading.json_diff import Comparison, field_diffs
 from pytest_agenttape.redaction import RedactionRules, Redactor, shapes
+from pytest_agenttape.settings.ages import UNKNOWN, stale_days
 from pytest_agenttape.settings.config import Config
 from pytest_agenttape.settings.options import key_rules
 
@@ -197,12 +198,8 @@ def _assets(path: Path) -> list[Path]:
 
 
 def _refuse_old(cassette: Cassette, days: float) -> None:
-    try:
-        created = datetime.fromisoformat(cassette.created_at)
-    except ValueError:
-        raise AuditError(f"created_at is not a time: {cassette.created_at!r}") from None
-    if created.tzinfo is None:
-        created = created.replace(tzinfo=UTC)
-    age = datetime.now(UTC) - created
-    if age > timedelta(days=days):
-        raise AuditError(f"recorded {age.days} days ago, more than {days:g}; re-record it with --agenttape-record")
+    age = stale_days(cassette.created_at, datetime.now(UTC).isoformat(), days)
+    if age == UNKNOWN:
+        raise AuditError(f"created_at is not a time: {cassette.created_at!r}")
+    if age is not None:
+        raise AuditError(f"recorded {age} days ago, more than {days:g}; re-record it with --agenttape-record")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_agenttape.errors import AgentTapeError, UnplayedInteractionsWarning
+from pytest_agenttape.errors import AgentTapeError, StaleCassetteError, UnplayedInteractionsWarning
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.plugin.asserted import names_ours
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.error_place import refused_at, traceback_of
 from pytest_agenttape.plugin.missing_keys import note_missing_key
 from pytest_agenttape.plugin.pytest_privates import forget_testcase_failure, testcase_failure
-from pytest_agenttape.plugin.report.wording import shown
+from pytest_agenttape.plugin.report.wording import counted, shown
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.unplayed import unplayed_error, unplayed_text
 from pytest_agenttape.session.verdict import RunCut, Verdict, noted
+from pytest_agenttape.settings.ages import UNKNOWN, stale_days
 
 
 def judged(error: BaseException, session: Session) -> BaseException:
@@ -47,6 +48,7 @@ def judge_returned(attempt: Attempt) -> None:
     session.recording.refuse_poison()
     refused_at(attempt.item, session.recording.verify)
     _judge_unplayed(attempt, [each for each in attempt.unplayed if not each.is_of_teardown])
+    _judge_age(attempt)
 
 
 def judge_teardown(attempt: Attempt) -> None:
@@ -96,6 +98,24 @@ def _judge_testcase(attempt: Attempt, failure: BaseException) -> None:
     if error is attempt.session.verdict.error:
         forget_testcase_failure(attempt.item)
         raise error
+
+
+def _judge_age(attempt: Attempt) -> None:
+    __tracebackhide__ = True
+    session = attempt.session
+    config, cassette = session.settings.config, session.loaded.cassette
+    if config.max_age is None or cassette is None or not session.loaded.policy.replays_only:
+        return
+    days = stale_days(cassette.created_at, session.world.created_at, config.max_age)
+    if days is None:
+        return
+    when = f"recorded {counted(days, 'day')} ago" if days != UNKNOWN else "recorded nobody knows when"
+    attempt.stale = f"{when}; max_age is {config.max_age:g} days"
+    if config.on_stale == "fail":
+        error = StaleCassetteError(
+            f"{shown(session.path)} was {attempt.stale}\n  record it again: {session.settings.command}"
+        )
+        raise error.with_traceback(traceback_of(attempt.item))
 
 
 def _judge_unplayed(attempt: Attempt, left: list[Interaction]) -> None:

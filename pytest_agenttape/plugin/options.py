@@ -76,8 +76,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--agenttape-max-age",
         type=_days,
-        metavar="DAYS",
-        help="With --agenttape-audit: fail cassettes older than this.",
+        metavar="AGE",
+        help="With --agenttape-audit: fail cassettes older than this, such as 30d.",
     )
     for name, (kind, text) in INI_KEYS.items():
         parser.addini(f"agenttape_{name}", text, type=_known_type(kind), default=None)
@@ -175,7 +175,11 @@ def _report_path(value: str) -> Path:
 
 
 def _days(value: str) -> float:
-    days = float(value)
-    if not 0 <= days <= 1_000_000:  # rejects NaN too
-        raise argparse.ArgumentTypeError(f"{value}: the age must be a number of days, from 0 to 1000000")
-    return days
+    # Imported only here: most runs do not ask for it.
+    from pytest_agenttape.errors import ConfigError
+    from pytest_agenttape.settings.ages import parse_age
+
+    try:
+        return parse_age(value)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(f"{value}: {error}") from None

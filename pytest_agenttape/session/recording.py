@@ -200,7 +200,7 @@ class Recording:
             writing.move(former, self.target())
             return True
         prepared = self._prepare()
-        has_changed = prepared is not None and writing.commit(prepared)
+        has_changed = prepared is not None and writing.commit(prepared, max_age=self._settings.config.max_age)
         if former is not None and self._run.served():
             writing.remove(former)
         self._warn_of_unknown_tokens()

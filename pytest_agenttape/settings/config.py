@@ -22,6 +22,7 @@ from pytest_agenttape.model import (
     Mode,
     unknown_name,
 )
+from pytest_agenttape.settings.ages import parse_age, parse_on_stale
 from pytest_agenttape.settings.config_file import OWN_FILE, SHARED_FILE, place, read_table, short
 
 _Owner = TypeVar("_Owner", bound="Config | RedactConfig")
@@ -77,6 +78,8 @@ class Config:
         ignore_hosts: Hosts that are never recorded: calls to them are real in every mode.
         telemetry_hosts: Hosts whose requests are answered, neither sent nor recorded; ``known`` is a built-in list.
         allow_programs: Programs that may be started outside of a recorded tool.
+        max_age: The age in days from which a recording counts as stale; None for any.
+        on_stale: What a stale recording leads to: ``warn`` or ``fail``.
         strict: Whether an unplayed recording is an error.
         block_network: Whether replay stops connections that leave the machine.
         redact: The `[redact]` table.
@@ -102,6 +105,8 @@ class Config:
     ignore_hosts: tuple[str, ...] = ()
     telemetry_hosts: tuple[str, ...] = (KNOWN_TELEMETRY,)
     allow_programs: tuple[str, ...] = ()
+    max_age: float | None = None
+    on_stale: str = "warn"
     strict: bool = False
     block_network: bool = True
     redact: RedactConfig = field(default_factory=RedactConfig)
@@ -306,6 +311,8 @@ _PARSERS: Mapping[str, _Parser] = {
     "env_snapshot": _words,
     "ignore_volatile_fields": _words,
     "match_headers": _words,
+    "max_age": lambda value: None if value is None else parse_age(value),
+    "on_stale": parse_on_stale,
     "match_base_url": _switch,
     "drop_headers": _words,
     "assets_threshold_bytes": _size,

@@ -38,6 +38,8 @@ class Options:
         ignore_hosts: Hosts that are never recorded: calls to them are real in every mode.
         allow_programs: Programs that may be started outside of a recorded tool.
         match_headers: Names of further request headers that matching compares.
+        max_age: The age in days from which the recording counts as stale.
+        on_stale: What a stale recording leads to: ``warn`` or ``fail``.
     """
 
     also: tuple[str, ...] = ()
@@ -57,6 +59,8 @@ class Options:
     ignore_hosts: tuple[str, ...] | None = None
     allow_programs: tuple[str, ...] | None = None
     match_headers: tuple[str, ...] | None = None
+    max_age: float | None = None
+    on_stale: str | None = None
 
     def __post_init__(self) -> None:
         if self.live and self.frozen:
@@ -65,7 +69,7 @@ class Options:
     @property
     def settings(self) -> dict[str, object]:
         """The options that override a key of the configuration by the same name; None if not given."""
-        names = ("allow_hosts", "ignore_hosts", "allow_programs", "match_headers", "strict")
+        names = ("allow_hosts", "ignore_hosts", "allow_programs", "match_headers", "strict", "max_age", "on_stale")
         return {name: getattr(self, name) for name in names}
 
     def redacting(self, config: Config) -> Config:
@@ -239,6 +243,8 @@ _PARSERS: Mapping[str, Callable[[object], object]] = {
     "allow_programs": _allowed_programs,
     "match_headers": _match_headers,
     "strict": _strict,
+    "max_age": lambda given: Config().with_overrides(max_age=given).max_age,
+    "on_stale": lambda given: Config().with_overrides(on_stale=given).on_stale,
     "tags": _tags,
     "redact": _names_to_redact,
 }

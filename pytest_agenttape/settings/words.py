@@ -9,6 +9,7 @@ MODES = ("none", "once", "new_episodes", "refresh", "all", "record")
 MARKER_OPTIONS = (
     "cassette", "mode", "live", "frozen", "repeats", "matchers", "freeze", "format", "strict", "redact", "tags",
     "allow_errors", "allow_hosts", "ignore_hosts", "allow_programs", "match_headers", "also", "shared",
+    "max_age", "on_stale",
 )  # fmt: skip
 
 # The settings allowed in an ini file as `agenttape_<name>`, each with its pytest ini type and its help text.
@@ -35,6 +36,8 @@ INI_KEYS: Mapping[str, tuple[str, str]] = {
     "ignore_hosts": ("args", "Hosts that are never recorded: calls to them are real in every mode."),
     "telemetry_hosts": ("args", "Hosts whose requests are answered, neither sent nor recorded."),
     "allow_programs": ("args", "Programs that may be started outside of a recorded tool."),
+    "max_age": ("string", "Age from which a recording counts as stale, such as 30d."),
+    "on_stale": ("string", "What a stale recording leads to: warn or fail."),
     "strict": ("bool", "Fail on unplayed interactions and orphans."),
     "block_network": ("bool", "Whether connections that leave the machine fail during replay."),
 }

@@ -41,6 +41,7 @@ def record_of(attempt: Attempt, *, report: Path | None) -> TestRecord:
         load_ms=round(session.loaded.seconds_to_load * 1000, 3),
         error=None if attempt.error is None else str(attempt.error),
         cause=None if attempt.error is None else attempt.error.headline,
+        stale=attempt.stale,
         from_pending=len(session.run.served()) if session.settings.pending and not session.settings.former else 0,
         former=_former(attempt),
     )

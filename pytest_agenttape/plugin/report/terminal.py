@@ -18,6 +18,7 @@ from pytest_agenttape.plugin.report.wording import counted, in_words, shown
 
 _SLOW_MS = 100.0
 _SLOWEST_SHOWN = 3
+_STALE_SHOWN = 5
 
 
 def write_summary(
@@ -36,6 +37,7 @@ def _lines(ledger: Ledger, verdict: WholeRun) -> Iterator[str]:
     yield from _causes(ledger)
     for nodeid, record in sorted(ledger.records.items()):
         yield from _lines_of(nodeid, record)
+    yield from _stale(ledger)
     for path, count in verdict.unplayed.items():
         failing = "; the run fails because strict is set" if path in verdict.strict else ""
         yield f"unplayed: {count} in {shown(path)}, shared by {ledger.count_users(path)} tests{failing}"
@@ -83,6 +85,16 @@ def _lines_of(nodeid: str, record: TestRecord) -> Iterator[str]:
             yield "         a skipped or expected-to-fail test replaces no cassette: delete it, then --snapshot-update"
         else:
             yield "         accept it with --snapshot-update, without a second live run"
+
+
+def _stale(ledger: Ledger) -> Iterator[str]:
+    stale = dict(sorted((shown(each.path), each.stale) for each in ledger.records.values() if each.stale))
+    for path, age in [*stale.items()][:_STALE_SHOWN]:
+        yield f"stale: {path} was {age}"
+    if len(stale) > _STALE_SHOWN:
+        yield f"stale: … and {len(stale) - _STALE_SHOWN} more"
+    if stale:
+        yield "         record them again with --agenttape-record"
 
 
 def _money(ledger: Ledger) -> Iterator[str]:

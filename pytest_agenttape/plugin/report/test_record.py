@@ -94,6 +94,7 @@ class TestRecord:
         spent: The cost of its live LLM calls, if it was counted.
         saved: The cost its replayed LLM calls would have had, if it was counted.
         steps: Its calls, for a report file.
+        stale: How old the recording is, in words, if it is older than it may be.
         began: When it began, as an ISO 8601 time: the recording, if nothing was live, else the test.
         spans: Its calls, for a trace.
         diff: A description of what the run changed in the cassette, for a report file.
@@ -125,6 +126,7 @@ class TestRecord:
     saved: Spending | None = None
     steps: tuple[Step, ...] = ()
     diff: str | None = None
+    stale: str | None = None
     began: str = ""
     spans: tuple[Span, ...] = ()
 
