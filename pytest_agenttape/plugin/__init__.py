@@ -46,9 +46,13 @@ def pytest_configure(config: pytest.Config) -> None:
     without_plugin.plugin_is_loaded(1)
     config.add_cleanup(lambda: without_plugin.plugin_is_loaded(-1))
     check_report(config.option)
+    if config.option.agenttape_verify:
+        from pytest_agenttape.plugin.verifying import prepare
+
+        prepare(config)
+    config.add_cleanup(hear(flags_of(config)))
     config.addinivalue_line("markers", marker_help())
     config.pluginmanager.register(Gathering(config), "agenttape-ledger")
-    config.add_cleanup(hear(flags_of(config)))
     for patch in noting():
         patch.install()
         config.add_cleanup(patch.uninstall)

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import Interaction
+from pytest_agenttape.plugin.report.test_record import Verified
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.unplayed import left_unplayed
 
@@ -25,6 +26,7 @@ class Attempt:
         was_fresh: Whether no cassette existed when the test ended.
         wrote: Whether its recording replaced the cassette.
         stale: How old the recording is, in words, if it is older than it may be.
+        verified: What became of its calls that were also sent for real.
         kept: The file that keeps its recording as pending, if there is one.
     """
 
@@ -37,6 +39,7 @@ class Attempt:
     was_fresh: bool = False
     wrote: bool = False
     stale: str | None = None
+    verified: Verified | None = None
     kept: Path | None = None
 
     def note(self, when: str, outcome: str) -> None:

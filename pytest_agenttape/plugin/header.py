@@ -14,6 +14,8 @@ from pytest_agenttape.settings.ci import is_ci
 def header(config: pytest.Config) -> str | None:
     """Return the line; None if the run only replays."""
     option = config.option
+    if option.agenttape_verify:
+        return "agenttape: recordings are replayed, and what they answer is also sent live (--agenttape-verify)"
     if option.agenttape_disable:
         return "agenttape: marked tests run for real, nothing is recorded or replayed (--agenttape-disable)"
     if option.agenttape_audit:  # an audit runs no test

@@ -225,6 +225,9 @@ class Lifecycle:
         nodeid = attempt.item.nodeid
         del self._attempts[nodeid]
         attempt.session.close()
+        verify = getattr(attempt.session, "verify", None)  # of a session of --agenttape-verify
+        if verify is not None and attempt.outcome == "passed":
+            attempt.verified = verify()
         try:
             commit(attempt, self._pending)
             if attempt.outcome == "passed" and attempt.session.loaded.policy.records:

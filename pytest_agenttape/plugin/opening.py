@@ -52,12 +52,20 @@ def open_session(
     __tracebackhide__ = True
     try:
         settings = _settings(item, claim, claims, overrides, pending)
-        session = Session(_looking_elsewhere(settings, claims, pending, renames)).open()
+        session = _class_for(item.config)(_looking_elsewhere(settings, claims, pending, renames)).open()
     except AgentTapeError as error:  # about the marker, the fixture or a file: no line of code is at fault
         raise error.with_traceback(traceback_of(item)) from None
     if session.can_execute:
         session.on_live_call = Progress(item.config, item.nodeid)
     return session
+
+
+def _class_for(config: pytest.Config) -> type[Session]:
+    if not config.option.agenttape_verify:
+        return Session
+    from pytest_agenttape.plugin.verifying import VerifyingSession  # most runs do not verify
+
+    return VerifyingSession
 
 
 def _looking_elsewhere(settings: Settings, claims: Claims, pending: Pending | None, renames: Renames) -> Settings:

@@ -69,6 +69,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="Print the timelines of cassettes (paths, names, or folders of them), run no test.",
     )
     group.addoption(
+        "--agenttape-verify",
+        action="store_true",
+        help="Replay, and also send each LLM call and each HTTP request that only reads; fail if the shape of an "
+        "answer has changed.",
+    )
+    group.addoption(
         "--agenttape-audit",
         action="store_true",
         help="Check every cassette instead of running tests: readable, lossless, free of secrets, not too old.",

@@ -42,6 +42,7 @@ def record_of(attempt: Attempt, *, report: Path | None) -> TestRecord:
         error=None if attempt.error is None else str(attempt.error),
         cause=None if attempt.error is None else attempt.error.headline,
         stale=attempt.stale,
+        verified=attempt.verified,
         from_pending=len(session.run.served()) if session.settings.pending and not session.settings.former else 0,
         former=_former(attempt),
     )

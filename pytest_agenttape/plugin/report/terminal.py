@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -38,6 +38,7 @@ def _lines(ledger: Ledger, verdict: WholeRun) -> Iterator[str]:
     for nodeid, record in sorted(ledger.records.items()):
         yield from _lines_of(nodeid, record)
     yield from _stale(ledger)
+    yield from _verified(ledger)
     for path, count in verdict.unplayed.items():
         failing = "; the run fails because strict is set" if path in verdict.strict else ""
         yield f"unplayed: {count} in {shown(path)}, shared by {ledger.count_users(path)} tests{failing}"
@@ -95,6 +96,28 @@ def _stale(ledger: Ledger) -> Iterator[str]:
         yield f"stale: … and {len(stale) - _STALE_SHOWN} more"
     if stale:
         yield "         record them again with --agenttape-record"
+
+
+def _verified(ledger: Ledger) -> Iterator[str]:
+    """Yield what became of the calls that were also sent for real; what is the same in many tests is said once."""
+    verified = {nodeid: each.verified for nodeid, each in sorted(ledger.records.items()) if each.verified}
+    if not verified:
+        return
+    sent = sum(each.sent for each in verified.values())
+    yield f"verified: {counted(sent, 'call')} of {counted(len(verified), 'test')} sent live"
+    yield from _said_once("moved", {nodeid: each.moved for nodeid, each in verified.items()})
+    yield from _said_once("not sent", {nodeid: each.left_out for nodeid, each in verified.items()})
+
+
+def _said_once(label: str, texts: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    told: dict[str, dict[str, None]] = {}
+    for nodeid, said in texts.items():
+        for text in said:
+            told.setdefault(text, {})[nodeid] = None
+    for text, nodeids in told.items():
+        first, *others = nodeids
+        more = f" and {counted(len(others), 'other test')}" if others else ""
+        yield f"{label}: {text}  ({first}{more})"
 
 
 def _money(ledger: Ledger) -> Iterator[str]:

@@ -31,6 +31,30 @@ class Step(TypedDict):
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What became of the calls of a test that were also sent for real.
+
+    Attributes:
+        sent: How many were sent.
+        moved: What differs, each with who was asked.
+        left_out: Why others were not sent.
+    """
+
+    sent: int = 0
+    moved: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    def to_plain(self) -> Plain:
+        """Return this in types that cross a process border."""
+        return {"sent": self.sent, "moved": self.moved, "left_out": self.left_out}
+
+    @classmethod
+    def from_plain(cls, plain: Plain) -> Self:
+        """Return what `to_plain` was called on."""
+        return cls(plain["sent"], tuple(plain["moved"]), tuple(plain["left_out"]))
+
+
 class Span(TypedDict):
     """One call of a test as a trace has it; `leaves` says whether it leaves the process."""
 
@@ -95,6 +119,7 @@ class TestRecord:
         saved: The cost its replayed LLM calls would have had, if it was counted.
         steps: Its calls, for a report file.
         stale: How old the recording is, in words, if it is older than it may be.
+        verified: What became of its calls that were also sent for real, if they were.
         began: When it began, as an ISO 8601 time: the recording, if nothing was live, else the test.
         spans: Its calls, for a trace.
         diff: A description of what the run changed in the cassette, for a report file.
@@ -127,6 +152,7 @@ class TestRecord:
     steps: tuple[Step, ...] = ()
     diff: str | None = None
     stale: str | None = None
+    verified: Verified | None = None
     began: str = ""
     spans: tuple[Span, ...] = ()
 
@@ -152,6 +178,7 @@ class TestRecord:
             "target": str(self.target),
             "pending": None if self.pending is None else str(self.pending),
             "former": None if self.former is None else str(self.former),
+            "verified": None if self.verified is None else self.verified.to_plain(),
             "spent": None if self.spent is None else self.spent.to_plain(),
             "saved": None if self.saved is None else self.saved.to_plain(),
         }
@@ -160,11 +187,13 @@ class TestRecord:
     def from_plain(cls, plain: Plain) -> Self:
         """Return what `to_plain` was called on."""
         pending, former, spent, saved = (plain[name] for name in ("pending", "former", "spent", "saved"))
+        verified = plain["verified"]
         parsed = {
             "path": Path(plain["path"]),
             "target": Path(plain["target"]),
             "pending": None if pending is None else Path(pending),
             "former": None if former is None else Path(former),
+            "verified": None if verified is None else Verified.from_plain(verified),
             "spent": None if spent is None else Spending.from_plain(spent),
             "saved": None if saved is None else Spending.from_plain(saved),
             "unplayed": tuple(plain["unplayed"]),

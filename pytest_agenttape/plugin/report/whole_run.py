@@ -51,7 +51,8 @@ def judge(ledger: Ledger, session: pytest.Session) -> WholeRun:
     strict = frozenset(record.path for record in ledger.records.values() if record.is_strict) & unplayed.keys()
     refused = dict(ledger.refused)
     ledger.reported = frozenset(refused)
-    fails = bool(refused or strict or (left and config.option.agenttape_strict))
+    has_moved = any(record.verified and record.verified.moved for record in ledger.records.values())
+    fails = bool(refused or strict or has_moved or (left and config.option.agenttape_strict))
     return WholeRun(left, renamed, deleted, unplayed, refused, strict, fails)
 
 
