@@ -155,6 +155,7 @@ def flags_of(config: pytest.Config) -> Flags:
         record=config.option.agenttape_record,
         snapshot_update=has_snapshot_update(config),
         new_snapshots_only=has_new_snapshots_only(config),
+        disable=config.option.agenttape_disable,
     )
 
 

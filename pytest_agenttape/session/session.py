@@ -118,7 +118,8 @@ class Session(History):
             raise ConfigError(f"{self.title} is already open; open another session for a nested block")
         if self.settings.refusal is not None:
             raise self.settings.refusal
-        self.open()
+        if not self.settings.is_disabled:
+            self.open()
 
     def leave(self, error: BaseException | None) -> None:
         """Close the cassette, and write what the block recorded unless it ends with *error*.
@@ -128,6 +129,8 @@ class Session(History):
             RecordingRefusedError: What it recorded must not be kept, or cannot be written.
         """
         __tracebackhide__ = True
+        if self.settings.is_disabled:
+            return
         self.close()
         if error is not None:
             self._leave_with(error)

@@ -59,6 +59,7 @@ class Settings:
         elsewhere: Where else recordings of its calls may be.
         rules: What is redacted in addition to the built-in rules.
         refusal: Why a block must not be opened, or a test must not make a call, if it must not.
+        is_disabled: Whether the block records and replays nothing.
     """
 
     path: Path
@@ -84,6 +85,7 @@ class Settings:
     elsewhere: Elsewhere | None = None
     rules: RedactionRules = field(default_factory=RedactionRules)
     refusal: ConfigError | None = None
+    is_disabled: bool = False
 
     @property
     def repeated(self) -> Selection:

@@ -136,6 +136,8 @@ def record(cassette: str | Path, **options: Any) -> Session:
 def _heeding_the_run(settings: Settings, named: Mode | None) -> Settings:
     """Return *settings* with the mode that they have in the pytest run, if there is one."""
     flags = flags_of_the_run()
+    if flags is not None and flags.disable:
+        return replace(settings, is_disabled=True)
     try:
         mode = block_mode(named, settings.mode, flags, ci=is_ci(os.environ), file_exists=os.path.exists(settings.path))
     except ConfigError as error:

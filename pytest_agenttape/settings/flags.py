@@ -15,12 +15,14 @@ class Flags:
         record: Whether ``--agenttape-record`` is given.
         snapshot_update: Whether ``--snapshot-update`` is given.
         new_snapshots_only: Whether syrupy was asked to write only snapshots that do not exist yet.
+        disable: Whether ``--agenttape-disable`` is given: nothing is recorded or replayed.
     """
 
     mode: str | None = None
     record: bool = False
     snapshot_update: bool = False
     new_snapshots_only: bool = False
+    disable: bool = False
 
     @property
     def ask_to_record(self) -> bool:

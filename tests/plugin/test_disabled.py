@@ -68,3 +68,23 @@ def test_it_goes_with_no_option_that_asks_for_cassettes(recorded: Project, flag:
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: --agenttape-disable and {flag.partition('=')[0]} do not go together"])
     assert recorded.live() == []
+
+
+def test_blocks_are_no_cassettes_either(project: Project) -> None:
+    project.write(
+        test_it="""
+        from agent import look_up
+        from pytest_agenttape import record, use_cassette
+
+        def test_it():
+            with use_cassette("a", mode="once"):
+                look_up("a")
+            record("b")(look_up)("b")
+        """
+    )
+    project.run().assert_outcomes(passed=1)
+    project.live()
+    before = {each: (project.path / each).read_bytes() for each in project.files()}
+    project.run("--agenttape-disable").assert_outcomes(passed=1)
+    assert project.live() == ["look_up a", "look_up b"]
+    assert {each: (project.path / each).read_bytes() for each in project.files()} == before
