@@ -12,6 +12,7 @@ from pytest_agenttape.boundaries import generators
 from pytest_agenttape.boundaries.asking import Spelled
 from pytest_agenttape.boundaries.call import Boundary, LiveCall, ServedCall
 from pytest_agenttape.boundaries.frameworks import is_tool
+from pytest_agenttape.boundaries.kept import keeper_of
 from pytest_agenttape.boundaries.registry import register_boundary, register_label
 from pytest_agenttape.callables import Nature, body_of, nature_of
 from pytest_agenttape.errors import ConfigError
@@ -44,8 +45,7 @@ def intercept(fn: Callable[..., Any] | None = None, *, name: str | None = None, 
         ConfigError: *kind* looks like a misspelled kind, or *fn* is not callable.
     """
     label = _label(kind)
-    if name is not None and (not isinstance(name, str) or not name):
-        raise ConfigError(f"the name of a boundary must be a non-empty string, not {name!r}")
+    name = _checked(name)
     if fn is None:
         return lambda function: intercept(function, name=name, kind=kind)
     if isinstance(fn, staticmethod | classmethod):
@@ -53,6 +53,12 @@ def intercept(fn: Callable[..., Any] | None = None, *, name: str | None = None, 
     if not callable(fn):
         raise ConfigError(f"a boundary must wrap a callable, not {fn!r}")
     return _wrap(fn, Boundary.of(fn, "tool" if label else kind, name, label))
+
+
+def _checked(name: object) -> str | None:
+    if name is not None and (not isinstance(name, str) or not name):
+        raise ConfigError(f"the name of a boundary must be a non-empty string, not {name!r}")
+    return name
 
 
 def _label(kind: object) -> str | None:
@@ -74,6 +80,15 @@ def _decorator(kind: str) -> Decorator:
         if fn is not None and is_tool(fn):
             raise ConfigError(
                 f"put @{kind} below the decorator that makes the {type(fn).__name__}, directly above the function"
+            )
+        if fn is None:
+            _checked(name)
+            return lambda function: decorate(function, name=name)
+        keeper = keeper_of(fn, is_passed_on=name is not None)
+        if keeper is not None:
+            raise ConfigError(
+                f"put @{kind} directly above the function {fn.__name__}: a decorator below @{kind} keeps the plain "
+                f"function in {keeper}, which would run for real in replay"
             )
         return intercept(fn, name=name, kind=kind)
 

@@ -64,7 +64,6 @@ class PydanticAI(Framework):
     name = "pydantic-ai, OpenAI"
     library = "pydantic_ai.models.openai"
     written = "agent.tool_plain"
-    other_order = "runs for real"
 
     def decorated(self, function: Any) -> Any:
         from pydantic_ai import Agent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pytest_agenttape import tool
 from tests.rounds import Ran
@@ -13,7 +13,6 @@ QUESTION = "What is the weather in London?"
 ANSWER = "It is mild in London."
 FORMS = {"run": "sync", "stream": "sync, streamed", "arun": "async", "astream": "async, streamed"}  # by method
 Made = tuple[tuple[str, str | None], ...]
-OtherOrder = Literal["refused", "runs for real"]
 
 ran = Ran()
 
@@ -68,7 +67,6 @@ class Framework:
         library: The module that has to be there.
         made: The kinds and boundaries of the calls of one run.
         written: The framework's decorator, which a user writes above `@tool`; empty if it takes plain functions.
-        other_order: What becomes of `@tool` above the framework's decorator.
         needs: What a user has to do for it.
         reports: Who sends telemetry of it, unless it is switched off.
         takes_async_tools: Whether its async agents have an async tool.
@@ -79,7 +77,6 @@ class Framework:
     library: ClassVar[str]
     made: ClassVar[Made] = around_a_tool("openai.chat")
     written: ClassVar[str] = ""
-    other_order: ClassVar[OtherOrder] = "refused"
     needs: ClassVar[str] = ""
     takes_async_tools: ClassVar[bool] = True
     reports: ClassVar[str] = ""

@@ -15,7 +15,6 @@ class FastMCP(Framework):
     name = "fastmcp, server in the test's process"
     library = "fastmcp"
     written = "server.tool"
-    other_order = "runs for real"
     made = (("tool", "get_weather"),)
 
     def decorated(self, function: Any) -> Any:

@@ -1,0 +1,89 @@
+"""Who else holds a function that a boundary is about to wrap: a decorator below it that has registered it as it is."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import sys
+from collections import deque
+from collections.abc import Callable
+from types import FrameType, FunctionType, GeneratorType, ModuleType
+from typing import Any
+
+_MOST = 500  # objects that are looked at for those that a function holds itself
+
+
+def keeper_of(function: Callable[..., Any], *, is_passed_on: bool) -> str | None:
+    """Return what keeps the plain *function*, in words; None if nothing does, or if it is no decorator's doing.
+
+    Args:
+        function: What is about to be wrapped. Under a name of its own it may be kept: `tool(look_up)`.
+        is_passed_on: Whether the decorator was made by a call, as in ``@tool(name="look_up")``.
+    """
+    is_new = _references(function) <= (_OF_A_NEW_ONE_PASSED_ON if is_passed_on else _OF_A_NEW_ONE)
+    if is_new or not _is_decorating(function):
+        return None
+    own = _held_by(function)
+    for holder in gc.get_referrers(function):  # no expression with a scope of its own, which would keep it as well
+        if id(holder) not in own and _keeps(holder, function):
+            return _shown(holder)
+    return None
+
+
+def _keeps(holder: object, function: object) -> bool:
+    """Return whether *holder* is more than the running code, a call's arguments, or a cache with functions for keys."""
+    if isinstance(holder, dict):
+        return id(function) in map(id, holder.values())
+    return not isinstance(holder, FrameType | GeneratorType | tuple)
+
+
+def _is_decorating(function: Callable[..., Any]) -> bool:
+    """Return whether the running code is at one of the decorators of *function*."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__package__") == __package__:
+        frame = frame.f_back
+    if frame is None or code is None or frame.f_code.co_filename != code.co_filename:
+        return False
+    lines = [line for _, _, line in code.co_lines() if line is not None and line > code.co_firstlineno]
+    return bool(code.co_firstlineno <= frame.f_lineno < min(lines, default=code.co_firstlineno + 1))
+
+
+def _references(function: object) -> int:
+    return sys.getrefcount(function)
+
+
+# How many references there are to a function that is new, where `keeper_of` counts them: as many as there are to one
+# that goes through functions like those that call it.
+def _in_keeper(function: Callable[..., Any], *, is_passed_on: bool) -> int:  # noqa: ARG001  # as there
+    return _references(function)
+
+
+def _in_decorator(function: Callable[..., Any], *, name: str | None = None) -> int:
+    return _in_keeper(function, is_passed_on=name is not None)
+
+
+_OF_A_NEW_ONE = _in_decorator(lambda: None)
+_OF_A_NEW_ONE_PASSED_ON = (lambda function: _in_decorator(function, name=""))(lambda: None)
+
+
+def _held_by(function: Callable[..., Any]) -> set[int]:
+    """Return the ids of what *function* holds itself, such as a wrapper that is an attribute of it."""
+    found = {id(function)}
+    left = deque(gc.get_referents(function))
+    shared = getattr(inspect.unwrap(function), "__globals__", None)
+    while left and len(found) < _MOST:
+        each = left.popleft()
+        if id(each) in found or each is shared or isinstance(each, type | ModuleType):
+            continue
+        found.add(id(each))
+        if not (isinstance(each, dict) and "__builtins__" in each):  # the globals of another module
+            left.extend(gc.get_referents(each))
+    return found
+
+
+def _shown(holder: object) -> str:
+    kind = type(holder)
+    if kind is FunctionType or kind.__name__ == "cell":
+        return "a function"
+    return f"a {kind.__qualname__}" if kind.__module__ == "builtins" else f"a {kind.__module__}.{kind.__qualname__}"
