@@ -139,6 +139,9 @@ class LiveCall:
             self.end(error={**unanswered(), **(about or {})})
         elif values.is_recordable_error(error):
             stored = {**values.encode_error(error), **(about or {})}
+            if not values.comes_back(stored):
+                self._refuse_error(error)
+                return
             if self.boundary.kind == "llm":  # agents are expected to deal with the failures of anything else
                 self.end(error=stored, status=getattr(error, "status_code", None), failure=type(error).__name__)
             else:
@@ -149,6 +152,18 @@ class LiveCall:
                 # If the agent goes on after it, the recording would lack the call.
                 problem = f"{self.boundary.name} raised {type(error).__name__}, which cannot be recorded"
                 self.owner.refuse(RecordingRefusedError(problem))
+
+    def _refuse_error(self, error: BaseException) -> None:
+        """Refuse the recording of an exception that an `except` clause would not know again in replay."""
+        self.live.drop()
+        cls = type(error)
+        self.owner.refuse(
+            RecordingRefusedError(
+                f"{self.boundary.name} raised {cls.__module__}.{cls.__qualname__}, which cannot be raised again in "
+                "replay: its class is not at the top level of a module, or its text does not come from its arguments "
+                "and attributes\n  let the function raise an exception of a module's own that says the same"
+            )
+        )
 
     def settle(self) -> None:
         """Record that the call had no answer when the recording ended."""

@@ -41,7 +41,8 @@ def is_context(hint: object) -> bool:
     origin = typing.get_origin(hint)
     if origin in (typing.Annotated, typing.Union, UnionType):
         return any(map(is_context, typing.get_args(hint)))
-    return _is_named(origin or (hint if isinstance(hint, type) else type(hint)), _CONTEXTS)
+    kind = origin or hint
+    return _is_named(kind if isinstance(kind, type) else type(kind), _CONTEXTS)
 
 
 def is_tool(made: object) -> bool:

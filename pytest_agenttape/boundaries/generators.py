@@ -78,7 +78,9 @@ class _Log:
 
     def sent(self, value: object) -> None:
         if value is not None:
-            self._note("sent", self._call.encode(value, "result.sent"))
+            sent = self._call.encode(value, "result.sent")
+            self._call.live.recorder.vet(self._call.live, sent)
+            self._note("sent", sent)
 
     def thrown(self, error: BaseException) -> None:
         self._note("thrown", type(error).__name__)

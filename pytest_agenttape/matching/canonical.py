@@ -18,7 +18,7 @@ from pytest_agenttape.hosts import is_local
 from pytest_agenttape.model import JSON
 from pytest_agenttape.providers import is_llm_path, mcp
 from pytest_agenttape.providers.registry import WORDS
-from pytest_agenttape.redaction import canonical_secrets, is_placeholder
+from pytest_agenttape.redaction import canonical_base64, canonical_secrets, is_placeholder
 from pytest_agenttape.redaction.names import HeaderRule, header_rule
 
 # Set by the client library or by the connection, never by the agent: neither stored nor compared.
@@ -183,6 +183,8 @@ def _canonical_http(request: Mapping[str, JSON], rules: KeyRules) -> dict[str, J
     canonical = {key: value for key, value in request.items() if key not in ("json_layout", "events_layout")}
     if rules.volatile and isinstance(canonical.get("json"), dict):
         canonical["json"] = mcp.compared_body(canonical["json"])
+    if isinstance(canonical.get("body_b64"), str):
+        canonical["body_b64"] = canonical_base64(canonical["body_b64"], rules.placeholders)
     left_out = rules.names | (VOLATILE_PARAMETERS if rules.volatile else frozenset())
     address = _address(request, rules)
     if _has_query(address):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import ClassVar, Protocol
+from uuid import UUID
 
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON, Call, Interaction
@@ -32,6 +33,14 @@ class Recorder(Protocol):
     @property
     def is_closed(self) -> bool:
         """Whether the session has ended."""
+
+    @property
+    def key_space(self) -> UUID | None:
+        """What makes the idempotency keys of this run its own; None if its UUIDs are not those of an earlier run."""
+
+    @property
+    def can_execute(self) -> bool:
+        """Whether any call may run for real."""
 
     @property
     def calls_made(self) -> int:
@@ -64,6 +73,9 @@ class Recorder(Protocol):
         tags: tuple[str, ...] = (),
     ) -> Interaction:
         """Return a live call as the interaction that it would be recorded as now."""
+
+    def vet(self, live: Live, sent: JSON) -> None:
+        """Refuse what a live call is about to send later than its request, if it stands for a secret."""
 
     def redacted(self, value: JSON) -> JSON:
         """Return *value* without secrets."""
@@ -143,6 +155,7 @@ class Served:
         turn: When its answer is due among those of calls that are under way with it; None if at once.
         repeated_at: For a recording that was served before: when it is served now, in milliseconds after the session.
         began: When it was made, by the process's own `monotonic`.
+        is_outdated: Whether it has to be made again, because a live call needs the secret that it only stands for.
     """
 
     recorder: Recorder
@@ -155,6 +168,7 @@ class Served:
     turn: Turn | None = None
     repeated_at: float | None = None
     began: float = 0.0
+    is_outdated: bool = False
 
     is_live: ClassVar[bool] = False
 

@@ -90,10 +90,10 @@ def _may_replace(attempt: Attempt) -> bool:
 def _keep(attempt: Attempt, pending: Pending) -> Path | None:
     """Keep the paid-for calls of a failed recording, so that accepting them needs no second live run."""
     session = attempt.session
-    if not session.run.live_calls or session.recording.gap or session.recording.target() != session.path:
+    if session.recording.gap or session.recording.target() != session.path:
         return None
-    cassette = session.recording.result(without_failures=True)
-    if cassette is None or not cassette.interactions:
+    cassette = session.recording.aside()
+    if cassette is None:
         return None
     try:
         return pending.keep(cassette, session.path, attempt.item.nodeid, scan=session.secrets.redactor.scan)

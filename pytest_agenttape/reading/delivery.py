@@ -41,9 +41,14 @@ def is_about_delivery(name: str, value: JSON) -> bool:
     name = name.lower()
     if name == "set-cookie":
         cookies = value if isinstance(value, list) else [value]
-        return all(str(each).startswith(_COOKIES_OF_NETWORKS) for each in cookies)
+        return all(is_cookie_of_network(str(each)) for each in cookies)
     is_allowance = "limit" in name.replace("ratelimit", "")  # how much there is of it, not how much of it is left
     return name not in _STEADY and not is_allowance and _is_of_one_delivery(name)
+
+
+def is_cookie_of_network(cookie: str) -> bool:
+    """Return whether a network between client and server sets *cookie*, the value of a ``set-cookie`` header."""
+    return cookie.startswith(_COOKIES_OF_NETWORKS)
 
 
 def _is_of_one_delivery(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_agenttape.redaction.placeholders import (
     PLACEHOLDER,
     any_secret,
+    canonical_base64,
     canonical_secrets,
     is_placeholder,
     placeholders_in,
@@ -19,6 +20,7 @@ __all__ = [
     "RedactionRules",
     "Redactor",
     "any_secret",
+    "canonical_base64",
     "canonical_secrets",
     "is_placeholder",
     "placeholders_in",

@@ -26,6 +26,8 @@ _NAMED, _CHOSEN = (
     for value in (PLACEHOLDER, re.escape(REDACTION_PLACEHOLDER))
 )
 _NUMBERED = re.compile(r"(?:REDACTED|\*{4})([0-9]{4})")
+_NUMBERED_BYTES = re.compile(rb"(REDACTED|\*{4})[0-9]{4}")
+_CORES = ("UkVEQUNURU", "JFREFDVEVE", "SRURBQ1RFR")  # of the word in base64, for each way it can be aligned
 _SPELLED = re.compile(r"REDACTED[0-9]{4}")
 _SPELLED_LENGTH = len(PLACEHOLDER) + 4
 _LIKE_ONE = re.compile(r"REDACTED[0-9]{4}|\*{4}(?:[0-9]{4})?")
@@ -63,6 +65,21 @@ def canonical_secrets(text: str, listed: Container[str] | None = None) -> str:
     if REDACTION_PLACEHOLDER in text or "%2A" in text or "%2a" in text:
         text = _STARRED.sub(constant, text)
     return text
+
+
+def canonical_base64(encoded: str, listed: Container[str] | None = None) -> str:
+    """Return base64 text with the numbers of the *listed* placeholders in its bytes set to zero, as they are stored."""
+    if not any(core in encoded for core in _CORES):
+        return encoded
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return encoded
+
+    def zero(match: re.Match[bytes]) -> bytes:
+        return unnumbered(match[0]) if listed is None or match[0].decode() in listed else match[0]
+
+    return base64.b64encode(_NUMBERED_BYTES.sub(zero, raw)).decode("ascii")
 
 
 def is_placeholder(text: str, listed: Container[str] | None = None) -> bool:
@@ -119,7 +136,7 @@ def _with_secrets(value: re.Pattern[str], text: str, places: Container[int] | No
 
 def unnumbered(data: bytes) -> bytes:
     """Return *data* with the number of every placeholder set to zero: in base64, a match key could not ignore it."""
-    return re.sub(rb"(REDACTED|\*{4})[0-9]{4}", rb"\g<1>0000", data)
+    return _NUMBERED_BYTES.sub(rb"\g<1>0000", data)
 
 
 class Placeholders:
@@ -164,6 +181,10 @@ class Placeholders:
         rest = self.pattern.sub("", text)
         return text if len(rest) == len(text) else rest
 
+    def found_in(self, text: str, listed: Container[str] | None) -> set[str]:
+        """Return what stands for a secret in *text*: only what is *listed*, if there is a list."""
+        return {each for each in self.pattern.findall(text) if _is_listed(each, listed)}
+
     def is_part(self, text: str) -> bool:
         """Return whether *text* could occur inside a placeholder, and so must never be looked for."""
         shape = re.sub("[0-9]", "0", text)
@@ -191,6 +212,13 @@ class Placeholders:
             name: value for name, value in _decoded(head).items() if name in ("alg", "typ") and len(str(value)) < 16
         }
         return f"{_encoded(kind)}.{_encoded(kept)}.{PLACEHOLDER}{self._number(secret)}"
+
+
+def _is_listed(stand_in: str, listed: Container[str] | None) -> bool:
+    spelled = _LIKE_ONE.findall(unquote(stand_in))
+    if not spelled:  # the user's own
+        return True
+    return spelled[-1] in listed if listed is not None else spelled[-1] != REDACTION_PLACEHOLDER
 
 
 def _decoded(segment: str) -> dict[str, object]:

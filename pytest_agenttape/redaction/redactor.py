@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -102,6 +102,10 @@ class Redactor:
     def text(self, text: str) -> str:
         """Return *text* without secrets; the same object if it has none."""
         return redact_text(text, self._memory) if self._is_enabled else text
+
+    def stand_ins_in(self, text: str, listed: Container[str] | None) -> set[str]:
+        """Return what stands for a secret in *text*: only what is *listed*, if there is a list."""
+        return self._memory.placeholders.found_in(text, listed)
 
     def scan(self, data: bytes | str) -> list[Finding]:
         """Return where *data*, about to be written, still holds a known secret in any form or a known format."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from pytest_agenttape.matching.tape import Tape
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading.usage import TokenTotals, total_tokens
@@ -34,10 +36,6 @@ class History(Block):
     def redacted(self, value: JSON) -> JSON:
         """Return *value*, which is in stored form, without secrets."""
         return self.secrets.redactor.value(value)
-
-    def is_same(self, recorded: JSON, given: JSON) -> bool:
-        """Return whether two values in stored form are equal but for which secrets were in them."""
-        return self.loaded.are_same(recorded, given)
 
     @property
     def engine(self) -> Tape:
@@ -83,6 +81,15 @@ class History(Block):
         return self.run.by_agent
 
     @property
+    def key_space(self) -> uuid.UUID | None:
+        """What makes the idempotency keys of this run its own; None if its UUIDs are not those of an earlier run."""
+        return None if self.loaded.frozen is None else uuid.UUID(self.recording.run_id)
+
+    @property
     def can_execute(self) -> bool:
         """Whether any call of this session may run for real."""
         return self.loaded.policy.can_execute
+
+    def is_same(self, recorded: JSON, given: JSON) -> bool:
+        """Return whether two values in stored form are equal but for which secrets were in them."""
+        return self.loaded.are_same(recorded, given)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import uuid
-import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,28 +12,32 @@ from pathlib import Path
 
 from pytest_agenttape.cassettes import paths, writing
 from pytest_agenttape.cassettes.cassette import Cassette
-from pytest_agenttape.errors import AgentTapeError, AgentTapeWarning, RecordingRefusedError
-from pytest_agenttape.matching.selection import Selection
+from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Poison
 from pytest_agenttape.reading.one_line import visible
 from pytest_agenttape.reading.summary import summary_line
 from pytest_agenttape.redaction import placeholders_in
+from pytest_agenttape.session.aside import has_outdated, laid_aside
 from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.frozen_world import FrozenWorld
 from pytest_agenttape.session.loaded import Loaded
 from pytest_agenttape.session.poison import poisoned
-from pytest_agenttape.session.run import Begun, Placed, Run
+from pytest_agenttape.session.run import Placed, Run
 from pytest_agenttape.session.secrets import Secrets
 from pytest_agenttape.session.settings import Settings
+from pytest_agenttape.session.tokens import warn_of_unknown_tokens
 from pytest_agenttape.session.verdict import Verdict
-from pytest_agenttape.settings import selectors
 
 _WIDTH = 200  # of what a provider says about a failure
 
 
 class Recording:
-    """What comes out of a run: a timeline to look at, and a cassette to write."""
+    """What comes out of a run: a timeline to look at, and a cassette to write.
+
+    Attributes:
+        run_id: A number of its own for each run.
+    """
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class Recording:
         self._left_open: AgentTapeError | None = None
         self._connections = connections
         self._has_new_order = False
-        self._run_id = str(uuid.UUID(bytes=os.urandom(16), version=4))
+        self.run_id = str(uuid.UUID(bytes=os.urandom(16), version=4))
         self._finished: dict[tuple[object, ...], tuple[Interaction, Interaction]] = {}
         self._spelled: dict[int, tuple[Interaction, list[str]]] = {}  # the placeholders in each of them
         self._secrets_known = 0  # when these were redacted
@@ -141,34 +144,22 @@ class Recording:
 
     # -- the file
 
-    def result(self, *, without_failures: bool = False) -> Cassette | None:
-        """Return the cassette that this run leaves behind; None if the file should stay as it is.
-
-        *without_failures*, it has only answers of the live calls: what failed today need not fail tomorrow.
-        """
-        if without_failures:
-            self._run.settle()
+    def result(self) -> Cassette | None:
+        """Return the cassette that this run leaves behind; None if the file should stay as it is."""
         with self._run.lock:
             if self._is_untouched(by=self._has_new_order or self._settings.pending is not None):
                 return None
-            kept = self._kept([each for each in self._run if _has_failed(each)] if without_failures else ())
-        interactions = self._with_needed_jobs(kept)
-        listed = self._placeholders_in(interactions)
-        if not interactions and not self.target().exists():
-            return None  # a run that makes no call needs no cassette
-        old = self._loaded.cassette if self._policy.keeps_old else None
-        before = old.meta if old else {}
-        return Cassette(
-            created_at=old.created_at if old else self._world.created_at,
-            run_id=old.run_id if old else self._run_id,
-            meta={
-                **before,
-                **self._meta(),
-                **self._secrets.redactor.value(_tags(before.get("tags"), self._settings.tags)),
-                "redacted": listed,
-            },
-            interactions=interactions,
-        )
+            cassette = self._cassette_of(self._kept())
+        # a run that makes no call needs no cassette
+        return cassette if cassette.interactions or self.target().exists() else None
+
+    def aside(self) -> Cassette | None:
+        """Return what the next refresh replays if the recording is not kept; None if it needs nothing of this run."""
+        self._run.settle()
+        with self._run.lock:
+            is_needed = has_outdated(self._run)
+            cassette = self._cassette_of(laid_aside(self._run, self._loaded))
+        return cassette if is_needed or (self._run.live_calls and cassette.interactions) else None
 
     def target(self) -> Path:
         """Return the path of the file that `commit` writes."""
@@ -203,10 +194,27 @@ class Recording:
         has_changed = prepared is not None and writing.commit(prepared, max_age=self._settings.config.max_age)
         if former is not None and self._run.served():
             writing.remove(former)
-        self._warn_of_unknown_tokens()
+        warn_of_unknown_tokens(self._settings, self._loaded, self._run)
         return has_changed
 
     # -- below: how
+
+    def _cassette_of(self, placed: Sequence[Placed]) -> Cassette:
+        interactions = self._with_needed_jobs([self._interaction(each, with_key=True) for each in placed])
+        listed = self._placeholders_in(interactions)
+        old = self._loaded.cassette if self._policy.keeps_old else None
+        before = old.meta if old else {}
+        return Cassette(
+            created_at=old.created_at if old else self._world.created_at,
+            run_id=old.run_id if old else self.run_id,
+            meta={
+                **before,
+                **self._meta(),
+                **self._secrets.redactor.value(_tags(before.get("tags"), self._settings.tags)),
+                "redacted": listed,
+            },
+            interactions=interactions,
+        )
 
     def _prepare(self) -> writing.Prepared | None:
         """Return the checked file; the previous one, if nothing was added and no secret was learned since."""
@@ -234,13 +242,12 @@ class Recording:
             live_calls=self._run.live_calls, is_all_played=not self._loaded.tape.unplayed, has_news=by
         )
 
-    def _kept(self, without: Sequence[Begun]) -> list[Interaction]:
+    def _kept(self) -> list[Placed]:
         if not self._policy.keeps_old or self._loaded.cassette is None:
-            return [self._interaction(each, with_key=True) for each in self._run.laid_out(without=without)]
+            return self._run.laid_out()
         old = self._loaded.cassette.interactions
-        new = self._run.laid_out(without=without, is_live_only=True, first=len(old))
-        placed = [Placed(each, each.index, each.parent, is_live=False) for each in old]
-        return [self._interaction(each, with_key=True) for each in (*placed, *new)]
+        new = self._run.laid_out(is_live_only=True, first=len(old))
+        return [*(Placed(each, each.index, each.parent, is_live=False) for each in old), *new]
 
     def _interaction(self, placed: Placed, *, with_key: bool = False) -> Interaction:
         """Return a call as it is shown and recorded; cached until another secret becomes known."""
@@ -281,15 +288,9 @@ class Recording:
                 jobs[_asked(each)].add(each.job)
         is_needed = (each.job is None or len(jobs[_asked(each)]) > 1 for each in interactions)
         return [
-            each if is_kept else self._without_job(each) for each, is_kept in zip(interactions, is_needed, strict=True)
+            each if is_kept else _without_job(each, self._finished)
+            for each, is_kept in zip(interactions, is_needed, strict=True)
         ]
-
-    def _without_job(self, recorded: Interaction) -> Interaction:
-        key = ("without job", id(recorded))
-        if key not in self._finished:
-            metadata = {name: value for name, value in recorded.metadata.items() if name != "job"}
-            self._finished[key] = recorded, replace(recorded, metadata=metadata)
-        return self._finished[key][1]
 
     def _placeholders_in(self, interactions: list[Interaction]) -> list[JSON]:
         """Return what stands for a secret in *interactions*; other text may look like it."""
@@ -307,17 +308,15 @@ class Recording:
             meta["env"] = self._secrets.redactor.value(meta["env"])
         return meta
 
-    def _warn_of_unknown_tokens(self) -> None:
-        settings, asked = self._settings, [each.call for each in self._run]
-        known = self._loaded.known_tokens(each.boundary for each in asked)
-        for what, given in (("live", settings.live), ("frozen", settings.frozen), ("repeats", settings.repeats)):
-            unused = frozenset(each for each in given or () if not any(map(Selection.of([each]).covers, asked)))
-            for problem in selectors.problems(unused, known, what):
-                warnings.warn(AgentTapeWarning(f"{settings.name}: {problem}"), stacklevel=3)
 
-
-def _has_failed(begun: Begun) -> bool:
-    return isinstance(begun, Live) and begun.has_failed
+def _without_job(
+    recorded: Interaction, finished: dict[tuple[object, ...], tuple[Interaction, Interaction]]
+) -> Interaction:
+    key = ("without job", id(recorded))
+    if key not in finished:
+        metadata = {name: value for name, value in recorded.metadata.items() if name != "job"}
+        finished[key] = recorded, replace(recorded, metadata=metadata)
+    return finished[key][1]
 
 
 def _without_headers(recorded: Interaction, dropped: Sequence[str]) -> Interaction:

@@ -53,6 +53,10 @@ class Run:
     def __iter__(self) -> Iterator[Begun]:
         return iter(self._begun)
 
+    def since(self, number: int) -> list[Begun]:
+        """Return the calls after the first *number*."""
+        return self._begun[number:]
+
     def add(self, begun: _Begun) -> _Begun:
         """Append a call; return it."""
         self._begun.append(begun)

@@ -16,6 +16,7 @@ from pytest_agenttape.ownership import guard
 from pytest_agenttape.ownership.calls import Live, Observed, Served
 from pytest_agenttape.process import child_processes
 from pytest_agenttape.process.user_stack import is_typed_in_debugger, user_traceback
+from pytest_agenttape.providers.results import usage_in
 from pytest_agenttape.session.before_recording import BeforeRecording
 from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.frozen_world import FrozenWorld
@@ -28,8 +29,9 @@ from pytest_agenttape.session.recording import Recording
 from pytest_agenttape.session.run import Run
 from pytest_agenttape.session.secrets import Secrets
 from pytest_agenttape.session.settings import Settings
+from pytest_agenttape.session.stand_ins import StandIns
 from pytest_agenttape.session.unplayed import left_unplayed, unplayed_error
-from pytest_agenttape.session.verdict import RunCut, Verdict, noted
+from pytest_agenttape.session.verdict import RunCut, Verdict
 
 
 class Session(History):
@@ -133,10 +135,10 @@ class Session(History):
             return
         self.close()
         if error is not None:
-            self._leave_with(error)
+            self.verdict.leave_with(error, is_recording=self.loaded.policy.records)
             return
         self.hear_children()
-        self._refuse_swallowed()
+        self.verdict.refuse_swallowed(is_recording=self.loaded.policy.records)
         left = left_unplayed(self) if self.settings.config.strict else []
         if left:
             raise unplayed_error(self, left)
@@ -187,7 +189,7 @@ class Session(History):
         with self.run.lock:
             self.verdict.stop()
             try:
-                return self._decided(call, parent, metadata)
+                return self._decided(call, request, parent, metadata)
             except ConfigError as error:  # a matcher that raised
                 raise self.refuse(error) from error.__cause__
 
@@ -242,11 +244,18 @@ class Session(History):
             request=dict(live.call.request),
             response=redactor.response(response, live.call.request),
             error=redactor.value(error),
-            usage=usage,
+            usage=usage_in(response) if usage is None and live.call.kind == "llm" else usage,
             latency_ms=round(elapsed * 1000, 3),
             tags=(*self.settings.tags, *tags),
             metadata={**live.metadata, "start_ms": round(live.start_ms, 3)},
         )
+
+    def vet(self, live: Live, sent: JSON) -> None:
+        """Refuse what a live call is about to send, its request or more, if it holds the stand-in of a secret."""
+        __tracebackhide__ = True
+        with self.run.lock:
+            if (refusal := self._stand_ins.refusal(live.call, sent)) is not None:
+                raise self.refuse(refusal)
 
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         """Return *error*; if the plugin opened the session, it becomes the verdict of the run."""
@@ -292,6 +301,7 @@ class Session(History):
         self.run = Run()
         self.verdict = Verdict(is_sticky=settings.is_sticky)
         self.secrets = Secrets(settings.rules, loaded.texts, loaded.rules.placeholders)
+        self._stand_ins = StandIns(settings, loaded, self.run, self.secrets)
         self.world = FrozenWorld(settings, loaded.frozen, loaded.needless_keys)
         self._connections = Connections(settings.config, self.title, records=loaded.policy.records)
         self.recording = Recording(
@@ -301,28 +311,13 @@ class Session(History):
         self.divergences = self._misses.divergences
         self.phase = ""
 
-    def _leave_with(self, error: BaseException) -> None:
-        """Note on *error*, which leaves the block, that a call was refused before it."""
-        __tracebackhide__ = True
-        if isinstance(error, GeneratorExit):  # nobody sees that one
-            self._refuse_swallowed()
-        elif (swallowed := self.verdict.swallowed(error)) is not None:
-            noted(error, swallowed)
-
-    def _refuse_swallowed(self) -> None:
-        """Raise the error of a call that the block has swallowed; a recording says what it lacks when it is written."""
-        __tracebackhide__ = True
-        swallowed = self.verdict.swallowed()
-        if swallowed is not None and not self.loaded.policy.records:
-            raise swallowed
-
     def _begin_typed(self, call: Call, parent: Live | None) -> Live:
         """Begin a call typed at the debugger's prompt: it runs if the mode allows it, and is not part of the run."""
         if not self.loaded.policy.records:
             raise AgentTapeError(f"typed in the debugger: {self.title} is being replayed; nothing ran for real")
         return Live(self, call, parent, is_kept=False, started=clocks.perf_counter())
 
-    def _decided(self, call: Call, parent: Live | None, metadata: Mapping[str, JSON] | None) -> Served | Live:
+    def _decided(self, call: Call, sent: JSON, parent: Live | None, about: Mapping[str, JSON] | None) -> Served | Live:
         __tracebackhide__ = True
         if self.settings.refusal is not None:
             raise RunCut from self.refuse(self.settings.refusal)  # at once: hypothesis would try further examples
@@ -337,7 +332,9 @@ class Session(History):
             return self.run.repeat(served) if is_repeat else self.run.serve(served)
         if isinstance(decision, Refuse):
             raise self.refuse(self._misses.unmatched(call, position=len(self.run), served=self.run.served()))
-        details = {**(metadata or {}), **({} if call.job is None else {"job": call.job})}
+        details = {**(about or {}), **({} if call.job is None else {"job": call.job})}
         if self.phase:
             details["phase"] = self.phase
-        return self.run.start(Live(self, call, parent, decision.is_kept, metadata=details))
+        live = Live(self, call, parent, decision.is_kept, metadata=details)
+        self.vet(live, sent)
+        return self.run.start(live)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_agenttape import bodies, ownership, providers, telemetry
 from pytest_agenttape.bodies.messages import (
@@ -22,10 +24,14 @@ from pytest_agenttape.ownership.calls import Live, Recorder, Served
 from pytest_agenttape.ownership.turns import Turn
 from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered, unanswered
 from pytest_agenttape.providers import mcp
+from pytest_agenttape.reading.delivery import is_cookie_of_network
 from pytest_agenttape.transports import pacing
 from pytest_agenttape.transports.mcp import http as mcp_http
 from pytest_agenttape.transports.pacing import Schedule
 from pytest_agenttape.transports.stored_response import read_response
+
+_IDEMPOTENCY_KEYS = ("idempotency-key", "x-idempotency-key")
+_UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,11 @@ class Exchange:
     @property
     def is_live(self) -> bool:
         return self.call.is_live
+
+    def header(self, name: str, value: str) -> str:
+        """Return what is sent for the header *name*, of which the agent gave *value*."""
+        is_key = name.lower() in _IDEMPOTENCY_KEYS
+        return (header(self.request.headers, name.lower()) or value) if is_key else value
 
     @property
     def live(self) -> Live:
@@ -146,7 +157,7 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
             metadata["model"] = operation.model
     call = found.owner.begin(kind, boundary, stored, parent=found.running, metadata=metadata)
     mcp_http.note_handshake(found.owner, request.url, body, call)
-    sent = _overridden(call, operation, request) if isinstance(call, Live) else request
+    sent = _with_own_key(call, _overridden(call, operation, request)) if isinstance(call, Live) else request
     return Exchange(
         found.owner, call, operation, sent, calls_before=call.recorder.calls_made, is_changed=sent is not request
     )
@@ -173,9 +184,18 @@ def served(exchange: Exchange) -> HttpResponse | TransportFailure:
             exchange.turn.wait()
         return failure
     try:
-        return read_response(_numbered(recorded, exchange.call.call.request), exchange.request.method)
+        answer = read_response(_numbered(recorded, exchange.call.call.request), exchange.request.method)
     except AgentTapeError as error:  # edited by hand
         raise exchange.recorder.refuse(error) from error.__cause__
+    return _without_cookies_of_networks(answer) if exchange.recorder.can_execute else answer
+
+
+def _without_cookies_of_networks(answer: HttpResponse) -> HttpResponse:
+    """Return *answer* without what its client would send with the next live call, where it stands for a secret."""
+    kept = tuple(
+        each for each in answer.headers if each[0].lower() != "set-cookie" or not is_cookie_of_network(each[1])
+    )
+    return answer if len(kept) == len(answer.headers) else replace(answer, headers=kept)
 
 
 def failure_after(exchange: Exchange) -> TransportFailure | None:
@@ -291,6 +311,21 @@ def _overridden(live: Live, operation: providers.Operation | None, request: Http
         (name, str(len(changed)) if name.lower() == "content-length" else value) for name, value in request.headers
     )
     return HttpRequest(request.method, url, headers, changed)
+
+
+def _with_own_key(live: Live, request: HttpRequest) -> HttpRequest:
+    """Return *request* with an idempotency key of its own: the recorded UUIDs were keys of earlier requests."""
+    space = live.recorder.key_space
+    if space is None or not any(name.lower() in _IDEMPOTENCY_KEYS for name, _ in request.headers):
+        return request
+
+    def own(match: re.Match[str]) -> str:
+        return str(uuid.uuid5(space, match[0]))  # the same one for a retry
+
+    headers = tuple(
+        (name, _UUID.sub(own, value) if name.lower() in _IDEMPOTENCY_KEYS else value) for name, value in request.headers
+    )
+    return replace(request, headers=headers) if headers != request.headers else request
 
 
 def _numbered(recorded: Interaction, asked: Mapping[str, JSON]) -> Mapping[str, JSON]:

@@ -187,8 +187,13 @@ def _restore(request: Any, exchange: Exchange) -> None:
         request.url.target = f"/{sent.url.split('/', 3)[3]}".encode("ascii")
     request.stream = _Body(sent.body)
     request.headers = [
-        (name, _length(sent.body) if name.lower() == b"content-length" else value) for name, value in request.headers
+        (name, _length(sent.body) if name.lower() == b"content-length" else _sent(exchange, name, value))
+        for name, value in request.headers
     ]
+
+
+def _sent(exchange: Exchange, name: bytes, value: bytes) -> bytes:
+    return exchange.header(name.decode("latin-1"), value.decode("latin-1")).encode("latin-1")
 
 
 class _Body:

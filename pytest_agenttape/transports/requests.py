@@ -91,12 +91,15 @@ def _as_sent(request: Any, exchange: Exchange) -> Iterator[None]:
     """Make *request* send `exchange.request`: a file or generator cannot be read twice, and the model may differ."""
     url, body, length = request.url, request.body, request.headers.get("Content-Length")
     request.url, request.body = exchange.request.url, exchange.request.body or None
+    given = dict(request.headers)
+    request.headers.update({name: exchange.header(name, value) for name, value in given.items()})
     if length is not None:
         request.headers["Content-Length"] = str(len(exchange.request.body))
     try:
         yield
     finally:
         request.url, request.body = url, body
+        request.headers.update(given)
         if length is not None:
             request.headers["Content-Length"] = length
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from pytest_agenttape.values._builtin import FORMS_BY_NAME
 from pytest_agenttape.values._changes import Watch
 from pytest_agenttape.values._codec import (
+    comes_back,
     decode,
     decode_error,
     encode,
@@ -31,6 +32,7 @@ __all__ = [
     "FORM_NAMES",
     "RecordedError",
     "Watch",
+    "comes_back",
     "decode",
     "decode_error",
     "encode",

@@ -303,4 +303,12 @@ FORMS: dict[type, Form] = {
         for kind in (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network)
     },
 }
+_FAKES = {("freezegun.api", "FakeDatetime"): datetime, ("freezegun.api", "FakeDate"): date}
+
+
+def as_what(kind: type) -> type:
+    """Return the type under which values of *kind* are stored: what freezegun puts in place of a type is that type."""
+    return _FAKES.get((kind.__module__, kind.__qualname__), kind)
+
+
 FORMS_BY_NAME: dict[str, Form] = {form.name: form for form in FORMS.values()}

@@ -77,7 +77,7 @@ def _decode_dataclass(cls: Any, stored: Stored, part: DecodePart) -> object:  # 
         given = cls.__dataclass_fields__[name].default
         return REQUIRED if given is dataclasses.MISSING else given
 
-    names = [field.name for field in dataclasses.fields(cls)]
+    names = [each.name for each in dataclasses.fields(cls) if each.init or each.default is not dataclasses.MISSING]
     return rebuild(cls, complete(stored["fields"], names, default, part))
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pytest_agenttape.errors import CassetteCorruptError, ConfigError, RecordingRefusedError
 from pytest_agenttape.model import JSON
-from pytest_agenttape.values._builtin import FORMS, FORMS_BY_NAME
+from pytest_agenttape.values._builtin import FORMS, FORMS_BY_NAME, as_what
 from pytest_agenttape.values._classes import CLASS_FAMILIES
-from pytest_agenttape.values._errors import error_from_stored, error_text, error_to_stored, rebuild_error
+from pytest_agenttape.values._errors import RecordedError, error_from_stored, error_text, error_to_stored, rebuild_error
 from pytest_agenttape.values._forms import (
     ATOMS,
     MARKER,
+    Codec,
     DecodePart,
     Family,
     Refused,
@@ -23,6 +23,7 @@ from pytest_agenttape.values._forms import (
     class_text,
     key_segment,
 )
+from pytest_agenttape.values._http import HTTP_FAMILIES
 from pytest_agenttape.values._lookup import class_name, find_class, is_findable
 from pytest_agenttape.values._pydantic import PYDANTIC_FAMILIES, is_model, model_origin
 
@@ -33,7 +34,7 @@ _TEXT_KEYS = frozenset({str})
 _PLAIN = ATOMS | {int, float}  # stored as they are
 EXCEPTION = "exception"
 ARGUMENT = "argument"  # an object that the call was given, in what the call did to another
-_FAMILIES = (*PYDANTIC_FAMILIES, *CLASS_FAMILIES)
+_FAMILIES = (*PYDANTIC_FAMILIES, *HTTP_FAMILIES, *CLASS_FAMILIES)
 _LONGEST_DECIMAL = 1 << 2048  # about 617 digits; the interpreter's limit can be set down to 640
 
 
@@ -98,6 +99,11 @@ def encode_error(error: BaseException) -> Stored:
         return {"type": type(error).__qualname__, "module": type(error).__module__, "message": error_text(error)}
 
 
+def comes_back(stored: Stored) -> bool:
+    """Return whether the exception that was stored can be raised again as its own class."""
+    return not isinstance(decode_error(stored), RecordedError)
+
+
 def decode_error(stored: Stored) -> BaseException:
     """Return the exception to raise: of the recorded class, or a `RecordedError` when that cannot be rebuilt here."""
     return error_from_stored(stored, decode)
@@ -131,16 +137,6 @@ def unregister_codec(cls: type) -> None:
 def has_codec(cls: type) -> bool:
     """Return whether a user has registered a codec for exactly *cls*."""
     return cls in _codecs
-
-
-@dataclass(frozen=True, slots=True)
-class Codec:
-    """A user's way to record one class."""
-
-    cls: type
-    name: str
-    encode: Callable[[Any], object]  # Any: an instance of cls
-    decode: Callable[[Any], object]  # Any: what encode returned
 
 
 # The one registry that users write to; like pickle's and copyreg's, it belongs to the process.
@@ -245,7 +241,7 @@ class Encoding:
         return stored
 
     def _form(self, value: object, kind: type) -> Stored:
-        form = FORMS.get(kind)
+        form = FORMS.get(as_what(kind))
         if form is not None:
             return {MARKER: form.name, **form.encode(value, self._part)}
         codec = _codecs.get(kind)
@@ -290,7 +286,7 @@ def _difference(value: object, stored: JSON) -> str | None:
         return f"{subject}: {error.problem}; {advice}"
     except Refused as refused:
         return f"{subject}: it comes back as {refused.message('something else')}"
-    if type(fresh) is not type(value) or layout(again) != layout(stored):
+    if type(fresh) is not as_what(type(value)) or layout(again) != layout(stored):
         return f"{subject}: it does not come back with the same content; {advice}"
     # Two fresh values that differ have no equality by value (identity, or a nan inside): their content decides.
     if _equal(fresh, value) or not _equal(fresh, decode(stored)):

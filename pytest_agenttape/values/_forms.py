@@ -34,6 +34,16 @@ class Family:
     decode: Callable[[type, Stored, DecodePart], object]
 
 
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """A user's way to record one class."""
+
+    cls: type
+    name: str
+    encode: Callable[[Any], object]  # Any: an instance of cls
+    decode: Callable[[Any], object]  # Any: what encode returned
+
+
 @dataclass(eq=False)
 class Refused(Exception):
     """A part of a value that cannot be stored; callers prepend their path segment on the way out."""

@@ -33,9 +33,12 @@ def is_model(cls: type) -> bool:
 def _encode_model(value: Any, part: EncodePart) -> Stored:  # Any: pydantic is optional, its types are not importable
     cls = type(value)
     state = dict_state(value)
-    out: Stored = {**_model_name(cls), "fields": encode_state(state, part)}
+    fields = {name: each for name, each in state.items() if name in cls.model_fields}
+    out: Stored = {**_model_name(cls), "fields": encode_state(fields, part)}
+    if len(fields) < len(state):  # what SDKs add to an answer: the id of its request
+        out["attributes"] = encode_state({name: each for name, each in state.items() if name not in fields}, part)
     given = value.__pydantic_fields_set__
-    if given != state.keys():
+    if given != fields.keys():
         out["fields_set"] = sorted(given)
     if value.__pydantic_extra__:
         out["extra"] = {name: part(each, f".{name}") for name, each in value.__pydantic_extra__.items()}
@@ -58,7 +61,7 @@ def _decode_model(cls: Any, stored: Stored, part: DecodePart) -> object:  # Any:
         raise ValueError(f"it no longer has a field {min(unknown)!r}; record again with --agenttape-record")
     extra = {name: part(each) for name, each in stored.get("extra", {}).items()}
     private = {name: part(each) for name, each in stored.get("private", {}).items()}
-    value = rebuild(cls, state)
+    value = rebuild(cls, {**state, **{name: part(each) for name, each in stored.get("attributes", {}).items()}})
     _set_slot(
         value, "__pydantic_fields_set__", set(stored["fields_set"] if "fields_set" in stored else stored["fields"])
     )

@@ -23,6 +23,7 @@ import yaml
 from pytest_agenttape import (
     AgentTapeError,
     Cassette,
+    CassetteNotFoundError,
     ConfigError,
     RecordingRefusedError,
     StreamingReplayError,
@@ -1028,3 +1029,13 @@ def test_a_copied_or_pickled_tool_is_the_tool(path: Path) -> None:
     for same in (copy.copy(add), copy.deepcopy(add), pickle.loads(pickle.dumps(add))):
         assert around(path, lambda same=same: same(1))[0] == 3
     assert ran.since() == ["add"]
+
+
+@pytest.mark.parametrize("library", ["openai", "anthropic"])
+def test_a_method_of_a_client_is_intercepted(library: str, path: Path) -> None:
+    module = pytest.importorskip(library)
+    client = module.OpenAI(api_key="k") if library == "openai" else module.Anthropic(api_key="k")
+    create = client.chat.completions.create if library == "openai" else client.messages.create
+    ask = intercept(create, kind="llm")
+    with pytest.raises(CassetteNotFoundError, match=r"there is no cassette"), use_cassette(path):
+        ask(model="m", messages=[{"role": "user", "content": "hi"}], max_tokens=5)

@@ -17,6 +17,7 @@ import pytest
 
 from pytest_agenttape import (
     Cassette,
+    RecordingRefusedError,
     Session,
     StreamingReplayError,
     UnmatchedInteractionError,
@@ -664,3 +665,23 @@ def test_no_thread_outlives_its_session(desk: Desk) -> None:
         time.sleep(0.01)
     assert not any(each.name == "agenttape-websocket" for each in threading.enumerate())
     opened.pop().close()
+
+
+def test_the_stand_in_of_a_secret_is_not_sent(desk: Desk) -> None:
+    heard: list[object] = []
+
+    def agent(url: str, then: str = "") -> None:
+        @tool
+        def log_in() -> dict[str, str]:
+            return {"access_token": "hT4vRm8KpXz2WnQ6YdLs9Gb3"}
+
+        token = log_in()["access_token"]
+        with connect_sync(f"{url}?{then}") as connection:
+            connection.recv()
+            connection.send(json.dumps({"token": token}))
+            heard.append(connection.recv())
+
+    desk.record(agent)
+    with pytest.raises(RecordingRefusedError, match="would send REDACTED0001, which stands for a secret"):
+        desk.run(lambda url: agent(url, "then"), mode="refresh")
+    assert len(heard) == 1

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from pytest_agenttape.process.freeze import clock, layers, randoms, sleeps, uuids, zone
-from pytest_agenttape.process.freeze.clock import real_time_ns, real_utcnow
+from pytest_agenttape.process.freeze.clock import real_time_ns, real_utcnow, unpinned
 from pytest_agenttape.process.freeze.environment import env_drift, env_snapshot
 from pytest_agenttape.process.freeze.layers import ClockLoop, Layer
 from pytest_agenttape.process.freeze.state import FrozenState, Plan, plan_of
@@ -26,6 +26,7 @@ __all__ = [
     "env_snapshot",
     "real_time_ns",
     "real_utcnow",
+    "unpinned",
 ]
 
 

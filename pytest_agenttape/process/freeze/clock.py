@@ -7,6 +7,9 @@ which is where the time is read. (2.x also stops the monotonic clock, on which e
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -18,6 +21,7 @@ from pytest_agenttape.process.freeze import sleeps
 from pytest_agenttape.process.freeze.layers import Layer
 from pytest_agenttape.process.freeze.state import EPOCH, SECOND
 
+_is_unpinned: ContextVar[bool] = ContextVar("agenttape_unpinned", default=False)
 _TIME_MACHINE = Library("time-machine", seen="3.0-3.6")
 
 
@@ -44,7 +48,17 @@ def _read(layer: Layer) -> int:
     """Return the pinned time for the caller, in nanoseconds."""
     if len(sys.modules) != sleeps.SITES.modules:
         sleeps.SITES.adopt_new_modules()
-    return layer.read()
+    return real_time_ns() if _is_unpinned.get() else layer.read()
+
+
+@contextmanager
+def unpinned() -> Iterator[None]:
+    """Return a block in which the clock is real: for what a live call says of the time to somebody who compares it."""
+    before = _is_unpinned.set(True)
+    try:
+        yield
+    finally:
+        _is_unpinned.reset(before)
 
 
 def stop(layer: Layer) -> None:

@@ -185,6 +185,8 @@ def _restore(req: Any, exchange: Exchange) -> None:
     sent = exchange.request
     if sent.url != str(req.url):
         req.url = type(req.url)(sent.url, encoded=True)
+    for name in [each for each in req.headers if exchange.header(each, req.headers[each]) != req.headers[each]]:
+        req.headers[name] = exchange.header(name, req.headers[name])
     if req._body is not None and exchange.is_changed:
         req._body = aiohttp.BytesPayload(sent.body, headers=req._body.headers)
         if "content-length" in req.headers:

@@ -111,7 +111,9 @@ class Recording:
 
     def say(self, raw: bytes, message: object) -> None:
         """Keep a message of the agent in a conversation."""
-        self._entries.append({"sent": asked_once(raw, message)})
+        said = asked_once(raw, message)
+        self._exchange.recorder.vet(self._exchange.live, said)
+        self._entries.append({"sent": said})
 
     @contextmanager
     def waiting(self) -> Iterator[None]:

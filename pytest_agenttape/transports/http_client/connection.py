@@ -110,7 +110,7 @@ class _Request:
         assert self.exchange is not None
         assert self._head is not None
         sent, head, body = self.exchange.request, self._head, bytes(self._body)
-        if sent.url != self._url or (not self._is_chunked and sent.body != body):
+        if self.exchange.is_changed or sent.url != self._url or (not self._is_chunked and sent.body != body):
             first = self._head.partition(b"\r\n")[0].replace(_target(self._url), _target(sent.url), 1)
             head = b"\r\n".join((first, *(f"{name}: {value}".encode("latin-1") for name, value in sent.headers)))
             body = sent.body

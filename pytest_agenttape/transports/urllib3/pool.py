@@ -137,7 +137,7 @@ def _restore(exchange: Exchange, options: dict[str, Any]) -> None:
     sent = exchange.request
     if options["body"] is not None:
         options["body"] = sent.body
-    if any(name.lower() == "content-length" for name, _ in sent.headers):
+    if exchange.is_changed or any(name.lower() == "content-length" for name, _ in sent.headers):
         options["headers"] = type(options["headers"])(sent.headers)
     if options["url"].startswith("/"):
         options["url"] = f"/{sent.url.split('/', 3)[3]}"

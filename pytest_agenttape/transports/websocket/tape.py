@@ -149,6 +149,7 @@ class Recording(Tape):
 
     def sending(self, content: str | bytes) -> Callable[[], None]:
         message = stored("sent", content)
+        self._live.recorder.vet(self._live, message)
         self._messages.append(message)
         return lambda: self._drop(message)
 

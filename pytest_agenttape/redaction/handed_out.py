@@ -1,0 +1,28 @@
+"""Stand-ins of secrets that somebody was given, and the search for them in what he sends."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from pytest_agenttape.model import JSON
+from pytest_agenttape.redaction.known import KnownSecrets
+
+_Giver = TypeVar("_Giver")
+
+
+class HandedOut(Generic[_Giver]):
+    """The stand-ins that were handed out, with who gave each first; they are found in every form."""
+
+    def __init__(self) -> None:
+        self._givers: dict[str, _Giver] = {}
+        self._known = KnownSecrets()
+
+    def note(self, stand_in: str, giver: _Giver) -> None:
+        """Note that *giver* has handed out *stand_in*."""
+        if self._givers.setdefault(stand_in, giver) is giver:
+            self._known.learn(stand_in)
+
+    def find(self, sent: JSON) -> tuple[str, _Giver] | None:
+        """Return a stand-in that the stored request *sent* holds, and who gave it; None if there is none."""
+        needle = next(self._known.in_text(repr(sent)), None) if self._givers else None
+        return None if needle is None else (needle.secret, self._givers[needle.secret])

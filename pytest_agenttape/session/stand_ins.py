@@ -1,0 +1,64 @@
+"""What replayed calls handed out in place of secrets, which nobody but a replay can make anything of."""
+
+from __future__ import annotations
+
+from pytest_agenttape.errors import RecordingRefusedError
+from pytest_agenttape.model import JSON, Call, Interaction
+from pytest_agenttape.ownership.calls import Served
+from pytest_agenttape.reading.summary import asked_line
+from pytest_agenttape.redaction.handed_out import HandedOut
+from pytest_agenttape.session.loaded import Loaded
+from pytest_agenttape.session.run import Run
+from pytest_agenttape.session.secrets import Secrets
+from pytest_agenttape.session.settings import Settings
+
+
+class StandIns:
+    """Keeps what stands for a secret from being sent; callers must hold the run's lock."""
+
+    def __init__(self, settings: Settings, loaded: Loaded, run: Run, secrets: Secrets) -> None:
+        self._settings = settings
+        self._loaded = loaded
+        self._run = run
+        self._secrets = secrets
+        self._seen = 0  # how many calls of the run were looked at
+        self._handed_out = HandedOut[Served]()
+
+    def refusal(self, call: Call, sent: JSON) -> RecordingRefusedError | None:
+        """Return the error for a live *call* if what is *sent* holds what a replayed call handed out.
+
+        The call that handed it out is no longer an answer: the next refresh makes it again.
+        """
+        self._look()
+        found = self._handed_out.find(sent)
+        if found is None:
+            return None
+        stand_in, giver = found
+        giver.is_outdated = True
+        asked = asked_line(Interaction(index=0, kind=call.kind, request=dict(call.request), boundary=call.boundary))
+        return RecordingRefusedError(
+            f"{asked} would send {stand_in}, which stands for a secret; nothing was sent\n"
+            f"  it was handed out by a call that was replayed: {asked_line(giver.recorded)}\n"
+            f"  {self._way_out(giver.recorded)}"
+        )
+
+    def _look(self) -> None:
+        """See what the calls that were answered since the last look have handed out."""
+        for each in self._run.since(self._seen):
+            if isinstance(each, Served):
+                answer = [each.recorded.response, each.recorded.error, each.recorded.changes]
+                listed = self._loaded.rules.placeholders
+                for stand_in in self._secrets.redactor.stand_ins_in(repr(answer), listed):
+                    self._handed_out.note(stand_in, each)
+        self._seen = len(self._run)
+
+    def _way_out(self, giver: Interaction) -> str:
+        policy, name = self._loaded.policy, giver.boundary or giver.kind
+        if policy.frozen.covers(giver):
+            return f"{name!r} is frozen: it has to run for real as well, or neither may"
+        if policy.writes_derived:
+            tokens = ", ".join(map(repr, sorted({*self._settings.live, name})))
+            return f"let it run for real as well: live={{{tokens}}}"
+        if self._settings.is_sticky:
+            return f"run it with --snapshot-update, which then makes that call again, too; or {self._settings.advice}"
+        return f"record it again: {self._settings.advice}"
