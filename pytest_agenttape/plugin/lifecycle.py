@@ -17,8 +17,8 @@ from pytest_agenttape.plugin.committing import commit, pending_store, prune
 from pytest_agenttape.plugin.judging import error_of_ours, fail_drifted, judge_returned, judged, put_headline_first
 from pytest_agenttape.plugin.missing_keys import note_missing_key
 from pytest_agenttape.plugin.opening import configuration_of, open_session, reseed_before, restore_runtest
-from pytest_agenttape.plugin.options import CASSETTES, is_marked
-from pytest_agenttape.plugin.orphans import find, is_narrowed
+from pytest_agenttape.plugin.options import CASSETTES, has_snapshot_update, is_marked
+from pytest_agenttape.plugin.orphans import find, is_narrowed, sees_whole_files
 from pytest_agenttape.plugin.pytest_privates import is_testcase
 from pytest_agenttape.plugin.renames import Renames
 from pytest_agenttape.plugin.report.attempt_record import record_of
@@ -53,6 +53,7 @@ class Lifecycle:
         self._modules: set[str] = set()
         self._attempts: dict[str, Attempt] = {}
         self._records: dict[str, TestRecord] = {}  # of tests that pytest has not reported yet
+        self._ran: set[str] = set()  # the tests that had a session
         self._telemetry_before = telemetry.counts.copy()
         self.surroundings = Surroundings(session, self._claims, self.has_open)
 
@@ -192,7 +193,7 @@ class Lifecycle:
     # -- the run
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         for attempt in list(self._attempts.values()):  # the run was interrupted before their teardown
             attempt.outcome = "interrupted"
             self._settle(attempt)
@@ -202,6 +203,7 @@ class Lifecycle:
             send_tally(self._config, self._tally())
         else:
             self._ledger.add(self._tally())
+            self._keep_views(session)
 
     # -- internals
 
@@ -224,6 +226,7 @@ class Lifecycle:
         __tracebackhide__ = True
         nodeid = attempt.item.nodeid
         del self._attempts[nodeid]
+        self._ran.add(nodeid)
         attempt.session.close()
         verify = getattr(attempt.session, "verify", None)  # of a session of --agenttape-verify
         if verify is not None and attempt.outcome == "passed":
@@ -234,6 +237,18 @@ class Lifecycle:
                 self._claims.note_recorded(attempt.session.path)
         finally:
             self._records[nodeid] = record_of(attempt, report=self._config.option.agenttape_report)
+
+    def _keep_views(self, session: pytest.Session) -> None:
+        """Keep the views of tests that did not run, because -x or an interrupt has ended the run before."""
+        if not has_snapshot_update(session.config):
+            return
+        from pytest_agenttape.plugin.syrupy import keep_all_views, keep_views  # imports syrupy, as above
+
+        if not sees_whole_files(session.config):
+            keep_all_views(session.config)
+        for item in session.items:
+            if item.nodeid in self._claims and item.nodeid not in self._ran:
+                keep_views(session.config, item.nodeid)
 
     @property
     def _homes(self) -> dict[Path, Path]:

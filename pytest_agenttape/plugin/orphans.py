@@ -27,8 +27,8 @@ def sees_whole_files(config: pytest.Config) -> bool:
     option = config.option
     if option.collectonly or getattr(option, "lf", False) or getattr(option, "pyargs", False):
         return False
-    # Some ini keys change what counts as a test.
-    return not any(each.startswith("python_") for each in option.override_ini or ())
+    # Some ini keys change what counts as a test; a file that is named with -c may have any.
+    return option.inifilename is None and not any(each.startswith("python_") for each in option.override_ini or ())
 
 
 def find(homes: Mapping[Path, Path], claimed: Collection[Path], collected: Collection[str]) -> list[Path]:

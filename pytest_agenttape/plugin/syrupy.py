@@ -65,6 +65,12 @@ def keep_views(config: pytest.Config, nodeid: str) -> None:
         private(config, "_syrupy", "syrupy").ran_item(nodeid, "skipped")
 
 
+def keep_all_views(config: pytest.Config) -> None:
+    """Keep syrupy from deleting any view as unused: this run does not see every test of the files that it looks at."""
+    if hasattr(config.option, "no_cleanup"):
+        config.option.no_cleanup = True
+
+
 def _is_stored(snapshot: SnapshotAssertion) -> bool:
     try:
         found = snapshot.session.recall_snapshot(snapshot.extension, snapshot.test_location, snapshot.index)

@@ -339,3 +339,44 @@ def test_the_view_of_a_failed_test_can_be_kept_from_an_update(recorded: Project)
     recorded.write(conftest=CONFIG, test_it=TEST.replace('look_up("Rome")', "raise ValueError"))
     recorded.run("--snapshot-update").assert_outcomes(failed=1)
     assert amber(recorded) == AMBER
+
+
+VIEWS = """
+    import pytest
+    from agent import look_up
+
+    @pytest.mark.agenttape
+    def test_a(agenttape_cassette):
+        look_up("Rome")
+        agenttape_cassette.assert_snapshot()
+        assert FLAG
+
+    @pytest.mark.agenttape
+    def test_b(agenttape_cassette):
+        look_up("Oslo")
+        agenttape_cassette.assert_snapshot()
+"""
+
+
+@pytest.mark.parametrize(
+    "args", [("-x",), ("--collect-only",), ("-c", "quick.ini"), ("-o", "python_functions=test_a*"), ("--maxfail=1",)]
+)
+def test_an_update_keeps_the_views_and_cassettes_of_tests_that_did_not_run(project: Project, args: tuple[str]) -> None:
+    project.write(test_it=VIEWS.replace("FLAG", "1"))
+    project.record()
+    (project.path / "quick.ini").write_text("[pytest]\npython_functions = test_a*\n")
+    views = (project.path / "__snapshots__" / "test_it.ambr").read_text()
+    assert views.count("# name:") == 2
+    project.write(test_it=VIEWS.replace("FLAG", "0" if args[0] in ("-x", "--maxfail=1") else "1"))
+    project.run("--snapshot-update", *args)
+    assert (project.path / "__snapshots__" / "test_it.ambr").read_text() == views
+    assert project.cassette("test_it/test_b.yaml").exists()
+
+
+def test_an_interrupted_update_keeps_the_views_of_the_rest(project: Project) -> None:
+    project.write(test_it=VIEWS.replace("FLAG", "1"))
+    project.record()
+    views = (project.path / "__snapshots__" / "test_it.ambr").read_text()
+    project.write(test_it=VIEWS.replace("assert FLAG", "pytest.exit('enough')"))
+    project.run_apart("--snapshot-update")
+    assert (project.path / "__snapshots__" / "test_it.ambr").read_text() == views
