@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_agenttape.plugin import hookspecs, session_fixture
+from pytest_agenttape.plugin import hookspecs, quiet, session_fixture
 from pytest_agenttape.plugin.asserted import noting
 from pytest_agenttape.plugin.header import header
 from pytest_agenttape.plugin.options import (
@@ -40,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
+    pluginmanager.register(quiet, "agenttape-quiet")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
 from pytest_agenttape.matching.tape import Tape
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading.usage import TokenTotals, total_tokens
 from pytest_agenttape.session.block import Block
 from pytest_agenttape.session.loaded import Loaded
+from pytest_agenttape.session.misses import Misses
 from pytest_agenttape.session.recording import Recording
 from pytest_agenttape.session.run import Run
 from pytest_agenttape.session.secrets import Secrets
@@ -28,6 +30,7 @@ class History(Block):
     run: Run
     recording: Recording
     secrets: Secrets
+    _misses: Misses
 
     def instance_number(self, instance: object) -> int:
         """Return the number of *instance* among the instances of its class, by first call, from 0."""
@@ -93,3 +96,9 @@ class History(Block):
     def is_same(self, recorded: JSON, given: JSON) -> bool:
         """Return whether two values in stored form are equal but for which secrets were in them."""
         return self.loaded.are_same(recorded, given)
+
+    @property
+    def former(self) -> Path | None:
+        """The cassette under the test's former name, if there is one and it has not been moved."""
+        found = self.settings.former or self._misses.former
+        return found if found is not None and found.exists() else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Self
 
 from pytest_agenttape import clocks, ownership, telemetry, transports
@@ -264,12 +263,6 @@ class Session(History):
             child_processes.report(str(error))
         with self.run.lock:
             return self.verdict.keep(error)
-
-    @property
-    def former(self) -> Path | None:
-        """The cassette under the test's former name, if there is one and it has not been moved."""
-        found = self.settings.former or self._misses.former
-        return found if found is not None and found.exists() else None
 
     def hear_children(self) -> None:
         """Treat a refusal in a child process as one in this run."""

@@ -60,6 +60,7 @@ def test_under_ci_snapshot_update_deletes_nothing(orphaned: Project, monkeypatch
 
 def test_strict_fails_the_run(orphaned: Project) -> None:
     result = orphaned.run("--agenttape-strict")
+    result.stdout.fnmatch_lines(["strict: the run fails for 1 orphan (--agenttape-strict)"])
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines([ORPHAN])
 

@@ -6,12 +6,14 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import textwrap
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from tests.plugin.project import Origin, Project
 from tests.standin import StandInProvider
 
 AGENT = """
@@ -286,3 +288,46 @@ def test_a_failure_is_reported_without_the_secret_that_only_its_test_knew(
     written = (pytester.path / "r.json").read_text()
     assert "another" in written
     assert "hT4vRm8KpXz2WnQ6Yd" not in written
+
+
+def test_a_page_without_its_template_engine_is_refused_before_any_call(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(
+        test_it="""
+        import pytest
+        from agent import look_up
+
+        @pytest.mark.agenttape
+        def test_it():
+            look_up("Rome")
+    """
+    )
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    result = project.run("--agenttape-record", "--agenttape-report=report.html")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*report.html: needs Jinja2: pip install 'pytest-agenttape[[]report]'"])
+    assert project.live() == []
+
+
+def test_the_live_calls_that_are_counted_are_those_in_the_file(project: Project, origin: Origin) -> None:
+    project.write(
+        test_it="""
+        import os
+        import urllib.request
+
+        import pytest
+        from pytest_agenttape import tool
+
+        @tool
+        def fetch(times):
+            return [urllib.request.urlopen(os.environ["ORIGIN"]).status for _ in range(times)]
+
+        @pytest.mark.agenttape
+        def test_it():
+            fetch(3)
+    """
+    )
+    result = project.run("--agenttape-record")
+    assert origin.asked == ["/"] * 3
+    result.stdout.fnmatch_lines(["created: cassettes/test_it/test_it.yaml (1 live call)"])

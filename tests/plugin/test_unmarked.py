@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.plugin.project import Project
+
 TESTS = """
     import unittest
 
@@ -38,3 +40,13 @@ TESTS = """
 def test_our_fixture_is_set_up_for_marked_tests_alone(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
     pytester.runpytest().assert_outcomes(passed=6)
+
+
+def test_a_plain_project_reads_nothing_about_pytest_asyncio(project: Project) -> None:
+    project.write(test_it="def test_it(): ...")
+    result = project.run_apart()
+    result.assert_outcomes(passed=1)
+    assert 'asyncio_default_fixture_loop_scope"' not in f"{result.stdout}{result.stderr}"
+    project.ini("asyncio_mode = auto")
+    result = project.run_apart()
+    result.stderr.fnmatch_lines(["*asyncio_default_fixture_loop_scope*"])

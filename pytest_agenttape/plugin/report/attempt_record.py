@@ -30,7 +30,7 @@ def record_of(attempt: Attempt, *, report: Path | None) -> TestRecord:
         action=_action(attempt),
         wrote=attempt.wrote,
         calls=len(timeline),
-        live=session.run.live_calls,
+        live=sum(is_live for _, is_live in timeline),
         unplayed=tuple(sorted(each.index for each in attempt.unplayed)) if attempt.outcome == "passed" else (),
         is_shared=attempt.is_shared,
         users=attempt.users,

@@ -49,6 +49,8 @@ def _lines(ledger: Ledger, verdict: WholeRun) -> Iterator[str]:
         test = verdict.renamed.get(path)
         what = f"may be that of {test}; --snapshot-update moves it" if test else "--snapshot-update deletes it"
         yield f"orphan: {shown(path)} (no test claims it; {what})"
+    if verdict.orphans_fail:
+        yield f"strict: the run fails for {counted(len(verdict.orphans), 'orphan')} (--agenttape-strict)"
     answered = sum((Counter(tally.telemetry) for tally in ledger.tallies), Counter[str]())
     for sender, count in sorted(answered.items()):
         yield f"telemetry: {counted(count, 'request')} of {sender} answered, none sent"

@@ -27,6 +27,7 @@ class WholeRun:
         unplayed: How many recordings of each shared cassette none of its tests played.
         refused: What was refused outside of every test, in one line each, and how often.
         strict: The shared cassettes with unplayed recordings that at least one of their tests uses in strict mode.
+        orphans_fail: Whether they make the run fail.
         fails: Whether this makes the run fail.
     """
 
@@ -36,6 +37,7 @@ class WholeRun:
     unplayed: Mapping[Path, int]
     refused: Mapping[str, int]
     strict: frozenset[Path]
+    orphans_fail: bool
     fails: bool
 
 
@@ -52,8 +54,9 @@ def judge(ledger: Ledger, session: pytest.Session) -> WholeRun:
     refused = dict(ledger.refused)
     ledger.reported = frozenset(refused)
     has_moved = any(record.verified and record.verified.moved for record in ledger.records.values())
-    fails = bool(refused or strict or has_moved or (left and config.option.agenttape_strict))
-    return WholeRun(left, renamed, deleted, unplayed, refused, strict, fails)
+    orphans_fail = bool(left) and bool(config.option.agenttape_strict)
+    fails = bool(refused or strict or has_moved or orphans_fail)
+    return WholeRun(left, renamed, deleted, unplayed, refused, strict, orphans_fail, fails)
 
 
 def _unplayed_of_shared(ledger: Ledger) -> dict[Path, int]:
