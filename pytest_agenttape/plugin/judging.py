@@ -12,6 +12,7 @@ from pytest_agenttape.plugin.error_place import refused_at, traceback_of
 from pytest_agenttape.plugin.missing_keys import note_missing_key
 from pytest_agenttape.plugin.pytest_privates import forget_testcase_failure, testcase_failure
 from pytest_agenttape.plugin.report.wording import counted, shown
+from pytest_agenttape.reading.forgotten import forgotten_tools
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.unplayed import unplayed_error, unplayed_text
 from pytest_agenttape.session.verdict import RunCut, Verdict, noted
@@ -49,6 +50,7 @@ def judge_returned(attempt: Attempt) -> None:
     refused_at(attempt.item, session.recording.verify)
     _judge_unplayed(attempt, [each for each in attempt.unplayed if not each.is_of_teardown])
     _judge_age(attempt)
+    _judge_forgotten(attempt)
 
 
 def judge_teardown(attempt: Attempt) -> None:
@@ -114,6 +116,17 @@ def _judge_age(attempt: Attempt) -> None:
     if config.on_stale == "fail":
         error = StaleCassetteError(
             f"{shown(session.path)} was {attempt.stale}\n  record it again: {session.settings.command}"
+        )
+        raise error.with_traceback(traceback_of(attempt.item))
+
+
+def _judge_forgotten(attempt: Attempt) -> None:
+    __tracebackhide__ = True
+    forgotten = forgotten_tools(attempt.session.interactions) if attempt.is_strict else []
+    if forgotten:
+        error = AgentTapeError(
+            f"{', '.join(forgotten)} crossed no boundary, so in replay the function runs for real\n"
+            "  put @tool above it (docs/python-api.md#boundaries)"
         )
         raise error.with_traceback(traceback_of(attempt.item))
 

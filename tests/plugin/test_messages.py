@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests.plugin.project import Project
@@ -149,3 +152,13 @@ def test_a_call_that_is_made_once_per_process_gets_a_hint(project: Project) -> N
     project.record().assert_outcomes(passed=2)
     project.run("-k", "Oslo").assert_outcomes(passed=1, deselected=1)
     project.run("-k", "Rome").assert_outcomes(passed=1, deselected=1)
+
+
+def test_every_page_that_a_message_names_has_that_heading() -> None:
+    root = Path(__file__).parents[2]
+    source = "".join(path.read_text() for path in sorted((root / "pytest_agenttape").rglob("*.py")))
+    links = set(re.findall(r"(docs/[\w-]+\.md)#([\w-]+)", source))
+    assert links
+    for page, anchor in links:
+        headings = re.findall(r"^#+ (.+)$", (root / page).read_text(), flags=re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}, (page, anchor)

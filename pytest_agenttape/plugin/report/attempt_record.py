@@ -11,6 +11,7 @@ from pytest_agenttape.model import Interaction
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.options import is_trace
 from pytest_agenttape.plugin.report.test_record import TestRecord
+from pytest_agenttape.reading.forgotten import forgotten_tools
 from pytest_agenttape.reading.usage import total_tokens
 from pytest_agenttape.session.session import Session
 
@@ -45,6 +46,7 @@ def record_of(attempt: Attempt, *, report: Path | None) -> TestRecord:
         verified=attempt.verified,
         from_pending=len(session.run.served()) if session.settings.pending and not session.settings.former else 0,
         former=_former(attempt),
+        forgotten=tuple(forgotten_tools([each for each, _ in timeline])) if attempt.wrote else (),
     )
     if report is not None or session.run.live_calls:
         record = _with_money(record, timeline)

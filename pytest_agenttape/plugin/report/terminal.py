@@ -79,6 +79,8 @@ def _lines_of(nodeid: str, record: TestRecord) -> Iterator[str]:
         yield f"{record.action}: {path} ({', '.join((counted(record.live, 'live call'), *pending))})"
     elif record.action == "unchanged":
         yield f"unchanged: {path}{''.join(f' ({each})' for each in pending)}"
+    if record.forgotten:
+        yield f"real in replay: {', '.join(record.forgotten)} ({nodeid}); it crosses no boundary, so put @tool above it"
     if record.unplayed_alone:
         yield f"unplayed: {record.unplayed_alone} in {path} ({nodeid})"
     if record.pending is not None:

@@ -111,6 +111,7 @@ class TestRecord:
         is_strict: Whether unplayed recordings are an error.
         cause: The failure in a few words, if the error is one of ours.
         former: The cassette under the test's former name, if it has one.
+        forgotten: The tools of a recording that run for real in replay.
         from_pending: How many calls were answered from a pending recording.
         pending: The file that keeps the recording as pending, if there is one.
         load_ms: The time it took to load the cassette.
@@ -147,6 +148,7 @@ class TestRecord:
     from_pending: int = 0
     cause: str | None = None
     former: Path | None = None
+    forgotten: tuple[str, ...] = ()
     spent: Spending | None = None
     saved: Spending | None = None
     steps: tuple[Step, ...] = ()
@@ -197,6 +199,7 @@ class TestRecord:
             "spent": None if spent is None else Spending.from_plain(spent),
             "saved": None if saved is None else Spending.from_plain(saved),
             "unplayed": tuple(plain["unplayed"]),
+            "forgotten": tuple(plain["forgotten"]),
             "steps": tuple(plain["steps"]),
             "spans": tuple(plain["spans"]),
         }

@@ -1,0 +1,75 @@
+"""A recording names the tools that run for real in replay; strict makes them an error."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.project import Project
+from tests.standin import StandInProvider
+
+TEST = """
+    import json
+
+    import pytest
+    from openai import OpenAI
+
+    from pytest_agenttape import tool
+
+    TOOLS = [{{"type": "function", "function": {{"name": "find_flights", "parameters": {{
+        "type": "object", "properties": {{"city": {{"type": "string"}}}}, "required": ["city"]}}}}}}]
+
+    {decorator}
+    def find_flights(city):
+        return "LH 1170"
+
+    def ask(question):
+        messages = [{{"role": "user", "content": question}}]
+        while True:
+            completion = OpenAI().chat.completions.create(model="gpt-4o-mini", messages=messages, tools=TOOLS)
+            message = completion.choices[0].message
+            if not message.tool_calls:
+                return message.content
+            messages.append(message.model_dump(exclude_none=True))
+            for call in message.tool_calls:
+                found = find_flights(**json.loads(call.function.arguments))
+                messages.append({{"role": "tool", "tool_call_id": call.id, "content": found}})
+
+    @pytest.mark.agenttape
+    def test_it():
+        assert "LH 1170" in ask("Which flights go to Lisbon?")
+"""
+LINE = "real in replay: find_flights (test_it.py::test_it); it crosses no boundary, so put @tool above it"
+
+
+@pytest.fixture
+def agent(project: Project, standin_provider: StandInProvider, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{standin_provider.url}/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key-for-recording")
+    project.write(test_it=TEST.format(decorator=""))
+    return project
+
+
+def test_the_recording_names_them(agent: Project) -> None:
+    result = agent.run_apart("--agenttape-record")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["created: cassettes/test_it/test_it.yaml (2 live calls)", LINE], consecutive=True)
+    agent.run_apart().stdout.no_fnmatch_line("real in replay: *")
+
+
+def test_strict_makes_them_an_error(agent: Project) -> None:
+    result = agent.run_apart("--agenttape-record", "--agenttape-strict")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E *AgentTapeError: find_flights crossed no boundary, so in replay the function runs for real",
+            "E * put @tool above it (docs/python-api.md#boundaries)",
+        ]
+    )
+    assert agent.files() == []
+
+
+def test_a_tool_is_none_of_them(agent: Project) -> None:
+    agent.write(test_it=TEST.format(decorator="@tool"))
+    result = agent.run_apart("--agenttape-record", "--agenttape-strict")
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("real in replay: *")
