@@ -22,7 +22,7 @@ def user_traceback(frame: FrameType | None = None) -> TracebackType | None:
     at: FrameType | None = frame or sys._getframe(1)
     found: TracebackType | None = None
     while at is not None and at.f_globals.get("__name__") not in _RUNNERS:
-        if _is_users(at.f_code.co_filename):
+        if is_users(at.f_code.co_filename):
             found = TracebackType(found, at, at.f_lasti, at.f_lineno)
         at = at.f_back
     return found
@@ -52,15 +52,16 @@ def is_in_hook_of_pytest() -> bool:
     """Return whether the running code is a hook of the user's, in a conftest or a plugin of the project."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if frame.f_code.co_name.startswith("pytest_") and _is_users(frame.f_code.co_filename):
+        if frame.f_code.co_name.startswith("pytest_") and is_users(frame.f_code.co_filename):
             return True
         frame = frame.f_back
     return False
 
 
+def is_users(filename: str) -> bool:
+    """Return whether code in the file is the user's: neither a library's nor this plugin's."""
+    return not filename.startswith(("<", _OURS, *_LIBRARIES))
+
+
 def _fail() -> None:
     raise Exception  # on the line after the first
-
-
-def _is_users(filename: str) -> bool:
-    return not filename.startswith(("<", _OURS, *_LIBRARIES))

@@ -132,4 +132,4 @@ def _sync_process() -> None:
         try:
             uuids.sync()
         finally:
-            sleeps.SITES.sync(any(layer.plan.clock for layer in layers.OPEN))
+            sleeps.sync(any(layer.plan.clock for layer in layers.OPEN))

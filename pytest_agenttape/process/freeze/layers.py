@@ -97,7 +97,7 @@ def _loop_message(reads: int) -> str:
     return (
         f"the clock was read {reads:,} times with no sleep or recorded call in between, and it is frozen here\n"
         "  a loop that waits for a time never ends under a frozen clock: sleep in it (time.sleep, asyncio.sleep,\n"
-        "  anyio.sleep and trio.sleep move the clock), or keep the real clock: freeze=('uuid', 'random')"
+        "  anyio.sleep, trio.sleep and timeouts move the clock), or keep the real clock: freeze=('uuid', 'random')"
     )
 
 

@@ -1,4 +1,4 @@
-"""Sleeping advances a pinned clock by the time slept, no matter which module holds the sleep function."""
+"""Sleeping, and waiting, advances a pinned clock by its time, no matter which module holds the function."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pytest_agenttape.process.freeze import layers
+from pytest_agenttape.process.freeze import layers, waiting
 from pytest_agenttape.process.freeze.sites import Function, Sites
 
 _real_sleep = time.sleep
@@ -44,5 +44,24 @@ def _learn_sleep(module: Any) -> dict[Function, Function]:
     return {} if sleep is None else {sleep: _moving(sleep)}
 
 
+def _learn_tasks(tasks: Any) -> dict[Function, Function]:
+    found = _learn_sleep(tasks)
+    return found and {**found, **waiting.learn_tasks(tasks)}
+
+
 # anyio.sleep calls asyncio's or trio's, so these are enough
-SITES = Sites(globals(), {"time": lambda _: {_real_sleep: _sleep}, "asyncio.tasks": _learn_sleep, "trio": _learn_sleep})
+SITES = Sites(
+    globals(),
+    {
+        "time": lambda _: {_real_sleep: _sleep},
+        "asyncio.tasks": _learn_tasks,
+        "asyncio.timeouts": waiting.learn_timeouts,
+        "trio": _learn_sleep,
+    },
+)
+
+
+def sync(wanted: bool) -> None:
+    """Let sleeping and waiting advance the clock, or no longer."""
+    SITES.sync(wanted)
+    waiting.sync(wanted)
