@@ -108,11 +108,12 @@ def test_what_a_call_of_today_gives_away_is_taken_out_of_the_calls_that_are_kept
     assert len(Cassette.load(path).interactions) == 2
 
 
+class Unavailable(Exception):
+    status_code = 503
+
+
 @pytest.mark.parametrize("kind", ["http", "tool", "retrieval"])
 def test_only_a_models_failure_behind_record_call_is_poison(session: Session, kind: str) -> None:
-    class Unavailable(Exception):
-        status_code = 503
-
     def fail() -> None:
         raise Unavailable("busy")
 
