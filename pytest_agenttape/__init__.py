@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pytest_agenttape.session.session import Session
     from pytest_agenttape.session.use_cassette import active_session, record, replay, use_cassette
     from pytest_agenttape.settings.config import Config
+    from pytest_agenttape.settings.faults import fault
     from pytest_agenttape.values import register_codec
 
     __version__: str
@@ -52,6 +53,7 @@ _HOMES = {
     "boundaries.decorators": ("intercept", "memory_read", "memory_write", "record_call", "retrieval", "tool"),
     "boundaries.callbacks": ("AgentTape",),
     "settings.config": ("Config",),
+    "settings.faults": ("fault",),
     "cassettes.cassette": ("Cassette",),
     "cassettes.differences": ("diff_cassettes",),
     "reading.calls": ("LLMCall", "ToolCall"),
@@ -116,6 +118,7 @@ __all__ = [
     "__version__",
     "active_session",
     "diff_cassettes",
+    "fault",
     "intercept",
     "memory_read",
     "memory_write",

@@ -265,6 +265,16 @@ class Interaction:
         return _mappings(self.metadata.get("said_after"))
 
     @property
+    def fault(self) -> str | None:
+        """The fault from the tape that the call got in a replay; it is in no cassette."""
+        return _optional(self.metadata.get("fault"), str)
+
+    @property
+    def is_made_up(self) -> bool:
+        """Whether a fault took the place of the recorded answer, which is left for the next attempt."""
+        return self.fault is not None and not self.metadata.get("delayed")
+
+    @property
     def is_observed(self) -> bool:
         """Whether only a listener saw the call; nothing requests it in replay."""
         return bool(self.metadata.get("observed"))

@@ -129,6 +129,19 @@ class Tape:
 
     def take(self, call: Call) -> Replay | None:
         """Return the first unplayed recording that answers *call*, and mark it played; or a repeat."""
+        position, agrees, is_repeat = self._search(call)
+        if position is None:
+            return None
+        self._ties.note(call.request, self.as_asked[position].request)
+        return self._play(position, agrees=agrees, is_repeat=is_repeat)
+
+    def peek(self, call: Call) -> Interaction | None:
+        """Return the recording that would answer *call*, and leave it unplayed."""
+        position, _, _ = self._search(call)
+        return None if position is None else self.recordings[position]
+
+    def _search(self, call: Call) -> tuple[int | None, bool, bool]:
+        """Return the position of what answers *call*, whether it agrees in what is not compared, and is a repeat."""
         if call.boundary not in self._called:
             self._complete(call)
         lanes: tuple[_Lane, ...] = ("observed",) if call.observed else (call.nested, not call.nested)
@@ -138,13 +151,12 @@ class Tape:
             for shelf in self._shelves:
                 position, agrees = self._find(shelf, call, lane)
                 if position is not None:
-                    self._ties.note(call.request, self.as_asked[position].request)
-                    return self._play(position, agrees=agrees)
+                    return position, agrees, False
                 if self._repeats and lane != "observed" and self._repeats.covers(call):
                     position, agrees = self._find_last(shelf, call, lane)
                     if position is not None:
-                        return self._play(position, agrees=agrees, is_repeat=True)
-        return None
+                        return position, agrees, True
+        return None, True, False
 
     def same_request(self, call: Call) -> list[Interaction]:
         """Return the recordings, played or not, whose request is that of *call* by the first key that has any.

@@ -29,7 +29,7 @@ def order_drift(session: Session) -> str | None:
 
 def _replayable(session: Session, interactions: Sequence[Interaction]) -> list[Interaction]:
     live = session.loaded.policy.live
-    kept = [each for each in in_call_order(interactions) if not live.covers(each)]
+    kept = [each for each in in_call_order(interactions) if not live.covers(each) and not each.is_made_up]
     return without_repeats(kept, session.settings.repeated, _identity)
 
 

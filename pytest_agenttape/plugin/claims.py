@@ -248,6 +248,8 @@ class Claims:
         ]
 
     def _would_record(self, claim: Claim) -> bool:
+        if claim.options.faults:  # it replays, or is refused
+            return False
         try:
             default = str(self.config_at(claim.folder).default_mode)
             mode = self._mode(claim.options, default, claim.path)

@@ -23,6 +23,7 @@ from pytest_agenttape.reading.one_line import visible
 from pytest_agenttape.reading.timeline import View, timeline
 from pytest_agenttape.reading.usage import total_tokens
 from pytest_agenttape.session.session import Session
+from pytest_agenttape.settings.faults import Fault
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
@@ -93,6 +94,15 @@ class CassetteHandle:
     def final_output(self, value: object) -> None:
         __tracebackhide__ = True
         self._final_output = _made(self._redacted, value)
+
+    def inject(self, *faults: Fault) -> None:
+        """Let *faults* happen, each made by `fault`, to calls that are made from now on.
+
+        Raises:
+            ConfigError: The test is not replayed, or a fault cannot happen in it.
+        """
+        __tracebackhide__ = True
+        _made(self.session.inject, *faults)
 
     def view(self, *, only: Iterable[str] | None = None, exclude: Iterable[str] | None = None) -> View:
         """Return the timeline of the run; its `repr` is text, `View.data` returns plain values."""

@@ -25,7 +25,7 @@ def judged(error: BaseException, session: Session) -> BaseException:
     if verdict is None:
         if session.loaded.policy.replays_only:
             note_missing_key(error, None if session.loaded.cassette else shown(session.path))
-        gap = session.recording.gap
+        gap = session.recording.gap or session.faults.missed
         return error if gap is None else noted(error, gap)
     if error is verdict or isinstance(error, RunCut | pytest.skip.Exception | pytest.xfail.Exception):
         return verdict.with_traceback(session.verdict.traceback or error.__traceback__)
@@ -36,7 +36,7 @@ def judge_returned(attempt: Attempt) -> None:
     """Judge a test whose call phase raised nothing; a failed TestCase raises nothing either.
 
     Raises:
-        AgentTapeError: The run drifted, was poisoned, cannot be written or left recordings unplayed.
+        AgentTapeError: The run drifted, was poisoned, cannot be written, left recordings unplayed or a fault out.
     """
     __tracebackhide__ = True
     failure = testcase_failure(attempt.item)
@@ -47,6 +47,7 @@ def judge_returned(attempt: Attempt) -> None:
     session.hear_children()
     session.verdict.fail()
     session.recording.refuse_poison()
+    _judge_faults(attempt)
     refused_at(attempt.item, session.recording.verify)
     _judge_unplayed(attempt, [each for each in attempt.unplayed if not each.is_of_teardown])
     _judge_age(attempt)
@@ -129,6 +130,13 @@ def _judge_forgotten(attempt: Attempt) -> None:
             "  put @tool above it (docs/python-api.md#boundaries)"
         )
         raise error.with_traceback(traceback_of(attempt.item))
+
+
+def _judge_faults(attempt: Attempt) -> None:
+    __tracebackhide__ = True
+    missed = attempt.session.faults.missed
+    if missed is not None:
+        raise missed.with_traceback(traceback_of(attempt.item))
 
 
 def _judge_unplayed(attempt: Attempt, left: list[Interaction]) -> None:

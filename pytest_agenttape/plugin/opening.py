@@ -124,6 +124,7 @@ def _settings(item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, p
         test=item.nodeid if claims.users(claim.path) == 1 and not options.shared else None,
         pending=pending.find(claim.path) if pending and mode is Mode.REFRESH else None,
         allow_errors=options.allow_errors,
+        faults=options.faults,
         rules=rules,
         refusal=problem_of_drawn_examples(item),
     )

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from pytest_agenttape.bodies import stored_json
 from pytest_agenttape.model import JSON, Interaction
-from pytest_agenttape.providers.failures import Failure, error_of, failure_of, failure_said
+from pytest_agenttape.providers.failures import Failure, error_of, failure_of, failure_said, refusal_of
 from pytest_agenttape.providers.registry import BY_BOUNDARY, VIEWS
 from pytest_agenttape.providers.streams import is_whole
 from pytest_agenttape.providers.tolerant import message, payloads
@@ -33,6 +33,7 @@ __all__ = [
     "operation_of",
     "read_answer",
     "read_messages",
+    "refusal_of",
     "with_model",
 ]
 

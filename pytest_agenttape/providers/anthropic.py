@@ -18,9 +18,21 @@ from pytest_agenttape.providers.tolerant import (
     tool_message,
     usage,
 )
-from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, View, Words
+from pytest_agenttape.providers.view import Answer, Operation, Refusal, RequestedTool, View, Words, retried_at_once
 
 _ON_VERTEX = (":rawPredict", ":streamRawPredict")
+_FAILURES = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
@@ -106,6 +118,13 @@ def _requested(block: Mapping[str, JSON]) -> RequestedTool:
     return RequestedTool(text_or_none(block.get("id")), text(block.get("name")), arguments(block.get("input")))
 
 
+def refusal(status: int, said: str) -> Refusal:
+    """Return Anthropic's answer to a request that fails."""
+    other = "api_error" if status >= 500 else "invalid_request_error"
+    kind = next((name for name, means in _FAILURES.items() if means == status), other)
+    return {"type": "error", "error": {"type": kind, "message": said}}, retried_at_once(status)
+
+
 def _usage(counts: JSON) -> dict[str, int] | None:
     # Anthropic counts cached input separately; the conventions count it as input.
     read, written = (number(at(counts, f"cache_{how}_input_tokens")) or 0 for how in ("read", "creation"))
@@ -133,22 +152,12 @@ VIEW = View(
         system_prompts=("system",),
         result_parts=("tool_result",),
         texts=("system", "thinking", "partial_json"),
-        failures={
-            "invalid_request_error": 400,
-            "authentication_error": 401,
-            "billing_error": 402,
-            "permission_error": 403,
-            "not_found_error": 404,
-            "request_too_large": 413,
-            "rate_limit_error": 429,
-            "api_error": 500,
-            "timeout_error": 504,
-            "overloaded_error": 529,
-        },
+        failures=_FAILURES,
         failure_sayings={
             "credit balance is too low": 402,
             "reached your specified API usage limits": 402,
             "organization has been disabled": 403,
         },
     ),
+    refusal=refusal,
 )

@@ -21,7 +21,7 @@ from pytest_agenttape.providers.tolerant import (
     tool_message,
     usage,
 )
-from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, View, Words
+from pytest_agenttape.providers.view import Answer, Operation, Refusal, RequestedTool, View, Words
 
 _PATH = re.compile(r"/model/([^/]+)/(converse|invoke)(?:-stream|-with-response-stream)?$")
 _PROMPTS = ("prompt", "inputText")
@@ -30,6 +30,20 @@ _CONVERSE_EVENTS = ("contentBlockIndex", "stopReason")  # fields of which a stre
 _NOVA_EVENTS = (
     "messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata",
 )  # fmt: skip
+
+_EXCEPTIONS = {
+    "ValidationException": 400,
+    "AccessDeniedException": 403,
+    "ResourceNotFoundException": 404,
+    "ModelTimeoutException": 408,
+    "ThrottlingException": 429,
+    "ModelNotReadyException": 429,
+    "ServiceQuotaExceededException": 429,
+    "InternalServerException": 500,
+    "ModelErrorException": 424,
+    "ModelStreamErrorException": 424,
+    "ServiceUnavailableException": 503,
+}
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
@@ -167,6 +181,13 @@ def _read_converse(body: Mapping[str, JSON]) -> Answer:
     )
 
 
+def refusal(status: int, said: str) -> Refusal:
+    """Return Bedrock's answer to a request that fails; botocore makes its exception of the header."""
+    other = "InternalServerException" if status >= 500 else "ValidationException"
+    kind = next((name for name, means in _EXCEPTIONS.items() if means == status), other)
+    return {"message": said}, {"x-amzn-errortype": kind}
+
+
 def _calls(content: JSON) -> tuple[RequestedTool, ...]:
     calls = [block["toolUse"] for block in mappings(content) if isinstance(block.get("toolUse"), Mapping)]
     return tuple(
@@ -193,18 +214,7 @@ VIEW = View(
         result_parts=("toolResult",),
         texts=("system",),
         error_headers=("x-amzn-errortype",),
-        failures={
-            "validationexception": 400,
-            "accessdeniedexception": 403,
-            "resourcenotfoundexception": 404,
-            "modeltimeoutexception": 408,
-            "modelnotreadyexception": 429,
-            "servicequotaexceededexception": 429,
-            "throttlingexception": 429,
-            "internalserverexception": 500,
-            "modelerrorexception": 424,
-            "modelstreamerrorexception": 424,
-            "serviceunavailableexception": 503,
-        },
+        failures={name.lower(): status for name, status in _EXCEPTIONS.items()},
     ),
+    refusal=refusal,
 )

@@ -63,6 +63,15 @@ def failure_said(status: int, said: str) -> Failure:
     return Failure(_meaning(status, said, ()), said)
 
 
+def refusal_of(boundary: str | None, status: int, said: str) -> dict[str, JSON]:
+    """Return the stored answer, with *status*, in which the provider of *boundary* would say *said*."""
+    view = BY_BOUNDARY.get(boundary or "")
+    if view is None:
+        return {"status": status, "headers": {"content-type": "text/plain"}, "text": said}
+    body, headers = view.refusal(status, said)
+    return {"status": status, "headers": {"content-type": "application/json", **headers}, "json": body}
+
+
 def _objects(view: View, response: Mapping[str, JSON]) -> list[Mapping[str, JSON]]:
     if view.read_session is None:
         return payloads(response)

@@ -18,7 +18,26 @@ from pytest_agenttape.providers.tolerant import (
     tool_message,
     usage,
 )
-from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, View, Words
+from pytest_agenttape.providers.view import Answer, Operation, Refusal, RequestedTool, View, Words
+
+_CODES = {  # of google.rpc
+    "invalid_argument": 400,
+    "failed_precondition": 400,
+    "out_of_range": 400,
+    "unauthenticated": 401,
+    "permission_denied": 403,
+    "not_found": 404,
+    "resource_exhausted": 429,
+    "internal": 500,
+    "unknown": 500,
+    "unavailable": 503,
+    "deadline_exceeded": 504,
+}
+_REASONS = {  # among the details of an error
+    "api_key_invalid": 401,
+    "service_disabled": 403,
+    "billing_disabled": 403,
+}
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
@@ -113,6 +132,12 @@ def _audio(details: JSON) -> int:
     return sum(number(each.get("tokenCount")) or 0 for each in mappings(details) if each.get("modality") == "AUDIO")
 
 
+def refusal(status: int, said: str) -> Refusal:
+    """Return Google's answer to a request that fails, with the code of google.rpc that the HTTP status means."""
+    code = next((name for name, means in _CODES.items() if means == status), "unknown")
+    return {"error": {"code": status, "message": said, "status": code.upper()}}, {}
+
+
 def is_finished(objects: list[Mapping[str, JSON]]) -> bool:
     """Return whether each candidate has a finish reason in its last chunk, and in no earlier one.
 
@@ -142,22 +167,7 @@ VIEW = View(
         system_prompts=("systemInstruction", "system_instruction"),
         roles={"model": "model"},
         result_parts=("functionResponse",),
-        failures={  # the codes of google.rpc, and reasons among the details
-            "invalid_argument": 400,
-            "failed_precondition": 400,
-            "out_of_range": 400,
-            "unauthenticated": 401,
-            "api_key_invalid": 401,
-            "permission_denied": 403,
-            "service_disabled": 403,
-            "billing_disabled": 403,
-            "not_found": 404,
-            "resource_exhausted": 429,
-            "internal": 500,
-            "unknown": 500,
-            "unavailable": 503,
-            "deadline_exceeded": 504,
-        },
+        failures={**_CODES, **_REASONS},
         failure_sayings={
             "API key not valid": 401,
             "API key expired": 401,
@@ -167,4 +177,5 @@ VIEW = View(
         },
     ),
     is_finished=is_finished,
+    refusal=refusal,
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.gemini import google_provider, read_content
+from pytest_agenttape.providers.gemini import google_provider, read_content, refusal
 from pytest_agenttape.providers.tolerant import at, mappings, message, number, usage
 from pytest_agenttape.providers.view import Answer, Operation, View, Words
 
@@ -47,4 +47,5 @@ VIEW = View(
     read_messages=read_messages,
     read_answer=read_answer,
     words=Words(),
+    refusal=refusal,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.gemini import google_provider
+from pytest_agenttape.providers.gemini import google_provider, refusal
 from pytest_agenttape.providers.tolerant import (
     arguments,
     at,
@@ -143,4 +143,5 @@ VIEW = View(
         unfinished=("in_progress",),
     ),
     is_finished=is_finished,
+    refusal=refusal,
 )

@@ -5,6 +5,7 @@ A call of a tool over HTTP is recorded as the exchange that it is. It is read as
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -115,6 +116,20 @@ def error_of(error: JSON) -> dict[str, JSON]:
     about = error if isinstance(error, dict) else {"message": str(error)}
     kept = {name: about[name] for name in ("code", "data") if name in about}
     return {"type": "JSONRPCError", "module": "", "message": str(about.get("message", "")), **kept}
+
+
+def tool_result(value: JSON, *, is_error: bool = False) -> JSON:
+    """Return *value* as the result of a tool, in which it is a text unless it is such a result already."""
+    if isinstance(value, Mapping) and isinstance(value.get("content"), list):
+        return value
+    said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return {"content": [{"type": "text", "text": said}], "isError": is_error}
+
+
+def answer_over_http(request: Mapping[str, JSON], result: JSON) -> dict[str, JSON]:
+    """Return the stored answer to a stored request, with the *result* of what it called."""
+    answer = {"jsonrpc": "2.0", "id": at(stored_json(request), "id"), "result": result}
+    return {"status": 200, "headers": {"content-type": "application/json"}, "json": answer}
 
 
 def _answer(request: Mapping[str, JSON], response: JSON) -> Mapping[str, JSON]:

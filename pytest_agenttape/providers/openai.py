@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from pytest_agenttape.model import JSON
 from pytest_agenttape.providers.tolerant import text_or_none
-from pytest_agenttape.providers.view import Operation
+from pytest_agenttape.providers.view import Operation, Refusal, retried_at_once
 
 # The many servers that speak this protocol; any other host counts as "openai".
 _HOSTS = (
@@ -55,6 +55,18 @@ FAILURES = {
 }
 FAILURE_SAYINGS = {"Incorrect API key provided": 401}  # x.AI's, with a status of 400
 _DEPLOYMENTS = "/openai/deployments/"
+# Of OpenAI's own errors: type and code.
+_REFUSALS: Mapping[int, tuple[str, str | None]] = {
+    401: ("invalid_request_error", "invalid_api_key"),
+    404: ("invalid_request_error", "model_not_found"),
+    429: ("requests", "rate_limit_exceeded"),
+}
+
+
+def refusal(status: int, said: str) -> Refusal:
+    """Return OpenAI's answer to a request that fails."""
+    kind, code = _REFUSALS.get(status, ("server_error" if status >= 500 else "invalid_request_error", None))
+    return {"error": {"message": said, "type": kind, "param": None, "code": code}}, retried_at_once(status)
 
 
 def openai_operation(url: str, body: Mapping[str, JSON], operation: str, boundary: str) -> Operation | None:

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.openai import FAILURE_SAYINGS, FAILURES, SDK_HEADERS, SERVING_HEADERS, openai_operation
+from pytest_agenttape.providers.openai import (
+    FAILURE_SAYINGS,
+    FAILURES,
+    SDK_HEADERS,
+    SERVING_HEADERS,
+    openai_operation,
+    refusal,
+)
 from pytest_agenttape.providers.tolerant import (
     arguments,
     at,
@@ -141,4 +148,5 @@ VIEW = View(
         failed_reasons={"error": 500},  # of OpenRouter, where the provider behind it failed
         failure_sayings=FAILURE_SAYINGS,
     ),
+    refusal=refusal,
 )

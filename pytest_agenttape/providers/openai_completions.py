@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.openai import FAILURE_SAYINGS, FAILURES, SDK_HEADERS, SERVING_HEADERS, openai_operation
+from pytest_agenttape.providers.openai import (
+    FAILURE_SAYINGS,
+    FAILURES,
+    SDK_HEADERS,
+    SERVING_HEADERS,
+    openai_operation,
+    refusal,
+)
 from pytest_agenttape.providers.tolerant import at, mappings, message, text, text_or_none, usage
 from pytest_agenttape.providers.view import Answer, Operation, View, Words
 
@@ -69,4 +76,5 @@ VIEW = View(
         failures=FAILURES,
         failure_sayings=FAILURE_SAYINGS,
     ),
+    refusal=refusal,
 )

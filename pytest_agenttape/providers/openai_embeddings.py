@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.openai import SDK_HEADERS, SERVING_HEADERS, openai_operation
+from pytest_agenttape.providers.openai import SDK_HEADERS, SERVING_HEADERS, openai_operation, refusal
 from pytest_agenttape.providers.tolerant import at, message, text_or_none, usage
 from pytest_agenttape.providers.view import Answer, Operation, View, Words
 
@@ -40,4 +40,5 @@ VIEW = View(
     read_messages=read_messages,
     read_answer=read_answer,
     words=Words(serving_headers=SERVING_HEADERS, sdk_headers=SDK_HEADERS),
+    refusal=refusal,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.openai import SDK_HEADERS, SERVING_HEADERS, openai_operation, provider_of
+from pytest_agenttape.providers.openai import SDK_HEADERS, SERVING_HEADERS, openai_operation, provider_of, refusal
 from pytest_agenttape.providers.tolerant import at, mappings, message, text_or_none, usage
 from pytest_agenttape.providers.view import Answer, Operation, View, Words
 
@@ -51,4 +51,5 @@ VIEW = View(
         sdk_headers=SDK_HEADERS,
         conversations=("prompt",),
     ),
+    refusal=refusal,
 )

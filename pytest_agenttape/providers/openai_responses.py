@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.openai import FAILURES, SDK_HEADERS, SERVING_HEADERS, openai_operation
+from pytest_agenttape.providers.openai import FAILURES, SDK_HEADERS, SERVING_HEADERS, openai_operation, refusal
 from pytest_agenttape.providers.tolerant import (
     arguments,
     at,
@@ -150,4 +150,5 @@ VIEW = View(
         failed_reasons={"failed": 500},
         unfinished=("in_progress", "queued"),
     ),
+    refusal=refusal,
 )

@@ -132,6 +132,19 @@ def _joined(given: list[Any]) -> Any:  # tuples of names, or mappings of them
 ReadSession: TypeAlias = Callable[[list[Mapping[str, JSON]], JSON], tuple[dict[str, JSON], list[JSON]]]
 
 
+Refusal: TypeAlias = tuple[JSON, dict[str, JSON]]  # the decoded body of an answer that is an error, and its headers
+
+
+def plain_refusal(_status: int, said: str) -> Refusal:
+    """Return what the protocols without a form of their own answer to a request that fails."""
+    return {"message": said}, {}
+
+
+def retried_at_once(status: int) -> dict[str, JSON]:
+    """Return the headers with which the SDKs of OpenAI and Anthropic retry without a pause; a ``0`` they ignore."""
+    return {"retry-after-ms": "1"} if status in (408, 409, 429) or status >= 500 else {}
+
+
 def _never(_objects: list[Mapping[str, JSON]]) -> bool:
     return False
 
@@ -154,6 +167,7 @@ class View:
         is_finished: Return whether the JSON objects of a stream are complete, if no event marks the end.
         read_session: For a protocol over a WebSocket: turn the stored messages, and how the connection was closed, into
             the body of one request and the objects of its response, which the other functions read.
+        refusal: Return the answer to a request that fails with an HTTP status, as the provider spells a message.
     """
 
     provider: str
@@ -167,3 +181,4 @@ class View:
     is_at_root: bool = False
     is_finished: Callable[[list[Mapping[str, JSON]]], bool] = _never
     read_session: ReadSession | None = None
+    refusal: Callable[[int, str], Refusal] = plain_refusal

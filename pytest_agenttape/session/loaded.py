@@ -79,6 +79,10 @@ class Loaded:
                 return found._replace(is_kept=False, agrees=True, is_repeat=True)  # no part of the test's own recording
         return self.policy.decide(call, self.tape)
 
+    def peek(self, call: Call) -> Interaction | None:
+        """Return the recording that would answer *call*, and leave it unplayed."""
+        return next(filter(None, (tape.peek(call) for tape in (*self.beside, self.tape))), None)
+
     @property
     def meta(self) -> Mapping[str, JSON]:
         """The `meta` of the cassette."""

@@ -18,8 +18,9 @@ from pytest_agenttape.process.user_stack import is_typed_in_debugger, user_trace
 from pytest_agenttape.providers.results import usage_in
 from pytest_agenttape.session.before_recording import BeforeRecording
 from pytest_agenttape.session.connections import Connections
+from pytest_agenttape.session.faults import Faults
 from pytest_agenttape.session.frozen_world import FrozenWorld
-from pytest_agenttape.session.history import History
+from pytest_agenttape.session.leaving import Leaving
 from pytest_agenttape.session.loaded import Loaded, load
 from pytest_agenttape.session.misses import Misses
 from pytest_agenttape.session.observer import SessionObserver, cover
@@ -29,11 +30,10 @@ from pytest_agenttape.session.run import Run
 from pytest_agenttape.session.secrets import Secrets
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.session.stand_ins import StandIns
-from pytest_agenttape.session.unplayed import left_unplayed, unplayed_error
 from pytest_agenttape.session.verdict import RunCut, Verdict
 
 
-class Session(History):
+class Session(Leaving):
     """One open cassette. `use_cassette` makes them; under pytest the plugin does.
 
     Attributes:
@@ -41,6 +41,7 @@ class Session(History):
         path: The cassette file.
         mode: The record mode; compares equal to the plain word.
         title: How messages name the session.
+        faults: What goes wrong in this run, and how much of it has.
         divergences: ``{"index", "expected", "actual"}`` for each call that was answered by a recording of another
             request, or by none at all (``index`` None).
         loaded: The cassette as it was when the session opened.
@@ -121,27 +122,6 @@ class Session(History):
             raise self.settings.refusal
         if not self.settings.is_disabled:
             self.open()
-
-    def leave(self, error: BaseException | None) -> None:
-        """Close the cassette, and write what the block recorded unless it ends with *error*.
-
-        Raises:
-            AgentTapeError: The block has swallowed the error of a call; or it is strict and left recordings unplayed.
-            RecordingRefusedError: What it recorded must not be kept, or cannot be written.
-        """
-        __tracebackhide__ = True
-        if self.settings.is_disabled:
-            return
-        self.close()
-        if error is not None:
-            self.verdict.leave_with(error, is_recording=self.loaded.policy.records)
-            return
-        self.hear_children()
-        self.verdict.refuse_swallowed(is_recording=self.loaded.policy.records)
-        left = left_unplayed(self) if self.settings.config.strict else []
-        if left:
-            raise unplayed_error(self, left)
-        self.recording.commit()
 
     # -- calls
 
@@ -301,6 +281,7 @@ class Session(History):
             settings, loaded, self.run, self.secrets, self.world, self.verdict, self._connections
         )
         self.observer = SessionObserver(self, loaded, self.run)
+        self.faults = Faults(settings, loaded, self.run, self.world)
         self.divergences = self._misses.divergences
         self.phase = ""
 
@@ -315,10 +296,11 @@ class Session(History):
         if self.settings.refusal is not None:
             raise RunCut from self.refuse(self.settings.refusal)  # at once: hypothesis would try further examples
         tape = self.loaded.tape
-        decision = self.loaded.decide(call)
+        faults = self.faults if self.faults.planned else None
+        decision = faults.decide(call, about) if faults else self.loaded.decide(call)
         if isinstance(decision, Replay):
             recorded, descendants, is_kept, agrees, is_repeat = decision
-            if is_kept and not (agrees and tape.is_keyed):
+            if is_kept and not (agrees and tape.is_keyed) and not recorded.is_made_up:
                 self._misses.note_divergence(call, recorded, agrees=agrees)
             turn = None if is_repeat else self.loaded.turns.of(recorded)
             served = Served(self, call, recorded, descendants, parent, is_kept, turn=turn)

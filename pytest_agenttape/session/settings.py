@@ -12,6 +12,7 @@ from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.model import FREEZE_FEATURES, Mode
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.settings.config import Config
+from pytest_agenttape.settings.faults import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Settings:
         pending: A recording that was set aside, to be replayed instead of the file.
         former: The cassette under the test's former name, to be replayed and moved.
         elsewhere: Where else recordings of its calls may be.
+        faults: What goes wrong in a replay.
         rules: What is redacted in addition to the built-in rules.
         refusal: Why a block must not be opened, or a test must not make a call, if it must not.
         is_disabled: Whether the block records and replays nothing.
@@ -83,6 +85,7 @@ class Settings:
     pending: PendingRecording | None = None
     former: Path | None = None
     elsewhere: Elsewhere | None = None
+    faults: tuple[Fault, ...] = ()
     rules: RedactionRules = field(default_factory=RedactionRules)
     refusal: ConfigError | None = None
     is_disabled: bool = False

@@ -18,6 +18,7 @@ from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.settings.ci import is_ci
 from pytest_agenttape.settings.config import Config
+from pytest_agenttape.settings.faults import Fault
 from pytest_agenttape.settings.flags import flags_of_the_run
 from pytest_agenttape.settings.options import asked_mode, parse
 from pytest_agenttape.settings.precedence import block_mode
@@ -46,6 +47,7 @@ def use_cassette(
     ignore_hosts: Iterable[str] | None = None,
     allow_programs: Iterable[str] | None = None,
     match_headers: Iterable[str] | None = None,
+    faults: Iterable[Fault] | Fault | None = None,
 ) -> Session:
     """Open the cassette *name* for a block, sync or async, or decorate a function with it.
 
@@ -75,6 +77,7 @@ def use_cassette(
         ignore_hosts: Hosts that are never recorded: calls to them are real in every mode.
         allow_programs: Programs that may be started outside of a recorded tool.
         match_headers: Names of further request headers that matching compares.
+        faults: What goes wrong in a replay, each made by `fault`; only in mode ``none``.
 
     Raises:
         ConfigError: An argument names something that does not exist, or *live* and *frozen* are both given.
@@ -99,6 +102,7 @@ def use_cassette(
             "ignore_hosts": ignore_hosts,
             "allow_programs": allow_programs,
             "match_headers": match_headers,
+            "faults": faults,
         }
     )
     said = config.with_overrides(cassette_dir=cassette_dir, format=format)
@@ -118,6 +122,7 @@ def use_cassette(
         tags=options.tags,
         title=f"the cassette block {str(name)!r}",
         allow_errors=options.allow_errors,
+        faults=options.faults,
         rules=RedactionRules.of(config.redact),
     )
     return Session(_heeding_the_run(settings, options.mode))

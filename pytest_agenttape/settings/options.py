@@ -12,6 +12,7 @@ from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.matching.matchers import parse_matchers
 from pytest_agenttape.model import FORMATS, FREEZE_FEATURES, Mode, unknown_name
 from pytest_agenttape.settings.config import Config
+from pytest_agenttape.settings.faults import Fault, parse_faults
 from pytest_agenttape.settings.selectors import parse_tokens
 from pytest_agenttape.settings.words import MARKER_OPTIONS
 
@@ -40,6 +41,7 @@ class Options:
         match_headers: Names of further request headers that matching compares.
         max_age: The age in days from which the recording counts as stale.
         on_stale: What a stale recording leads to: ``warn`` or ``fail``.
+        faults: What goes wrong in a replay.
     """
 
     also: tuple[str, ...] = ()
@@ -61,6 +63,7 @@ class Options:
     match_headers: tuple[str, ...] | None = None
     max_age: float | None = None
     on_stale: str | None = None
+    faults: tuple[Fault, ...] = ()
 
     def __post_init__(self) -> None:
         if self.live and self.frozen:
@@ -247,4 +250,5 @@ _PARSERS: Mapping[str, Callable[[object], object]] = {
     "on_stale": lambda given: Config().with_overrides(on_stale=given).on_stale,
     "tags": _tags,
     "redact": _names_to_redact,
+    "faults": parse_faults,
 }

@@ -9,7 +9,7 @@ MODES = ("none", "once", "new_episodes", "refresh", "all", "record")
 MARKER_OPTIONS = (
     "cassette", "mode", "live", "frozen", "repeats", "matchers", "freeze", "format", "strict", "redact", "tags",
     "allow_errors", "allow_hosts", "ignore_hosts", "allow_programs", "match_headers", "also", "shared",
-    "max_age", "on_stale",
+    "max_age", "on_stale", "faults",
 )  # fmt: skip
 
 # The settings allowed in an ini file as `agenttape_<name>`, each with its pytest ini type and its help text.

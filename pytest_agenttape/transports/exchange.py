@@ -48,6 +48,10 @@ class TransportFailure:
         """Whether nothing failed, but the agent stopped waiting; a replay waits until it does so again."""
         return is_unanswered({"type": self.type, "module": self.module})
 
+    def named(self, faults: Mapping[str, str]) -> TransportFailure:
+        """Return it with the library's own name of a fault from the tape: ``timeout``, ``connection``, ``reset``."""
+        return replace(self, type=faults[self.type]) if self.type in faults else self
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:

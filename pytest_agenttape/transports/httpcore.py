@@ -32,6 +32,7 @@ _RESPX = Library("respx", seen="0.22-0.23")
 _LIBRARIES = {"httpcore": Library("httpcore", seen="1.x"), "httpcore2": Library("httpcore2", seen="2.x")}
 _POOLS = {"ConnectionPool": "handle_request", "AsyncConnectionPool": "handle_async_request"}
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
+_FAULTS = {"timeout": "ReadTimeout", "connection": "ConnectError", "reset": "ReadError"}
 
 
 class _PoolMocker(HTTPCoreMocker):
@@ -260,6 +261,7 @@ def _respond(exchange: Exchange, library: str) -> Any:
 
 
 def _failure(failure: TransportFailure, core: Any) -> Exception:
+    failure = failure.named(_FAULTS)
     found = getattr(builtins if failure.module == "builtins" else core, failure.type, None)
     if isinstance(found, type) and issubclass(found, Exception):
         return found(failure.message)

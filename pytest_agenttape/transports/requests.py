@@ -28,6 +28,7 @@ from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.urllib3 import response as urllib3
 
 _RESPONSES = Library("responses", seen="0.25-0.26")
+_FAULTS = {"timeout": "ReadTimeout", "connection": "ConnectionError", "reset": "ConnectionError"}
 
 
 class _Wire(responses.RequestsMock):
@@ -77,6 +78,7 @@ class _Recorded(responses.BaseResponse):
 
 
 def _failure(failure: TransportFailure, request: Any) -> Exception:
+    failure = failure.named(_FAULTS)
     found = getattr(requests.exceptions, failure.type, None)
     if isinstance(found, type) and issubclass(found, requests.RequestException):
         return found(failure.message, request=request)

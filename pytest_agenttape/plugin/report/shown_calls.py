@@ -42,6 +42,7 @@ def _step(interaction: Interaction, is_live: bool) -> Step:
         "latency_ms": interaction.latency_ms,
         "tokens": count_tokens(interaction).total or None,
         "failed": interaction.has_failed,
+        "fault": interaction.fault,
         "story": _cut(repr(timeline_of([interaction]))),
         "source": _cut(serializer.dump_yaml(interaction.to_dict())),
     }

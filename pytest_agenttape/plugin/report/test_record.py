@@ -27,6 +27,7 @@ class Step(TypedDict):
     latency_ms: float | None
     tokens: int | None
     failed: bool
+    fault: str | None
     story: str
     source: str
 

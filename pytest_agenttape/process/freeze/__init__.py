@@ -71,6 +71,11 @@ class Freeze:
         for layer in self._open:
             layer.reads = layer.warnings = 0
 
+    def pass_time(self, seconds: float) -> None:
+        """Move the pinned clock as if the session had waited for so many *seconds*."""
+        for layer in self._open:
+            layer.advance(layer.now, seconds)
+
     def reseed(self) -> None:
         """Restart the random numbers, in case another plugin has seeded them in the meantime."""
         if self._open:

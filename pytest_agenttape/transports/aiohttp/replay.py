@@ -22,6 +22,9 @@ from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.pacing import POLL, Schedule
 from pytest_agenttape.transports.replayed_body import ReplayedBody
 
+_FAULTS = {"timeout": "SocketTimeoutError", "connection": "ClientConnectorError", "reset": "ClientOSError"}
+_FAULTS_IN_THE_BODY = {**_FAULTS, "reset": "ClientPayloadError"}
+
 
 def check(library: Library) -> None:
     """Make sure that aiohttp has what a replay needs of it."""
@@ -252,6 +255,8 @@ async def _until_due(schedule: Schedule, piece: int, content: Any = None) -> Non
 def _failure(failure: TransportFailure, req: Any, pool: Any, exchange: Exchange) -> Exception:
     if failure.is_cancellation:
         return exchanges.waited_in_vain(exchange)
+    has_begun = exchange.recorded is not None and exchange.recorded.error is None
+    failure = failure.named(_FAULTS_IN_THE_BODY if has_begun else _FAULTS)
     found = getattr(builtins if failure.module == "builtins" else client_exceptions, failure.type, None)
     if isinstance(found, type) and issubclass(found, Exception):
         try:

@@ -25,6 +25,7 @@ from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.urllib3 import response as urllib3
 
 _BOTOCORE = Library("botocore", seen="1.34-1.44")
+_FAULTS = {"timeout": "ReadTimeoutError", "connection": "EndpointConnectionError", "reset": "ConnectionClosedError"}
 # Where a machine on AWS asks for its own credentials and region.
 _METADATA_HOSTS = frozenset({"169.254.169.254", "fd00:ec2::254", "169.254.170.2", "169.254.170.23", "fd00:ec2::23"})
 
@@ -115,6 +116,7 @@ def _failure(failure: TransportFailure, request: Any, exchange: Exchange) -> Exc
     """Return the recorded *failure* as botocore's own, with its message."""
     if failure.is_cancellation:
         return exchanges.waited_in_vain(exchange)
+    failure = failure.named(_FAULTS)
     found = getattr(exceptions, failure.type, None)
     if not (isinstance(found, type) and issubclass(found, exceptions.BotoCoreError)):
         found = exceptions.HTTPClientError

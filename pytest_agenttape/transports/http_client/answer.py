@@ -16,6 +16,7 @@ from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.live_response import LiveResponse
 from pytest_agenttape.transports.replayed_body import ReplayedBody
 
+FAULTS = {"timeout": "TimeoutError", "connection": "ConnectionRefusedError", "reset": "ConnectionResetError"}
 _LISTENER = "_agenttape"  # the attribute of a response with what hears of its body
 
 # Replay -----------------------------------------------------------------------------------------------------------
@@ -57,6 +58,7 @@ def _head(answer: HttpResponse) -> bytes:
 
 def failure_of(failure: TransportFailure) -> Exception:
     """Return the recorded *failure* as http.client's own, or Python's."""
+    failure = failure.named(FAULTS)
     for module in (http.client, builtins, sys.modules.get("socket"), sys.modules.get("ssl")):
         found = getattr(module, failure.type, None)
         if isinstance(found, type) and issubclass(found, Exception):

@@ -272,5 +272,5 @@ def _raise_failure(exchange: Exchange, *, is_late: bool) -> None:
         return
     if failure.is_cancellation:
         raise exchanges.waited_in_vain(exchange)
-    if is_late or failure.type not in _LATE:
+    if is_late or failure.named(http_answer.FAULTS).type not in _LATE:
         raise http_answer.failure_of(failure)

@@ -20,7 +20,6 @@ from pytest_agenttape.transports.mcp.messages import Message
 from pytest_agenttape.transports.pacing import LONGEST_WAIT
 
 _Number: TypeAlias = int | str
-_ENDED = {"type": "EndOfStream", "module": "anyio", "message": "the server ended without an answer"}
 _ANSWER: Message = {}  # where in what a server says the answer comes
 
 
@@ -202,12 +201,12 @@ class Connection:
                 return
 
     def _answer(self, script: _Script) -> None:
-        recorded = script.recorded
+        recorded = messages.made_up_answer(script.recorded) if script.recorded.is_made_up else script.recorded
         error = recorded.error
         if error is not None and is_unanswered(error):
             script.due = clocks.monotonic() + LONGEST_WAIT + (recorded.latency_ms or 0) / 1000
             self._unanswered.append(script)
-        elif error is not None and error.get("type") == _ENDED["type"]:
+        elif error is not None and error.get("type") == messages.ENDED["type"]:
             self._deliver(None)
         else:
             response = values.decode(recorded.response) if error is None else None
@@ -263,7 +262,7 @@ class Connection:
             if by_client:
                 pending.settle()
             else:
-                pending.end(error=dict(_ENDED))
+                pending.end(error=dict(messages.ENDED))
         self._pending.clear()
 
     def _finish(self, answer: Message) -> None:

@@ -6,13 +6,13 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from pytest_agenttape import values
 from pytest_agenttape.errors import AgentTapeError
-from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.mcp import CALL_TOOL, HANDSHAKES, compared_params
+from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.providers.mcp import CALL_TOOL, HANDSHAKES, compared_params, tool_result
 
 Message: TypeAlias = dict[str, JSON]
 
@@ -39,6 +39,8 @@ _TAKES_VALUE = re.compile(
 """Options of launchers and servers after which comes a value, which may be secret."""
 _PLAIN_NUMBER = re.compile(r"[\d.:]+$")
 _INTERNAL_ERROR = -32603
+_TIMED_OUT = 408  # with which the SDK reports a timeout of its own
+ENDED = {"type": "EndOfStream", "module": "anyio", "message": "the server ended without an answer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,20 @@ def answer_again(number: JSON, response: JSON, error: Mapping[str, JSON] | None)
         return {"jsonrpc": "2.0", "id": number, "result": response}
     about = {"code": error.get("code", _INTERNAL_ERROR), "message": str(error.get("message", ""))}
     return {"jsonrpc": "2.0", "id": number, "error": {**about, **({"data": error["data"]} if "data" in error else {})}}
+
+
+def made_up_answer(recorded: Interaction) -> Interaction:
+    """Return what a fault makes up as a server says it: a tool that raises says so in its result."""
+    error = recorded.error or {}
+    if error.get("type") in ("ConnectionRefusedError", "ConnectionResetError"):
+        return replace(recorded, error=ENDED)
+    if error.get("type") == "TimeoutError":
+        return replace(recorded, error={**error, "code": _TIMED_OUT})
+    if recorded.kind != "tool":
+        return recorded
+    said = str(error.get("message")) if error else values.decode(recorded.response)
+    result = values.encode(tool_result(said, is_error=bool(error)), "result")
+    return replace(recorded, error=None, response=result)
 
 
 def refusal(number: JSON, error: AgentTapeError) -> Message:

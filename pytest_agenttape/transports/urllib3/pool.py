@@ -112,6 +112,7 @@ def _failure(failure: TransportFailure, pool: Any, exchange: Exchange, url: str)
     """Return the recorded *failure* as urllib3's own, with its message and what it carries."""
     if failure.is_cancellation:
         return exchanges.waited_in_vain(exchange)
+    failure = failure.named(urllib3.FAULTS)
     error = _made(failure.type, failure.message, pool, url)
     cause = _CAUSE.search(failure.message)
     if cause is not None and isinstance(error, exceptions.MaxRetryError):

@@ -23,6 +23,7 @@ from pytest_agenttape.transports.live_response import LiveResponse
 from pytest_agenttape.transports.replayed_body import ReplayedBody
 
 _URLLIB3 = Library("urllib3", seen="1.26-2.x")
+FAULTS = {"timeout": "ReadTimeoutError", "connection": "NewConnectionError", "reset": "ProtocolError"}
 
 
 @functools.cache
@@ -156,6 +157,7 @@ class _Body:
 
 def _failure_while_reading(failure: TransportFailure) -> Exception:
     """Return what urllib3 would raise; requests converts it to its own class."""
+    failure = failure.named(FAULTS)
     found = getattr(exceptions, failure.type, None)
     if found is exceptions.ReadTimeoutError:
         return found(None, None, failure.message)  # type: ignore[arg-type]  # as urllib3 itself raises it

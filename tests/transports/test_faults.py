@@ -1,0 +1,379 @@
+"""Faults from the tape over every transport: an answer, a failure of the library's own, a stream that breaks."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import anyio
+import boto3
+import botocore.config
+import botocore.exceptions
+import grpc
+import httpx
+import pytest
+import requests
+import urllib3
+
+from pytest_agenttape import ConfigError, fault, use_cassette
+from tests.standin import raw
+from tests.transports import test_mcp_http, test_mcp_stdio, test_websockets
+from tests.transports.amazon import ASKED, CONVERSED, EVENT_STREAM, MODEL
+from tests.transports.conftest import Recorder
+from tests.transports.grpc_server import SERVICE, Server, texts
+from tests.transports.http_clients import Aiohttp, HttpxOverAiohttp, Requests
+from tests.transports.test_mcp_http import weather  # noqa: F401  # a fixture
+
+EVENTS = [b'data: {"n":0}\n\n', b'data: {"n":1}\n\n', b"data: [DONE]\n\n"]
+
+
+def raised_by(run: Callable[[], object]) -> BaseException:
+    with pytest.raises(Exception) as caught:  # the class is what is looked at
+        run()
+    return caught.value
+
+
+# -- HTTP by every client
+
+
+def test_an_answer_with_an_error_status_and_the_recorded_one_for_the_retry(recorder: Recorder, client: Any) -> None:
+    def run() -> Any:
+        return client.request("GET", f"{recorder.provider.url}/echo")
+
+    live = recorder.record(run)
+
+    def twice() -> Any:
+        return run(), run()
+
+    failed, answer = recorder.replay(twice, faults=[fault("http", status=503)])
+    assert (failed.status, failed.reason) == (503, "Service Unavailable")
+    assert failed.header("retry-after") == ["0"]
+    assert failed.body == b"Service Unavailable (a fault from the tape)"
+    assert answer == live
+
+
+def test_a_body_and_headers_take_the_place_of_the_recorded_ones(recorder: Recorder, client: Any) -> None:
+    def run() -> Any:
+        return client.request("GET", f"{recorder.provider.url}/echo")
+
+    live = recorder.record(run)
+    faults = [
+        fault("127.0.0.1", body="{not json", headers={"x-added": "1"}),
+        fault("127.0.0.1", nth=2, status=418, body={"tea": True}),
+        fault("127.0.0.1", nth=3, body=b"\x00\xff"),
+    ]
+    broken, tea, binary, again = recorder.replay(lambda: [run() for _ in range(4)], faults=faults)
+    assert (broken.status, broken.body, broken.header("x-added")) == (live.status, b"{not json", ["1"])
+    assert broken.header("content-type") == live.header("content-type")
+    assert (tea.status, tea.body, tea.header("content-type")) == (418, b'{"tea":true}', ["application/json"])
+    assert (binary.status, binary.body) == (200, b"\x00\xff")
+    assert again == live
+
+
+BY_AIOHTTP: dict[str, type[Exception]] = {
+    "timeout": aiohttp.SocketTimeoutError,
+    "connection": aiohttp.ClientConnectorError,
+    "reset": aiohttp.ClientOSError,
+    "half": aiohttp.ClientPayloadError,
+}
+BY_REQUESTS: dict[str, type[Exception]] = {
+    "timeout": requests.ReadTimeout,
+    "connection": requests.ConnectionError,
+    "reset": requests.ConnectionError,
+    "half": requests.exceptions.ChunkedEncodingError,
+}
+BY_HTTPX = {"timeout": "ReadTimeout", "connection": "ConnectError", "reset": "ReadError", "half": "ReadError"}
+
+
+def expected(client: Any, how: str) -> type[BaseException]:
+    if isinstance(client, Aiohttp):
+        return BY_AIOHTTP[how]
+    if isinstance(client, Requests):
+        return BY_REQUESTS[how]
+    found: type[BaseException] = getattr(client.library, BY_HTTPX[how])
+    return found
+
+
+@pytest.mark.parametrize("how", ["timeout", "connection", "reset"])
+def test_a_broken_connection_is_raised_as_the_librarys_own(recorder: Recorder, client: Any, how: Any) -> None:
+    def run() -> Any:
+        return client.request("POST", f"{recorder.provider.url}/echo")  # aiohttp itself repeats a GET
+
+    live = recorder.record(run)
+
+    def twice() -> Any:
+        return raised_by(run), run()
+
+    failure, answer = recorder.replay(twice, faults=[fault("http", error=how)])
+    if isinstance(client, HttpxOverAiohttp):  # which has its own words for what aiohttp raises
+        assert isinstance(failure, httpx.TransportError)
+    else:
+        assert type(failure) is expected(client, how)
+    assert "a fault from the tape" in str(failure)
+    assert answer == live
+
+
+@pytest.mark.parametrize("how", [None, "timeout"])
+def test_a_stream_breaks_after_so_many_events(recorder: Recorder, client: Any, how: Any) -> None:
+    recorder.provider.reply(raw(EVENTS, {"content-type": "text/event-stream"}), to="/events")
+    url = f"{recorder.provider.url}/events"
+    recorder.record(lambda: client.chunks(url))
+
+    def twice() -> Any:
+        taken: list[bytes] = []
+        failure = raised_by(lambda: client.chunks(url, seen=taken.append))
+        return taken, failure, client.chunks(url)
+
+    taken, failure, again = recorder.replay(twice, faults=[fault("http", after_events=2, error=how)])
+    assert b"".join(taken) == b"".join(EVENTS[:2])
+    assert b"".join(again) == b"".join(EVENTS)
+    if isinstance(client, HttpxOverAiohttp):
+        assert isinstance(failure, httpx.TransportError)
+    elif how is None:
+        assert type(failure) is expected(client, "half")
+    assert "a fault from the tape" in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"error": ValueError("x")}, "is no function: give it error='timeout', 'connection' or 'reset'"),
+        ({"result": 1}, "is no function: give it a body"),
+        ({"after_events": 1}, "was recorded without a stream of events that could break"),
+    ],
+)
+def test_a_fault_that_a_request_cannot_have_is_an_error(recorder: Recorder, given: Any, problem: str) -> None:
+    url = f"{recorder.provider.url}/echo"
+    recorder.record(lambda: httpx.get(url))
+    with pytest.raises(ConfigError) as caught, use_cassette(recorder.path, faults=[fault("http", **given)]):
+        httpx.get(url)
+    assert str(caught.value).endswith(f"{url} {problem}")
+
+
+# -- urllib3, urllib, botocore
+
+
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [
+        ("timeout", urllib3.exceptions.ReadTimeoutError),
+        ("connection", urllib3.exceptions.NewConnectionError),
+        ("reset", urllib3.exceptions.ProtocolError),
+    ],
+)
+def test_urllib3(recorder: Recorder, how: Any, error: type[Exception]) -> None:
+    def run() -> Any:
+        return urllib3.PoolManager(retries=False).request("GET", f"{recorder.provider.url}/echo").data
+
+    live = recorder.record(run)
+    failure, answer = recorder.replay(lambda: (raised_by(run), run()), faults=[fault("http", error=how)])
+    assert type(failure) is error
+    assert answer == live
+
+
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [("timeout", TimeoutError), ("connection", ConnectionRefusedError), ("reset", ConnectionResetError)],
+)
+def test_urllib_request(recorder: Recorder, how: Any, error: type[Exception]) -> None:
+    def run() -> Any:
+        return urllib.request.urlopen(f"{recorder.provider.url}/echo").read()
+
+    live = recorder.record(run)
+    failure, answer = recorder.replay(lambda: (raised_by(run), run()), faults=[fault("http", error=how)])
+    assert type(failure.reason if isinstance(failure, urllib.error.URLError) else failure) is error
+    assert answer == live
+
+
+def bedrock(url: str, attempts: int = 1) -> Any:
+    options = botocore.config.Config(retries={"total_max_attempts": attempts, "mode": "standard"})
+    session = boto3.Session(
+        region_name="eu-west-1", aws_access_key_id="AKIAEXAMPLE1234567890", aws_secret_access_key="x"
+    )  # no secret
+    return session.client("bedrock-runtime", endpoint_url=url, config=options)
+
+
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [
+        ("timeout", botocore.exceptions.ReadTimeoutError),
+        ("connection", botocore.exceptions.EndpointConnectionError),
+        ("reset", botocore.exceptions.ConnectionClosedError),
+    ],
+)
+def test_botocore(recorder: Recorder, how: Any, error: type[Exception]) -> None:
+    def run() -> Any:
+        return bedrock(recorder.provider.url).converse(modelId=MODEL, messages=ASKED)["output"]
+
+    answered = b'{"output":{"message":{"content":[{"text":"Mild."}]}}}'
+    recorder.provider.reply(raw(answered, {"content-type": "application/json"}), to=f"/model/{MODEL}/converse")
+    live = recorder.record(run)
+    failure, answer = recorder.replay(lambda: (raised_by(run), run()), faults=[fault("bedrock.converse", error=how)])
+    assert type(failure) is error
+    assert answer == live
+
+
+def test_an_event_stream_of_amazons_breaks(recorder: Recorder) -> None:
+    recorder.provider.reply(raw(CONVERSED, EVENT_STREAM), to=f"/model/{MODEL}/converse-stream")
+
+    def run(into: list[Any]) -> None:
+        answer = bedrock(recorder.provider.url).converse_stream(modelId=MODEL, messages=ASKED)
+        for event in answer["stream"]:
+            into.append(event)  # noqa: PERF402  # keeps what came
+
+    recorder.record(lambda: run([]))
+    seen: list[Any] = []
+
+    def twice() -> BaseException:
+        failure = raised_by(lambda: run(seen))
+        run([])
+        return failure
+
+    failure = recorder.replay(twice, faults=[fault("bedrock.converse", after_events=2)])
+    assert [next(iter(each)) for each in seen] == ["messageStart", "contentBlockDelta"]
+    assert "a fault from the tape" in str(failure)
+
+
+# -- gRPC
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Any:
+    """A recording of a unary call and of a stream of three messages, its server gone."""
+    server = Server()
+    path = tmp_path / "cassette.yaml"
+    with use_cassette(path, mode="all"), grpc.insecure_channel(server.target) as channel:
+        channel.unary_unary(SERVICE + "Unary", **texts())("Paris")
+        list(channel.unary_stream(SERVICE + "Stream", **texts())("Paris"))
+    server.stop()
+    return path, server.target
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"status": 429}, grpc.StatusCode.RESOURCE_EXHAUSTED),
+        ({"status": 503}, grpc.StatusCode.UNAVAILABLE),
+        ({"error": "timeout"}, grpc.StatusCode.DEADLINE_EXCEEDED),
+        ({"error": "reset"}, grpc.StatusCode.UNAVAILABLE),
+    ],
+    ids=str,
+)
+def test_grpc(asked: Any, given: dict[str, Any], code: Any) -> None:
+    path, target = asked
+    with use_cassette(path, faults=[fault("http", **given)]), grpc.insecure_channel(target) as channel:
+        call = channel.unary_unary(SERVICE + "Unary", **texts())
+        with pytest.raises(grpc.RpcError) as caught:
+            call("Paris")
+        assert call("Paris")
+    assert (caught.value.code(), caught.value.details()) == (code, "a fault from the tape")  # type: ignore[attr-defined]  # grpc's own
+
+
+# -- WebSockets
+
+
+@pytest.mark.parametrize("talk", ["sync", "async"])
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [("timeout", TimeoutError), ("connection", ConnectionRefusedError), ("reset", ConnectionResetError)],
+)
+def test_a_websocket_that_does_not_open(tmp_path: Path, talk: str, how: Any, error: type[Exception]) -> None:
+    desk = test_websockets.Desk(tmp_path / "cassette.yaml")
+    agent: Any = _talk if talk == "sync" else _talk_async
+    live = desk.record(agent)
+    desk.stop()
+    with use_cassette(desk.path, faults=[fault("http", error=how)]):
+        assert type(raised_by(lambda: test_websockets.finish(agent(desk.url)))) is error
+        assert test_websockets.finish(agent(desk.url)) == live
+
+
+@pytest.mark.parametrize("talk", ["sync", "async"])
+def test_a_websocket_that_is_refused_and_one_that_is_lost(tmp_path: Path, talk: str) -> None:
+    desk = test_websockets.Desk(tmp_path / "cassette.yaml")
+    agent: Any = _talk if talk == "sync" else _talk_async
+    live = desk.record(agent)
+    desk.stop()
+    faults = [fault("http", status=503), fault("http", nth=2, after_events=1)]
+    with use_cassette(desk.path, faults=faults):
+        refused, lost = (raised_by(lambda: test_websockets.finish(agent(desk.url))) for _ in range(2))
+        assert test_websockets.finish(agent(desk.url)) == live
+    assert refused.response.status_code == 503  # type: ignore[attr-defined]  # of InvalidStatus
+    assert type(lost).__name__ == "ConnectionClosedError"
+
+
+def _talk(url: str) -> list[Any]:
+    with test_websockets.connect_sync(url) as connection:
+        heard = [connection.recv()]
+        connection.send("one")
+        return [*heard, connection.recv()]
+
+
+async def _talk_async(url: str) -> list[Any]:
+    async with test_websockets.connect_async(url) as connection:
+        heard = [await connection.recv()]
+        await connection.send("one")
+        return [*heard, await connection.recv()]
+
+
+# -- MCP
+
+
+def _told(answer: Any) -> tuple[bool, str]:
+    plain = answer.model_dump(mode="json", by_alias=True)
+    return plain["isError"], plain["content"][0]["text"]
+
+
+def test_mcp_over_stdio(tmp_path: Path) -> None:
+    desk = test_mcp_stdio.Desk(tmp_path)
+
+    async def ask(session: Any) -> Any:
+        answers = [await session.call_tool("echo", {"text": "hello"}) for _ in range(3)]
+        return [_told(answer) for answer in answers]
+
+    async def live(session: Any) -> Any:
+        return (await session.call_tool("echo", {"text": "hello"})).content[0].text
+
+    said = desk.record(live)
+    faults = [fault("tool", error=ValueError("no line")), fault("tool", nth=2, result="an answer of mine")]
+    answers = desk.replay(ask, faults=faults)
+    assert answers == [(True, "no line"), (False, "an answer of mine"), (False, said)]
+
+
+def test_mcp_over_http(tmp_path: Path, weather: Any) -> None:  # noqa: F811  # the fixture
+    _, url, stop = weather
+    path = tmp_path / "cassette.yaml"
+
+    async def live(session: Any) -> Any:
+        return (await session.call_tool("forecast", {"city": "Oslo"})).content[0].text
+
+    async def ask(session: Any) -> Any:
+        answers = [await session.call_tool("forecast", {"city": "Oslo"}) for _ in range(3)]
+        return [_told(answer) for answer in answers]
+
+    with use_cassette(path, mode="all"):
+        said = anyio.run(test_mcp_http.session_of, url, live)
+    stop()
+    mine = {"content": [{"type": "text", "text": "an answer of mine"}], "structuredContent": {"result": "of mine"}}
+    faults = [fault("weather.forecast", error=ValueError("no line")), fault("tool", nth=2, result=mine)]
+    with use_cassette(path, faults=faults):
+        answers = anyio.run(test_mcp_http.session_of, url, ask)
+    assert answers == [(True, "no line"), (False, "an answer of mine"), (False, said)]
+
+
+@pytest.mark.parametrize("how", ["timeout", "connection", "reset"])
+def test_an_mcp_server_that_is_lost(tmp_path: Path, how: Any) -> None:
+    desk = test_mcp_stdio.Desk(tmp_path)
+    desk.record(test_mcp_stdio.echo("hello"))
+
+    async def ask(session: Any) -> str:
+        await session.list_tools()
+        with pytest.raises(Exception) as caught:  # named differently by each version
+            await session.call_tool("echo", {"text": "hello"})
+        return str(caught.value)
+
+    said = desk.run(ask, faults=[fault("tool", error=how)])
+    assert ("a fault from the tape" if how == "timeout" else "Connection closed") in said
