@@ -28,6 +28,7 @@ from pytest_agenttape.plugin.report.test_record import Tally, TestRecord
 from pytest_agenttape.plugin.report.workers import is_worker, send_failure, send_record, send_tally
 from pytest_agenttape.plugin.session_fixture import move_first
 from pytest_agenttape.plugin.surroundings import Surroundings
+from pytest_agenttape.process.cutting import main_thread_can_be_cut, raised_as
 from pytest_agenttape.session.session import Session
 
 
@@ -125,7 +126,8 @@ class Lifecycle:
             return (yield)
         attempt.session.verdict.fail()  # a fixture drifted in its setup and swallowed the exception
         try:
-            result = yield
+            with main_thread_can_be_cut():
+                result = yield
         except (KeyboardInterrupt, pytest.exit.Exception):
             raise
         except BaseException as error:
@@ -174,7 +176,8 @@ class Lifecycle:
 
             keep_views(item.config, item.nodeid)
         try:
-            result = yield
+            with raised_as(pytest.fail.Exception):  # pytest goes on to the next finalizer
+                result = yield
         except BaseException:
             attempt.outcome = "failed"
             raise

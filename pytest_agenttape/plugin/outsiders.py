@@ -18,6 +18,7 @@ from pytest_agenttape.plugin.pytest_privates import xunit_function
 from pytest_agenttape.providers import is_llm_path
 from pytest_agenttape.redaction import RedactionRules, Redactor
 from pytest_agenttape.session.connections import Connections
+from pytest_agenttape.session.verdict import REFUSALS_BEFORE_CUT
 from pytest_agenttape.settings.config import Config
 
 _WAY_OUT = "  make the fixture function-scoped, or open a cassette in it: with use_cassette('name'): ..."
@@ -41,6 +42,7 @@ class Outsider(ABC):
         self._connections = Connections(config, title, records=False)
         self._rules = RedactionRules.of(config.redact)
         self.is_closed = False
+        self._refusals = 0
         self.refused: AgentTapeError | None = None  # the first refusal, even if the fixture swallowed it
 
     def open(self) -> None:
@@ -84,6 +86,9 @@ class Outsider(ABC):
 
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         self.refused = self.refused or error
+        self._refusals += 1
+        if self._refusals > REFUSALS_BEFORE_CUT:  # a loop that tries for ever; pytest goes on after this
+            pytest.fail(f"stopped after {REFUSALS_BEFORE_CUT} refused calls: {self.refused}", pytrace=False)
         return error
 
     def blocks(self, host: str, port: int | None, running: object, **_: object) -> AgentTapeError | None:  # noqa: ARG002  # as Session's

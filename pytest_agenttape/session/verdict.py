@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from types import TracebackType
 
 from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.process import cutting
+from pytest_agenttape.process.cutting import Cut
 from pytest_agenttape.process.user_stack import user_traceback
 
 RETRIES_BEFORE_CUT = 10  # calls after the verdict that only raise; the next one cuts the run
+RETRIES_OF_A_THREAD = 100  # the same in another thread than the main one, which may wait for its answers
 REFUSALS_BEFORE_CUT = 100  # the same for a block opened by the user, which has no verdict
 
 
-class RunCut(BaseException):
-    """Ends a run that keeps calling after its verdict; an agent's ``except Exception`` cannot catch it."""
+class RunCut(Cut):
+    """Ends a run that keeps calling after its verdict."""
 
 
 class Verdict:
@@ -82,8 +86,14 @@ class Verdict:
     def _count_further(self) -> None:
         __tracebackhide__ = True
         self._further += 1
-        if self._further > RETRIES_BEFORE_CUT:
-            raise RunCut(f"run stopped after {RETRIES_BEFORE_CUT} more calls; it had already failed: {self.first}")
+        if self._further <= RETRIES_BEFORE_CUT:
+            return
+        message = f"run stopped after {RETRIES_BEFORE_CUT} more calls; it had already failed: {self.first}"
+        if self._is_sticky and threading.current_thread() is not threading.main_thread():
+            cutting.cut_main_thread(RunCut(message))  # a worker that died would never answer those who wait for it
+            if self._further <= RETRIES_OF_A_THREAD:
+                return
+        raise cutting.cut(RunCut, message)
 
 
 def noted(error: BaseException, problem: AgentTapeError) -> BaseException:

@@ -122,6 +122,25 @@ DRIFTS = (
         arguments="clean",
     ),
     Drift(
+        "the same, and retries forever",
+        CALLS,
+        ("*ERROR at teardown of test_it*", "E *Failed: run stopped after 10 more calls; it had already failed: *"),
+        ERROR,
+        above="@pytest.fixture\ndef clean():\n    yield\n    while True:\n"
+        "        with contextlib.suppress(Exception):\n            look_up('Oslo')\n            break\n",
+        arguments="clean",
+    ),
+    Drift(
+        "a worker of the agent is refused, and the agent waits for it",
+        "import queue\nasked, done = queue.Queue(), queue.Queue()\n"
+        "threading.Thread(target=work, args=(asked, done), daemon=True).start()\n"
+        "while True:\n    asked.put('Oslo')\n    if done.get():\n        break",
+        (UNMATCHED,),
+        FAILED,
+        above="def work(asked, done):\n    while True:\n        city = asked.get()\n        found = None\n"
+        "        with contextlib.suppress(Exception):\n            found = look_up(city)\n        done.put(found)\n",
+    ),
+    Drift(
         "a call is made one more time than recorded",
         CALLS + "with contextlib.suppress(Exception):\n    look_up('Rome')",
         ("E *UnmatchedInteractionError: look_up(city='Rome')*", "E *already played*"),

@@ -13,6 +13,7 @@ from typing import Any
 
 from pytest_agenttape import clocks
 from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.process.cutting import Cut, cut
 from pytest_agenttape.process.freeze.sequences import UuidSequence
 from pytest_agenttape.process.freeze.state import SECOND, Plan
 
@@ -22,7 +23,7 @@ _READS_AFTER_A_WARNING = 10 * _READS_BETWEEN_CHECKS
 _SECONDS_WITHOUT_PROGRESS = 600.0
 
 
-class ClockLoop(BaseException):
+class ClockLoop(Cut):
     """Ends a loop that keeps reading a pinned clock after an error said why it cannot end; must not be swallowed."""
 
 
@@ -82,7 +83,7 @@ class Layer:
         self.reads = _READS_WITHOUT_PROGRESS - _READS_AFTER_A_WARNING
         self.slow_since = clocks.monotonic()
         self.warnings += 1
-        raise ConfigError(message) if self.warnings == 1 else ClockLoop(message)
+        raise ConfigError(message) if self.warnings == 1 else cut(ClockLoop, message)
 
     def uuids(self, library: str) -> UuidSequence:
         """Return the UUIDs of *library*: a sequence of its own, so that no other library's draws change it."""
