@@ -51,6 +51,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_agenttape.plugin.verifying import prepare
 
         prepare(config)
+    if config.option.agenttape_review:
+        from pytest_agenttape.plugin.reviewing import prepare as prepare_review
+
+        prepare_review(config)
     config.add_cleanup(hear(flags_of(config)))
     config.addinivalue_line("markers", marker_help())
     config.pluginmanager.register(Gathering(config), "agenttape-ledger")

@@ -48,6 +48,11 @@ class Attempt:
             self.outcome = outcome if when == "call" else f"setup {outcome}"
 
     @property
+    def is_reviewed(self) -> bool:
+        """Whether the user is asked before its recording is written."""
+        return bool(self.item.config.option.agenttape_review)
+
+    @property
     def is_strict(self) -> bool:
         """Whether unplayed recordings fail the test; `assert_snapshot` turns this on."""
         return bool(self.item.config.option.agenttape_strict or self.session.settings.config.strict)

@@ -81,7 +81,7 @@ def _may_replace(attempt: Attempt) -> bool:
     session = attempt.session
     if attempt.outcome == "passed":
         judge_teardown(attempt)
-        return True
+        return not attempt.is_reviewed
     if attempt.outcome != "skipped" or not attempt.was_fresh or session.verdict.error is not None:
         return False
     return bool(session.recording.timeline) and session.recording.problem is None
@@ -92,7 +92,8 @@ def _keep(attempt: Attempt, pending: Pending) -> Path | None:
     session = attempt.session
     if session.recording.gap or session.recording.target() != session.path:
         return None
-    cassette = session.recording.aside()
+    is_asked_later = attempt.is_reviewed and attempt.outcome == "passed"
+    cassette = session.recording.result() if is_asked_later else session.recording.aside()
     if cassette is None:
         return None
     try:

@@ -14,6 +14,10 @@ from pytest_agenttape.settings.ci import is_ci
 def header(config: pytest.Config) -> str | None:
     """Return the line; None if the run only replays."""
     option = config.option
+    if option.agenttape_review:
+        return (
+            "agenttape: live calls are possible where a recording no longer matches; you are asked (--agenttape-review)"
+        )
     if option.agenttape_verify:
         return "agenttape: recordings are replayed, and what they answer is also sent live (--agenttape-verify)"
     if option.agenttape_disable:

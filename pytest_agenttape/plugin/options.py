@@ -70,6 +70,11 @@ def add_options(parser: pytest.Parser) -> None:
         help="Print the timelines of cassettes (paths, names, or folders of them), run no test.",
     )
     group.addoption(
+        "--agenttape-review",
+        action="store_true",
+        help="Refresh, but show each changed recording and ask before it is written; needs a terminal.",
+    )
+    group.addoption(
         "--agenttape-verify",
         action="store_true",
         help="Replay, and also send each LLM call and each HTTP request that only reads; fail if the shape of an "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from types import FrameType
 from typing import Any, TextIO
@@ -119,6 +119,20 @@ def capture_paused(config: pytest.Config) -> AbstractContextManager[None]:
         return nullcontext()
     paused: AbstractContextManager[None] = private(manager, "global_and_fixture_disabled")()
     return paused
+
+
+@contextmanager
+def terminal_given_back(config: pytest.Config) -> Iterator[None]:
+    """Return a context in which input and output are the terminal's, as they are for a debugger."""
+    manager = config.pluginmanager.get_plugin("capturemanager")
+    if manager is None:  # -p no:capture
+        yield
+        return
+    private(manager, "suspend_global_capture")(in_=True)
+    try:
+        yield
+    finally:
+        private(manager, "resume_global_capture")()
 
 
 def terminal_writer(config: pytest.Config, file: TextIO) -> Any:

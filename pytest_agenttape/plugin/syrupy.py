@@ -42,6 +42,7 @@ class AgentTapeYAMLExtension(SingleFileSnapshotExtension):
 def view_problem(snapshot: SnapshotAssertion, view: View, name: str | None, *, writes_new: bool) -> str | None:
     """Compare *view* with the stored one as ``view == snapshot`` does; return the difference in syrupy's words.
 
+    In a review, where the user is asked about the whole recording later, a view may differ.
     With *writes_new*, a view that is not stored yet is written, as ``--snapshot-update`` would.
     """
     named = snapshot(name=name) if name else snapshot
@@ -51,7 +52,8 @@ def view_problem(snapshot: SnapshotAssertion, view: View, name: str | None, *, w
         is_same = named == view
     finally:
         named.update_snapshots = asked_to_update
-    return None if is_same else _difference(snapshot, view)
+    is_asked_later = snapshot.session.pytest_session.config.option.agenttape_review
+    return None if is_same or is_asked_later else _difference(snapshot, view)
 
 
 def keep_views(config: pytest.Config, nodeid: str) -> None:
