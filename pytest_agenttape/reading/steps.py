@@ -77,7 +77,17 @@ def _parts(interaction: Interaction, rules: KeyRules, conversations: list[list[d
         parts = _http_parts(interaction, rules)
     else:
         parts = _call_parts(interaction)
+    if interaction.is_made_up:
+        parts = _broken_off(parts, interaction.response)
     return {name: unnumbered(part) for name, part in parts.items()}
+
+
+def _broken_off(parts: dict[str, JSON], response: JSON) -> dict[str, JSON]:
+    """Return *parts* with the error that a fault ended a stream with."""
+    error = response.get("stream_error") if isinstance(response, dict) else None
+    if not isinstance(error, dict):
+        return parts
+    return {**{name: part for name, part in parts.items() if name != "complete"}, "error": error.get("message")}
 
 
 def _llm_parts(interaction: Interaction, conversations: list[list[dict[str, JSON]]]) -> dict[str, JSON]:

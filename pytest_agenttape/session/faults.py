@@ -14,6 +14,7 @@ from pytest_agenttape.session.frozen_world import FrozenWorld
 from pytest_agenttape.session.loaded import Loaded
 from pytest_agenttape.session.run import Run
 from pytest_agenttape.session.settings import Settings
+from pytest_agenttape.session.verdict import noted
 from pytest_agenttape.settings.faults import Fault, parse_faults
 
 
@@ -28,6 +29,24 @@ class _Planned:
     def is_due(self) -> bool:
         self.calls += 1
         return self.fault.nth <= self.calls < self.fault.nth + self.fault.times
+
+
+class Injectable:
+    """A session in which faults can happen.
+
+    Attributes:
+        faults: What goes wrong in this run, and how much of it has.
+    """
+
+    faults: Faults
+
+    def inject(self, *faults: Fault) -> None:
+        """Let *faults* happen, each made by `fault`, to calls that are made from now on.
+
+        Raises:
+            ConfigError: The session may run calls for real, or a fault cannot happen in it.
+        """
+        self.faults.plan(faults)
 
 
 class Faults:
@@ -90,6 +109,12 @@ class Faults:
         missed = self.missed
         if missed is not None:
             raise missed
+
+    def note_missed(self, error: BaseException) -> None:
+        """Note on *error*, which leaves a block and is none of ours, which fault never happened."""
+        missed = self.missed
+        if missed is not None and not isinstance(error, AgentTapeError | GeneratorExit):
+            noted(error, missed)
 
     def _check(self, fault: Fault) -> None:
         settings = self._settings

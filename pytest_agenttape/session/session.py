@@ -18,9 +18,9 @@ from pytest_agenttape.process.user_stack import is_typed_in_debugger, user_trace
 from pytest_agenttape.providers.results import usage_in
 from pytest_agenttape.session.before_recording import BeforeRecording
 from pytest_agenttape.session.connections import Connections
-from pytest_agenttape.session.faults import Faults
+from pytest_agenttape.session.faults import Faults, Injectable
 from pytest_agenttape.session.frozen_world import FrozenWorld
-from pytest_agenttape.session.leaving import Leaving
+from pytest_agenttape.session.history import History
 from pytest_agenttape.session.loaded import Loaded, load
 from pytest_agenttape.session.misses import Misses
 from pytest_agenttape.session.observer import SessionObserver, cover
@@ -30,10 +30,11 @@ from pytest_agenttape.session.run import Run
 from pytest_agenttape.session.secrets import Secrets
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.session.stand_ins import StandIns
+from pytest_agenttape.session.unplayed import left_unplayed, unplayed_error
 from pytest_agenttape.session.verdict import RunCut, Verdict
 
 
-class Session(Leaving):
+class Session(Injectable, History):
     """One open cassette. `use_cassette` makes them; under pytest the plugin does.
 
     Attributes:
@@ -122,6 +123,29 @@ class Session(Leaving):
             raise self.settings.refusal
         if not self.settings.is_disabled:
             self.open()
+
+    def leave(self, error: BaseException | None) -> None:
+        """Close the cassette, and write what the block recorded unless it ends with *error*.
+
+        Raises:
+            AgentTapeError: The block has swallowed the error of a call; or it is strict and left recordings unplayed.
+            RecordingRefusedError: What it recorded must not be kept, or cannot be written.
+        """
+        __tracebackhide__ = True
+        if self.settings.is_disabled:
+            return
+        self.close()
+        if error is not None:
+            self.verdict.leave_with(error, is_recording=self.loaded.policy.records)
+            self.faults.note_missed(error)
+            return
+        self.hear_children()
+        self.verdict.refuse_swallowed(is_recording=self.loaded.policy.records)
+        self.faults.refuse_missed()
+        left = left_unplayed(self) if self.settings.config.strict else []
+        if left:
+            raise unplayed_error(self, left)
+        self.recording.commit()
 
     # -- calls
 

@@ -83,6 +83,21 @@ class Verdict:
                 return error.with_traceback(traceback)
         return None
 
+    def leave_with(self, error: BaseException, *, is_recording: bool) -> None:
+        """Note on *error*, which leaves the block, that a call was refused before it."""
+        __tracebackhide__ = True
+        if isinstance(error, GeneratorExit):  # nobody sees that one
+            self.refuse_swallowed(is_recording=is_recording)
+        elif (swallowed := self.swallowed(error)) is not None:
+            noted(error, swallowed)
+
+    def refuse_swallowed(self, *, is_recording: bool) -> None:
+        """Raise the error of a call that the block has swallowed; a recording says what it lacks when it is written."""
+        __tracebackhide__ = True
+        swallowed = self.swallowed()
+        if swallowed is not None and not is_recording:
+            raise swallowed
+
     def _count_further(self) -> None:
         __tracebackhide__ = True
         self._further += 1

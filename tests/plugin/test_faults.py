@@ -59,6 +59,18 @@ def test_a_marked_test_is_given_its_faults(project: Project) -> None:
     assert project.files() == before
 
 
+def test_a_further_cassette_is_left_for_the_retry_too(project: Project) -> None:
+    recorded(
+        project,
+        """
+    @pytest.mark.agenttape("oslo", also="rome", faults=[fault("look_up", times=2, error="timeout")])
+    def test_also():
+        assert agent("Rome") == "old"
+    """,
+    )
+    project.run().assert_outcomes(passed=2)
+
+
 def test_a_fault_is_injected_in_the_middle_of_a_test(project: Project) -> None:
     recorded(
         project,

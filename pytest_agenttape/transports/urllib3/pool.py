@@ -28,6 +28,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _CAUSE = re.compile(r"\(Caused by (\w+)\((.*)\)\)\Z", re.DOTALL)
 
+_MOST_RETRIES = 100  # a user may ask for ever
+
 _lock = threading.Lock()
 
 
@@ -95,6 +97,8 @@ def _respond(pool: Any, exchange: Exchange, options: Mapping[str, Any]) -> Any:
     __tracebackhide__ = True
     answer = exchanges.served(exchange)
     if isinstance(answer, TransportFailure):
+        if answer.type in urllib3.FAULTS:
+            raise _after_retries(_failure(answer, pool, exchange, options["url"]), pool, options)
         raise _failure(answer, pool, exchange, options["url"])
     retries = options["retries"]
     return urllib3.replayed(
@@ -117,6 +121,17 @@ def _failure(failure: TransportFailure, pool: Any, exchange: Exchange, url: str)
     cause = _CAUSE.search(failure.message)
     if cause is not None and isinstance(error, exceptions.MaxRetryError):
         error.reason = _made(cause[1], cause[2], pool, url)
+    return error
+
+
+def _after_retries(error: Exception, pool: Any, options: Mapping[str, Any]) -> Exception:
+    """Return what urllib3 raises if every retry that it makes of itself ends in *error*: a fault is for all of them."""
+    retries = Retry.from_int(options["retries"], default=pool.retries)
+    try:
+        for _ in range(_MOST_RETRIES):
+            retries = retries.increment(options["method"], options["url"], error=error, _pool=pool)
+    except exceptions.HTTPError as raised:
+        return raised
     return error
 
 
