@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias, TypeVar
@@ -19,6 +20,8 @@ from pytest_agenttape.redaction import any_secret
 T = TypeVar("T")
 Request: TypeAlias = Mapping[str, JSON]
 MatcherSpec: TypeAlias = object  # a name, a callable or an object with `key` or `matches`
+
+_PARTS_OF_HTTP = frozenset({"method", "url", "headers", "json", "form", "text", "body_b64"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ def _parse(spec: MatcherSpec, rules: KeyRules) -> Matcher:
         if callable(found):
             return _from_method(found, _name_of(spec), method, rules)
     if callable(spec):
-        return _from_callable(spec, _name_of(spec))
+        return _from_callable(spec, _name_of(spec), rules)
     raise ConfigError(
         f"matcher {spec!r} is neither a name ({', '.join(MATCHERS)}) nor a callable of one request (a key) "
         "or of two (asked, recorded)"
@@ -128,29 +131,31 @@ def _named(name: str, rules: KeyRules) -> Matcher:
 
 def _from_method(function: Callable[..., object], name: str, method: str, ignored: KeyRules) -> Matcher:
     if method == "matches":
-        return _predicate(name, _checked(function, name, (2,)))
+        return _predicate(name, _checked(function, name, (2,)), ignored)
     if _arity(_checked(function, name, (1, 2))) == 1:
-        return _key(name, function)
+        return _key(name, function, ignored)
     # The shape that AgentTape documents: key(request, ignore_fields).
     fields = (*ignored.names, *(".".join(path) for path in ignored.paths))
-    return _key(name, lambda request: function(request, fields))
+    return _key(name, lambda request: function(request, fields), ignored)
 
 
-def _from_callable(function: Callable[..., object], name: str) -> Matcher:
+def _from_callable(function: Callable[..., object], name: str, rules: KeyRules) -> Matcher:
     if _arity(_checked(function, name, (1, 2))) == 1:
-        return _key(name, function)
-    return _predicate(name, function)
+        return _key(name, function, rules)
+    return _predicate(name, function, rules)
 
 
-def _key(name: str, function: Callable[[Request], object]) -> Matcher:
+def _key(name: str, function: Callable[[Request], object], rules: KeyRules) -> Matcher:
     def key(request: Request) -> str:
         lent = copy.deepcopy(request)  # a matcher may remove what it ignores; a recording must not change
-        return _guarded(name, lambda: _text_of(function(lent)))
+        with _of_http_alone(request):
+            return _guarded(name, lambda: _text_of(function(lent)))
+        return canonical_text(request, rules)
 
     return KeyMatcher(name, key, is_canonical=False)
 
 
-def _predicate(name: str, function: Callable[[Request, Request], object]) -> Matcher:
+def _predicate(name: str, function: Callable[[Request, Request], object], rules: KeyRules) -> Matcher:
     last: list[tuple[Request, Request]] = []  # one request is compared with many recordings
     lent: dict[int, tuple[Request, Request]] = {}
 
@@ -159,7 +164,9 @@ def _predicate(name: str, function: Callable[[Request, Request], object]) -> Mat
             last[:] = [(asked, copy.deepcopy(asked))]
         if id(recorded) not in lent:
             lent[id(recorded)] = (recorded, copy.deepcopy(recorded))
-        return _guarded(name, lambda: bool(function(last[0][1], lent[id(recorded)][1])))
+        with _of_http_alone(asked):
+            return _guarded(name, lambda: bool(function(last[0][1], lent[id(recorded)][1])))
+        return canonical_text(asked, rules) == canonical_text(recorded, rules)
 
     return PredicateMatcher(name, matches)
 
@@ -179,6 +186,17 @@ def _as_plain(value: object) -> JSON:
     if isinstance(value, set | frozenset):
         return {"set": sorted(map(_text_of, value))}
     raise TypeError(f"a key must be text, a number or plain data, not {type(value).__name__}")
+
+
+@contextmanager
+def _of_http_alone(asked: Request) -> Iterator[None]:
+    """Return a block that is left where a matcher for HTTP looks for the parts of a message in a call of a tool."""
+    try:
+        yield
+    except ConfigError as error:
+        missed = error.__cause__
+        if "url" in asked or not (isinstance(missed, KeyError) and missed.args and missed.args[0] in _PARTS_OF_HTTP):
+            raise
 
 
 def _guarded(name: str, ask: Callable[[], T]) -> T:

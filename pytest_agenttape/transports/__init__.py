@@ -37,6 +37,7 @@ _REQUESTS = _Transport("pytest_agenttape.transports.requests", frozenset({"reque
 _BOTOCORE = _Transport("pytest_agenttape.transports.botocore.http_session", frozenset({"urllib3"}))
 _CLAUDE = _Transport("pytest_agenttape.transports.claude.program")
 _CREDENTIALS = _Transport("pytest_agenttape.transports.botocore.credentials")
+_SIGNING = _Transport("pytest_agenttape.transports.botocore.signing")
 _URLLIB3 = _Transport("pytest_agenttape.transports.urllib3.pool", frozenset({"urllib3"}))
 _HTTP_CLIENT = _Transport("pytest_agenttape.transports.http_client.connection")
 _MCP = _Transport("pytest_agenttape.transports.mcp.stdio", frozenset({"anyio", "mcp"}))
@@ -56,6 +57,7 @@ _TABLE = {
     "requests.adapters": _REQUESTS,
     "botocore.httpsession": _BOTOCORE,
     "botocore.credentials": _CREDENTIALS,
+    "botocore.signers": _SIGNING,
     "urllib3.connectionpool": _URLLIB3,
     "http.client": _HTTP_CLIENT,
     "httplib2": _HTTP_CLIENT,

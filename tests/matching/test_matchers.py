@@ -436,3 +436,23 @@ def test_a_matcher_that_changes_what_it_is_given_changes_no_recording(matcher: A
     assert session.divergences[0]["actual"] == {"args": {"question": "how", "when": 2}}
     assert Cassette.load(path).interactions[:2] == before
     assert Cassette.load(path).interactions[2].request == {"args": {"question": "who", "when": 3}}
+
+
+class ByUrl:
+    def matches(self, asked: Any, recorded: Any) -> bool:
+        return bool(asked["url"] == recorded["url"])
+
+
+@pytest.mark.parametrize(
+    "matcher",
+    [lambda asked, recorded: asked["url"] == recorded["url"], lambda asked: asked["method"], ByUrl()],
+    ids=["two", "key", "object"],
+)
+def test_a_matcher_of_http_leaves_the_calls_of_tools_to_the_default(matcher: object, tmp_path: Path) -> None:
+    look_up = tool(lambda city: f"{city} is fine", name="look_up")
+    with use_cassette(tmp_path / "x.yaml", mode="all"):
+        look_up("Rome"), look_up("Oslo")
+    with use_cassette(tmp_path / "x.yaml", matchers=[matcher]):
+        assert [look_up("Oslo"), look_up("Rome")] == ["Oslo is fine", "Rome is fine"]
+    with pytest.raises(UnmatchedInteractionError), use_cassette(tmp_path / "x.yaml", matchers=[matcher]):
+        look_up("Bern")

@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore import awsrequest, exceptions, signers  # type: ignore[import-untyped]  # it has no types
+from botocore import awsrequest, exceptions  # type: ignore[import-untyped]  # it has no types
 from urllib3 import HTTPResponse
 
 from pytest_agenttape import ownership
 from pytest_agenttape.bodies.messages import HttpRequest, text_of, whole
 from pytest_agenttape.libraries import Library
-from pytest_agenttape.process.freeze import unpinned
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.urllib3 import response as urllib3
@@ -33,7 +32,7 @@ _lock = threading.Lock()
 
 
 def install(library: str) -> None:
-    """Patch `URLLib3Session.send`, and `RequestSigner.sign` for the time of its signature."""
+    """Patch `URLLib3Session.send`."""
     session = getattr(sys.modules[library], "URLLib3Session", None)
     with _lock:
         send = getattr(session, "send", None)
@@ -43,23 +42,6 @@ def install(library: str) -> None:
             return  # in place, or somebody's that answers everything while it is there
         urllib3.check()
         session.send = _wrap(send)
-        if not hasattr(signers.RequestSigner.sign, "__agenttape__"):
-            signers.RequestSigner.sign = _signing_now(signers.RequestSigner.sign)
-
-
-def _signing_now(real: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap the method that signs a request: AWS refuses a signature that is older than some minutes."""
-
-    @functools.wraps(real)
-    def sign(self: Any, *args: Any, **options: Any) -> Any:
-        found = ownership.peek()
-        if found is None or not found.owner.can_execute:
-            return real(self, *args, **options)
-        with unpinned():
-            return real(self, *args, **options)
-
-    sign.__agenttape__ = True  # type: ignore[attr-defined]  # a mark of our own
-    return sign
 
 
 def _wrap(real: Callable[..., Any]) -> Callable[..., Any]:
