@@ -126,6 +126,9 @@ class Claims:
         mode = self._mode(claim.options, str(config.default_mode), claim.path)
         if claim.options.shared:
             mode = self._mode_of_shared(mode, claim)
+        sharing = {each.owner: each for each in self._claims.values() if each.path == claim.path}
+        if len(sharing) > 1 and not replays_only(mode, has_cassette=claim.path.exists()):
+            raise ConfigError(_collision(claim.path, sharing))
         return config, mode, RedactionRules.of(config.redact).merged(self._policy_rules)
 
     def cassettes_of(self, folder: Path) -> Path:
@@ -240,12 +243,7 @@ class Claims:
     def _collisions(self) -> list[str]:
         claims = {claim.owner: claim for claim in self._claims.values() if self._would_record(claim)}
         found = paths.collisions((claim.path, owner) for owner, claim in claims.items())
-        return [
-            f"{len(owners)} tests would record the same cassette, {path}: {', '.join(owners)}; "
-            "give each its own name, or set mode='none' to share it\n"
-            f"  to share it, record it from one of them: pytest {claims[owners[0]].address} --agenttape-record"
-            for path, owners in found.items()
-        ]
+        return [_collision(path, {each: claims[each] for each in owners}) for path, owners in found.items()]
 
     def _would_record(self, claim: Claim) -> bool:
         if claim.options.faults:  # it replays, or is refused
@@ -256,6 +254,15 @@ class Claims:
             return not replays_only(mode, has_cassette=False)
         except ConfigError:  # the test itself will fail with it
             return False
+
+
+def _collision(path: Path, owners: Mapping[str, Claim]) -> str:
+    first = next(iter(owners.values()))
+    return (
+        f"{len(owners)} tests would record the same cassette, {path}: {', '.join(owners)}; "
+        "give each its own name, or set mode='none' to share it\n"
+        f"  to share it, record it from one of them: pytest {first.address} --agenttape-record"
+    )
 
 
 def _first(nodeids: Sequence[str]) -> str:

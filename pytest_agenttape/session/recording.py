@@ -18,6 +18,7 @@ from pytest_agenttape.ownership.calls import Live, Poison
 from pytest_agenttape.reading.one_line import visible
 from pytest_agenttape.reading.summary import summary_line
 from pytest_agenttape.redaction import placeholders_in
+from pytest_agenttape.session.appending import appended_to
 from pytest_agenttape.session.aside import has_outdated, laid_aside
 from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.frozen_world import FrozenWorld
@@ -149,7 +150,8 @@ class Recording:
         with self._run.lock:
             if self._is_untouched(by=self._has_new_order or self._settings.pending is not None):
                 return None
-            cassette = self._cassette_of(self._kept())
+            old = appended_to(self._settings, self._loaded)
+            cassette = self._cassette_of(self._kept(old), old)
         # a run that makes no call needs no cassette
         return cassette if cassette.interactions or self.target().exists() else None
 
@@ -158,7 +160,8 @@ class Recording:
         self._run.settle()
         with self._run.lock:
             is_needed = has_outdated(self._run)
-            cassette = self._cassette_of(laid_aside(self._run, self._loaded))
+            old = self._loaded.cassette if self._policy.keeps_old else None
+            cassette = self._cassette_of(laid_aside(self._run, self._loaded), old)
         return cassette if is_needed or (self._run.live_calls and cassette.interactions) else None
 
     def target(self) -> Path:
@@ -199,11 +202,10 @@ class Recording:
 
     # -- below: how
 
-    def _cassette_of(self, placed: Sequence[Placed]) -> Cassette:
+    def _cassette_of(self, placed: Sequence[Placed], old: Cassette | None) -> Cassette:
         interactions = self._with_needed_jobs([self._interaction(each, with_key=True) for each in placed])
-        listed = self._placeholders_in(interactions)
-        old = self._loaded.cassette if self._policy.keeps_old else None
         before = old.meta if old else {}
+        listed = self._placeholders_in(interactions, before.get("redacted"))
         return Cassette(
             created_at=old.created_at if old else self._world.created_at,
             run_id=old.run_id if old else self.run_id,
@@ -242,12 +244,11 @@ class Recording:
             live_calls=self._run.live_calls, is_all_played=not self._loaded.tape.unplayed, has_news=by
         )
 
-    def _kept(self) -> list[Placed]:
-        if not self._policy.keeps_old or self._loaded.cassette is None:
+    def _kept(self, old: Cassette | None) -> list[Placed]:
+        if old is None:
             return self._run.laid_out()
-        old = self._loaded.cassette.interactions
-        new = self._run.laid_out(is_live_only=True, first=len(old))
-        return [*(Placed(each, each.index, each.parent, is_live=False) for each in old), *new]
+        new = self._run.laid_out(is_live_only=True, first=len(old.interactions))
+        return [*(Placed(each, each.index, each.parent, is_live=False) for each in old.interactions), *new]
 
     def _interaction(self, placed: Placed, *, with_key: bool = False) -> Interaction:
         """Return a call as it is shown and recorded; cached until another secret becomes known."""
@@ -292,9 +293,11 @@ class Recording:
             for each, is_kept in zip(interactions, is_needed, strict=True)
         ]
 
-    def _placeholders_in(self, interactions: list[Interaction]) -> list[JSON]:
-        """Return what stands for a secret in *interactions*; other text may look like it."""
+    def _placeholders_in(self, interactions: list[Interaction], before: JSON) -> list[JSON]:
+        """Return what stands for a secret in *interactions*, and did *before*; other text may look like it."""
         known, found = self._loaded.rules.placeholders, set[str]()
+        if known is not None and isinstance(before, list):
+            known = known | {str(each) for each in before}
         for each in interactions:
             if id(each) not in self._spelled:
                 self._spelled[id(each)] = each, placeholders_in(repr(each))

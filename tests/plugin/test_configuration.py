@@ -227,3 +227,34 @@ def test_a_format_that_comes_too_late_is_told(project: Project) -> None:
     result.stdout.fnmatch_lines(["E *ConfigError: format = 'json': the fixture agenttape_config runs with the test, *"])
     project.write(test_it=STRICT.format(extra=fixture, marker="format='yaml'", expected=False))
     project.run("--agenttape-record").assert_outcomes(passed=1)
+
+
+def test_tests_that_a_fixture_lets_record_one_file_fail_before_they_do(project: Project) -> None:
+    project.write(
+        conftest="""
+            import pytest
+
+            @pytest.fixture
+            def agenttape_config():
+                return {"default_mode": "all"}
+        """,
+        test_it="""
+            import pytest
+            from agent import look_up
+
+            @pytest.mark.agenttape("shared")
+            def test_a():
+                look_up("Rome")
+
+            @pytest.mark.agenttape("shared")
+            def test_b():
+                look_up("Oslo")
+        """,
+    )
+    result = project.run()
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(
+        ["E *ConfigError: 2 tests would record the same cassette, *shared.yaml: test_it.py::test_a, *"]
+    )
+    assert project.live() == []
+    assert project.files() == []

@@ -329,3 +329,28 @@ def test_identical_requests_are_served_in_recorded_order_each_once(live: Live, p
             live("a")
     assert got in (["A1", "A", "A"], ["A", "A", "A"])
     assert live.happened() == 0
+
+
+def test_sessions_that_append_to_one_file_lose_no_call_of_each_other(tmp_path: Path) -> None:
+    path, asked = tmp_path / "x.yaml", tool(lambda number: {"token": f"hT4vRm8KpXz2WnQ6Yd{number}"}, name="asked")
+
+    async def append(number: int) -> None:
+        async with use_cassette(path, mode="new_episodes"):
+            asked(number)
+            await asyncio.sleep(0.05)
+
+    async def append_beside_each_other() -> None:
+        await asyncio.gather(append(3), append(4))
+
+    with use_cassette(path, mode="new_episodes"):
+        asked(1)
+        with use_cassette(path, mode="new_episodes"):
+            asked(2)
+    asyncio.run(append_beside_each_other())
+    found = Cassette.load(path)
+    assert sorted(each.request["args"]["number"] for each in found.interactions) == [1, 2, 3, 4]
+    assert [each.index for each in found.interactions] == [0, 1, 2, 3]
+    with use_cassette(path) as session:
+        for number in (4, 3, 2, 1):
+            asked(number)
+    assert session.unplayed == []
