@@ -126,9 +126,10 @@ class Claims:
         mode = self._mode(claim.options, str(config.default_mode), claim.path)
         if claim.options.shared:
             mode = self._mode_of_shared(mode, claim)
-        sharing = {each.owner: each for each in self._claims.values() if each.path == claim.path}
-        if len(sharing) > 1 and not replays_only(mode, has_cassette=claim.path.exists()):
-            raise ConfigError(_collision(claim.path, sharing))
+        if self.users(claim.path) > 1 and not replays_only(mode, has_cassette=claim.path.exists()):
+            sharing = {each.owner: each for each in self._claims.values() if each.path == claim.path}
+            if len(sharing) > 1:
+                raise ConfigError(_collision(claim.path, sharing))
         return config, mode, RedactionRules.of(config.redact).merged(self._policy_rules)
 
     def cassettes_of(self, folder: Path) -> Path:
