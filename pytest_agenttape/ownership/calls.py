@@ -195,6 +195,7 @@ class Live:
         started: When it began, by the process's own `perf_counter`.
         start_ms: The same, in milliseconds after the session, as the cassette will have it.
         ended: When it was over, by the process's own `monotonic`; 0 until then.
+        timeouts: How many timeouts of the agent's had passed when it began.
         metadata: Facts to be recorded with it.
         source: Where its answer comes from; None until there is one, and if it cannot be recorded.
         interaction: The call as recorded; None while it is running.
@@ -209,6 +210,7 @@ class Live:
     started: float = 0.0
     start_ms: float = 0.0
     ended: float = 0.0
+    timeouts: int = 0
     metadata: dict[str, JSON] = field(default_factory=dict)
     source: Source | None = None
     interaction: Interaction | None = None

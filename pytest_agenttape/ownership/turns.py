@@ -15,6 +15,7 @@ from pytest_agenttape.model import Interaction
 from pytest_agenttape.ownership.strands import Strand
 from pytest_agenttape.process import waits
 from pytest_agenttape.process.cancellation import is_unanswered
+from pytest_agenttape.process.freeze import waiting
 
 _ABSENT = 0.25  # seconds of waiting for a call that has not been made yet
 _STUCK = 2.0  # seconds of waiting for a call that does not end
@@ -36,7 +37,9 @@ class Turns:
     """The recorded calls that were under way together."""
 
     def __init__(self, recordings: Iterable[Interaction]) -> None:
-        self._before = _ended_meanwhile(recordings)
+        listed = list(recordings)
+        self._before = _ended_meanwhile(listed)
+        self._outlasted = {each.index: each for each in listed if each.timeouts}
         self._waited_for = {each for earlier in self._before.values() for each in earlier}
         self._asked: dict[int, Turn] = {}
         self._answered: list[Turn] = []  # whose answers may not have been dealt with
@@ -46,7 +49,7 @@ class Turns:
 
     def of(self, recorded: Interaction) -> Turn | None:
         """Return the turn of a call that is made now; None if neither it nor any other call waits for the other."""
-        if not self._before:
+        if not self._before and not self._outlasted:
             return None
         strand = Strand()
         with self._lock:
@@ -54,15 +57,18 @@ class Turns:
                 each.has_moved_on = each.has_moved_on or each.strand == strand
             self._answered = [each for each in self._answered if not each.has_moved_on]
             before = self._before.get(recorded.index, ())
-            if not before and recorded.index not in self._waited_for:
+            outlasted = recorded.index in self._outlasted
+            if not before and not outlasted and recorded.index not in self._waited_for:
                 return None
             turn = self._asked[recorded.index] = Turn(self, strand, before)
+            if outlasted:
+                turn.hold_until(recorded.timeouts, (recorded.latency_ms or 0) / 1000 + _STUCK)
             return turn
 
     def take(self, turn: Turn) -> bool:
         """Return whether the answer of *turn*'s call is due; it counts as given then."""
         with self._lock:
-            if turn.ended is None and all(self._lets_pass(index, turn) for index in turn.before):
+            if turn.ended is None and not turn.is_held and all(self._lets_pass(index, turn) for index in turn.before):
                 self._end(turn)
             return turn.ended is not None
 
@@ -117,11 +123,12 @@ class Turn:
         awaited: The call that it waits for, and whether that has its answer.
     """
 
-    __slots__ = ("_looks", "_turns", "asked", "awaited", "before", "ended", "has_moved_on", "strand", "worked")
+    __slots__ = ("_held", "_looks", "_turns", "asked", "awaited", "before", "ended", "has_moved_on", "strand", "worked")
 
     def __init__(self, turns: Turns, strand: Strand, before: tuple[int, ...]) -> None:
         self._turns = turns
         self._looks: dict[int, int] = {}
+        self._held: tuple[int, float] | None = None
         self.strand = strand
         self.before = before
         self.asked = clocks.monotonic()
@@ -129,6 +136,15 @@ class Turn:
         self.worked = 0.0
         self.awaited: tuple[int, bool] | None = None
         self.has_moved_on = False
+
+    def hold_until(self, timeouts: int, longest: float) -> None:
+        """Give the answer only after so many *timeouts* of the agent's; after so many seconds the agent has changed."""
+        self._held = (waiting.passed() + timeouts, self.asked + longest)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the agent has still to give up waiting, as it did when this was recorded."""
+        return self._held is not None and waiting.passed() < self._held[0] and clocks.monotonic() < self._held[1]
 
     def stand_alone(self) -> None:
         """The call was made by a task that makes those of others, too."""

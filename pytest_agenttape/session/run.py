@@ -7,10 +7,11 @@ import threading
 from collections.abc import Collection, Iterator
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from pytest_agenttape import clocks
+from pytest_agenttape import clocks, ownership
 from pytest_agenttape.errors import AgentTapeError
-from pytest_agenttape.model import Interaction
+from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Observed, Served
+from pytest_agenttape.process.freeze import waiting
 from pytest_agenttape.session.run_clock import RunClock, ends_in_order
 
 Begun: TypeAlias = Served | Live | Observed
@@ -76,12 +77,20 @@ class Run:
     def start(self, call: _Real) -> _Real:
         """Append a call that is about to run for real; return it."""
         call.started, call.start_ms = clocks.perf_counter(), self.clock.now()
+        if isinstance(call, Live):
+            call.timeouts = waiting.passed()
         return self.add(call)
 
     def end(self, live: Live, outcome: Interaction) -> None:
         """Keep the outcome of a call that ran for real."""
         live.interaction, live.ended = outcome, clocks.monotonic()
         self.clock.finish(live)
+
+    @staticmethod
+    def facts_of(call: Live | Observed) -> dict[str, JSON]:
+        """Return what is recorded about when a call was made, and how many timeouts passed before it was over."""
+        given_up = waiting.given_up_since(call.timeouts) if isinstance(call, Live) else 0
+        return {"start_ms": round(call.start_ms, 3), **({"timeouts": given_up} if given_up else {})}
 
     @property
     def is_forked(self) -> bool:
@@ -175,6 +184,14 @@ class Run:
             return self.clock.start_of(recorded)
         after = (recorded.start_ms or 0) - (begun.recorded.start_ms or 0)
         return round(begun.repeated_at + after, 3)
+
+
+def _is_inside_a_call() -> bool:
+    found = ownership.bound()
+    return found is not None and found.running is not None
+
+
+waiting.leave_out(_is_inside_a_call)
 
 
 def _is_left_out(begun: Begun) -> bool:

@@ -250,7 +250,7 @@ class Session(Injectable, History):
             usage=usage_in(response) if usage is None and live.call.kind == "llm" else usage,
             latency_ms=round(elapsed * 1000, 3),
             tags=(*self.settings.tags, *tags),
-            metadata={**live.metadata, "start_ms": round(live.start_ms, 3)},
+            metadata={**live.metadata, **self.run.facts_of(live)},
         )
 
     def vet(self, live: Live, sent: JSON) -> None:

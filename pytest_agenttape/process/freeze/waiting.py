@@ -11,6 +11,7 @@ import functools
 import queue
 import sys
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Any
@@ -25,12 +26,33 @@ from pytest_agenttape.process.patching import Patch
 _EARLY = 0.001  # seconds by which a wait may end before its timeout has passed to the full
 _OURS = __name__.partition(".")[0]
 
+# Module globals that change, because what waits is the process's.
 _passed = 0  # how many timeouts have passed so far
+_log: deque[tuple[int, object]] = deque(maxlen=256)  # the last of them: its number, and what was waited for
+_active: list[object] = []  # what is waited for now
+_is_elsewhere: Callable[[], bool] = bool  # whether the running code is none that a replay runs
 
 
 def passed() -> int:
-    """Return how many timeouts of the user's code have passed since this process began."""
+    """Return how many timeouts of the agent's have passed since this process began."""
     return _passed
+
+
+def given_up_since(number: int) -> int:
+    """Return how many have passed after the first *number*, up to the last after which nobody waited on for the same.
+
+    A loop that waits for one thing in short rounds gives up nothing.
+    """
+    active = tuple(map(id, _active))
+    return max(
+        (at - number for at, waited_for in tuple(_log) if at > number and id(waited_for) not in active), default=0
+    )
+
+
+def leave_out(is_elsewhere: Callable[[], bool]) -> None:
+    """Do not count what code waits for of which *is_elsewhere* says that no replay runs it."""
+    global _is_elsewhere
+    _is_elsewhere = is_elsewhere
 
 
 def sync(wanted: bool) -> None:
@@ -50,22 +72,31 @@ _here = _Here()
 
 
 class _Wait:
-    """One wait of at most *timeout* seconds."""
+    """A wait for something, of at most *timeout* seconds."""
 
-    __slots__ = ("_began", "_layer", "_start", "_timeout")
+    __slots__ = ("_began", "_counts", "_for", "_layer", "_start", "_timeout")
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, waited_for: object, timeout: float) -> None:
+        self._for = waited_for
         self._timeout = timeout
         self._layer: Layer | None = layers.pinned() if _is_users() else None
+        self._counts = self._layer is not None and not _is_elsewhere()
         self._start = self._layer.now if self._layer is not None else 0
         self._began = clocks.monotonic()
+        if self._counts:
+            _active.append(waited_for)
 
-    def end(self) -> None:
-        """Advance the clock if the timeout has passed."""
+    def end(self, *, in_vain: bool) -> None:
+        """Advance the clock if the wait was *in_vain* and its timeout has passed."""
         global _passed
-        if self._layer is not None and clocks.monotonic() - self._began >= self._timeout - _EARLY:
-            self._layer.advance(self._start, self._timeout)
+        if self._counts:
+            _active.remove(self._for)
+        if self._layer is None or not in_vain or clocks.monotonic() - self._began < self._timeout - _EARLY:
+            return
+        self._layer.advance(self._start, self._timeout)
+        if self._counts:
             _passed += 1
+            _log.append((_passed, self._for))
 
 
 def _is_users() -> bool:
@@ -97,7 +128,7 @@ def _moving(position: int) -> Callable[[Function], Function]:
             timeout = args[position] if len(args) > position else kwargs.get("timeout")
             if _here.is_waiting or not timeout or timeout < 0:
                 return real(owner, *args, **kwargs)
-            waited, result = _Wait(timeout), True
+            waited, result = _Wait(owner, timeout), True
             _here.is_waiting = True
             try:
                 result = real(owner, *args, **kwargs)
@@ -106,8 +137,7 @@ def _moving(position: int) -> Callable[[Function], Function]:
                 raise
             finally:
                 _here.is_waiting = False
-                if result is False or result is None:  # the latter if a thread is joined, or if a job returns it
-                    waited.end()
+                waited.end(in_vain=result is False or result is None)  # the latter if a thread is joined
             return result
 
         return wait
@@ -149,13 +179,13 @@ def learn_timeouts(timeouts: Any) -> dict[Function, Function]:
             try:
                 return await super().__aexit__(*raised)
             finally:
-                if self.waited is not None and self.expired():
-                    self.waited.end()
+                if self.waited is not None:
+                    self.waited.end(in_vain=self.expired())
 
     @functools.wraps(real)
     def timeout(delay: float | None) -> Any:
         limited = Timeout(real(delay).when())
-        limited.waited = _waited(delay)
+        limited.waited = _waited(limited, delay)
         return limited
 
     return {real: timeout}
@@ -164,13 +194,15 @@ def learn_timeouts(timeouts: Any) -> dict[Function, Function]:
 def _moving_wait_for(real: Callable[..., Awaitable[Any]]) -> Function:
     @functools.wraps(real)
     async def wait_for(fut: Any, timeout: float | None) -> Any:
-        waited = _waited(timeout)
+        waited, in_vain = _waited(fut, timeout), False
         try:
             return await real(fut, timeout)
         except TimeoutError:
-            if waited is not None:
-                waited.end()
+            in_vain = True
             raise
+        finally:
+            if waited is not None:
+                waited.end(in_vain=in_vain)
 
     return wait_for
 
@@ -178,14 +210,18 @@ def _moving_wait_for(real: Callable[..., Awaitable[Any]]) -> Function:
 def _moving_wait_of_tasks(real: Callable[..., Awaitable[Any]]) -> Function:
     @functools.wraps(real)
     async def wait(fs: Any, *, timeout: float | None = None, **kwargs: Any) -> Any:
-        waited = _waited(timeout)
-        done, pending = await real(fs, timeout=timeout, **kwargs)
-        if waited is not None and pending:
-            waited.end()
-        return done, pending
+        fs = set(fs)  # it may be an iterator
+        waited, in_vain = _waited(fs, timeout), False
+        try:
+            done, pending = await real(fs, timeout=timeout, **kwargs)
+            in_vain = bool(pending)
+            return done, pending
+        finally:
+            if waited is not None:
+                waited.end(in_vain=in_vain)
 
     return wait
 
 
-def _waited(timeout: float | None) -> _Wait | None:
-    return _Wait(timeout) if timeout and timeout > 0 else None
+def _waited(waited_for: object, timeout: float | None) -> _Wait | None:
+    return _Wait(waited_for, timeout) if timeout and timeout > 0 else None
