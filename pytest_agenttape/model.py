@@ -16,6 +16,7 @@ _T = TypeVar("_T")
 SCHEMA_VERSION = "1"
 BOUNDARY_KINDS = ("tool", "retrieval", "memory_read", "memory_write")
 KINDS = ("llm", *BOUNDARY_KINDS, "http")
+OWN_VARIABLES = ("PYTEST_AGENTTAPE_PARENT", "PYTEST_AGENTTAPE_FREE")  # of the environment; another value in each run
 TELEMETRY_KIND = "telemetry"  # of a call that is answered, and in no cassette
 FORMATS = ("yaml", "json")
 DEFAULT_FORMAT = "yaml"

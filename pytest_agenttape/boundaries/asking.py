@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 from pytest_agenttape import ownership, values
 from pytest_agenttape.boundaries.arguments import Parameters
 from pytest_agenttape.errors import RecordingRefusedError
-from pytest_agenttape.model import JSON
+from pytest_agenttape.model import JSON, OWN_VARIABLES
 
 Stored: TypeAlias = dict[str, JSON]
 
@@ -40,7 +40,7 @@ class Named:
     def request(self, owner: ownership.Owner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
         bound = self.parameters.bind(args, kwargs)
         encoded = self._encoded(bound.arguments)
-        request: Stored = {"args": encoded}
+        request: Stored = {"args": {name: _without_own(each) for name, each in encoded.items()}}
         if bound.instance is not None:
             number = owner.instance_number(bound.instance)
             if number:
@@ -63,6 +63,13 @@ class Named:
 
 
 _NOTHING = object()
+
+
+def _without_own(argument: JSON) -> JSON:
+    """Return an argument, which may be a copy of the environment, without the variables that we have added to it."""
+    if type(argument) is not dict or OWN_VARIABLES[0] not in argument:
+        return argument
+    return {name: each for name, each in argument.items() if name not in OWN_VARIABLES}
 
 
 def _is_recordable(value: object) -> bool:

@@ -19,9 +19,10 @@ from pathlib import Path
 
 from pytest_agenttape import clocks
 from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.model import OWN_VARIABLES
 
-_VARIABLE = "PYTEST_AGENTTAPE_PARENT"  # the file, for processes whose ancestors cannot be known, or have ended
-_FREE = "PYTEST_AGENTTAPE_FREE"  # set for programs of the suite's own
+# The file, for processes whose ancestors cannot be known or have ended; set for programs of the suite's own.
+_VARIABLE, _FREE = OWN_VARIABLES
 _SIZE = 8192
 _PIDS = 4096  # from here on, the processes that a live call has started
 _TEXT = 4  # where the text of a refusal begins; before it: are calls refused, was one refused, length of the text

@@ -109,7 +109,15 @@ class Loaded:
     @property
     def unplayed(self) -> list[Interaction]:
         """The recordings that the run should have used but did not."""
-        return [each for each in self.tape.unplayed if self.policy.is_missed(each) and not self._is_no_drift(each)]
+        return [each for each in self.tape.unplayed if self._is_missed(each) and not self._is_no_drift(each)]
+
+    def _is_missed(self, recorded: Interaction) -> bool:
+        """Return whether the run should have used *recorded*; its own, or as a part of a call that is live."""
+        if recorded.parent is None or not self.policy.live:
+            return self.policy.is_missed(recorded)
+        above = next((each for each in self.tape.recordings if each.index == recorded.parent), None)
+        is_of_live = above is not None and self.policy.live.covers(above)
+        return is_of_live and self.policy.reads_cassette and not self.policy.live.covers(recorded)
 
     def _is_no_drift(self, recorded: Interaction) -> bool:
         """Return whether a run may leave *recorded* out.

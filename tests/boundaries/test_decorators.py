@@ -8,6 +8,7 @@ import copy
 import functools
 import inspect
 import itertools
+import os
 import pickle
 import threading
 import time
@@ -1039,3 +1040,14 @@ def test_a_method_of_a_client_is_intercepted(library: str, path: Path) -> None:
     ask = intercept(create, kind="llm")
     with pytest.raises(CassetteNotFoundError, match=r"there is no cassette"), use_cassette(path):
         ask(model="m", messages=[{"role": "user", "content": "hi"}], max_tokens=5)
+
+
+def test_a_copy_of_the_environment_is_an_argument_like_any_other(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_AGENTTAPE_PARENT", "/one")
+    run = tool(lambda env: len(env), name="run")
+    with use_cassette(path, mode="all"):
+        run(dict(os.environ))
+    assert "PYTEST_AGENTTAPE_PARENT" not in path.read_text()
+    monkeypatch.setenv("PYTEST_AGENTTAPE_PARENT", "/another")
+    with use_cassette(path):
+        run(dict(os.environ))

@@ -27,6 +27,7 @@ from pytest_agenttape import (
     ConfigError,
     RecordingRefusedError,
     UnmatchedInteractionError,
+    UnplayedInteractionsError,
     intercept,
     record_call,
     tool,
@@ -772,3 +773,29 @@ def test_every_test_framework_replays_without_a_body(pytester: pytest.Pytester) 
     replayed = pytester.runpytest_subprocess("-p", "anyio", "-W", "ignore", "--agenttape-strict")
     replayed.assert_outcomes(passed=6)
     assert not bodies.exists()
+
+
+def test_a_recorded_call_of_a_live_body_that_is_no_longer_made_is_drift(tmp_path: Path) -> None:
+    does_pay = True
+
+    @tool
+    def pay(amount: int) -> int:
+        return amount
+
+    @tool
+    def checkout(amount: int) -> int:
+        return pay(amount) if does_pay else amount
+
+    path = tmp_path / "x.yaml"
+    with use_cassette(path, mode="all"):
+        checkout(3)
+    with use_cassette(path, live={"checkout"}, strict=True):
+        checkout(3)
+    does_pay = False
+    with (
+        pytest.raises(UnplayedInteractionsError, match=r"1 recorded interaction of x\.yaml not played:\n.*pay\("),
+        use_cassette(path, live={"checkout"}, strict=True),
+    ):
+        checkout(3)
+    with use_cassette(path, live={"checkout", "pay"}, strict=True):
+        checkout(3)
