@@ -95,18 +95,19 @@ def prepare(
     return prepared
 
 
-def commit(prepared: Prepared, *, max_age: float | None = None) -> bool:
+def commit(prepared: Prepared, *, max_age: float | None = None, is_of_its_world: bool = False) -> bool:
     """Write the prepared recording whole or not at all; return whether the file changed.
 
     A file that differs only in its layout, in when it was recorded and in what was made up anew stays as it is, unless
-    it was more than *max_age* days old by then.
+    it was more than *max_age* days old by then, or the run *is of its world*: what it did depends on its own seed.
 
     Raises:
         RecordingRefusedError: The disk refuses; the old file is intact.
     """
     try:
         old = _old(prepared.place)
-        if old is not None and not _is_stale(old, prepared, max_age) and _is_unchanged(old, prepared):
+        is_new = old is None or is_of_its_world or _is_stale(old, prepared, max_age)
+        if not is_new and old is not None and _is_unchanged(old, prepared):
             return False
         _write(prepared, old)
     except OSError as error:

@@ -136,6 +136,7 @@ class Lifecycle:
                 raise
             raise verdict from None
         judge_returned(attempt)
+        attempt.session.world.freeze.judge_draws()
         return result
 
     @pytest.hookimpl(tryfirst=True)

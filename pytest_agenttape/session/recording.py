@@ -194,13 +194,17 @@ class Recording:
             writing.move(former, self.target())
             return True
         prepared = self._prepare()
-        has_changed = prepared is not None and writing.commit(prepared, max_age=self._settings.config.max_age)
+        has_changed = prepared is not None and self._write(prepared)
         if former is not None and self._run.served():
             writing.remove(former)
         warn_of_unknown_tokens(self._settings, self._loaded, self._run)
         return has_changed
 
     # -- below: how
+
+    def _write(self, prepared: writing.Prepared) -> bool:
+        has_new_seed = not self._policy.keeps_frozen_world and bool(self._world.freeze.has_drawn)
+        return writing.commit(prepared, max_age=self._settings.config.max_age, is_of_its_world=has_new_seed)
 
     def _cassette_of(self, placed: Sequence[Placed], old: Cassette | None) -> Cassette:
         interactions = self._with_needed_jobs([self._interaction(each, with_key=True) for each in placed])

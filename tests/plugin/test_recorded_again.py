@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.plugin.project import Project
 from tests.standin import StandInProvider
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,3 +40,39 @@ def recorded(folder: Path, provider: StandInProvider) -> dict[str, bytes]:
     )
     assert done.returncode == 0, done.stdout
     return {each.name: each.read_bytes() for each in folder.rglob("*.yaml")}
+
+
+SEEDED = """
+    import os
+    import pytest
+    from agent import look_up
+
+    @pytest.mark.agenttape
+    def test_it():
+        look_up("Rome")
+        DRAW
+"""
+
+
+@pytest.mark.parametrize(
+    "draw",
+    ["import uuid; drawn = str(uuid.uuid4())", "import random; drawn = str(random.random())"],
+    ids=["uuid", "random"],
+)
+def test_a_test_that_draws_is_replayed_with_the_numbers_of_its_last_recording(project: Project, draw: str) -> None:
+    """It passed with these; with those of the recording before it may not."""
+    seen = '; open("drawn.txt", "a").write(drawn + chr(10))'
+    project.write(test_it=SEEDED.replace("DRAW", draw + seen))
+    project.record()
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+    first, second, replayed = (project.path / "drawn.txt").read_text().split()
+    assert first != second == replayed
+
+
+def test_a_test_that_draws_nothing_keeps_its_file(project: Project) -> None:
+    project.write(test_it=SEEDED.replace("DRAW", "pass"))
+    project.record()
+    before = project.cassette().read_bytes()
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    assert project.cassette().read_bytes() == before

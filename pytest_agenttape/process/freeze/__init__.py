@@ -51,6 +51,7 @@ class Freeze:
         self._plan = plan_of(features, state)
         self._yields = yields
         self._open: list[Layer] = []
+        self.has_drawn: bool | None = None  # whether UUIDs or random numbers were asked for; None until that is judged
 
     def __enter__(self) -> Self:
         if self._plan is not None:
@@ -61,6 +62,8 @@ class Freeze:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._open:
+            if self.has_drawn is None:
+                self.judge_draws()
             try:
                 _leave(self._open[-1])
             finally:
@@ -75,6 +78,11 @@ class Freeze:
         """Move the pinned clock as if the session had waited for so many *seconds*."""
         for layer in self._open:
             layer.advance(layer.now, seconds)
+
+    def judge_draws(self) -> None:
+        """See whether UUIDs or random numbers were asked for, before another plugin seeds them again."""
+        if self._open:
+            self.has_drawn = self._open[-1].has_drawn or randoms.are_drawn(self._open[-1])
 
     def reseed(self) -> None:
         """Restart the random numbers, in case another plugin has seeded them in the meantime."""

@@ -31,8 +31,8 @@ class Layer:
     """One open session: its pinned time, its UUIDs, and what it has to restore."""
 
     __slots__ = (
-        "is_open", "lock", "now", "own_plan", "parent", "plan", "reads", "saved_numpy", "saved_random",
-        "sequences", "slow_since", "task", "thread", "traveller", "tz", "warnings",
+        "has_drawn", "is_open", "lock", "now", "own_plan", "parent", "plan", "reads", "saved_numpy", "saved_random",
+        "seeded", "sequences", "slow_since", "task", "thread", "traveller", "tz", "warnings",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, parent: Layer | None) -> None:
@@ -48,6 +48,8 @@ class Layer:
         self.tz: str | None = None  # the TZ value it needs; None if the machine's own zone is right
         self.sequences: dict[str, UuidSequence] = {}
         self.traveller: Any = None  # time_machine's travel and Traveller
+        self.has_drawn = False  # whether the user's own code has asked for UUIDs
+        self.seeded: object = None  # the state of `random` from which it started
         self.saved_random: object = None
         self.saved_numpy: object = None
         self.thread = threading.current_thread()

@@ -28,8 +28,14 @@ def seed(layer: Layer) -> None:
     if layer.plan.random_seed is None:
         return
     random.seed(layer.plan.random_seed)
+    layer.seeded = random.getstate()
     if layer.saved_numpy is not None:
         _numpy_random().seed(layer.plan.random_seed & 0xFFFFFFFF)
+
+
+def are_drawn(layer: Layer) -> bool:
+    """Return whether anybody has asked for random numbers while *layer* pinned them."""
+    return layer.seeded is not None and random.getstate() != layer.seeded
 
 
 def restore(layer: Layer) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pytest_agenttape.process.freeze import clock, compiled_uuids, layers
 from pytest_agenttape.process.freeze.sequences import STANDARD
+from pytest_agenttape.process.user_stack import is_users
 
 _NOT_SET = object()
 _saved_node: object = _NOT_SET
@@ -23,7 +24,10 @@ class _UuidOs:
 
     def urandom(self, count: int) -> bytes:
         layer = layers.uuid_source()
-        return os.urandom(count) if layer is None else layer.uuids(STANDARD).random_bytes(count)
+        if layer is None:
+            return os.urandom(count)
+        layer.has_drawn = layer.has_drawn or is_users(sys._getframe(2).f_code.co_filename)  # who calls `uuid4`
+        return layer.uuids(STANDARD).random_bytes(count)
 
     def __getattr__(self, name: str) -> Any:  # whatever the os module has
         return getattr(os, name)
