@@ -186,18 +186,22 @@ class Claims:
         same = siblings.get(without_parameter(item), ())
         folder = item.path.parent
         home = self.cassettes_of(folder)
-        former: tuple[Path, ...] = ()
         if name is None:
             path = paths.node_path(home, item.path.stem, classes, test, parameter, form, siblings=same)
-            former = (paths.former_path(home, item.path.stem, classes, item.name),)
+            path = paths.found(path, paths.former_path(home, item.path.stem, classes, item.name))
         elif depth is None:
-            path = paths.explicit_path(home, name, parameter, form, siblings=same)
+            path = self._named(folder, name, parameter, form, same)
         else:
-            path = paths.folder_path(home, name, classes[depth:], test, parameter, form, siblings=same)
+            path = paths.found(paths.folder_path(home, name, classes[depth:], test, parameter, form, siblings=same))
         is_named = options.shared or (name is not None and depth is None)
-        also = tuple(paths.found(paths.explicit_path(home, each, None, form)) for each in options.also)
-        path, address = paths.found(path, *former), address_of(item)
+        also = tuple(self._named(folder, each, None, form) for each in options.also)
+        address = address_of(item)
         return Claim(path, options, is_named=is_named, folder=folder, address=address, owner=owner, also=also)
+
+    def _named(self, folder: Path, name: str, parameter: str | None, form: str, siblings: Sequence[str] = ()) -> Path:
+        """Return the cassette that a marker names: with those of the tests in *folder*, or else in `cassette_dir`."""
+        homes = (self.cassettes_of(folder), folder / self.config_at(folder).cassette_dir)
+        return paths.found(*(paths.explicit_path(each, name, parameter, form, siblings=siblings) for each in homes))
 
     def _mode(self, options: Options, default: str, path: Path) -> Mode:
         return effective_mode(

@@ -107,3 +107,42 @@ def test_the_fixture_comes_too_late_for_it(moved: Project) -> None:
             "named before that; set cassette_dir as an ini key or in the configuration file"
         ]
     )
+
+
+def test_a_name_in_a_marker_is_also_found_in_the_folder_itself(moved: Project) -> None:
+    named = """
+        import pytest
+        from agent import look_up
+
+        @pytest.mark.agenttape("trip")
+        def test_trip(): look_up("a")
+
+        @pytest.mark.agenttape("other", also="login")
+        def test_other():
+            look_up("login")
+            look_up("b")
+    """
+    moved.write(
+        test_blocks="""
+        from agent import look_up
+        from pytest_agenttape import record
+
+        def test_it():
+            record("trip")(look_up)("a")
+            record("login")(look_up)("login")
+        """
+    )
+    moved.run("test_blocks.py")
+    moved.live()
+    (moved.path / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
+    moved.write(tests__one__test_it=named, tests__two__test_it=named.replace('@pytest.mark.agenttape("trip")', ""))
+    moved.run("--agenttape-mode=once", "tests", "-k", "other").assert_outcomes(passed=2, deselected=2)
+    assert moved.live() == ["look_up b", "look_up b"]
+    moved.run("tests", "-k", "trip and one or other").assert_outcomes(passed=3, deselected=1)
+    assert moved.live() == []
+    folders = ("recordings", "recordings/tests/one", "recordings/tests/two")
+    assert [sorted(each.name for each in (moved.path / folder).glob("*.yaml")) for folder in folders] == [
+        ["login.yaml", "trip.yaml"],
+        ["other.yaml"],
+        ["other.yaml"],
+    ]
