@@ -19,7 +19,7 @@ from pytest_agenttape.errors import AgentTapeError, CassetteNotFoundError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_key
 from pytest_agenttape.matching.completion import Completion
 from pytest_agenttape.matching.matchers import by_rules_of_today, parse_matchers, with_any_secret
-from pytest_agenttape.matching.policy import Decision, Policy
+from pytest_agenttape.matching.policy import Decision, Execute, Policy
 from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.matching.tape import Tape
 from pytest_agenttape.model import JSON, Call, Interaction
@@ -75,6 +75,8 @@ class Loaded:
         """Return what *call* gets; serving a recording marks it played."""
         if self.beside and not self.policy.live.covers(call):
             found = next(filter(None, (tape.take(call) for tape in self.beside)), None)
+            if found is not None and self.policy.starts_over and not self.policy.frozen.covers(call):
+                return Execute(is_kept=False)  # a stand-in for a secret in its recording is of no use to live calls
             if found is not None:
                 return found._replace(is_kept=False, agrees=True, is_repeat=True)  # no part of the test's own recording
         return self.policy.decide(call, self.tape)
@@ -175,7 +177,7 @@ def load(settings: Settings) -> tuple[Loaded, AgentTapeError | None]:
     """
     try:
         loaded = _read(settings)
-        return (replace(loaded, beside=_beside(settings)) if settings.also else loaded), None
+        return (replace(loaded, beside=_beside(settings, loaded.rules)) if settings.also else loaded), None
     except AgentTapeError as problem:
         if not settings.is_sticky:
             raise
@@ -203,8 +205,8 @@ def _from_file(path: Path, settings: Settings) -> tuple[Cassette, tuple[int, ...
     return cassette, lines
 
 
-def _beside(settings: Settings) -> tuple[Tape, ...]:
-    """Return the recordings of the further cassettes.
+def _beside(settings: Settings, own: KeyRules) -> tuple[Tape, ...]:
+    """Return the recordings of the further cassettes; what stands for a secret in them does so for the session.
 
     Raises:
         CassetteNotFoundError: There is no such cassette.
@@ -221,6 +223,8 @@ def _beside(settings: Settings) -> tuple[Tape, ...]:
             ) from None
         rules = key_rules(settings.config).fitted_to((each.request for each in cassette.interactions), cassette.meta)
         tapes.append(_tape(settings, cassette.interactions, rules))
+        if own.placeholders is not None:
+            own.placeholders.update(rules.placeholders or ())
     return tuple(tapes)
 
 

@@ -181,7 +181,9 @@ class Session(Injectable, History):
             if self._before is not None:
                 asked = self._before.request(kind, boundary, asked)
         except BeforeRecording.Dropped:
-            return Live(self, Call(kind, boundary, asked), parent, is_kept=False, started=clocks.perf_counter())
+            live = Live(self, Call(kind, boundary, asked), parent, is_kept=False, started=clocks.perf_counter())
+            self.vet(live, request)
+            return live
         except AgentTapeError as problem:
             raise self.refuse(problem) from problem.__cause__
         label = metadata.get("label") if metadata else None

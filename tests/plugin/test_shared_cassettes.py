@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.plugin.project import Project
+from tests.plugin.project import Origin, Project
 
 SHARED = """
     import pytest
@@ -138,7 +138,7 @@ def logged_in(project: Project) -> Project:
 
 def test_a_shared_login_is_replayed_beside_each_tests_own_cassette(logged_in: Project) -> None:
     logged_in.run("--agenttape-record", "-k", "not login").assert_outcomes(passed=2, deselected=1)
-    assert logged_in.live() == ["look_up a", "look_up b"]
+    assert logged_in.live() == ["look_up login", "look_up a", "look_up login", "look_up b"]  # live, and recorded once
     assert logged_in.calls() == ["a"]
     assert logged_in.calls("test_it/test_other.yaml") == ["b"]
     logged_in.run("--agenttape-strict").assert_outcomes(passed=3)
@@ -196,3 +196,56 @@ def test_a_wrong_option_is_an_error_at_collection(project: Project, marker: str,
     project.write(test_it=f"import pytest\n@pytest.mark.agenttape({marker})\ndef test_it(): ...\n")
     result = project.run()
     assert text in result.stderr.str()
+
+
+SECRET = """
+    import os
+    import httpx2, pytest
+    from agent import note
+    from pytest_agenttape import tool
+
+    @tool
+    def log_in(user):
+        note("log_in")
+        return {"token": os.environ.get("WORLD_TOKEN", "tok-5f4dcc3b5aa765d61d8327deb882cf99")}
+
+    @tool
+    def buy(what, token):
+        note(f"buy {what} {token}")
+        return what
+
+    @pytest.mark.agenttape("login")
+    def test_login(): log_in("ann")
+
+    @pytest.mark.agenttape(also="login")
+    def test_it():
+        token = log_in("ann")["token"]
+        buy("tea", token)
+        httpx2.get(os.environ["ORIGIN"] + "/a", headers={"authorization": f"Bearer {token}"})
+"""
+TOKEN = "tok-5f4dcc3b5aa765d61d8327deb882cf99"
+
+
+def test_live_calls_get_the_real_token_of_a_shared_login(project: Project, origin: Origin) -> None:
+    project.write(test_it=SECRET)
+    project.record("test_it.py::test_login")
+    project.run("--agenttape-record", "test_it.py::test_it").assert_outcomes(passed=1)
+    assert project.live() == ["log_in", f"buy tea {TOKEN}"]
+    assert TOKEN not in project.cassette().read_text() + project.cassette("login.yaml").read_text()
+    origin.asked.clear()
+    project.run("--agenttape-strict").assert_outcomes(passed=2)
+    assert (project.live(), origin.asked) == ([], [])
+
+
+def test_what_stands_for_the_token_is_never_sent(project: Project, origin: Origin) -> None:
+    project.write(test_it=SECRET)
+    project.record("test_it.py::test_login")
+    project.record("test_it.py::test_it")
+    project.write(test_it=SECRET.replace('"tea"', '"milk"'))
+    origin.asked.clear()
+    result = project.run("--snapshot-update", "test_it.py::test_it")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["E *RecordingRefusedError: buy(what='milk', *) would send REDACTED*; nothing was sent"]
+    )
+    assert (project.live(), origin.asked) == ([], [])

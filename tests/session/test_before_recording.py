@@ -125,6 +125,23 @@ def test_a_dropped_request_is_real_in_every_mode_and_in_no_cassette(url: str, mo
     assert len(session.interactions) == len(Cassette.load("cassettes/chat.yaml").interactions) == 1
 
 
+def test_a_dropped_request_sends_nothing_that_stands_for_a_secret(url: str) -> None:
+    @tool
+    def log_in() -> dict[str, str]:
+        return {"token": "tok-5f4dcc3b5aa765d61d8327deb882cf99"}
+
+    def agent() -> None:
+        httpx.post(f"{url}/health", json={}, headers={"authorization": f"Bearer {log_in()['token']}"})
+
+    config = Config(before_record_request=lambda call: None if "url" in call.request else call)
+    with use_cassette("chat", mode="all", config=config):
+        agent()
+    asked.clear()
+    with pytest.raises(RecordingRefusedError, match="would send REDACTED"), use_cassette("chat", config=config):
+        agent()
+    assert asked == []
+
+
 def test_a_dropped_answer_that_was_repeated_is_left_out(url: str) -> None:
     def without_failures(call: Interaction) -> Interaction | None:
         return None if call.status == 500 else call
