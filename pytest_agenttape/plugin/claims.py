@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_agenttape.boundaries import outside
 from pytest_agenttape.cassettes import paths
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.policy import replays_only
@@ -102,6 +103,15 @@ class Claims:
     def paths(self) -> frozenset[Path]:
         """Every claimed cassette."""
         return frozenset(self._users)
+
+    def take_boundaries(self) -> None:
+        """Make boundaries of the functions that the configuration names, before any fixture can call them.
+
+        Raises:
+            ConfigError: A name is none of a function.
+        """
+        for config in self._configs.values():
+            outside.take(config.taken)
 
     def paths_of_all(self) -> frozenset[Path]:
         """Return every claimed cassette, and those that tests beside them would claim, had they been selected."""

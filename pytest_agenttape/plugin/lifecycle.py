@@ -81,6 +81,7 @@ class Lifecycle:
         if any(item.nodeid in self._claims for item in session.items) and not session.config.option.collectonly:
             with contextlib.suppress(AgentTapeError):  # the session of each marked test raises it again
                 transports.install()
+                self._claims.take_boundaries()
 
     # -- one test
 

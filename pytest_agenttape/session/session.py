@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Self
 
 from pytest_agenttape import clocks, ownership, telemetry, transports
+from pytest_agenttape.boundaries import outside
 from pytest_agenttape.errors import AgentTapeError, ConfigError, NetworkBlockedError
 from pytest_agenttape.matching.policy import Refuse
 from pytest_agenttape.matching.tape import Replay
@@ -80,6 +81,8 @@ class Session(Injectable, History):
             CassetteCorruptError: The file cannot be read as a cassette.
             ConfigError: A token in `frozen` names nothing; a function of the user's cannot be found.
         """
+        if self.settings.config.taken:
+            outside.take(self.settings.config.taken)
         loaded, problem = load(self.settings)
         self._reset(loaded)
         if problem is not None:

@@ -69,6 +69,10 @@ class Config:
         freeze: What is pinned while a session is open.
         env_snapshot: Environment variables whose values are stored with the recording, to warn about drift.
         ignore_volatile_fields: Names of headers and query parameters, and paths of body fields, that matching ignores.
+        tools: Import paths of functions that are tools although nothing marks them; the last part may be a pattern.
+        retrieval: Likewise, of retrievals.
+        memory_read: Likewise, of what reads a memory.
+        memory_write: Likewise, of what writes one.
         match_headers: Names of further request headers that matching compares.
         match_base_url: Whether matching compares scheme, host and port of LLM calls.
         drop_headers: Names of response headers that are not recorded; ``*`` stands for any part of one.
@@ -96,6 +100,10 @@ class Config:
     freeze: tuple[str, ...] = FREEZE_FEATURES
     env_snapshot: tuple[str, ...] = ()
     ignore_volatile_fields: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    retrieval: tuple[str, ...] = ()
+    memory_read: tuple[str, ...] = ()
+    memory_write: tuple[str, ...] = ()
     match_headers: tuple[str, ...] = ()
     match_base_url: bool = True
     drop_headers: tuple[str, ...] = ()
@@ -148,6 +156,12 @@ class Config:
         if base is not None and "cassette_dir" in raw:
             config = replace(config, cassette_dir=base / config.cassette_dir)
         return replace(config, source=source)
+
+    @property
+    def taken(self) -> dict[str, tuple[str, ...]]:
+        """The functions that are boundaries although nothing marks them, by their keys."""
+        keys = ("tools", "retrieval", "memory_read", "memory_write")
+        return {key: getattr(self, key) for key in keys if getattr(self, key)}
 
     def with_overrides(self, **options: object) -> Self:
         """Return the settings with *options* replaced; None means not set.
@@ -310,6 +324,10 @@ _PARSERS: Mapping[str, _Parser] = {
     "freeze": _features,
     "env_snapshot": _words,
     "ignore_volatile_fields": _words,
+    "tools": _words,
+    "retrieval": _words,
+    "memory_read": _words,
+    "memory_write": _words,
     "match_headers": _words,
     "max_age": lambda value: None if value is None else parse_age(value),
     "on_stale": parse_on_stale,
