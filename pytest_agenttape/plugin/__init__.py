@@ -112,7 +112,12 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
     """Stop a marked test without a session: recording would miss its calls, and replay would run them for real."""
-    if not is_marked(item) or item.config.option.agenttape_disable:
+    if not is_marked(item):
+        return
+    if item.config.option.agenttape_disable:
+        from pytest_agenttape.plugin.disabled import skip_with_faults
+
+        skip_with_faults(item)
         return
     lifecycle = _lifecycle(item.config)
     if lifecycle is None or not lifecycle.has_open(item):

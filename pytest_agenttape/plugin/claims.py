@@ -51,6 +51,11 @@ class Claim:
     owner: str
     also: tuple[Path, ...] = ()
 
+    @property
+    def may_record(self) -> bool:
+        """Whether the test may record its cassette: not one with faults, which happen in a replay alone."""
+        return not self.options.faults
+
 
 class Claims:
     """The claims of all marked tests of a run."""
@@ -137,7 +142,8 @@ class Claims:
         if claim.options.shared:
             mode = self._mode_of_shared(mode, claim)
         if self.users(claim.path) > 1 and not replays_only(mode, has_cassette=claim.path.exists()):
-            sharing = {each.owner: each for each in self._claims.values() if each.path == claim.path}
+            recording = (each for each in self._claims.values() if each.path == claim.path and each.may_record)
+            sharing = {each.owner: each for each in recording}
             if len(sharing) > 1:
                 raise ConfigError(_collision(claim.path, sharing))
         return config, mode, RedactionRules.of(config.redact).merged(self._policy_rules)
@@ -261,7 +267,7 @@ class Claims:
         return [_collision(path, {each: claims[each] for each in owners}) for path, owners in found.items()]
 
     def _would_record(self, claim: Claim) -> bool:
-        if claim.options.faults:  # it replays, or is refused
+        if not claim.may_record:
             return False
         try:
             default = str(self.config_at(claim.folder).default_mode)

@@ -6,6 +6,8 @@ from typing import NoReturn
 
 import pytest
 
+from pytest_agenttape.plugin.options import MARKER
+
 OTHERS = ("agenttape_record", "agenttape_mode", "agenttape_strict", "agenttape_audit")  # options that ask for cassettes
 
 
@@ -24,6 +26,12 @@ class NoCassette:
 
     def __repr__(self) -> str:
         return "<no cassette: --agenttape-disable>"
+
+
+def skip_with_faults(item: pytest.Item) -> None:
+    """Skip a test whose marker has faults: they happen in a replay alone."""
+    if any(mark.kwargs.get("faults") for mark in item.iter_markers(MARKER)):
+        pytest.skip("--agenttape-disable: without a cassette, no fault happens")
 
 
 def refuse_contradiction(config: pytest.Config) -> None:

@@ -43,7 +43,7 @@ class VerifyingSession(Session):
         """Decide as `Session.begin` does."""
         __tracebackhide__ = True
         call = super().begin(kind, boundary, request, parent=parent, metadata=metadata)
-        if isinstance(call, Served) and call.recorded is not None and kind in ("llm", "http"):
+        if isinstance(call, Served) and kind in ("llm", "http") and not call.recorded.is_made_up:
             self._asked.setdefault(id(call.recorded), (request, call.recorded))
         return call
 

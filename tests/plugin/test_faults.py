@@ -148,6 +148,21 @@ def test_a_test_with_faults_is_not_recorded_and_those_beside_it_are(project: Pro
     project.run().assert_outcomes(passed=2)
 
 
+def test_without_cassettes_a_test_with_faults_is_skipped(project: Project) -> None:
+    recorded(
+        project,
+        """
+    @pytest.mark.agenttape("rome", faults=[fault("look_up", error="timeout")])
+    def test_it():
+        assert agent("Rome") == "old"
+    """,
+    )
+    result = project.run("--agenttape-disable", "-rs")
+    result.assert_outcomes(passed=1, skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED [[]1] *: --agenttape-disable: without a cassette, no fault happens"])
+    assert project.live() == ["look_up Rome"]
+
+
 def test_what_is_no_fault_is_refused_at_collection(project: Project) -> None:
     recorded(project, "    @pytest.mark.agenttape('rome', faults=['look_up'])\n    def test_it(): ...\n")
     result = project.run()

@@ -173,6 +173,17 @@ def test_what_is_frozen_is_not_sent(project: Project, world: World) -> None:
     assert [path for _, path, _ in world.asked] == ["/page"]
 
 
+def test_an_answer_that_a_fault_made_up_is_not_compared(project: Project, world: World) -> None:
+    path = project.path / "test_it.py"
+    marker = "from pytest_agenttape import fault\n@pytest.mark.agenttape(faults=[fault('llm', status=503)])"
+    changed = path.read_text().replace("@pytest.mark.agenttape", marker).replace("max_retries=0", "max_retries=1")
+    path.write_text(changed)
+    result = project.run("--agenttape-verify")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["verified: 2 calls of 1 test sent live"])
+    assert [asked for _, asked, _ in world.asked] == ["/v1/chat/completions", "/page"]
+
+
 def test_a_test_that_fails_is_not_sent(project: Project, world: World) -> None:
     path = project.path / "test_it.py"
     path.write_text(path.read_text().replace("Hello", "Goodbye"))

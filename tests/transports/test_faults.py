@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -15,11 +16,13 @@ import botocore.config
 import botocore.exceptions
 import grpc
 import httpx
+import openai
 import pytest
 import requests
 import urllib3
 
 from pytest_agenttape import ConfigError, fault, use_cassette
+from pytest_agenttape.reading.timeline import timeline
 from tests.standin import raw
 from tests.transports import test_mcp_http, test_mcp_stdio, test_websockets
 from tests.transports.amazon import ASKED, CONVERSED, EVENT_STREAM, MODEL
@@ -175,6 +178,23 @@ def test_urllib3(recorder: Recorder, how: Any, error: type[Exception]) -> None:
     assert answer == live
 
 
+def test_urllib3_has_tried_as_often_as_it_does(recorder: Recorder) -> None:
+    def run(method: str = "GET", **options: Any) -> Any:
+        return urllib3.PoolManager(**options).request(method, f"{recorder.provider.url}/echo").data
+
+    recorder.record(lambda: (run(), run("POST")))
+
+    def replayed() -> Any:
+        failures = [raised_by(run), raised_by(lambda: run("POST")), raised_by(lambda: run(retries=urllib3.Retry(None)))]
+        return failures, run(), run("POST")
+
+    failures, *_ = recorder.replay(replayed, faults=[fault("http", times=3, error="timeout")])
+    exhausted, at_once, endless = failures
+    assert isinstance(exhausted, urllib3.exceptions.MaxRetryError)
+    assert isinstance(exhausted.reason, urllib3.exceptions.ReadTimeoutError)
+    assert type(at_once) is type(endless) is urllib3.exceptions.ReadTimeoutError  # what was sent may have had an effect
+
+
 @pytest.mark.parametrize(
     ("how", "error"),
     [("timeout", TimeoutError), ("connection", ConnectionRefusedError), ("reset", ConnectionResetError)],
@@ -273,6 +293,38 @@ def test_grpc(asked: Any, given: dict[str, Any], code: Any) -> None:
     assert (caught.value.code(), caught.value.details()) == (code, "a fault from the tape")  # type: ignore[attr-defined]  # grpc's own
 
 
+def test_a_grpc_stream_breaks(asked: Any) -> None:
+    path, target = asked
+    heard: list[Any] = []
+    with use_cassette(path, faults=[fault("http", nth=2, after_events=1)]), grpc.insecure_channel(target) as channel:
+        channel.unary_unary(SERVICE + "Unary", **texts())("Paris")
+        stream = channel.unary_stream(SERVICE + "Stream", **texts())
+        with pytest.raises(grpc.RpcError) as caught:
+            heard.extend(stream("Paris"))
+        whole = list(stream("Paris"))
+    assert heard == whole[:1]
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]  # grpc's own
+
+
+def test_grpc_aio(asked: Any) -> None:
+    path, target = asked
+
+    async def run() -> Any:
+        async with grpc.aio.insecure_channel(target) as channel:
+            call = channel.unary_unary(SERVICE + "Unary", **texts())
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call("Paris")
+            await call("Paris")
+            stream = channel.unary_stream(SERVICE + "Stream", **texts())("Paris")
+            heard = await stream.read()
+            with pytest.raises(grpc.aio.AioRpcError) as broken:
+                await stream.read()
+            return caught.value.code(), broken.value.code(), bool(heard)
+
+    with use_cassette(path, faults=[fault("http", status=404), fault("http", nth=3, after_events=1)]):
+        assert asyncio.run(run()) == (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAVAILABLE, True)
+
+
 # -- WebSockets
 
 
@@ -310,6 +362,31 @@ def _talk(url: str) -> list[Any]:
         heard = [connection.recv()]
         connection.send("one")
         return [*heard, connection.recv()]
+
+
+async def _talk_aiohttp(url: str) -> list[Any]:
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as connection:
+        heard = [await connection.receive_str()]
+        await connection.send_str("one")
+        return [*heard, await connection.receive_str()]
+
+
+def test_a_websocket_of_aiohttps(tmp_path: Path) -> None:
+    desk = test_websockets.Desk(tmp_path / "cassette.yaml")
+    live = desk.record(_talk_aiohttp)
+    desk.stop()
+    faults = [
+        fault("http", status=503),
+        fault("http", nth=2, error="connection"),
+        fault("http", nth=3, after_events=1),
+    ]
+    with use_cassette(desk.path, faults=faults):
+        failures = [raised_by(lambda: asyncio.run(_talk_aiohttp(desk.url))) for _ in range(3)]
+        assert asyncio.run(_talk_aiohttp(desk.url)) == live
+    refused, unopened, lost = failures
+    assert isinstance(refused, aiohttp.WSServerHandshakeError)
+    assert isinstance(unopened, aiohttp.ClientOSError)
+    assert isinstance(lost, TypeError | aiohttp.WSMessageTypeError)  # a closing message is no text
 
 
 async def _talk_async(url: str) -> list[Any]:
@@ -377,3 +454,28 @@ def test_an_mcp_server_that_is_lost(tmp_path: Path, how: Any) -> None:
 
     said = desk.run(ask, faults=[fault("tool", error=how)])
     assert ("a fault from the tape" if how == "timeout" else "Connection closed") in said
+
+
+# -- what a person reads
+
+
+def test_a_view_shows_where_a_stream_broke(recorder: Recorder) -> None:
+    def ask() -> str:
+        client = openai.OpenAI(api_key="none", base_url=recorder.provider.openai_url, max_retries=0)
+        asked: Any = [{"role": "user", "content": "Reply with exactly: one two three four"}]
+        pieces = client.chat.completions.create(model="gpt-5", messages=asked, stream=True)
+        return "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
+
+    recorder.record(ask)
+    with use_cassette(recorder.path, faults=[fault("openai.chat", after_events=3)]) as session:
+        failure = raised_by(ask)
+        assert ask() == "one two three four"
+    assert type(failure) is openai.APIConnectionError
+    assert repr(timeline(session.interactions)).splitlines() == [
+        "llm openai.chat gpt-5",
+        "  user: Reply with exactly: one two three four",
+        "  -> one two",
+        "  -> failed: connection reset by peer (a fault from the tape)",
+        "llm openai.chat gpt-5",
+        "  -> one two three four",
+    ]
