@@ -24,7 +24,8 @@ def ask_again(session: Session, request: Mapping[str, JSON], recorded: Interacti
         try:
             live = _send(request, recorded)
         except (OSError, http.client.HTTPException) as error:
-            return [f"cannot be asked: {error or type(error).__name__}"]
+            why = getattr(error, "reason", None) or error  # urllib wraps what happened
+            return [f"cannot be asked: {why or type(error).__name__}"]
     return moved(recorded, live)
 
 

@@ -49,8 +49,9 @@ def compare(config: pytest.Config, names: Sequence[str]) -> int:
     if found is None:
         return UNUSABLE
     diff, lines = found
+    is_written = _is_written(config, diff, asked)  # first: whoever reads the lines may stop reading
     screen.write(lines)
-    if not _is_written(config, diff, asked) or asked.are_unusable:
+    if not is_written or asked.are_unusable:
         return UNUSABLE
     return DIFFERENT if diff.changes else EQUAL
 

@@ -158,6 +158,16 @@ def test_the_same_cause_in_several_tests_is_said_once_over_workers(project: Proj
     )
 
 
+def test_a_provider_that_cannot_be_reached_fails_the_run(project: Project, world: World) -> None:
+    path = project.path / "test_it.py"
+    path.write_text(path.read_text().replace(world.url, "http://127.0.0.1:9"))  # a local port is not compared
+    result = project.run("--agenttape-verify")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["moved: openai.chat (127.0.0.1:9): cannot be asked: [[]Errno *[]] Connection refused  (test_it.py::test_it)"]
+    )
+
+
 def test_without_a_key_nothing_is_sent(project: Project, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     path = project.path / "test_it.py"

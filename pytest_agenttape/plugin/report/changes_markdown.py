@@ -25,6 +25,7 @@ from pytest_agenttape.reading.timeline import timeline
 
 _MOST_CHARACTERS = 60_000  # GitHub takes 65,536
 _ROWS_SHOWN = 50
+_PLACES_SHOWN = 20  # of one cause
 _TICKS = re.compile("`+")
 
 
@@ -89,7 +90,9 @@ def _cause(cause: SharedCause) -> str:
 
 
 def _places(cause: SharedCause) -> str:
-    return ", ".join(_code(each.path.as_posix()) for each in cause.changes)
+    listed = [_code(each.path.as_posix()) for each in cause.changes[:_PLACES_SHOWN]]
+    more = len(cause.changes) - len(listed)
+    return ", ".join(listed) + (f" and {more} more" if more else "")
 
 
 def _timeline(change: RecordingChange) -> str:
