@@ -14,6 +14,7 @@ from pytest_agenttape.reading.usage import TokenTotals, total_tokens
 
 _PARTS: Mapping[str, Part] = {"~": "title", "+": "new", "-": "old", ">": "moved"}
 _CALLS_SHOWN = 30  # of one cassette
+_FOLDED_SHOWN = 20  # cassettes with a cause that is told in full for another
 
 
 def suite_lines(
@@ -32,9 +33,15 @@ def suite_lines(
     for cause in diff.causes:
         yield Line("")
         yield Line(cause_of(cause), "cause")
+        folded = 0
         for each in cause.changes:
-            yield _title(each, of_cassette(each))
-            yield from indented(_lines_below(each, cause, of_call))
+            below = _lines_below(each, cause, of_call)
+            folded += len(below) == 1
+            if len(below) > 1 or folded <= _FOLDED_SHOWN:
+                yield _title(each, of_cassette(each))
+                yield from indented(below)
+        if folded > _FOLDED_SHOWN:
+            yield Line(f"… and {folded - _FOLDED_SHOWN} more, as above", "aside")
 
 
 def summed_up(diff: SuiteDiff) -> str:
@@ -78,12 +85,10 @@ def tools_in_words(change: RecordingChange) -> str:
     return ", ".join(f"{visible(name)} {count:+d}" for name, count in change.tools.items())
 
 
-def _lines_below(change: RecordingChange, cause: SharedCause, of_call: Callable[[Divergence], str]) -> Iterator[Line]:
+def _lines_below(change: RecordingChange, cause: SharedCause, of_call: Callable[[Divergence], str]) -> Sequence[Line]:
     if change is cause.first:
-        yield from call_lines(divergences_of(change), _CALLS_SHOWN, of_call, set())
-    else:
-        yield Line(f"as above, {_in_words(len(divergences_of(change)))}", "aside")
-        yield from own_lines(change, of_call)
+        return call_lines(divergences_of(change), _CALLS_SHOWN, of_call, set())
+    return [Line(f"as above, {_in_words(len(divergences_of(change)))}", "aside"), *own_lines(change, of_call)]
 
 
 def _in_words(calls: int) -> str:

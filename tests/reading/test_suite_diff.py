@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pytest_agenttape import Cassette
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.reading.suite_diff import SuiteDiff, diff_suites
+from pytest_agenttape.reading.suite_diff_text import suite_lines
 from tests.reading.recorded import cassette, chat, tool
 
 
@@ -50,6 +51,20 @@ def test_the_cause_that_most_cassettes_have_comes_first() -> None:
 
     causes = diff(suite("Be kind.", "Rome"), suite("Be brief.", "Oslo")).causes
     assert [[str(each.path) for each in cause.changes] for cause in causes] == [["b.yaml", "c.yaml"], ["a.yaml"]]
+
+
+def test_of_many_cassettes_with_one_cause_few_are_listed_and_those_with_changes_of_their_own_always() -> None:
+    def suite(prompt: str, answer: str) -> dict[str, Cassette]:
+        alike = {f"{number:02}.yaml": cassette(chat(0, prompt, "x")) for number in range(40)}
+        return {**alike, "zz.yaml": cassette(chat(0, prompt, "x"), tool(result=answer))}
+
+    found = diff(suite("Be kind.", "sunny"), suite("Be brief.", "rain"))
+    lines = [str(each) for each in suite_lines(found, lambda _: "", lambda _: "")]
+    assert "the system prompt changed at messages[0] in call 0 (openai.chat), and so in 40 more cassettes" in lines
+    assert sum(line.startswith("~ ") for line in lines) == 22
+    assert lines[-1] == "… and 19 more, as above"
+    assert "~ zz.yaml" in lines
+    assert any("'rain'" in line for line in lines)
 
 
 @given(st.lists(st.sampled_from(("Rome", "Oslo", "Bern")), max_size=4), st.lists(st.sampled_from("abc"), max_size=3))
