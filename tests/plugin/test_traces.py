@@ -204,6 +204,26 @@ def test_a_failed_test_is_a_failed_trace(pytester: pytest.Pytester) -> None:
     assert attributes(failed)["test.case.result.status"] == "fail"
 
 
+def test_half_a_character_is_replaced(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_agenttape import tool
+
+        @tool
+        def broken(what):
+            raise ValueError(what)
+
+        @pytest.mark.agenttape
+        def test_it():
+            with pytest.raises(ValueError):
+                broken("\\udc80")
+        """
+    )
+    pytester.runpytest("--agenttape-record").assert_outcomes(passed=1)
+    assert parsed(traced(pytester))[1].status.message == "ValueError: ?"
+
+
 def test_a_trace_is_of_a_run(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest("--agenttape-diff", "main", "--agenttape-report=run.otlp.json")
     assert result.ret == 4

@@ -35,7 +35,8 @@ def as_otlp(ledger: Ledger, service: str) -> str:
     scope = {"name": "pytest_agenttape", "version": version("pytest-agenttape")}
     resource = {"attributes": _attributes({"service.name": service})}
     request = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": scope, "spans": spans}]}]}
-    return json.dumps(request, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(request, indent=2, ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode() + "\n"  # half a character is none that collectors take
 
 
 def _trace(nodeid: str, record: TestRecord, redactor: Redactor) -> Iterator[Mapping[str, Any]]:
