@@ -248,11 +248,6 @@ class Interaction:
         return _mappings(self.metadata.get("changed"))
 
     @property
-    def timeouts(self) -> int:
-        """How many timeouts of the agent's passed before the call was over, for which nobody waited on."""
-        return _optional(self.metadata.get("timeouts"), int) or 0
-
-    @property
     def pace(self) -> tuple[int, ...]:
         """How many calls had started before each piece of a stream and before its end; empty if it arrived at once."""
         pace = self.metadata.get("pace")

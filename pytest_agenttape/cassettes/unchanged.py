@@ -18,6 +18,7 @@ from pytest_agenttape.providers.made_up import is_made_up, is_the_users, without
 from pytest_agenttape.providers.streams import with_whole_texts
 from pytest_agenttape.reading.delivery import is_about_delivery
 
+_PASSED = ("start_ms", "clock_ms")  # of the metadata
 _TIMES = frozenset(("latency_ms", "match_key"))  # a key differs if an id in the request does
 _OF_RUN = frozenset(("freeze", "redacted"))
 _SIDES = frozenset(("request", "response"))
@@ -182,7 +183,7 @@ class _Comparison:
 def _without_times(call: dict[str, JSON]) -> dict[str, JSON]:
     kept = {key: value for key, value in call.items() if key not in _TIMES and key not in _SIDES}
     if isinstance(kept.get("metadata"), dict):
-        kept["metadata"] = {key: value for key, value in kept["metadata"].items() if key != "start_ms"}
+        kept["metadata"] = {key: value for key, value in kept["metadata"].items() if key not in _PASSED}
     return kept
 
 

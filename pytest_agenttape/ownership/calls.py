@@ -196,6 +196,8 @@ class Live:
         start_ms: The same, in milliseconds after the session, as the cassette will have it.
         ended: When it was over, by the process's own `monotonic`; 0 until then.
         timeouts: How many timeouts of the agent's had passed when it began.
+        clock: The pinned time by then, in nanoseconds, if an equal call was made before it.
+        slept: For how many seconds its body has slept, or waited in vain.
         metadata: Facts to be recorded with it.
         source: Where its answer comes from; None until there is one, and if it cannot be recorded.
         interaction: The call as recorded; None while it is running.
@@ -211,6 +213,8 @@ class Live:
     start_ms: float = 0.0
     ended: float = 0.0
     timeouts: int = 0
+    clock: int | None = None
+    slept: float = 0.0
     metadata: dict[str, JSON] = field(default_factory=dict)
     source: Source | None = None
     interaction: Interaction | None = None

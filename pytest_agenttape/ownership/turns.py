@@ -39,7 +39,7 @@ class Turns:
     def __init__(self, recordings: Iterable[Interaction]) -> None:
         listed = list(recordings)
         self._before = _ended_meanwhile(listed)
-        self._outlasted = {each.index: each for each in listed if each.timeouts}
+        self._outlasted = {each.index: _timeouts(each) for each in listed if _timeouts(each)}
         self._waited_for = {each for earlier in self._before.values() for each in earlier}
         self._asked: dict[int, Turn] = {}
         self._answered: list[Turn] = []  # whose answers may not have been dealt with
@@ -57,12 +57,12 @@ class Turns:
                 each.has_moved_on = each.has_moved_on or each.strand == strand
             self._answered = [each for each in self._answered if not each.has_moved_on]
             before = self._before.get(recorded.index, ())
-            outlasted = recorded.index in self._outlasted
+            outlasted = self._outlasted.get(recorded.index, 0)
             if not before and not outlasted and recorded.index not in self._waited_for:
                 return None
             turn = self._asked[recorded.index] = Turn(self, strand, before)
             if outlasted:
-                turn.hold_until(recorded.timeouts, (recorded.latency_ms or 0) / 1000 + _STUCK)
+                turn.hold_until(outlasted, (recorded.latency_ms or 0) / 1000 + _STUCK)
             return turn
 
     def take(self, turn: Turn) -> bool:
@@ -195,6 +195,12 @@ async def pause(rounds: int) -> None:
         await waits.let_others_run()
     else:
         await waits.until_cancelled(_POLL)
+
+
+def _timeouts(recorded: Interaction) -> int:
+    """Return how many timeouts of the agent's passed before the call was over, for which nobody waited on."""
+    found = recorded.metadata.get("timeouts")
+    return found if isinstance(found, int) else 0
 
 
 def _ended_meanwhile(recordings: Iterable[Interaction]) -> dict[int, tuple[int, ...]]:

@@ -9,9 +9,9 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from pytest_agenttape import clocks, ownership
 from pytest_agenttape.errors import AgentTapeError
-from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.model import JSON, Call, Interaction
 from pytest_agenttape.ownership.calls import Live, Observed, Served
-from pytest_agenttape.process.freeze import waiting
+from pytest_agenttape.process.freeze import layers, waiting
 from pytest_agenttape.session.run_clock import RunClock, ends_in_order
 
 Begun: TypeAlias = Served | Live | Observed
@@ -46,6 +46,7 @@ class Run:
         self.by_agent = 0
         self._process = os.getpid()
         self._begun: list[Begun] = []
+        self._made: set[tuple[str, str | None, str]] = set()
         self._instances: dict[type, dict[int, tuple[int, object]]] = {}
 
     def __len__(self) -> int:
@@ -88,9 +89,20 @@ class Run:
 
     @staticmethod
     def facts_of(call: Live | Observed) -> dict[str, JSON]:
-        """Return what is recorded about when a call was made, and how many timeouts passed before it was over."""
-        given_up = waiting.given_up_since(call.timeouts) if isinstance(call, Live) else 0
-        return {"start_ms": round(call.start_ms, 3), **({"timeouts": given_up} if given_up else {})}
+        """Return what is recorded about when a call was made, and about the time that passed for the agent then."""
+        facts: dict[str, JSON] = {"start_ms": round(call.start_ms, 3)}
+        if isinstance(call, Live):
+            given_up = waiting.given_up_since(call.timeouts)
+            facts |= {"timeouts": given_up} if given_up else {}
+            facts |= {"clock_ms": round(call.slept * 1000, 6)} if call.slept else {}
+        return facts
+
+    def is_made_again(self, call: Call, digest: str) -> bool:
+        """Return whether an equal *call* was made live before it."""
+        key = (call.kind, call.boundary, digest)
+        is_again = key in self._made
+        self._made.add(key)
+        return is_again
 
     @property
     def is_forked(self) -> bool:
@@ -186,12 +198,28 @@ class Run:
         return round(begun.repeated_at + after, 3)
 
 
+def seconds_passed(recorded: Interaction) -> float:
+    """Return by how much a recorded call has moved the agent's clock, which is pinned otherwise."""
+    moved = recorded.metadata.get("clock_ms")
+    return moved / 1000 if isinstance(moved, int | float) else 0.0
+
+
 def _is_inside_a_call() -> bool:
     found = ownership.bound()
     return found is not None and found.running is not None
 
 
+def _note_sleep(seconds: float) -> None:
+    """Note that the live call whose body runs here, and those above it, have slept."""
+    found = ownership.bound()
+    call = None if found is None else found.running
+    while call is not None:
+        call.slept += seconds
+        call = call.parent
+
+
 waiting.leave_out(_is_inside_a_call)
+layers.note_advances(_note_sleep)
 
 
 def _is_left_out(begun: Begun) -> bool:

@@ -27,7 +27,7 @@ from pytest_agenttape.session.misses import Misses
 from pytest_agenttape.session.observer import SessionObserver, cover
 from pytest_agenttape.session.poison import has_failed, poison_of
 from pytest_agenttape.session.recording import Recording
-from pytest_agenttape.session.run import Run
+from pytest_agenttape.session.run import Run, seconds_passed
 from pytest_agenttape.session.secrets import Secrets
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.session.stand_ins import StandIns
@@ -219,6 +219,7 @@ class Session(Injectable, History):
         """
         with self.run.lock:
             try:
+                self._let_time_pass(live)
                 outcome = self.outcome(live, response=response, error=error, usage=usage, tags=tags)
                 poison = poison_of(outcome, status, failure)
                 if self._before is not None and live.is_kept:
@@ -333,6 +334,7 @@ class Session(Injectable, History):
                 self._misses.note_divergence(call, recorded, agrees=agrees)
             turn = None if is_repeat else self.loaded.turns.of(recorded)
             served = Served(self, call, recorded, descendants, parent, is_kept, turn=turn)
+            self.world.freeze.pass_time(seconds_passed(recorded))
             return self.run.repeat(served) if is_repeat else self.run.serve(served)
         if isinstance(decision, Refuse):
             raise self.refuse(self._misses.unmatched(call, position=len(self.run), served=self.run.served()))
@@ -341,4 +343,13 @@ class Session(Injectable, History):
             details["phase"] = self.phase
         live = Live(self, call, parent, decision.is_kept, metadata=details)
         self.vet(live, sent)
+        if parent is None and self.run.is_made_again(call, self.loaded.digest_of(call.request)):
+            live.clock = self.world.freeze.now()
         return self.run.start(live)
+
+    def _let_time_pass(self, live: Live) -> None:
+        """Let a live call that was made before move the clock, or a loop that polls until a time would never end."""
+        if live.clock is not None:
+            elapsed = round(clocks.perf_counter() - live.started, 6)
+            self.world.freeze.pass_time(elapsed, live.clock)
+            live.slept = max(live.slept, elapsed)

@@ -74,10 +74,15 @@ class Freeze:
         for layer in self._open:
             layer.reads = layer.warnings = 0
 
-    def pass_time(self, seconds: float) -> None:
-        """Move the pinned clock as if the session had waited for so many *seconds*."""
-        for layer in self._open:
-            layer.advance(layer.now, seconds)
+    def now(self) -> int:
+        """Return the pinned time, in nanoseconds; 0 if it is not pinned."""
+        return self._open[-1].now if self._open else 0
+
+    def pass_time(self, seconds: float, start: int | None = None) -> None:
+        """Move the pinned clock as if the session had waited for so many *seconds*, from *start* on (a `now`)."""
+        if seconds and self._open:
+            layer = self._open[-1]
+            layer.advance(layer.now if start is None else start, seconds)
 
     def judge_draws(self) -> None:
         """See whether UUIDs or random numbers were asked for, before another plugin seeds them again."""

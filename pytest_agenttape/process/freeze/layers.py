@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
@@ -61,6 +62,7 @@ class Layer:
         with self.lock:
             self.now = max(self.now, end)
         self.reads = self.warnings = 0
+        _note(seconds)
 
     def read(self) -> int:
         """Return the pinned time for the caller, in nanoseconds."""
@@ -104,6 +106,13 @@ def _loop_message(reads: int) -> str:
     )
 
 
+def note_advances(note: Callable[[float], None]) -> None:
+    """Let *note* be told, by the code for which a clock is advanced, by how many seconds."""
+    global _note
+    _note = note
+
+
+_note: Callable[[float], object] = float
 # The open sessions in the order they started. A module global, because what they change is process-wide.
 OPEN: list[Layer] = []
 LOCK = threading.RLock()
