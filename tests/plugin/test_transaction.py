@@ -193,6 +193,18 @@ FAULTS = (
         before="from pytest_agenttape import tool\n@tool\ndef odd():\n    return lambda: 1",
     ),
     Fault(
+        "a tool raises what could not be raised again in replay, and the agent goes on",
+        "with contextlib.suppress(Exception):\n    odd()",
+        "old",
+        "none",
+        (
+            "E *RecordingRefusedError: odd raised test_it.odd.<locals>.Odd, which cannot be raised again in replay*",
+            PENDING,
+        ),
+        {"failed": 1},
+        before="from pytest_agenttape import tool\n@tool\ndef odd():\n    class Odd(Exception): pass\n    raise Odd",
+    ),
+    Fault(
         "a live call is answered with 429, and the agent goes on",
         ASKS,
         "old",
