@@ -11,6 +11,7 @@ import requests.adapters
 import urllib3
 from urllib3.util import Retry
 
+from pytest_agenttape import UnmatchedInteractionError
 from tests.standin import error, raw
 from tests.transports.conftest import Recorder
 
@@ -174,3 +175,24 @@ def test_raise_for_status_works(recorder: Recorder) -> None:
         return str(caught.value)
 
     assert "404" in recorder.both(run)
+
+
+def test_a_multipart_body_matches_whose_boundary_only_the_body_tells(recorder: Recorder) -> None:
+    def upload(boundary: str, value: str = "1") -> str:
+        body = f'--{boundary}\r\nContent-Disposition: form-data; name="a"\r\n\r\n{value}\r\n--{boundary}--\r\n'
+        headers = {"Content-Type": "multipart/form-data"}
+        return str(requests.post(f"{recorder.provider.url}/upload", data=body, headers=headers, timeout=5).status_code)
+
+    recorded = recorder.record(lambda: upload("a8f1"))
+    assert recorder.replay(lambda: upload("77c0")) == recorded
+    with pytest.raises(UnmatchedInteractionError):
+        recorder.replay(lambda: upload("77c0", "2"))
+
+
+def test_the_version_of_the_protocol_is_told_below(recorder: Recorder) -> None:
+    def version() -> object:
+        response = requests.get(f"{recorder.provider.url}/x", stream=True, timeout=5)
+        said = getattr(response.raw, "version_string", None)
+        return said, response.raw.version, len(response.content) > 0
+
+    assert recorder.record(version) == recorder.replay(version)

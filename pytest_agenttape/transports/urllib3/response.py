@@ -75,6 +75,8 @@ def replayed(
         request_url=target,
     )
     response.chunked = len(answer.chunks) > 1 or not answer.complete
+    if hasattr(response, "version_string"):  # urllib3 2
+        response.version_string = answer.http_version
     return response
 
 
