@@ -12,7 +12,6 @@ from pytest_agenttape.errors import CassetteCorruptError, ConfigError
 
 JSON: TypeAlias = Any  # a decoded JSON value; the user decides its shape, so no type checker can follow it
 _T = TypeVar("_T")
-
 SCHEMA_VERSION = "1"
 BOUNDARY_KINDS = ("tool", "retrieval", "memory_read", "memory_write")
 KINDS = ("llm", *BOUNDARY_KINDS, "http")
@@ -27,8 +26,6 @@ FREEZE_FEATURES = ("clock", "uuid", "random")
 KNOWN_TELEMETRY = "known"  # stands, among hosts, for the addresses that known frameworks send telemetry to
 REDACTION_PLACEHOLDER = "****"  # written by `Cassette.redact`
 SECRET_PLACEHOLDER = "REDACTED"  # replaces a secret in a recording, with a number added
-
-
 _NEARLY = 0.8  # similarity above which a word counts as a misspelled name
 
 

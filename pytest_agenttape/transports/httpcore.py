@@ -11,6 +11,7 @@ import builtins
 import functools
 import importlib
 import inspect
+import re
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -31,6 +32,7 @@ from pytest_agenttape.transports.replayed_body import ReplayedBody
 _RESPX = Library("respx", seen="0.22-0.23")
 _LIBRARIES = {"httpcore": Library("httpcore", seen="1.x"), "httpcore2": Library("httpcore2", seen="2.x")}
 _POOLS = {"ConnectionPool": "handle_request", "AsyncConnectionPool": "handle_async_request"}
+_ERRNO = re.compile(r"\[Errno (\d+)\] (.*)", re.DOTALL)
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 _FAULTS = {"timeout": "ReadTimeout", "connection": "ConnectError", "reset": "ReadError"}
 
@@ -264,7 +266,10 @@ def _failure(failure: TransportFailure, core: Any) -> Exception:
     failure = failure.named(_FAULTS)
     found = getattr(builtins if failure.module == "builtins" else core, failure.type, None)
     if isinstance(found, type) and issubclass(found, Exception):
-        return found(failure.message)
+        error = found(failure.message)
+        if (number := _ERRNO.match(failure.message)) is not None:
+            error.__cause__ = OSError(int(number[1]), number[2])  # of the class that belongs to the number
+        return error
     stand_in: Exception = core.NetworkError(f"{failure.type}: {failure.message}")
     return stand_in
 

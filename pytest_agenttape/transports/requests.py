@@ -26,6 +26,7 @@ from pytest_agenttape.libraries import Library
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.urllib3 import response as urllib3
+from pytest_agenttape.transports.urllib3.pool import carried
 
 _RESPONSES = Library("responses", seen="0.25-0.26")
 _FAULTS = {"timeout": "ReadTimeout", "connection": "ConnectionError", "reset": "ConnectionError"}
@@ -81,7 +82,7 @@ def _failure(failure: TransportFailure, request: Any) -> Exception:
     failure = failure.named(_FAULTS)
     found = getattr(requests.exceptions, failure.type, None)
     if isinstance(found, type) and issubclass(found, requests.RequestException):
-        return found(failure.message, request=request)
+        return found(carried(failure.message, request.url) or failure.message, request=request)
     return requests.ConnectionError(f"{failure.type}: {failure.message}", request=request)
 
 

@@ -306,3 +306,24 @@ class TestACancelledFutureBelowHttp:
             "module": concurrent.futures.CancelledError.__module__,
             "message": "the executor is gone",
         }
+
+
+def test_what_is_below_a_refused_connection_is_told_again(recorder: Recorder) -> None:
+    def below(error: BaseException | None) -> Iterator[BaseException]:
+        while error is not None:
+            yield error
+            error = error.__cause__ or error.__context__
+
+    def number() -> list[object]:
+        with pytest.raises(httpx.ConnectError) as caught:
+            httpx.get("http://127.0.0.1:1/")
+        return [type(each) for each in below(caught.value) if isinstance(each, OSError)][:1]
+
+    def reason() -> object:
+        with pytest.raises(requests.ConnectionError) as caught:
+            requests.get("http://127.0.0.1:1/", timeout=5)
+        carried = caught.value.args[0]
+        return type(carried), type(carried.reason), str(caught.value).partition("(Caused")[0]
+
+    assert recorder.record(number) == recorder.replay(number) == [ConnectionRefusedError]
+    assert recorder.record(reason) == recorder.replay(reason)

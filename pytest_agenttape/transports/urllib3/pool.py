@@ -124,6 +124,16 @@ def _failure(failure: TransportFailure, pool: Any, exchange: Exchange, url: str)
     return error
 
 
+def carried(message: str, url: str) -> exceptions.MaxRetryError | None:
+    """Return the error of urllib3 below one of requests with this *message*; None if none is told."""
+    cause = _CAUSE.search(message)
+    error = _made("MaxRetryError", message, None, url) if cause is not None else None
+    if cause is None or not isinstance(error, exceptions.MaxRetryError):
+        return None
+    error.reason = _made(cause[1], cause[2], None, url)
+    return error
+
+
 def _after_retries(error: Exception, pool: Any, options: Mapping[str, Any]) -> Exception:
     """Return what urllib3 raises if every retry that it makes of itself ends in *error*: a fault is for all of them."""
     retries = Retry.from_int(options["retries"], default=pool.retries)
