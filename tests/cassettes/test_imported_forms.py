@@ -260,6 +260,12 @@ def test_fields_that_vcrpy_filtered_from_json_are_not_compared(tmp_path: Path, r
         assert httpx.post("http://example.com/login", json=sent).status_code == 200
 
 
+def test_a_field_that_only_sounds_like_a_secret_is_compared(tmp_path: Path) -> None:
+    path = saved(tmp_path, vcr(exchange(uri="http://example.com/issues", asked='{"project_key": "AT-17"}')))
+    with pytest.raises(UnmatchedInteractionError), use_cassette(path):
+        httpx.post("http://example.com/issues", json={"project_key": "AT-18"})
+
+
 @pytest.mark.parametrize("asked", ["http://example.com/a?x=1#part", "http://example.com/a?x=1"])
 def test_a_fragment_in_a_url_of_vcrpy_is_no_difference(tmp_path: Path, asked: str) -> None:
     path = saved(tmp_path, vcr(exchange(method="GET", uri="http://example.com/a?x=1#other", asked="")))

@@ -30,11 +30,11 @@ _MADE_BY_THE_SDK = {"stream": False, "encoding_format": "base64"}  # unless the 
 
 
 def without_secret_fields(request: Request) -> Request:
-    """Return *request* without the fields of its body that are named like a secret; filters take them out."""
+    """Return *request* without the fields of its body whose name is that of a secret; filters take them out."""
     for part, rule_of in _NAME_RULES.items():
         body = request.get(part)
         if isinstance(body, dict):
-            kept = {name: value for name, value in body.items() if rule_of(name) is Rule.NONE}
+            kept = {name: value for name, value in body.items() if rule_of(name) in (Rule.NONE, Rule.LOOSE)}
             others = {name: value for name, value in request.items() if name != part}
             return {**others, part: kept} if kept else others
     return request
