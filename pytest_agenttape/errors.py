@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path  # production code imports this module, and need not load that one
 
 
 class AgentTapeError(Exception):
@@ -81,8 +83,7 @@ class UnplayedInteractionsError(AgentTapeError):
     """Recorded interactions that a passing test did not use, in strict mode."""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldDiff:
+class FieldDiff(NamedTuple):
     """One path at which a recorded request and the current one differ, both values shortened for display."""
 
     path: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,11 +42,11 @@ class Boundary:
     facts: Stored | None = None  # recorded with each call
 
     @classmethod
-    def of(cls, fn: Callable[..., Any], kind: str, name: str | None, label: str | None = None) -> Boundary:
-        chosen = name or _name_of(fn)
+    def of(cls, fn: Callable[..., Any], kind: str, name: str, label: str | None = None) -> Boundary:
+        """Return the boundary *name* of the callable *fn*, which is known from now on."""
         parameters = Parameters.of(fn)
-        register_boundary(chosen, parameters.shown_defaults)
-        return cls(kind, chosen, Named(parameters), facts={"label": label} if label else None)
+        register_boundary(name, parameters.shown_defaults)
+        return cls(kind, name, Named(parameters), facts={"label": label} if label else None)
 
     def begin(self, found: ownership.Scope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LiveCall | ServedCall:
         """Capture the call before anything can change its arguments, then let the session decide."""
@@ -65,12 +64,6 @@ class Boundary:
         call = LiveCall(owner, begun, self, values.Watch(changeable) if changeable else None)
         begun.source = call
         return call
-
-
-def _name_of(fn: Callable[..., Any]) -> str:
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    return str(getattr(fn, "__name__", None) or type(fn).__name__)
 
 
 # -- what is answered

@@ -1,25 +1,27 @@
-"""Boundaries drawn in user code: ``@tool`` and the like, `intercept`, `record_call`. In replay, no body runs."""
+"""Boundaries drawn in user code: ``@tool`` and the like, `intercept`, `record_call`. In replay, no body runs.
+
+Production code imports this module. So it loads next to nothing, and what a boundary does (`shells`) is loaded when a
+session, a test, or a parent process that has one may own a call.
+"""
 
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, Protocol, TypeVar, overload
 
-from pytest_agenttape import ownership
-from pytest_agenttape.boundaries import generators
-from pytest_agenttape.boundaries.asking import Spelled
-from pytest_agenttape.boundaries.call import Boundary, LiveCall, ServedCall
 from pytest_agenttape.boundaries.frameworks import is_tool
 from pytest_agenttape.boundaries.kept import keeper_of
-from pytest_agenttape.boundaries.registry import register_boundary, register_label
-from pytest_agenttape.callables import Nature, body_of, nature_of
+from pytest_agenttape.boundaries.registry import defer, register_label
+from pytest_agenttape.callables import Nature, body_of, is_routine, name_of, nature_of
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.model import KINDS, is_nearly, unknown_name
-from pytest_agenttape.process import waits
+from pytest_agenttape.process import family
 
 __all__ = ["intercept", "memory_read", "memory_write", "record_call", "retrieval", "tool"]
+
+_MARKED = ("tool", "retrieval", "memory_read", "memory_write")
+_SESSIONS = "pytest_agenttape.ownership.scopes"  # loaded where sessions can be open
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,7 +54,7 @@ def intercept(fn: Callable[..., Any] | None = None, *, name: str | None = None, 
         return type(fn)(intercept(fn.__func__, name=name, kind=kind))
     if not callable(fn):
         raise ConfigError(f"a boundary must wrap a callable, not {fn!r}")
-    return _wrap(fn, Boundary.of(fn, "tool" if label else kind, name, label))
+    return _wrap(fn, _Drawn(fn, "tool" if label else kind, name or name_of(fn), label))
 
 
 def _checked(name: object) -> str | None:
@@ -63,6 +65,10 @@ def _checked(name: object) -> str | None:
 
 def _label(kind: object) -> str | None:
     """Return *kind* if it is a word of the user's own; None if it is a kind of a cassette."""
+    if kind in _MARKED:
+        return None
+    from pytest_agenttape.model import KINDS, is_nearly, unknown_name  # not needed by the decorators
+
     if kind in KINDS:
         return None
     if not isinstance(kind, str) or not kind or is_nearly(kind, KINDS):
@@ -127,134 +133,85 @@ def record_call(
         UnmatchedInteractionError: No recording answers in replay.
     """
     __tracebackhide__ = True
-    if kind not in KINDS:
-        raise unknown_name("kind", kind, KINDS)
-    if not isinstance(request, Mapping) or not callable(executor):
-        raise ConfigError(
-            f"record_call takes a mapping that identifies the call and a callable that makes it, "
-            f"not {type(request).__name__} and {type(executor).__name__}"
-        )
-    for name, given, kinds in (("boundary", boundary, str), ("usage", usage, Mapping), ("tags", tags, Iterable)):
-        if not isinstance(given, kinds | None):
-            raise ConfigError(f"{name} of record_call cannot be {given!r}")
-    register_boundary(boundary or kind)
-    drawn = Boundary(
-        kind,
-        boundary or kind,
-        Spelled(dict(request)),
-        usage=dict(usage) if usage else None,
-        tags=(tags,) if isinstance(tags, str) else tuple(tags or ()),
-    )
-    return _shell(executor, drawn)()
+    if not _may_be_owned():
+        return executor()
+    from pytest_agenttape.boundaries.shells import recorded_call
+
+    return recorded_call(kind, request, executor, boundary, usage, tags)
 
 
-# -- functions and coroutines
+# -- until a session may own a call
 
 
-def _wrap(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:
-    wrapper = _shell(fn, boundary)
-    if inspect.isroutine(fn):
+class _Drawn:
+    """A function that is a boundary.
+
+    Attributes:
+        name: Of the boundary.
+        shell: The function that asks the session first; None until one may be open.
+    """
+
+    __slots__ = ("_function", "_kind", "_label", "name", "shell")
+
+    def __init__(self, function: Callable[..., Any], kind: str, name: str, label: str | None) -> None:
+        self._function = function
+        self._kind = kind
+        self._label = label
+        self.name = name
+        self.shell: Callable[..., Any] | None = None
+        defer(self.settle)
+
+    def settle(self) -> Callable[..., Any]:
+        """Return the shell; from now on the boundary is known by its name."""
+        if self.shell is None:
+            from pytest_agenttape.boundaries import shells  # what production code must not load
+
+            self.shell = shells.shell(self._function, self._kind, self.name, self._label)
+        return self.shell
+
+    def target(self) -> Callable[..., Any]:
+        """Return what a call is passed to."""
+        return self.settle() if _may_be_owned() else self._function
+
+
+def _may_be_owned() -> bool:
+    """Return whether there may be a session, a test, or a parent process with one, that a call belongs to."""
+    return _SESSIONS in sys.modules or "pytest" in sys.modules or family.may_have_ancestors()
+
+
+def _wrap(fn: Callable[..., Any], drawn: _Drawn) -> Callable[..., Any]:
+    nature = nature_of(fn)
+    wrapper = drawn.settle() if nature is Nature.ASYNC_GENERATOR else _WRAPPERS[nature](drawn)
+    if is_routine(fn):
         return functools.update_wrapper(wrapper, fn)
     functools.update_wrapper(wrapper, fn, assigned=("__module__", "__doc__"), updated=())
-    wrapper.__name__ = wrapper.__qualname__ = boundary.name
+    wrapper.__name__ = wrapper.__qualname__ = drawn.name
     wrapper.__annotations__ = dict(getattr(body_of(fn), "__annotations__", {}))
     return wrapper
 
 
-def _shell(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:
-    """Return a function of the same nature as *fn* that asks the session first."""
-    return _SHELLS[nature_of(fn)](fn, boundary)
-
-
-def _function(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:
+def _function(drawn: _Drawn) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        found = ownership.current()
-        if found is None:
-            return fn(*args, **kwargs)
-        call = boundary.begin(found, args, kwargs)
-        if isinstance(call, ServedCall):
-            return _served(call)
-        try:
-            with ownership.within(call.inside):
-                result = fn(*args, **kwargs)
-        except BaseException as error:
-            call.fail(error)
-            raise
-        return _concluded(call, result)
+        return (drawn.shell or drawn.target())(*args, **kwargs)
 
     return call
 
 
-def _coroutine(fn: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:
+def _coroutine(drawn: _Drawn) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        found = ownership.current()
-        if found is None:
-            return await fn(*args, **kwargs)
-        call = boundary.begin(found, args, kwargs)
-        if isinstance(call, ServedCall):
-            return await _served_async(call)
-        return await _awaited(call, functools.partial(fn, *args, **kwargs))
+        return await (drawn.shell or drawn.target())(*args, **kwargs)
 
     return call
 
 
-async def _awaited(call: LiveCall, start: Callable[[], Any]) -> Any:
-    __tracebackhide__ = True
-    try:
-        with ownership.within(call.inside):
-            result = await start()
-    except BaseException as error:
-        call.fail(error)
-        raise
-    return _concluded(call, result, awaited=True)
+def _generator(drawn: _Drawn) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        __tracebackhide__ = True
+        return (yield from (drawn.shell or drawn.target())(*args, **kwargs))
+
+    return call
 
 
-def _concluded(call: LiveCall, result: object, *, awaited: bool = False) -> Any:
-    """Record the result of a live body, and return what the agent gets."""
-    if inspect.isgenerator(result):
-        call.note_nature("generator")
-        return generators.logged(call, result)
-    if inspect.isasyncgen(result):
-        call.note_nature("async_generator")
-        return generators.logged_async(call, result)
-    if inspect.isawaitable(result) and not awaited:
-        call.note_nature("awaitable")
-        return _awaited(call, lambda: result)
-    response = call.encode(result)
-    call.note_changes()
-    call.end(response)
-    return result
-
-
-def _served(call: ServedCall) -> Any:
-    """Return what a plain function returned when it was recorded."""
-    __tracebackhide__ = True
-    match call.nature:
-        case None:
-            return call.answer()
-        case "generator":
-            return generators.served(call)
-        case "async_generator":
-            return generators.served_async(call)
-        case "awaitable":
-            return call.answered()
-    return call.answer()
-
-
-async def _served_async(call: ServedCall) -> Any:
-    """Return what a coroutine returned when it was recorded."""
-    __tracebackhide__ = True
-    await waits.let_others_run()
-    if call.nature in ("generator", "async_generator"):
-        return _served(call)
-    return await call.answered()
-
-
-_SHELLS: Mapping[Nature, Callable[[Callable[..., Any], Boundary], Callable[..., Any]]] = {
-    Nature.PLAIN: _function,
-    Nature.COROUTINE: _coroutine,
-    Nature.GENERATOR: generators.wrap,
-    Nature.ASYNC_GENERATOR: generators.wrap_async,
-}
+_WRAPPERS = {Nature.PLAIN: _function, Nature.COROUTINE: _coroutine, Nature.GENERATOR: _generator}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import inspect
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -39,7 +38,7 @@ def _keeps(holder: object, function: object) -> bool:
 
 def _is_decorating(function: Callable[..., Any]) -> bool:
     """Return whether the running code is at one of the decorators of *function*."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    code = getattr(_unwrapped(function), "__code__", None)
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__package__") == __package__:
         frame = frame.f_back
@@ -71,7 +70,7 @@ def _held_by(function: Callable[..., Any]) -> set[int]:
     """Return the ids of what *function* holds itself, such as a wrapper that is an attribute of it."""
     found = {id(function)}
     left = deque(gc.get_referents(function))
-    shared = getattr(inspect.unwrap(function), "__globals__", None)
+    shared = getattr(_unwrapped(function), "__globals__", None)
     while left and len(found) < _MOST:
         each = left.popleft()
         if id(each) in found or each is shared or isinstance(each, type | ModuleType):
@@ -80,6 +79,15 @@ def _held_by(function: Callable[..., Any]) -> set[int]:
         if not (isinstance(each, dict) and "__builtins__" in each):  # the globals of another module
             left.extend(gc.get_referents(each))
     return found
+
+
+def _unwrapped(function: object) -> object:
+    """Return what *function* wraps, as `inspect.unwrap` does, which production code need not load."""
+    seen = set()
+    while hasattr(function, "__wrapped__") and id(function) not in seen:
+        seen.add(id(function))
+        function = function.__wrapped__
+    return function
 
 
 def _shown(holder: object) -> str:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 _boundaries: dict[str, Mapping[str, object]] = {}  # grows as modules are imported
 _labels: set[str] = set()  # likewise
+
+
+_deferred: list[Callable[[], object]] = []  # likewise, until a session asks
+
+
+def defer(register: Callable[[], object]) -> None:
+    """Let *register* be called before anyone asks for what is known here."""
+    _deferred.append(register)
 
 
 def register_boundary(name: str, defaults: Mapping[str, object] | None = None) -> None:
@@ -23,14 +31,24 @@ def register_label(label: str) -> None:
 
 def defaults_of(name: str | None) -> Mapping[str, object]:
     """Return the defaults of the arguments of the boundary *name*, as far as they are known."""
+    _settle()
     return _boundaries.get(name or "", {})
 
 
 def registered_boundaries() -> frozenset[str]:
     """Return the names of all boundaries."""
+    _settle()
     return frozenset(_boundaries)
 
 
 def registered_labels() -> frozenset[str]:
     """Return the labels of all boundaries."""
     return frozenset(_labels)
+
+
+def _settle() -> None:
+    while _deferred:
+        due = _deferred[:]
+        del _deferred[: len(due)]
+        for register in due:
+            register()

@@ -20,19 +20,13 @@ from pathlib import Path
 from pytest_agenttape import clocks
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import OWN_VARIABLES
+from pytest_agenttape.process.family import FOLDER, VARIABLE
 
-# The file, for processes whose ancestors cannot be known or have ended; set for programs of the suite's own.
-_VARIABLE, _FREE = OWN_VARIABLES
+_, _FREE = OWN_VARIABLES  # the second is set for programs of the suite's own
 _SIZE = 8192
 _PIDS = 4096  # from here on, the processes that a live call has started
 _TEXT = 4  # where the text of a refusal begins; before it: are calls refused, was one refused, length of the text
 _MOST_ANCESTORS = 64
-# Of all pages of this user, wherever the environment says that temporary files are.
-_FOLDER = (
-    f"{'/dev/shm' if os.path.isdir('/dev/shm') else '/tmp'}/agenttape-{os.getuid()}"
-    if hasattr(os, "getuid")
-    else os.path.join(tempfile.gettempdir(), "agenttape")
-)
 _FRESH = 50_000_000  # nanoseconds in which a folder can change again without another time of change
 
 # The page that this process shares with its children, the page that a fork has inherited, and those of its ancestors.
@@ -130,12 +124,12 @@ def _look() -> bool:
     """Look for the pages of ancestors, unless nothing can have changed; return whether there are any."""
     global _looked_at
     try:
-        changed = os.stat(_FOLDER).st_mtime_ns
+        changed = os.stat(FOLDER).st_mtime_ns
     except OSError:
         return False
     if changed != _looked_at:
         parents = [_name(pid, began) for pid, began in _ancestors(os.getppid())]
-        files = [os.environ.get(_VARIABLE, ""), *(os.path.join(_FOLDER, name) for name in parents)]
+        files = [os.environ.get(VARIABLE, ""), *(os.path.join(FOLDER, name) for name in parents)]
         _above[:] = filter(None, map(_open_page, dict.fromkeys(files)))
         _looked_at = changed if clocks.time_ns() - changed > _FRESH else -1
     return bool(_above)
@@ -181,8 +175,8 @@ def _name(pid: int, began: str) -> str:
 def _new_page() -> mmap.mmap:
     pid = os.getpid()
     try:
-        os.makedirs(_FOLDER, mode=0o700, exist_ok=True)
-        path = os.path.join(_FOLDER, _name(pid, _parent_of(pid)[1]))
+        os.makedirs(FOLDER, mode=0o700, exist_ok=True)
+        path = os.path.join(FOLDER, _name(pid, _parent_of(pid)[1]))
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     except OSError:  # then by the environment alone
         descriptor, path = tempfile.mkstemp(prefix="agenttape-")
@@ -191,7 +185,7 @@ def _new_page() -> mmap.mmap:
         page = mmap.mmap(descriptor, _SIZE)
     finally:
         os.close(descriptor)
-    os.environ[_VARIABLE] = path
+    os.environ[VARIABLE] = path
     atexit.register(_remove, path, pid)
     return page
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from pytest_agenttape.errors import FieldDiff
 from pytest_agenttape.reading.divergences import Divergence
@@ -84,7 +83,7 @@ def what_happened(divergence: Divergence) -> str:
         return f"{where} moved"
     if changed.request:
         first = changed.request[0]
-        first = replace(first, path=first.path.removeprefix("request."))
+        first = first._replace(path=first.path.removeprefix("request."))
         return f"{what_changed(first, divergence.before.request, call.request)} in {where}"
     if changed.error:
         return f"the error of {where} changed"
