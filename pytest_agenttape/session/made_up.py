@@ -10,7 +10,7 @@ from pytest_agenttape import bodies
 from pytest_agenttape.bodies.messages import header, listed, standard_phrase
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.model import JSON, Call, Interaction
-from pytest_agenttape.providers import mcp, refusal_of
+from pytest_agenttape.providers import claude_code, mcp, refusal_of
 from pytest_agenttape.settings.faults import ABSENT, Fault
 from pytest_agenttape.transports.grpc import calls as grpc
 from pytest_agenttape.transports.websocket import tape as websocket
@@ -48,6 +48,8 @@ def made_up(fault: Fault, call: Call, recorded: Interaction | None, metadata: Ma
 
 
 def _maker(call: Call) -> Callable[[Fault, Call, Interaction | None], dict[str, Any]]:
+    if call.boundary == claude_code.QUERY:
+        return _of_program
     if "url" not in call.request:
         return _of_function
     if call.request.get("method") == grpc.METHOD:
@@ -125,6 +127,12 @@ def _of_function(fault: Fault, call: Call, recorded: Interaction | None) -> dict
         return {"error": error}
     count = _events_before(fault, call, items)
     return {"error": {**error, "after": (items or [])[:count]}}
+
+
+def _of_program(fault: Fault, call: Call, recorded: Interaction | None) -> dict[str, Any]:
+    if (fault.broken is None and fault.raised is None) or fault.after_events is not None:
+        _refuse(fault, call, "is a conversation with a program: give it an error")
+    return _of_function(fault, call, recorded)
 
 
 def _items(recorded: Interaction | None) -> list[JSON] | None:

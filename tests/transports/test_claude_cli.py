@@ -17,10 +17,12 @@ from pytest_agenttape import (
     AgentTapeWarning,
     Cassette,
     Config,
+    ConfigError,
     Interaction,
     RecordingRefusedError,
     Session,
     diff_cassettes,
+    fault,
     tool,
     use_cassette,
 )
@@ -531,3 +533,13 @@ def test_two_recordings_are_told_apart_by_nothing_but_made_up_numbers(desk: Desk
     first = Cassette.load(desk.path)
     desk.record(one("bash ls"))
     assert diff_cassettes(first, Cassette.load(desk.path)).identical
+
+
+def test_a_fault_is_an_error_of_the_conversation(desk: Desk) -> None:
+    live = desk.record(one("hello"))
+    desk.program.unlink()
+    with pytest.raises(TimeoutError, match="a fault from the tape"):
+        desk.run(one("hello"), faults=[fault("llm", error="timeout")])
+    with pytest.raises(ConfigError, match="is a conversation with a program: give it an error"):
+        desk.run(one("hello"), faults=[fault("llm", result="hello")])
+    assert desk.replay(one("hello")) == live
