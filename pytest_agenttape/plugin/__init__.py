@@ -55,6 +55,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_agenttape.plugin.reviewing import prepare as prepare_review
 
         prepare_review(config)
+    if config.option.agenttape_budget is not None or config.getini("agenttape_budget"):
+        from pytest_agenttape.plugin.budget import prepare as prepare_budget
+
+        prepare_budget(config)
     config.add_cleanup(hear(flags_of(config)))
     config.addinivalue_line("markers", marker_help())
     config.pluginmanager.register(Gathering(config), "agenttape-ledger")

@@ -12,7 +12,9 @@ from pytest_agenttape.bodies.messages import header, listed
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.plugin.outsiders import Outsider
+from pytest_agenttape.providers import operation_of, read_answer
 from pytest_agenttape.reading.shape import moved
+from pytest_agenttape.session import money
 from pytest_agenttape.session.session import Session
 
 _SECONDS = 120
@@ -26,6 +28,8 @@ def ask_again(session: Session, request: Mapping[str, JSON], recorded: Interacti
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "reason", None) or error  # urllib wraps what happened
             return [f"cannot be asked: {why or type(error).__name__}"]
+    if (limit := money.purse()) is not None and live.kind == "llm":
+        limit.pay(live)
     return moved(recorded, live)
 
 
@@ -41,7 +45,10 @@ def _send(request: Mapping[str, JSON], recorded: Interaction) -> Interaction:
     with opener.open(asked, timeout=_SECONDS) as answer:
         headers = tuple(answer.headers.items())
         stored = bodies.encode_body(answer.read(), header(headers, "content-type"))
-        return replace(recorded, response={"status": answer.status, "headers": {}, **stored}, usage=None)
+        live = replace(recorded, response={"status": answer.status, "headers": {}, **stored}, usage=None)
+        operation = operation_of(live)
+        read = read_answer(operation, live.response) if operation and isinstance(live.response, dict) else None
+        return replace(live, usage=dict(read.usage) if read and read.usage else None)
 
 
 class _Sender(Outsider):

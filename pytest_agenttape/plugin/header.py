@@ -7,12 +7,19 @@ import os
 
 import pytest
 
-from pytest_agenttape.plugin.options import has_snapshot_update
+from pytest_agenttape.plugin.options import PURSE, has_snapshot_update
 from pytest_agenttape.settings.ci import is_ci
 
 
 def header(config: pytest.Config) -> str | None:
     """Return the line; None if the run only replays."""
+    line, purse = _line(config), config.stash.get(PURSE, None)
+    if purse is None or (line is None and config.option.agenttape_budget is None):
+        return line
+    return f"{line or 'agenttape: only markers and blocks ask for live calls'}; {purse}"
+
+
+def _line(config: pytest.Config) -> str | None:
     option = config.option
     if option.agenttape_review:
         return (

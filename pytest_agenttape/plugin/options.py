@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from pytest_agenttape.settings.ci import updates_snapshots
-from pytest_agenttape.settings.flags import Flags
+from pytest_agenttape.settings.flags import Flags, Purse
 from pytest_agenttape.settings.words import INI_KEYS, MARKER_OPTIONS, MODES
 
 MARKER = "agenttape"
 CASSETTES = "cassettes"  # also in cassettes.paths; repeated because a run without a marked test must not load that
 BROKEN_CONFTEST = pytest.StashKey[str]()  # why a conftest was not imported, where that stops nothing
+PURSE = pytest.StashKey[Purse]()  # of a run with a budget
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -81,6 +82,12 @@ def add_options(parser: pytest.Parser) -> None:
         "answer has changed.",
     )
     group.addoption(
+        "--agenttape-budget",
+        metavar="MONEY",
+        help="US dollars after which no further live call begins, such as 0.50, over all workers; needs "
+        "pytest-agenttape[prices].",
+    )
+    group.addoption(
         "--agenttape-audit",
         action="store_true",
         help="Check every cassette instead of running tests: readable, lossless, free of secrets, not too old.",
@@ -91,6 +98,7 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="AGE",
         help="With --agenttape-audit: fail cassettes older than this, such as 30d.",
     )
+    parser.addini("agenttape_budget", "US dollars after which no further live call begins.", type="string", default="")
     for name, (kind, text) in INI_KEYS.items():
         parser.addini(f"agenttape_{name}", text, type=_known_type(kind), default=None)
 
@@ -162,6 +170,7 @@ def flags_of(config: pytest.Config) -> Flags:
         snapshot_update=has_snapshot_update(config),
         new_snapshots_only=has_new_snapshots_only(config),
         disable=config.option.agenttape_disable,
+        purse=config.stash.get(PURSE, None),
     )
 
 

@@ -17,6 +17,7 @@ from pytest_agenttape.plugin.asking_again import ask_again
 from pytest_agenttape.plugin.report.test_record import Verified
 from pytest_agenttape.plugin.report.workers import is_worker
 from pytest_agenttape.process import stand_in_keys
+from pytest_agenttape.session import money
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.settings import Settings
 
@@ -67,6 +68,8 @@ class VerifyingSession(Session):
 
     def _why_not(self, request: Mapping[str, JSON], recorded: Interaction) -> str | None:
         """Return why a call must not or cannot be sent again; None if it can."""
+        if (limit := money.purse()) is not None and limit.refusal() is not None:
+            return "the budget is spent"
         if recorded.error is not None:
             return "its recording is of a failed connection"
         if Selection.of(self.settings.frozen).covers(recorded):

@@ -17,6 +17,7 @@ from pytest_agenttape.ownership.calls import Live, Observed, Served
 from pytest_agenttape.process import child_processes
 from pytest_agenttape.process.user_stack import is_typed_in_debugger, user_traceback
 from pytest_agenttape.providers.results import usage_in
+from pytest_agenttape.session import money
 from pytest_agenttape.session.before_recording import BeforeRecording
 from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.faults import Faults, Injectable
@@ -227,6 +228,7 @@ class Session(Injectable, History):
                 live.poison = replace(poison, traceback=user_traceback()) if poison else None
                 live.has_failed = poison is not None or has_failed(outcome, status, failure)
                 self.run.end(live, outcome)
+                money.pay(live, outcome)
             except AgentTapeError as problem:
                 live.drop()
                 problem.add_note(f"in the {live.call.kind} {live.call.boundary!r}")
@@ -341,6 +343,8 @@ class Session(Injectable, History):
         details = {**(about or {}), **({} if call.job is None else {"job": call.job})}
         if self.phase:
             details["phase"] = self.phase
+        if (refusal := money.refusal(call, parent)) is not None:
+            raise self.refuse(refusal)
         live = Live(self, call, parent, decision.is_kept, metadata=details)
         self.vet(live, sent)
         if parent is None and self.run.is_made_again(call, self.loaded.digest_of(call.request)):

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pytest_agenttape.errors import AgentTapeError
+    from pytest_agenttape.model import Interaction
+
+
+class Purse(Protocol):
+    """What the live calls of a run may cost."""
+
+    def refusal(self) -> AgentTapeError | None:
+        """Return the error for a live call that is about to begin; None if there is money left."""
+
+    def pay(self, call: Interaction) -> None:
+        """Count the cost of a live LLM call that has ended."""
+
+    def summary(self) -> Iterable[str]:
+        """Return what to say of it when the run ends, in lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +34,7 @@ class Flags:
         snapshot_update: Whether ``--snapshot-update`` is given.
         new_snapshots_only: Whether syrupy was asked to write only snapshots that do not exist yet.
         disable: Whether ``--agenttape-disable`` is given: nothing is recorded or replayed.
+        purse: What its live calls may cost; None if as much as they do.
     """
 
     mode: str | None = None
@@ -23,6 +42,7 @@ class Flags:
     snapshot_update: bool = False
     new_snapshots_only: bool = False
     disable: bool = False
+    purse: Purse | None = None
 
     @property
     def ask_to_record(self) -> bool:

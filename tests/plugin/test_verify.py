@@ -201,6 +201,16 @@ def test_a_test_that_fails_is_not_sent(project: Project, world: World) -> None:
     assert world.asked == []
 
 
+def test_what_is_verified_is_paid_from_the_budget(project: Project, world: World) -> None:
+    pytest.importorskip("genai_prices")
+    world.chat["usage"] = {"prompt_tokens": 100_000, "completion_tokens": 0, "total_tokens": 100_000}
+    result = project.run("--agenttape-verify", "--agenttape-budget=0.1")
+    result.stdout.fnmatch_lines(
+        ["not sent: GET (127.0.0.1:*): the budget is spent *", "budget: about $0.25 of $0.10 spent, $0.00 left"]
+    )
+    assert [path for _, path, _ in world.asked] == ["/v1/chat/completions"]
+
+
 @pytest.mark.parametrize(
     "flag", ["--agenttape-record", "--agenttape-mode=once", "--snapshot-update", "--agenttape-disable"]
 )

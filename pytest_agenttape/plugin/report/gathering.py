@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_agenttape.plugin.options import CASSETTES
+from pytest_agenttape.plugin.options import CASSETTES, PURSE
 from pytest_agenttape.plugin.report.ledger import LEDGER, Ledger
 from pytest_agenttape.plugin.report.workers import (
     is_worker,
@@ -72,7 +73,8 @@ class Gathering:
             return
         path: Path | None = self._config.option.agenttape_report
         ledger = self._ledger
-        if not (ledger.records or ledger.tallies or ledger.keyless) and path is None:
+        is_silent = path is None and PURSE not in self._config.stash
+        if is_silent and not (ledger.records or ledger.tallies or ledger.keyless):
             return
         from pytest_agenttape.plugin.report.whole_run import judge
 
@@ -86,7 +88,14 @@ class Gathering:
         if self._verdict is not None:
             from pytest_agenttape.plugin.report.terminal import write_summary
 
-            write_summary(terminalreporter, self._ledger, self._verdict, self._problem, self._config.rootpath)
+            write_summary(terminalreporter, self._ledger, self._verdict, [*self._more()], self._config.rootpath)
+
+    def _more(self) -> Iterator[str]:
+        purse = self._config.stash.get(PURSE, None)
+        if purse is not None:
+            yield from purse.summary()
+        if self._problem is not None:
+            yield self._problem
 
     def _note_missing_key(self, report: pytest.CollectReport) -> None:
         from pytest_agenttape.plugin.missing_keys import keyless_file  # only for a file that cannot be imported

@@ -22,10 +22,10 @@ _STALE_SHOWN = 5
 
 
 def write_summary(
-    terminal: pytest.TerminalReporter, ledger: Ledger, verdict: WholeRun, problem: str | None, root: Path
+    terminal: pytest.TerminalReporter, ledger: Ledger, verdict: WholeRun, more: Sequence[str], root: Path
 ) -> None:
-    """Write the summary, with the *problem* of the report file if it has one, and on GitHub the annotations."""
-    lines = [*_lines(ledger, verdict), *([] if problem is None else [problem])]
+    """Write the summary, *more* about the run, and on GitHub the annotations."""
+    lines = [*_lines(ledger, verdict), *more]
     if lines:
         terminal.write_sep("-", "agenttape")
     for line in (*lines, *workflow_commands(ledger, verdict, root)):
