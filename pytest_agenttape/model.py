@@ -6,12 +6,13 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Self, TypeAlias
 
+from pytest_agenttape.decoded import copied, mappings, optional, optional_number
 from pytest_agenttape.errors import CassetteCorruptError, ConfigError
 
 JSON: TypeAlias = Any  # a decoded JSON value; the user decides its shape, so no type checker can follow it
-_T = TypeVar("_T")
+
 SCHEMA_VERSION = "1"
 BOUNDARY_KINDS = ("tool", "retrieval", "memory_read", "memory_write")
 KINDS = ("llm", *BOUNDARY_KINDS, "http")
@@ -143,7 +144,7 @@ class Interaction:
             response=None if error is not None else raw.get("response"),
             error=None if error is None else require_mapping(error, f"{where}: 'error'"),
             match_key=str(raw.get("match_key") or ""),
-            latency_ms=_optional_number(raw.get("latency_ms"), f"{where}: 'latency_ms'"),
+            latency_ms=optional_number(raw.get("latency_ms"), f"{where}: 'latency_ms'"),
             usage=None if raw.get("usage") is None else require_mapping(raw["usage"], f"{where}: 'usage'"),
             tags=tuple(map(str, require_list(raw.get("tags") or [], f"{where}: 'tags'"))),
             boundary=None if raw.get("boundary") is None else str(raw["boundary"]),
@@ -176,11 +177,11 @@ class Interaction:
         """Return a copy that shares nothing that can be changed."""
         return replace(
             self,
-            request=_copied(self.request),
-            response=_copied(self.response),
-            error=_copied(self.error),
-            usage=_copied(self.usage),
-            metadata=_copied(self.metadata),
+            request=copied(self.request),
+            response=copied(self.response),
+            error=copied(self.error),
+            usage=copied(self.usage),
+            metadata=copied(self.metadata),
         )
 
     @property
@@ -189,7 +190,7 @@ class Interaction:
         is_result = self.kind in BOUNDARY_KINDS and "headers" not in self.request  # a tool may be called over HTTP
         if is_result or not isinstance(self.response, dict):
             return None
-        return _optional(self.response.get("status"), int)
+        return optional(self.response.get("status"), int)
 
     @property
     def has_failed(self) -> bool:
@@ -201,48 +202,48 @@ class Interaction:
     @property
     def parent(self) -> int | None:
         """The index of the call whose body made this one; None if the agent made it directly."""
-        return _optional(self.metadata.get("parent"), int)
+        return optional(self.metadata.get("parent"), int)
 
     @property
     def start_ms(self) -> float | None:
         """When the call started, in milliseconds after the session; None if it is not known, or makes no sense."""
-        start: float | None = _optional(self.metadata.get("start_ms"), int, float)
+        start: float | None = optional(self.metadata.get("start_ms"), int, float)
         return start if start is not None and 0 <= start < _LONGEST_RUN else None
 
     @property
     def job(self) -> int | None:
         """The number of the executor's job that made the call, where other jobs made the same call."""
-        return _optional(self.metadata.get("job"), int)
+        return optional(self.metadata.get("job"), int)
 
     @property
     def label(self) -> str | None:
         """The user's own word for the kind of call, such as ``planner``."""
-        return _optional(self.metadata.get("label"), str)
+        return optional(self.metadata.get("label"), str)
 
     @property
     def provider(self) -> str | None:
         """The provider of an LLM call, such as ``openai``."""
-        return _optional(self.metadata.get("provider"), str)
+        return optional(self.metadata.get("provider"), str)
 
     @property
     def operation(self) -> str | None:
         """The provider's operation, such as ``chat``."""
-        return _optional(self.metadata.get("operation"), str)
+        return optional(self.metadata.get("operation"), str)
 
     @property
     def model(self) -> str | None:
         """The requested model; with `model_override`, the model that the call was sent to."""
-        return _optional(self.metadata.get("model"), str)
+        return optional(self.metadata.get("model"), str)
 
     @property
     def returns(self) -> str | None:
         """The kind of object that a plain function returned and that still has to be run: a generator, an awaitable."""
-        return _optional(self.metadata.get("returns"), str)
+        return optional(self.metadata.get("returns"), str)
 
     @property
     def changes(self) -> tuple[dict[str, JSON], ...]:
         """What the call did to its arguments (`values.Watch`)."""
-        return _mappings(self.metadata.get("changed"))
+        return mappings(self.metadata.get("changed"))
 
     @property
     def pace(self) -> tuple[int, ...]:
@@ -250,22 +251,22 @@ class Interaction:
         pace = self.metadata.get("pace")
         if not isinstance(pace, list):
             return ()
-        return tuple(pace) if all(_optional(each, int) is not None for each in pace) else ()
+        return tuple(pace) if all(optional(each, int) is not None for each in pace) else ()
 
     @property
     def said(self) -> tuple[dict[str, JSON], ...]:
         """What an MCP server sent unasked before it answered: notifications, and questions with their answers."""
-        return _mappings(self.metadata.get("said"))
+        return mappings(self.metadata.get("said"))
 
     @property
     def said_after(self) -> tuple[dict[str, JSON], ...]:
         """The same after its answer, before the next request."""
-        return _mappings(self.metadata.get("said_after"))
+        return mappings(self.metadata.get("said_after"))
 
     @property
     def fault(self) -> str | None:
         """The fault from the tape that the call got in a replay; it is in no cassette."""
-        return _optional(self.metadata.get("fault"), str)
+        return optional(self.metadata.get("fault"), str)
 
     @property
     def is_made_up(self) -> bool:
@@ -285,7 +286,7 @@ class Interaction:
     @property
     def imported_from(self) -> str | None:
         """The tool that recorded the call, if it was not this one."""
-        return _optional(self.metadata.get("imported"), str)
+        return optional(self.metadata.get("imported"), str)
 
     @property
     def unplayable(self) -> str | None:
@@ -313,33 +314,4 @@ def require_list(value: JSON, what: str) -> list[JSON]:
     """
     if not isinstance(value, list):
         raise CassetteCorruptError(f"{what} must be a list, found {type(value).__name__}")
-    return value
-
-
-def _copied(node: JSON) -> JSON:
-    """Return a copy of a decoded JSON value; a fraction of what `copy.deepcopy` costs."""
-    if isinstance(node, dict):
-        return {key: _copied(each) if isinstance(each, dict | list) else each for key, each in node.items()}
-    if isinstance(node, list):
-        return [_copied(each) if isinstance(each, dict | list) else each for each in node]
-    return node
-
-
-def _optional(value: JSON, *types: type[_T]) -> _T | None:
-    """Return *value* if it is an instance of *types*, else None; a bool never counts."""
-    return value if isinstance(value, types) and not isinstance(value, bool) else None
-
-
-def _mappings(value: JSON) -> tuple[dict[str, JSON], ...]:
-    """Return the mappings of a list; of anything else, none."""
-    return tuple(each for each in value if isinstance(each, dict)) if isinstance(value, list) else ()
-
-
-def _optional_number(value: JSON, what: str) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise CassetteCorruptError(f"{what} must be a number, found {value!r}")
-    if not abs(value) < 1e15:  # written so that NaN fails too
-        raise CassetteCorruptError(f"{what} must be a duration, found a number out of range")
     return value

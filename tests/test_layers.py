@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "pytest_agenttape"
 
 # From the ground up. A room may import from itself and from those before it.
 ROOMS = (
-    "errors", "callables", "clocks", "downloads", "hosts", "libraries", "model", "telemetry",
+    "errors", "callables", "clocks", "decoded", "downloads", "hosts", "libraries", "model", "telemetry",
     "bodies", "values", "serializer", "providers", "redaction",
     "matching", "reading",
     "settings", "cassettes", "process",
