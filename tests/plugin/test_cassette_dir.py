@@ -137,7 +137,7 @@ def test_a_name_in_a_marker_is_also_found_in_the_folder_itself(moved: Project) -
     (moved.path / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
     moved.write(tests__one__test_it=named, tests__two__test_it=named.replace('@pytest.mark.agenttape("trip")', ""))
     moved.run("--agenttape-mode=once", "tests", "-k", "other").assert_outcomes(passed=2, deselected=2)
-    assert moved.live() == ["look_up b", "look_up b"]
+    assert moved.live() == ["look_up login", "look_up b"] * 2
     moved.run("tests", "-k", "trip and one or other").assert_outcomes(passed=3, deselected=1)
     assert moved.live() == []
     folders = ("recordings", "recordings/tests/one", "recordings/tests/two")
