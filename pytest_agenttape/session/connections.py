@@ -6,8 +6,10 @@ from types import TracebackType
 
 from pytest_agenttape.errors import NetworkBlockedError, RecordingRefusedError
 from pytest_agenttape.hosts import host_rules, is_allowed, is_url_allowed
+from pytest_agenttape.ownership.calls import Live
 from pytest_agenttape.process import network
 from pytest_agenttape.process.user_stack import user_traceback
+from pytest_agenttape.session.loaded import Loaded
 from pytest_agenttape.settings.config import Config
 
 
@@ -57,3 +59,30 @@ class Connections:
             f"allow_hosts=[{hosts}] on the marker or in the configuration"
         )
         return error.with_traceback(self._traceback)
+
+
+class Gatekeeper:
+    """A session as those ask it who see a request or a connection before a call is made of it.
+
+    Attributes:
+        loaded: The cassette as it was when the session opened.
+        is_closed: Whether the session has ended.
+    """
+
+    loaded: Loaded
+    is_closed: bool
+    _connections: Connections
+
+    def admits(self, method: str, url: str) -> bool:  # noqa: ARG002  # other owners look at it
+        """Return whether an HTTP request may pass without belonging to a session: to an ignored host."""
+        return self._connections.ignores(url)
+
+    def answers(self, method: str, url: str, content_type: str | None = None) -> bool:
+        """Return whether an HTTP request is telemetry, which is answered and neither sent nor recorded."""
+        return self.loaded.answers(method, url, content_type, is_late=self.is_closed)
+
+    def blocks(
+        self, host: str, port: int | None, running: Live | None, *, unrecordable: str = ""
+    ) -> NetworkBlockedError | None:
+        """Return the error for a connection that is not allowed; a live call may connect to anything."""
+        return None if running is not None else self._connections.blocks(host, port, unrecordable)

@@ -8,7 +8,7 @@ from typing import Self
 
 from pytest_agenttape import clocks, ownership, telemetry, transports
 from pytest_agenttape.boundaries import outside
-from pytest_agenttape.errors import AgentTapeError, ConfigError, NetworkBlockedError
+from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.matching.policy import Refuse
 from pytest_agenttape.matching.tape import Replay
 from pytest_agenttape.model import JSON, TELEMETRY_KIND, Call, Interaction
@@ -19,7 +19,7 @@ from pytest_agenttape.process.user_stack import is_typed_in_debugger, user_trace
 from pytest_agenttape.providers.results import usage_in
 from pytest_agenttape.session import money
 from pytest_agenttape.session.before_recording import BeforeRecording
-from pytest_agenttape.session.connections import Connections
+from pytest_agenttape.session.connections import Connections, Gatekeeper
 from pytest_agenttape.session.faults import Faults, Injectable
 from pytest_agenttape.session.frozen_world import FrozenWorld
 from pytest_agenttape.session.history import History
@@ -36,7 +36,7 @@ from pytest_agenttape.session.unplayed import left_unplayed, unplayed_error
 from pytest_agenttape.session.verdict import RunCut, Verdict
 
 
-class Session(Injectable, History):
+class Session(Injectable, Gatekeeper, History):
     """One open cassette. `use_cassette` makes them; under pytest the plugin does.
 
     Attributes:
@@ -282,20 +282,6 @@ class Session(Injectable, History):
         text = child_processes.reported()
         if text is not None:
             self.refuse(AgentTapeError(text))
-
-    def admits(self, method: str, url: str) -> bool:  # noqa: ARG002  # other owners look at it
-        """Return whether an HTTP request may pass without belonging to a session: to an ignored host."""
-        return self._connections.ignores(url)
-
-    def answers(self, method: str, url: str, content_type: str | None = None) -> bool:
-        """Return whether an HTTP request is telemetry, which is answered and neither sent nor recorded."""
-        return self.loaded.answers(method, url, content_type, is_late=self.is_closed)
-
-    def blocks(
-        self, host: str, port: int | None, running: Live | None, *, unrecordable: str = ""
-    ) -> NetworkBlockedError | None:
-        """Return the error for a connection that is not allowed; a live call may connect to anything."""
-        return None if running is not None else self._connections.blocks(host, port, unrecordable)
 
     # -- below: how
 
