@@ -27,6 +27,7 @@ _SIZE = 8192
 _PIDS = 4096  # from here on, the processes that a live call has started
 _TEXT = 4  # where the text of a refusal begins; before it: are calls refused, was one refused, length of the text
 _MOST_ANCESTORS = 64
+_OFTEN = 0.001  # seconds between two looks of a process that has no such ancestor
 _FRESH = 50_000_000  # nanoseconds in which a folder can change again without another time of change
 
 # The page that this process shares with its children, the page that a fork has inherited, and those of its ancestors.
@@ -34,6 +35,7 @@ _ours: mmap.mmap | None = None
 _inherited: mmap.mmap | None = None
 _above: list[mmap.mmap] = []
 _looked_at = -1  # when the folder had changed for the last time
+_looked = 0.0  # the last look, by the clock of this process
 
 is_fork = False
 """Whether this process is a copy of its parent, which would go on with the parent's tests."""
@@ -122,7 +124,11 @@ def _refusing() -> mmap.mmap | None:
 
 def _look() -> bool:
     """Look for the pages of ancestors, unless nothing can have changed; return whether there are any."""
-    global _looked_at
+    global _looked_at, _looked
+    now = clocks.monotonic()
+    if not _above and now - _looked < _OFTEN:
+        return False
+    _looked = now
     try:
         changed = os.stat(FOLDER).st_mtime_ns
     except OSError:
@@ -204,10 +210,10 @@ def _remove(path: str, owner: int) -> None:
 
 def _after_fork() -> None:
     """Treat the page that a forked child has inherited as its parent's; its own sessions will get a new page."""
-    global _ours, _inherited, _looked_at, is_fork
+    global _ours, _inherited, _looked_at, _looked, is_fork
     if _ours is not None:
         _ours, _inherited, is_fork = None, _ours, True
-    _looked_at = -1
+    _looked_at, _looked = -1, 0.0
     _above.clear()
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from pytest_agenttape import clocks, ownership
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON, Call, Interaction
 from pytest_agenttape.ownership.calls import Live, Observed, Served
-from pytest_agenttape.process.freeze import layers, waiting
+from pytest_agenttape.process.freeze import Freeze, layers, waiting
 from pytest_agenttape.session.run_clock import RunClock, ends_in_order
 
 Begun: TypeAlias = Served | Live | Observed
@@ -75,12 +75,23 @@ class Run:
         served.repeated_at = self.clock.now()
         return self.add(served)
 
-    def start(self, call: _Real) -> _Real:
-        """Append a call that is about to run for real; return it."""
+    def start(
+        self, call: _Real, freeze: Freeze | None = None, digest_of: Callable[[Mapping[str, JSON]], str] | None = None
+    ) -> _Real:
+        """Append a call that is about to run for real; return it. One that was made before will move the clock."""
         call.started, call.start_ms = clocks.perf_counter(), self.clock.now()
         if isinstance(call, Live):
             call.timeouts = waiting.passed()
+            if freeze and digest_of and call.parent is None and self._is_made_again(call.call, digest_of):
+                call.clock = freeze.now()
         return self.add(call)
+
+    def let_time_pass(self, live: Live, freeze: Freeze) -> None:
+        """Let a live call that was made before move the clock, or a loop that polls until a time would never end."""
+        if live.clock is not None:
+            elapsed = round(clocks.perf_counter() - live.started, 6)
+            freeze.pass_time(elapsed, live.clock)
+            live.slept = max(live.slept, elapsed)
 
     def end(self, live: Live, outcome: Interaction) -> None:
         """Keep the outcome of a call that ran for real."""
@@ -97,9 +108,9 @@ class Run:
             facts |= {"clock_ms": round(call.slept * 1000, 6)} if call.slept else {}
         return facts
 
-    def is_made_again(self, call: Call, digest: str) -> bool:
+    def _is_made_again(self, call: Call, digest_of: Callable[[Mapping[str, JSON]], str]) -> bool:
         """Return whether an equal *call* was made live before it."""
-        key = (call.kind, call.boundary, digest)
+        key = (call.kind, call.boundary, digest_of(call.request))
         is_again = key in self._made
         self._made.add(key)
         return is_again

@@ -220,7 +220,7 @@ class Session(Injectable, Gatekeeper, History):
         """
         with self.run.lock:
             try:
-                self._let_time_pass(live)
+                self.run.let_time_pass(live, self.world.freeze)
                 outcome = self.outcome(live, response=response, error=error, usage=usage, tags=tags)
                 poison = poison_of(outcome, status, failure)
                 if self._before is not None and live.is_kept:
@@ -333,13 +333,4 @@ class Session(Injectable, Gatekeeper, History):
             raise self.refuse(refusal)
         live = Live(self, call, parent, decision.is_kept, metadata=details)
         self.vet(live, sent)
-        if parent is None and self.run.is_made_again(call, self.loaded.digest_of(call.request)):
-            live.clock = self.world.freeze.now()
-        return self.run.start(live)
-
-    def _let_time_pass(self, live: Live) -> None:
-        """Let a live call that was made before move the clock, or a loop that polls until a time would never end."""
-        if live.clock is not None:
-            elapsed = round(clocks.perf_counter() - live.started, 6)
-            self.world.freeze.pass_time(elapsed, live.clock)
-            live.slept = max(live.slept, elapsed)
+        return self.run.start(live, self.world.freeze, self.loaded.digest_of)
