@@ -211,6 +211,14 @@ DRIFTS = (
         above=LATE,
     ),
     Drift(
+        "a forked child asks for what is recorded, and swallows the refusal",
+        CALLS
+        + "child = os.fork()\nif not child:\n    with contextlib.suppress(BaseException):\n        look_up('Rome')\n"
+        "    os._exit(0)\nos.waitpid(child, 0)",
+        ("E *AgentTapeError: a call was made in a forked child of test_it.py::test_it, where calls are neither *",),
+        FAILED,
+    ),
+    Drift(
         "there is no cassette",
         CALLS,
         (
