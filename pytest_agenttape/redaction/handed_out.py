@@ -19,7 +19,8 @@ class HandedOut(Generic[_Giver]):
 
     def note(self, stand_in: str, giver: _Giver) -> None:
         """Note that *giver* has handed out *stand_in*."""
-        if self._givers.setdefault(stand_in, giver) is giver:
+        if stand_in not in self._givers:
+            self._givers[stand_in] = giver
             self._known.learn(stand_in)
 
     def find(self, sent: JSON) -> tuple[str, _Giver] | None:

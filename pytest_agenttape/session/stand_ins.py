@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_agenttape.errors import RecordingRefusedError
 from pytest_agenttape.model import JSON, Call, Interaction
 from pytest_agenttape.ownership.calls import Served
+from pytest_agenttape.process.stand_in_keys import VALUE
 from pytest_agenttape.reading.summary import asked_line
 from pytest_agenttape.redaction.handed_out import HandedOut
 from pytest_agenttape.session.loaded import Loaded
@@ -22,7 +23,9 @@ class StandIns:
         self._run = run
         self._secrets = secrets
         self._seen = 0  # how many calls of the run were looked at
-        self._handed_out = HandedOut[Served]()
+        self._handed_out = HandedOut[Served | None]()
+        if loaded.policy.writes_derived and loaded.policy.live and loaded.needless_keys:
+            self._handed_out.note(VALUE, None)
 
     def refusal(self, call: Call, sent: JSON) -> RecordingRefusedError | None:
         """Return the error for a live *call* if what is *sent* holds what a replayed call handed out.
@@ -34,8 +37,13 @@ class StandIns:
         if found is None:
             return None
         stand_in, giver = found
-        giver.is_outdated = True
         asked = asked_line(Interaction(index=0, kind=call.kind, request=dict(call.request), boundary=call.boundary))
+        if giver is None:
+            return RecordingRefusedError(
+                f"{asked} would send {stand_in}, which stands for a key that is not set; nothing was sent\n"
+                "  it is live, so it needs the key: set its variable in the environment"
+            )
+        giver.is_outdated = True
         return RecordingRefusedError(
             f"{asked} would send {stand_in}, which stands for a secret; nothing was sent\n"
             f"  it was handed out by a call that was replayed: {asked_line(giver.recorded)}\n"

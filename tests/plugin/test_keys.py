@@ -142,3 +142,23 @@ def test_a_client_built_in_a_wide_fixture_gets_the_note(recorded: Project) -> No
             f"E *{ADVICE}",
         ]
     )
+
+
+def test_a_live_call_beside_replayed_ones_does_not_send_the_stand_in(
+    recorded: Project, standin_provider: StandInProvider
+) -> None:
+    asks = 'assert ask() == "yes"\n'
+    more = '        import openai\n        openai.OpenAI().embeddings.create(model="m", input="x")\n'
+    both = TEST.replace(asks, asks + more, 1).replace("agenttape\n", "agenttape(live='openai.embeddings')\n")
+    recorded.write(test_it=both)
+    before = standin_provider.hits
+    result = recorded.run_apart("-k", "not after")
+    result.assert_outcomes(failed=1, deselected=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E *RecordingRefusedError: POST *embeddings* would send stand-in-of-agenttape, which stands for a key that "
+            "is not set; nothing was sent",
+            "E *it is live, so it needs the key: set its variable in the environment",
+        ]
+    )
+    assert standin_provider.hits == before
