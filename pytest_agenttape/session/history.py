@@ -1,14 +1,17 @@
-"""What an open cassette tells about its run."""
+"""What an open cassette tells about its run, and what may pass it by."""
 
 from __future__ import annotations
 
 import uuid
 from pathlib import Path
 
+from pytest_agenttape.errors import NetworkBlockedError
 from pytest_agenttape.matching.tape import Tape
 from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.ownership.calls import Live
 from pytest_agenttape.reading.usage import TokenTotals, total_tokens
 from pytest_agenttape.session.block import Block
+from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.loaded import Loaded
 from pytest_agenttape.session.misses import Misses
 from pytest_agenttape.session.recording import Recording
@@ -24,13 +27,16 @@ class History(Block):
         run: The calls made since then.
         recording: The recording that they leave behind.
         secrets: The secrets to redact.
+        is_closed: Whether it is not open, or no longer.
     """
 
     loaded: Loaded
     run: Run
     recording: Recording
     secrets: Secrets
+    is_closed: bool
     _misses: Misses
+    _connections: Connections
 
     def instance_number(self, instance: object) -> int:
         """Return the number of *instance* among the instances of its class, by first call, from 0."""
@@ -102,3 +108,17 @@ class History(Block):
         """The cassette under the test's former name, if there is one and it has not been moved."""
         found = self.settings.former or self._misses.former
         return found if found is not None and found.exists() else None
+
+    def admits(self, method: str, url: str) -> bool:  # noqa: ARG002  # other owners look at it
+        """Return whether an HTTP request may pass without belonging to a session: to an ignored host."""
+        return self._connections.ignores(url)
+
+    def answers(self, method: str, url: str, content_type: str | None = None) -> bool:
+        """Return whether an HTTP request is telemetry, which is answered and neither sent nor recorded."""
+        return self.loaded.answers(method, url, content_type, is_late=self.is_closed)
+
+    def blocks(
+        self, host: str, port: int | None, running: Live | None, *, unrecordable: str = ""
+    ) -> NetworkBlockedError | None:
+        """Return the error for a connection that is not allowed; a live call may connect to anything."""
+        return None if running is not None else self._connections.blocks(host, port, unrecordable)
