@@ -47,6 +47,10 @@ def pytest_configure(config: pytest.Config) -> None:
     without_plugin.plugin_is_loaded(1)
     config.add_cleanup(lambda: without_plugin.plugin_is_loaded(-1))
     check_report(config.option)
+    if any((config.option.agenttape_live, config.option.agenttape_model, config.option.agenttape_times)):
+        from pytest_agenttape.plugin.another_model import prepare as prepare_another_model
+
+        prepare_another_model(config)
     if config.option.agenttape_verify:
         from pytest_agenttape.plugin.verifying import prepare
 

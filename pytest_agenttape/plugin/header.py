@@ -7,13 +7,14 @@ import os
 
 import pytest
 
-from pytest_agenttape.plugin.options import PURSE, has_snapshot_update
+from pytest_agenttape.plugin.options import PURSE, has_snapshot_update, title
 from pytest_agenttape.settings.ci import is_ci
 
 
 def header(config: pytest.Config) -> str | None:
     """Return the line; None if the run only replays."""
-    line, purse = _line(config), config.stash.get(PURSE, None)
+    live = f"agenttape: {title(config.option)}; all else is replayed" if config.option.agenttape_live else None
+    line, purse = live or _line(config), config.stash.get(PURSE, None)
     if purse is None or (line is None and config.option.agenttape_budget is None):
         return line
     return f"{line or 'agenttape: only markers and blocks ask for live calls'}; {purse}"

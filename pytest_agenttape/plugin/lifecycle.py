@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from pytest_agenttape import telemetry, transports
 from pytest_agenttape.errors import AgentTapeError, ConfigError
+from pytest_agenttape.plugin.another_model import ANOTHER_MODEL
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.claims import Claim, Claims
 from pytest_agenttape.plugin.committing import commit, pending_store, prune
@@ -24,7 +26,7 @@ from pytest_agenttape.plugin.renames import Renames
 from pytest_agenttape.plugin.report.attempt_record import record_of
 from pytest_agenttape.plugin.report.junit import properties
 from pytest_agenttape.plugin.report.ledger import LEDGER
-from pytest_agenttape.plugin.report.test_record import Tally, TestRecord
+from pytest_agenttape.plugin.report.test_record import Plain, Tally, TestRecord
 from pytest_agenttape.plugin.report.workers import is_worker, send_failure, send_record, send_tally
 from pytest_agenttape.plugin.session_fixture import move_first
 from pytest_agenttape.plugin.surroundings import Surroundings
@@ -54,6 +56,7 @@ class Lifecycle:
         self._modules: set[str] = set()
         self._attempts: dict[str, Attempt] = {}
         self._records: dict[str, TestRecord] = {}  # of tests that pytest has not reported yet
+        self._tried: dict[str, list[Plain]] = {}  # the runs of each test with live calls
         self._ran: set[str] = set()  # the tests that had a session
         self._telemetry_before = telemetry.counts.copy()
         self.surroundings = Surroundings(session, self._claims, self.has_open)
@@ -241,7 +244,21 @@ class Lifecycle:
             if attempt.outcome == "passed" and attempt.session.loaded.policy.records:
                 self._claims.note_recorded(attempt.session.path)
         finally:
-            self._records[nodeid] = record_of(attempt, report=self._config.option.agenttape_report)
+            record = record_of(attempt, report=self._config.option.agenttape_report)
+            if ANOTHER_MODEL in self._config.stash:
+                record = self._with_runs(record, attempt)
+            self._records[nodeid] = record
+
+    def _with_runs(self, record: TestRecord, attempt: Attempt) -> TestRecord:
+        """Return *record* with this run of its test and the former ones, some of which pytest has not reported."""
+        from pytest_agenttape.plugin.report.tried import Tried  # for --agenttape-live only
+
+        session = attempt.session
+        recorded = [] if session.loaded.cassette is None else session.loaded.cassette.interactions
+        tried = Tried.of(attempt.outcome, recorded, session.interactions, session.verdict.error)
+        runs = self._tried.setdefault(attempt.item.nodeid, [])
+        runs.append(tried.to_plain())
+        return replace(record, tried=tuple(runs))
 
     def _keep_views(self, session: pytest.Session) -> None:
         """Keep the views of tests that did not run, because -x or an interrupt has ended the run before."""

@@ -13,6 +13,7 @@ from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.cassettes.pending import Pending, PendingRecording
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import Mode
+from pytest_agenttape.plugin.another_model import ANOTHER_MODEL
 from pytest_agenttape.plugin.claims import Claim, Claims
 from pytest_agenttape.plugin.drawn_examples import problem_of_drawn_examples
 from pytest_agenttape.plugin.error_place import traceback_of
@@ -106,12 +107,16 @@ def _settings(item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, p
     __tracebackhide__ = True
     options = claim.options
     config, mode, rules = claims.settings(item, claim, overrides)
+    asked = item.config.stash.get(ANOTHER_MODEL, None)
+    if asked is not None:
+        asked.check(claims.paths)
+        config = config if asked.model is None else config.with_overrides(model_override=asked.model)
     return Settings(
         path=claim.path,
         mode=mode,
         config=config,
         also=claim.also,
-        live=options.live,
+        live=options.live if asked is None else asked.live,
         frozen=options.frozen,
         repeats=options.repeats,
         matchers=options.matchers,

@@ -54,7 +54,7 @@ def add_options(parser: pytest.Parser) -> None:
         type=_report_path,
         metavar="PATH",
         help="Write a report of every cassette and call to PATH: .json or .html, or .otlp.json for OpenTelemetry; of "
-        "--agenttape-diff also .md.",
+        "--agenttape-diff and --agenttape-live also .md.",
     )
     group.addoption(
         "--agenttape-diff",
@@ -80,6 +80,23 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         help="Replay, and also send each LLM call and each HTTP request that only reads; fail if the shape of an "
         "answer has changed.",
+    )
+    group.addoption(
+        "--agenttape-live",
+        action="append",
+        metavar="TOKENS",
+        help="Replay every marked test, but run these calls for real, such as llm, and compare with the recordings.",
+    )
+    group.addoption(
+        "--agenttape-model",
+        metavar="MODEL",
+        help="With --agenttape-live: send the live LLM calls to this model.",
+    )
+    group.addoption(
+        "--agenttape-times",
+        type=_times,
+        metavar="NUMBER",
+        help="With --agenttape-live: run each marked test so often.",
     )
     group.addoption(
         "--agenttape-budget",
@@ -120,6 +137,13 @@ def is_trace(report: Path) -> bool:
     return report.name.endswith(".otlp.json")
 
 
+def title(option: argparse.Namespace) -> str:
+    """Return what runs for real by ``--agenttape-live``: ``llm live, sent to gpt-5.5``."""
+    sent = f", sent to {option.agenttape_model}" if option.agenttape_model else ""
+    times = f", each test {option.agenttape_times} times" if (option.agenttape_times or 1) > 1 else ""
+    return f"{','.join(option.agenttape_live)} live{sent}{times}"
+
+
 def check_report(option: argparse.Namespace) -> None:
     """Refuse a report in a form that there is not for what is asked for.
 
@@ -129,10 +153,10 @@ def check_report(option: argparse.Namespace) -> None:
     path: Path | None = option.agenttape_report
     if path is None:
         return
-    if path.suffix == ".md" and option.agenttape_diff is None:
+    if path.suffix == ".md" and option.agenttape_diff is None and option.agenttape_live is None:
         raise pytest.UsageError(
-            f"--agenttape-report={path.name}: Markdown is for --agenttape-diff; a run is reported as .json, .html or "
-            ".otlp.json"
+            f"--agenttape-report={path.name}: Markdown is for --agenttape-diff and --agenttape-live; a run is reported "
+            "as .json, .html or .otlp.json"
         )
     if is_trace(path) and option.agenttape_diff is not None:
         raise pytest.UsageError(
@@ -196,6 +220,12 @@ def _report_path(value: str) -> Path:
     if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
         raise argparse.ArgumentTypeError(f"{value}: cannot be written")
     return path
+
+
+def _times(value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise argparse.ArgumentTypeError(f"{value}: must be a whole number, 1 or more")
+    return int(value)
 
 
 def _days(value: str) -> float:

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import pytest
 from _pytest import config as pytest_config
+from _pytest import runner as pytest_runner
 
 _STARTS = frozenset({"main", "_main", "console_main", "_console_main"})  # functions of _pytest.config
 _XUNIT_FIXTURE = re.compile(r"_(?:xunit|unittest)_(\w+?)_fixture_")
@@ -41,6 +42,14 @@ def fixture_definitions(item: pytest.Item, name: str) -> Sequence[pytest.Fixture
     manager = private(item.session, "_fixturemanager")
     found: Sequence[pytest.FixtureDef[Any]] | None = private(manager, "getfixturedefs")(name, item)
     return found or ()
+
+
+def run_again(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Run *item* with its fixtures and report it, as often as this is called."""
+    where = {"nodeid": item.nodeid, "location": item.location}
+    item.ihook.pytest_runtest_logstart(**where)
+    private(pytest_runner, "runtestprotocol")(item, nextitem=nextitem)
+    item.ihook.pytest_runtest_logfinish(**where)
 
 
 def scope_of(item: pytest.Item, name: str) -> str | None:

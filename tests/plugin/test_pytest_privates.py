@@ -89,6 +89,9 @@ class TestTheNamesThatWeNeedAreThere:
         assert output.getvalue() == "written\n"
         assert issubclass(pytest_privates.conftest_failure(), Exception)
 
+    def test_of_what_runs_a_test(self) -> None:
+        assert callable(pytest_privates.private(pytest_privates.pytest_runner, "runtestprotocol"))
+
     def test_of_the_fixtures_that_stand_for_xunit_functions(self, request: pytest.FixtureRequest) -> None:
         found = map(pytest_privates.xunit_function, request.fixturenames)
         assert [each for each in found if each] == ["setup_module"]

@@ -339,7 +339,7 @@ def test_a_run_cannot_be_reported_in_markdown(pytester: pytest.Pytester) -> None
     result = pytester.runpytest("--agenttape-report=run.md")
     assert result.ret == 4
     result.stderr.fnmatch_lines(
-        ["ERROR: --agenttape-report=run.md: Markdown is for --agenttape-diff; a run is reported as .json, .html or *"]
+        ["ERROR: --agenttape-report=run.md: Markdown is for --agenttape-diff and --agenttape-live; a run is*"]
     )
 
 

@@ -41,7 +41,7 @@ def as_markdown(diff: SuiteDiff) -> str:
 
 
 def _head(diff: SuiteDiff) -> Iterator[str]:
-    yield f"### What the agents do: {_code(diff.new)} against {_code(diff.old)}"
+    yield f"### What the agents do: {as_code(diff.new)} against {as_code(diff.old)}"
     yield ""
     yield summed_up(diff)
     if not diff.changes:
@@ -50,7 +50,7 @@ def _head(diff: SuiteDiff) -> Iterator[str]:
     yield "| cassette | what happened | calls | tools | tokens |"
     yield "|---|---|---|---|---|"
     for each in diff.changes[:_ROWS_SHOWN]:
-        yield f"| {' | '.join(map(_in_a_cell, _row(each)))} |"
+        yield f"| {' | '.join(map(in_a_cell, _row(each)))} |"
     if len(diff.changes) > _ROWS_SHOWN:
         yield f"| … and {len(diff.changes) - _ROWS_SHOWN} more | | | | |"
 
@@ -58,13 +58,13 @@ def _head(diff: SuiteDiff) -> Iterator[str]:
 def _row(change: RecordingChange) -> Iterator[str]:
     divergences = divergences_of(change)
     old, new = Facts.of(*change.before), Facts.of(*change.after)
-    yield _code(change.path.as_posix())
+    yield as_code(change.path.as_posix())
     happened = [] if change.sign == "~" else [CHANGES[change.sign]]
-    happened += [] if change.was is None else [f"from {_code(change.was.as_posix())}"]
+    happened += [] if change.was is None else [f"from {as_code(change.was.as_posix())}"]
     said = f"{' '.join(happened)}{', ' if happened and divergences else ''}"
-    yield said + (_code(what_happened(divergences[0])) if divergences else "")
+    yield said + (as_code(what_happened(divergences[0])) if divergences else "")
     yield counts_in_words(divergences).removeprefix("calls: ") if divergences else _count(change, new, old)
-    yield _code(tools_in_words(change)) if change.tools else ""
+    yield as_code(tools_in_words(change)) if change.tools else ""
     both = (f"{old.tokens.total:,}", f"{new.tokens.total:,}")
     yield f"{both[0]} → {both[1]}" if both[0] != both[1] else both[0]
 
@@ -76,7 +76,7 @@ def _count(change: RecordingChange, new: Facts, old: Facts) -> str:
 def _cause(cause: SharedCause) -> str:
     told: set[FieldDiff] = set()
     first = cause.first
-    parts = [f"#### {_code(cause_of(cause))}", _places(cause), _fenced(changed_lines(first, told, _nothing))]
+    parts = [f"#### {as_code(cause_of(cause))}", _places(cause), _fenced(changed_lines(first, told, _nothing))]
     following = following_lines(first, told, _nothing)
     if following:
         number = sum(each.follows for each in divergences_of(first))
@@ -90,7 +90,7 @@ def _cause(cause: SharedCause) -> str:
 
 
 def _places(cause: SharedCause) -> str:
-    listed = [_code(each.path.as_posix()) for each in cause.changes[:_PLACES_SHOWN]]
+    listed = [as_code(each.path.as_posix()) for each in cause.changes[:_PLACES_SHOWN]]
     more = len(cause.changes) - len(listed)
     return ", ".join(listed) + (f" and {more} more" if more else "")
 
@@ -121,7 +121,7 @@ def _signed(line: Line) -> str:
     return text if text.startswith(("+", "-", "~", ">")) else sign + text[1:]
 
 
-def _code(text: str) -> str:
+def as_code(text: str) -> str:
     """Return *text* as code, which no host takes for a mention, a link or markup."""
     shown = visible(text)
     longest = max((len(each) for each in _TICKS.findall(shown)), default=0)
@@ -136,5 +136,6 @@ def _code_in_html(text: str) -> str:
     return f"<code>{escaped}</code>"
 
 
-def _in_a_cell(text: str) -> str:
+def in_a_cell(text: str) -> str:
+    """Return *text* as it can stand in a table."""
     return text.replace("|", "\\|")

@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.plugin.options import is_trace
+from pytest_agenttape.plugin.report.comparison import Comparison
 from pytest_agenttape.plugin.report.html import render
 from pytest_agenttape.plugin.report.ledger import Ledger
 from pytest_agenttape.plugin.report.otlp import as_otlp
@@ -21,14 +22,15 @@ from pytest_agenttape.redaction import RedactionRules, Redactor
 _FAILURE_SHOWN = 20_000
 
 
-def write_file(path: Path, ledger: Ledger, verdict: WholeRun, root: Path) -> str | None:
+def write_file(path: Path, ledger: Ledger, verdict: WholeRun, root: Path, live: str | None = None) -> str | None:
     """Write the report to *path* as JSON, HTML or a trace, by its extension; return an error message if that fails.
 
     Args:
         root: The root directory, whose name a trace gives as that of the service.
+        live: What ran for real beside the recordings, if the run is compared with them.
     """
     try:
-        text = _text(path, ledger, verdict, root)
+        text = _text(path, ledger, verdict, root, live)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except (OSError, AgentTapeError) as error:
@@ -36,10 +38,15 @@ def write_file(path: Path, ledger: Ledger, verdict: WholeRun, root: Path) -> str
     return None
 
 
-def _text(path: Path, ledger: Ledger, verdict: WholeRun, root: Path) -> str:
+def _text(path: Path, ledger: Ledger, verdict: WholeRun, root: Path, live: str | None) -> str:
     if is_trace(path):
         return as_otlp(ledger, root.name)
+    comparison = None if live is None else Comparison.of(ledger, live)
+    if comparison is not None and path.suffix == ".md":
+        return comparison.as_markdown()
     document = as_document(ledger, verdict)
+    if comparison is not None:
+        document["comparison"] = comparison.as_document()
     return render(document) if path.suffix == ".html" else _as_json(document)
 
 

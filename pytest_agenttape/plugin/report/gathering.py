@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_agenttape.plugin.options import CASSETTES, PURSE
+from pytest_agenttape.plugin.options import CASSETTES, PURSE, title
 from pytest_agenttape.plugin.report.ledger import LEDGER, Ledger
 from pytest_agenttape.plugin.report.workers import (
     is_worker,
@@ -92,6 +92,10 @@ class Gathering:
 
     def _more(self) -> Iterator[str]:
         purse = self._config.stash.get(PURSE, None)
+        if self._config.option.agenttape_live and self._ledger.records:
+            from pytest_agenttape.plugin.report.comparison import Comparison  # most runs compare nothing
+
+            yield from Comparison.of(self._ledger, title(self._config.option)).lines()
         if purse is not None:
             yield from purse.summary()
         if self._problem is not None:
@@ -107,6 +111,7 @@ class Gathering:
     def _write_file(self, path: Path, session: pytest.Session, verdict: WholeRun) -> None:
         from pytest_agenttape.plugin.report.file import write_file  # most runs do not ask for it
 
-        self._problem = write_file(path, self._ledger, verdict, self._config.rootpath)
+        live = title(self._config.option) if self._config.option.agenttape_live else None
+        self._problem = write_file(path, self._ledger, verdict, self._config.rootpath, live)
         if self._problem is not None:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED

@@ -124,6 +124,7 @@ class TestRecord:
         verified: What became of its calls that were also sent for real, if they were.
         began: When it began, as an ISO 8601 time: the recording, if nothing was live, else the test.
         spans: Its calls, for a trace.
+        tried: Its runs with live calls so far, beside the recording, if the flag asked for them.
         diff: A description of what the run changed in the cassette, for a report file.
     """
 
@@ -158,6 +159,7 @@ class TestRecord:
     verified: Verified | None = None
     began: str = ""
     spans: tuple[Span, ...] = ()
+    tried: tuple[Plain, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -203,6 +205,7 @@ class TestRecord:
             "forgotten": tuple(plain["forgotten"]),
             "steps": tuple(plain["steps"]),
             "spans": tuple(plain["spans"]),
+            "tried": tuple(plain["tried"]),
         }
         return cls(**{**plain, **parsed})
 
