@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
+from types import FunctionType
 from typing import Any, Protocol, TypeVar, overload
 
 from pytest_agenttape.boundaries.frameworks import is_tool
@@ -183,11 +184,24 @@ def _wrap(fn: Callable[..., Any], drawn: _Drawn) -> Callable[..., Any]:
     nature = nature_of(fn)
     wrapper = drawn.settle() if nature is Nature.ASYNC_GENERATOR else _WRAPPERS[nature](drawn)
     if is_routine(fn):
-        return functools.update_wrapper(wrapper, fn)
+        functools.update_wrapper(wrapper, fn)
+        if _may_be_owned():
+            _guard(wrapper, fn)
+        else:
+            defer(lambda: _guard(wrapper, fn))
+        return wrapper
     functools.update_wrapper(wrapper, fn, assigned=("__module__", "__doc__"), updated=())
     wrapper.__name__ = wrapper.__qualname__ = drawn.name
     wrapper.__annotations__ = dict(getattr(body_of(fn), "__annotations__", {}))
     return wrapper
+
+
+def _guard(wrapper: Callable[..., Any], fn: Callable[..., Any]) -> None:
+    """Let who calls what is below the decorator come to the boundary all the same."""
+    if isinstance(fn, FunctionType):
+        from pytest_agenttape.boundaries.gates import gate  # imports inspect
+
+        wrapper.__wrapped__ = gate(fn, wrapper)  # type: ignore[attr-defined]  # update_wrapper has set it
 
 
 def _function(drawn: _Drawn) -> Callable[..., Any]:

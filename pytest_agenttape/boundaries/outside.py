@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import AsyncIterator, Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from inspect import signature
-from types import CodeType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from pytest_agenttape.boundaries.decorators import intercept
-from pytest_agenttape.callables import Nature, nature_of
+from pytest_agenttape.boundaries.gates import code_calling
 from pytest_agenttape.errors import ConfigError
 
 KINDS = {"tools": "tool", "retrieval": "retrieval", "memory_read": "memory_read", "memory_write": "memory_write"}
@@ -110,7 +110,7 @@ def _take(function: FunctionType, kind: str) -> None:
     if not hasattr(function, "__signature__"):
         with contextlib.suppress(TypeError, ValueError):
             function.__signature__ = signature(function)  # type: ignore[attr-defined]  # which inspect looks at first
-    function.__code__ = _code(function, boundary)
+    function.__code__ = code_calling(boundary, like=function)
     _taken.add(function)
 
 
@@ -124,52 +124,3 @@ def _copy(function: FunctionType) -> FunctionType:
     made.__annotations__ = function.__annotations__
     made.__dict__.update(function.__dict__)
     return made
-
-
-# -- the code that a function gets: "TAKEN" and "CLOSING" stand for what its globals do not hold
-
-
-def _plain(*args: Any, **kwargs: Any) -> Any:
-    __tracebackhide__ = True
-    boundary: Any = "TAKEN"
-    return boundary(*args, **kwargs)
-
-
-async def _coroutine(*args: Any, **kwargs: Any) -> Any:
-    __tracebackhide__ = True
-    boundary: Any = "TAKEN"
-    return await boundary(*args, **kwargs)
-
-
-def _generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-    __tracebackhide__ = True
-    boundary: Any = "TAKEN"
-    return (yield from boundary(*args, **kwargs))
-
-
-async def _async_generator(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-    __tracebackhide__ = True
-    boundary: Any = "TAKEN"
-    closing: Any = "CLOSING"
-    async with closing(boundary(*args, **kwargs)) as items:
-        async for each in items:
-            yield each
-
-
-_CODES = {
-    Nature.PLAIN: _plain.__code__,
-    Nature.COROUTINE: _coroutine.__code__,
-    Nature.GENERATOR: _generator.__code__,
-    Nature.ASYNC_GENERATOR: _async_generator.__code__,
-}
-
-
-def _code(function: FunctionType, boundary: Any) -> CodeType:
-    meant = {"TAKEN": boundary, "CLOSING": contextlib.aclosing}
-    code = _CODES[nature_of(function)]
-    return code.replace(
-        co_consts=tuple(meant.get(each, each) if isinstance(each, str) else each for each in code.co_consts),
-        co_freevars=function.__code__.co_freevars,
-        co_name=function.__code__.co_name,
-        co_qualname=function.__code__.co_qualname,
-    )
