@@ -18,7 +18,7 @@ from pytest_agenttape.matching.policy import replays_only
 from pytest_agenttape.model import Mode
 from pytest_agenttape.plugin.imposed_settings import policy_of
 from pytest_agenttape.plugin.marker import explicit_name, options_of
-from pytest_agenttape.plugin.node_ids import address_of, siblings_of, split_id, without_parameter
+from pytest_agenttape.plugin.node_ids import address_of, siblings_of, split_id, without_parameter, without_repetition
 from pytest_agenttape.plugin.options import flags_of, is_marked
 from pytest_agenttape.plugin.pytest_privates import collected_with
 from pytest_agenttape.plugin.report.workers import is_worker
@@ -194,25 +194,29 @@ class Claims:
         options = options_of(item)
         form = options.format or self.config_at(item.path.parent).format
         name, depth = explicit_name(item)
-        classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
-        test, parameter = split_id(item)
-        owner = item.nodeid
+        parameter, owner = split_id(item)[1], item.nodeid
         if options.shared:
             parameter, owner = None, without_parameter(item)
         same = siblings.get(without_parameter(item), ())
         folder = item.path.parent
-        home = self.cassettes_of(folder)
-        if name is None:
-            path = paths.node_path(home, item.path.stem, classes, test, parameter, form, siblings=same)
-            path = paths.found(path, paths.former_path(home, item.path.stem, classes, item.name))
-        elif depth is None:
-            path = self._named(folder, name, parameter, form, same)
-        else:
-            path = paths.found(paths.folder_path(home, name, classes[depth:], test, parameter, form, siblings=same))
+        path = self._path(item, form, parameter, same)
+        if not options.shared and (unrepeated := without_repetition(item)) != parameter:
+            path = paths.found(path, self._path(item, form, unrepeated, same))  # one recording for all repetitions
         is_named = options.shared or (name is not None and depth is None)
         also = tuple(self._named(folder, each, None, form) for each in options.also)
         address = address_of(item)
         return Claim(path, options, is_named=is_named, folder=folder, address=address, owner=owner, also=also)
+
+    def _path(self, item: pytest.Item, form: str, parameter: str | None, same: Sequence[str]) -> Path:
+        name, depth = explicit_name(item)
+        if name is not None and depth is None:
+            return self._named(item.path.parent, name, parameter, form, same)
+        home, test = self.cassettes_of(item.path.parent), split_id(item)[0]
+        classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
+        if name is None:
+            path = paths.node_path(home, item.path.stem, classes, test, parameter, form, siblings=same)
+            return paths.found(path, paths.former_path(home, item.path.stem, classes, item.name))
+        return paths.found(paths.folder_path(home, name, classes[depth:], test, parameter, form, siblings=same))
 
     def _named(self, folder: Path, name: str, parameter: str | None, form: str, siblings: Sequence[str] = ()) -> Path:
         """Return the cassette that a marker names: with those of the tests in *folder*, or else in `cassette_dir`."""

@@ -18,6 +18,7 @@ from pytest_agenttape.plugin.claims import Claim, Claims
 from pytest_agenttape.plugin.committing import commit, pending_store, prune
 from pytest_agenttape.plugin.judging import error_of_ours, fail_drifted, judge_returned, judged, put_headline_first
 from pytest_agenttape.plugin.missing_keys import note_missing_key
+from pytest_agenttape.plugin.node_ids import unrepeated
 from pytest_agenttape.plugin.opening import configuration_of, open_session, reseed_before, restore_runtest
 from pytest_agenttape.plugin.options import CASSETTES, has_snapshot_update, is_marked
 from pytest_agenttape.plugin.orphans import find, is_narrowed, sees_whole_files
@@ -255,7 +256,9 @@ class Lifecycle:
 
         session = attempt.session
         recorded = [] if session.loaded.cassette is None else session.loaded.cassette.interactions
-        tried = Tried.of(attempt.outcome, recorded, session.interactions, session.verdict.error)
+        tried = Tried.of(
+            unrepeated(attempt.item), attempt.outcome, recorded, session.interactions, session.verdict.error
+        )
         runs = self._tried.setdefault(attempt.item.nodeid, [])
         runs.append(tried.to_plain())
         return replace(record, tried=tuple(runs))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 
 import pytest
 
 from pytest_agenttape.plugin.pytest_privates import collected_with
+
+_REPEATED_BY = "__pytest_repeat_step_number"  # a parameter that pytest-repeat 0.9 adds, as the last one
+_REPETITION = re.compile(r"(?:^|-)\d+-\d+$")
 
 
 def address_of(item: pytest.Item) -> str:
@@ -24,6 +28,19 @@ def split_id(item: pytest.Item) -> tuple[str, str | None]:
     if isinstance(name, str) and item.name.startswith(f"{name}[") and item.name.endswith("]"):
         return name, item.name[len(name) + 1 : -1]
     return item.name, None
+
+
+def without_repetition(item: pytest.Item) -> str | None:
+    """Return the parameter id of a test, if it has one, without what pytest-repeat has added to it."""
+    _, parameter = split_id(item)
+    is_repeated = _REPEATED_BY in getattr(getattr(item, "callspec", None), "params", ())
+    return (_REPETITION.sub("", parameter) or None) if parameter and is_repeated else parameter
+
+
+def unrepeated(item: pytest.Item) -> str:
+    """Return the node id that *item* would have without pytest-repeat."""
+    parameter = without_repetition(item)
+    return f"{without_parameter(item)}[{parameter}]" if parameter else without_parameter(item)
 
 
 def without_parameter(item: pytest.Item) -> str:

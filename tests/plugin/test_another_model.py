@@ -192,6 +192,42 @@ def test_runs_of_rerunfailures_count(project: Project, provider: Provider) -> No
     result.stdout.fnmatch_lines(["  passed 1 of 2: test_it.py::test_moody (*"])
 
 
+REPEAT = """
+    import pytest
+
+    @pytest.fixture
+    def __pytest_repeat_step_number(request):
+        return request.param
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_generate_tests(metafunc):  # as pytest-repeat does
+        metafunc.fixturenames.append("__pytest_repeat_step_number")
+        ids = [f"{number + 1}-3" for number in range(3)]
+        metafunc.parametrize("__pytest_repeat_step_number", range(3), indirect=True, ids=ids)
+"""
+
+
+def test_repetitions_of_pytest_repeat_replay_the_one_recording_and_count(project: Project, provider: Provider) -> None:
+    path = project.path / "test_it.py"
+    sets = "@pytest.mark.parametrize('how', ['3-4', 'easy'])\ndef test_sets(how):\n    ask(how)\n"
+    path.write_text(f"{path.read_text()}\n@pytest.mark.agenttape\n{sets}")
+    project.record().assert_outcomes(passed=5)
+    provider.models.clear()
+    project.write(conftest=REPEAT)
+    result = project.run("--agenttape-live=llm", "--agenttape-model=gpt-5.5")
+    result.assert_outcomes(passed=12, failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "live beside recorded: llm live, sent to gpt-5.5; 9 of 12 runs passed (75%)",
+            "  passed 3 of 3: test_it.py::test_easy (*",
+            "  passed 3 of 3: test_it.py::test_sets[[]3-4[]] (*",
+            "  passed 3 of 3: test_it.py::test_sets[[]easy[]] (*",
+            "  passed 0 of 3: test_it.py::test_tricky (*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("orphan*")
+
+
 @pytest.mark.usefixtures("provider")
 def test_the_report_compares_as_data_page_and_markdown(project: Project) -> None:
     pytest.importorskip("jinja2")

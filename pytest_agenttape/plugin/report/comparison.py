@@ -31,8 +31,11 @@ class Comparison:
     @classmethod
     def of(cls, ledger: Ledger, title: str) -> Comparison:
         """Return what the tests of *ledger* did."""
-        found = {nodeid: [*map(Tried.from_plain, each.tried)] for nodeid, each in sorted(ledger.records.items())}
-        return cls(title, {nodeid: runs for nodeid, runs in found.items() if runs})
+        found: dict[str, list[Tried]] = {}
+        for _, record in sorted(ledger.records.items()):
+            for run in map(Tried.from_plain, record.tried):
+                found.setdefault(run.test, []).append(run)
+        return cls(title, found)
 
     @property
     def rate(self) -> str:

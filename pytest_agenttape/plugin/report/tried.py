@@ -27,12 +27,14 @@ class Tried:
     """One run of a test.
 
     Attributes:
+        test: Its node id, without the number that pytest-repeat adds.
         verdict: As in `Attempt.outcome`, without the phase.
         before: What the recorded calls took.
         after: What those of this run took; a replayed call took what it did when recorded.
         divergence: The first one from the recording; None if there is none.
     """
 
+    test: str
     verdict: str
     before: Facts
     after: Facts
@@ -40,15 +42,16 @@ class Tried:
 
     @classmethod
     def of(
-        cls, outcome: str, recorded: list[Interaction], made: list[Interaction], error: AgentTapeError | None
+        cls, test: str, outcome: str, recorded: list[Interaction], made: list[Interaction], error: AgentTapeError | None
     ) -> Self:
-        """Return the run that *made* these calls and ended with *outcome* and, if it was refused, with *error*."""
+        """Return the run of *test* that *made* these calls and ended with *outcome*, and *error* if it was refused."""
         verdict = outcome.rpartition(" ")[2] or "failed"
-        return cls(verdict, Facts.of(*recorded), Facts.of(*made), _first_divergence(recorded, made, error))
+        return cls(test, verdict, Facts.of(*recorded), Facts.of(*made), _first_divergence(recorded, made, error))
 
     def to_plain(self) -> Plain:
         """Return this in types that cross a process border."""
         return {
+            "test": self.test,
             "verdict": self.verdict,
             "before": _plain(self.before),
             "after": _plain(self.after),
@@ -58,7 +61,8 @@ class Tried:
     @classmethod
     def from_plain(cls, plain: Plain) -> Self:
         """Return what `to_plain` was called on."""
-        return cls(plain["verdict"], _facts(plain["before"]), _facts(plain["after"]), plain["divergence"])
+        before, after = _facts(plain["before"]), _facts(plain["after"])
+        return cls(plain["test"], plain["verdict"], before, after, plain["divergence"])
 
 
 def _first_divergence(recorded: list[Interaction], made: list[Interaction], error: AgentTapeError | None) -> str | None:
