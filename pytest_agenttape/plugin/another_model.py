@@ -71,6 +71,8 @@ class AnotherModel:
             return None
         for _ in range(self.times):
             run_again(item, nextitem)
+            if item.session.shouldstop or item.session.shouldfail:  # -x, --maxfail
+                break
         return True
 
 

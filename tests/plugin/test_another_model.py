@@ -181,6 +181,14 @@ def test_fixtures_are_set_up_for_each_run(project: Project) -> None:
     assert re.findall("up|down", said.partition("test_it.py")[2])[:6] == ["up", "down"] * 3
 
 
+def test_the_first_failure_ends_the_run_if_that_is_asked_for(project: Project, provider: Provider) -> None:
+    flags = ("--agenttape-live=llm", "--agenttape-model=gpt-5.5", "--agenttape-times=4")
+    result = project.run("-x", "-k", "tricky", *flags)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*each test 4 times; 0 of 1 test passed (0%)"])
+    assert provider.models == ["gpt-5.5"]
+
+
 def test_runs_of_rerunfailures_count(project: Project, provider: Provider) -> None:
     pytest.importorskip("pytest_rerunfailures")
     moody(project)
