@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep, of a test marked `variants(number)`, so many of its parameter sets; the slow job runs them all."""
+    if os.environ.get("AGENTTAPE_SLOW") == "1":
+        return
+    sets: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("variants") is not None:
+            sets.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    left = {each for every in sets.values() for each in _beyond(every)}
+    if left:
+        config.hook.pytest_deselected(items=list(left))
+        items[:] = [item for item in items if item not in left]
+
+
+def _beyond(every: list[pytest.Item]) -> set[pytest.Item]:
+    """Return the parameter sets that are left out; those that run are spread evenly."""
+    marker = every[0].get_closest_marker("variants")
+    assert marker is not None
+    (number,) = marker.args
+    if len(every) <= number:
+        return set()
+    step = (len(every) - 1) / max(number - 1, 1)
+    return set(every) - {every[round(at * step)] for at in range(number)}
 
 
 @pytest.fixture(scope="session", autouse=True)

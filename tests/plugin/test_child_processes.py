@@ -52,6 +52,7 @@ def write(project: Project, way: str, marker: str = ALLOWED) -> None:
     project.write(work=WORK, test_it=CALLS + test)
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_call_there_runs_nothing_and_fails_the_test_also_when_it_is_swallowed(project: Project, way: str) -> None:
@@ -75,6 +76,7 @@ WARM = {
 }
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("how", ["fork", "spawn", "forkserver"])
 @pytest.mark.parametrize("where", WARM)
 def test_a_worker_that_is_older_than_the_first_test_is_refused_too(project: Project, where: str, how: str) -> None:
@@ -203,6 +205,7 @@ def test_a_child_of_what_belongs_to_no_test_fails_the_run(project: Project, swal
     assert project.live() == []
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_the_children_of_an_unmarked_test_run_as_they_did(project: Project, way: str) -> None:

@@ -62,11 +62,10 @@ def beside(project: Project, monkeypatch: pytest.MonkeyPatch, request: pytest.Fi
     return project
 
 
-SLOW = os.environ.get("AGENTTAPE_SLOW") == "1"
-ORDERS = ["ours first", "theirs first"]
-both_orders = pytest.mark.parametrize("beside", ORDERS, indirect=True)
+both_orders = pytest.mark.parametrize("beside", ["ours first", "theirs first"], indirect=True)
 
 
+@pytest.mark.variants(3)
 @both_orders
 @pytest.mark.parametrize("args", [[], ["--agenttape-record"], ["--agenttape-strict"]], ids=["plain", "both", "ours"])
 def test_agenttape_from_pypi_is_refused_with_the_way_out(beside: Project, args: list[str]) -> None:
@@ -77,7 +76,8 @@ def test_agenttape_from_pypi_is_refused_with_the_way_out(beside: Project, args: 
     assert "unrecognized" not in result.stderr.str()
 
 
-@pytest.mark.parametrize("beside", ORDERS if SLOW else ORDERS[1:], indirect=True)
+@pytest.mark.variants(1)
+@both_orders
 def test_the_way_out_works(beside: Project) -> None:
     chosen = ["-p", "no:agenttape", "-p", "pytest_agenttape.plugin"]
     beside.run_apart(*chosen, "--agenttape-record").assert_outcomes(passed=1)

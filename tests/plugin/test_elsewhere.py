@@ -70,6 +70,7 @@ ELSEWHERE = {
 }
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("there", ELSEWHERE.values(), ids=ELSEWHERE)
 def test_a_recording_is_replayed_elsewhere(
     project: Project, standin_provider: StandInProvider, monkeypatch: pytest.MonkeyPatch, there: dict[str, str]

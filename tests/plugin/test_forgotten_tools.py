@@ -50,14 +50,14 @@ def agent(project: Project, standin_provider: StandInProvider, monkeypatch: pyte
 
 
 def test_the_recording_names_them(agent: Project) -> None:
-    result = agent.run_apart("--agenttape-record")
+    result = agent.run("--agenttape-record")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["created: cassettes/test_it/test_it.yaml (2 live calls)", LINE], consecutive=True)
-    agent.run_apart().stdout.no_fnmatch_line("real in replay: *")
+    agent.run().stdout.no_fnmatch_line("real in replay: *")
 
 
 def test_strict_makes_them_an_error(agent: Project) -> None:
-    result = agent.run_apart("--agenttape-record", "--agenttape-strict")
+    result = agent.run("--agenttape-record", "--agenttape-strict")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
@@ -70,6 +70,6 @@ def test_strict_makes_them_an_error(agent: Project) -> None:
 
 def test_a_tool_is_none_of_them(agent: Project) -> None:
     agent.write(test_it=TEST.format(decorator="@tool"))
-    result = agent.run_apart("--agenttape-record", "--agenttape-strict")
+    result = agent.run("--agenttape-record", "--agenttape-strict")
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("real in replay: *")

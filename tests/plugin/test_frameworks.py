@@ -175,6 +175,7 @@ RUNNERS = {
 }
 
 
+@pytest.mark.variants(8)
 @pytest.mark.parametrize("args", RUNNERS.values(), ids=RUNNERS)
 def test_it_runs_under(project: Project, args: list[str]) -> None:
     for name in ("unittest.TestCase", "pytest-asyncio, function loop", "a tool that draws random numbers"):

@@ -38,24 +38,24 @@ def recorded(project: Project, standin_provider: StandInProvider, monkeypatch: p
     project.write(asking=AGENT, test_it=TEST)
     monkeypatch.setenv("OPENAI_BASE_URL", f"{standin_provider.url}/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "a-key-for-recording")
-    project.run_apart("--agenttape-record", "-k", "test_it and not after").assert_outcomes(passed=1, deselected=1)
+    project.run("--agenttape-record", "-k", "test_it and not after").assert_outcomes(passed=1, deselected=1)
     monkeypatch.delenv("OPENAI_API_KEY")
     return project
 
 
 def test_a_replay_needs_no_key_and_leaves_none(recorded: Project) -> None:
-    recorded.run_apart().assert_outcomes(passed=2)
+    recorded.run().assert_outcomes(passed=2)
 
 
 def test_a_key_that_is_set_to_nothing_is_not_set(recorded: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "")
     recorded.write(test_it=TEST.replace("assert not {", "assert os.environ['OPENAI_API_KEY'] == '' or {"))
-    recorded.run_apart().assert_outcomes(passed=2)
+    recorded.run().assert_outcomes(passed=2)
 
 
 def test_only_the_keys_of_recorded_providers_have_stand_ins(recorded: Project) -> None:
     recorded.write(asking=AGENT.replace("answer =", "assert 'GROQ_API_KEY' not in os.environ\n        answer ="))
-    recorded.run_apart("-k", "test_it").assert_outcomes(passed=2)
+    recorded.run("-k", "test_it").assert_outcomes(passed=2)
 
 
 def test_a_test_that_takes_the_key_away_has_none(recorded: Project) -> None:
@@ -74,19 +74,19 @@ def test_a_test_that_takes_the_key_away_has_none(recorded: Project) -> None:
             assert ask() == "yes"
         """
     )
-    recorded.run_apart().assert_outcomes(passed=1)
+    recorded.run().assert_outcomes(passed=1)
 
 
 def test_a_live_call_gets_no_stand_in(recorded: Project) -> None:
     recorded.write(test_it=TEST.replace("agenttape\n", "agenttape(live='llm')\n"))
-    result = recorded.run_apart("-k", "not after")
+    result = recorded.run("-k", "not after")
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(["E *OpenAIError: Missing credentials*"])
 
 
 def test_without_a_cassette_the_sdk_s_error_has_a_note(recorded: Project) -> None:
     (recorded.path / "cassettes/test_it/test_it.yaml").unlink()
-    result = recorded.run_apart()
+    result = recorded.run()
     result.stdout.fnmatch_lines(
         [
             "E *OpenAIError: Missing credentials*",
@@ -101,7 +101,7 @@ ADVICE = "build the client on first use, or set OPENAI_API_KEY to any text befor
 
 def test_clients_built_at_import_are_named_once_with_what_to_do(recorded: Project) -> None:
     recorded.write(asking="from openai import OpenAI\nclient = OpenAI()\ndef ask(): ...\n", test_other=TEST)
-    result = recorded.run_apart()
+    result = recorded.run()
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(
         [
@@ -115,7 +115,7 @@ def test_clients_built_at_import_are_named_once_with_what_to_do(recorded: Projec
 
 def test_a_file_that_does_not_use_the_plugin_gets_no_note(recorded: Project) -> None:
     recorded.write(test_other="from openai import OpenAI\nclient = OpenAI()\n")
-    result = recorded.run_apart("test_other.py")
+    result = recorded.run("test_other.py")
     result.assert_outcomes(errors=1)
     result.stdout.no_fnmatch_line("no key: *")
 
@@ -134,7 +134,7 @@ def test_a_client_built_in_a_wide_fixture_gets_the_note(recorded: Project) -> No
         def test_it(client): ...
         """
     )
-    result = recorded.run_apart()
+    result = recorded.run()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
         [
@@ -152,7 +152,7 @@ def test_a_live_call_beside_replayed_ones_does_not_send_the_stand_in(
     both = TEST.replace(asks, asks + more, 1).replace("agenttape\n", "agenttape(live='openai.embeddings')\n")
     recorded.write(test_it=both)
     before = standin_provider.hits
-    result = recorded.run_apart("-k", "not after")
+    result = recorded.run("-k", "not after")
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(
         [

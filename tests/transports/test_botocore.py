@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -536,7 +535,6 @@ def test_moto_answers_beside_the_cassette(recorder: Recorder, first: str) -> Non
 
 # Imports -----------------------------------------------------------------------------------------------------------
 
-SLOW = os.environ.get("AGENTTAPE_SLOW") == "1"
 IMPORTED_FIRST = "boto3 botocore botocore.credentials botocore.awsrequest botocore.utils urllib3 requests".split()
 IMPORTED = """
 import sys
@@ -555,8 +553,9 @@ with use_cassette(Path(path), mode=mode) as session:
 """
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize("when", ["before", "inside"])
-@pytest.mark.parametrize("first", IMPORTED_FIRST if SLOW else ["boto3", "botocore.awsrequest"])
+@pytest.mark.parametrize("first", IMPORTED_FIRST)
 def test_it_is_recorded_whatever_is_imported_first(recorder: Recorder, first: str, when: str) -> None:
     recorder.provider.reply(amazon.whole(amazon.WHOLE), to="/model/m/converse")
     for mode in ("all", "none"):

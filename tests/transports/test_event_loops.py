@@ -66,6 +66,7 @@ CLIENTS: dict[str, Callable[[StandInProvider], Ask]] = {
 }
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("allowed", [False, True], ids=["", "all errors allowed"])
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_client_of_an_earlier_loop_is_refused_where_its_error_is_swallowed(

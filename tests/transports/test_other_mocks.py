@@ -266,6 +266,7 @@ FIXTURES = {
 }
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("order", ["mock first", "session first"])
 @pytest.mark.parametrize("fixture", list(FIXTURES))
 def test_the_fixture_of_a_mocking_plugin(

@@ -65,6 +65,7 @@ def run_script(source: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize("late", list(LATE))
 def test_a_library_that_is_imported_in_the_session_is_intercepted(
     recorder: Recorder, tmp_path: Path, late: str

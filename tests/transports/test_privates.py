@@ -309,6 +309,7 @@ RENAMED = {
 }
 
 
+@pytest.mark.variants(6)
 @pytest.mark.parametrize("renamed", list(RENAMED))
 def test_a_recording_does_not_begin_without_it(tmp_path: Path, renamed: str) -> None:
     library, before, name = RENAMED[renamed]

@@ -165,6 +165,7 @@ class TestAStreamThatIsLeftEarly:
         with pytest.raises(StreamingReplayError, match="its reader stopped early"):
             recorder.replay(lambda: client.chunks(url, take=3))
 
+    @pytest.mark.variants(3)
     def test_frees_its_connection_while_recording(
         self, recorder: Recorder, client: Any, recwarn: pytest.WarningsRecorder
     ) -> None:
