@@ -322,11 +322,12 @@ def test_no_secret_is_in_what_the_provider_says(api: Api, tmp_path: Path) -> Non
     assert key not in str(caught.value)
 
 
+class BadRequestError(Exception):
+    status_code = 400
+
+
 def test_a_client_library_s_error_is_read_likewise(tmp_path: Path) -> None:
     from pytest_agenttape import record_call
-
-    class BadRequestError(Exception):
-        status_code = 400
 
     def fail() -> None:
         raise BadRequestError(CREDIT)
