@@ -127,7 +127,7 @@ def test_it_counts_as_explicit_in_ci(project: Project, provider: Provider, monke
     assert provider.models == ["gpt-4o", "gpt-4o"]
 
 
-@pytest.mark.parametrize("token", ["lllm", "look-up", "tool,lookup", "look_*"])
+@pytest.mark.parametrize("token", ["lllm", "look-up", "tool,look_upp", "look_*"])
 def test_a_token_that_names_nothing_is_refused_before_the_first_call(
     project: Project, provider: Provider, token: str
 ) -> None:
