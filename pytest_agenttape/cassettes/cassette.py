@@ -43,7 +43,7 @@ class Cassette(Contents):
             CassetteCorruptError: The file cannot be read as a cassette; the message says where and why.
             ConfigError: *path* is not a path.
         """
-        if not isinstance(path, str | Path):
+        if not isinstance(path, str | os.PathLike):
             raise ConfigError(f"Cassette.load takes a path, not {path!r}")
         loaded = load_with_lines(Path(path))[0]
         return replace(loaded, interactions=[each.copy() for each in loaded.interactions])

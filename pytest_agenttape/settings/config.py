@@ -210,7 +210,7 @@ def _in_list(key: str, value: object) -> object:
 
 
 def _path(value: object) -> Path:
-    if not isinstance(value, str | Path) or value == "":
+    if not isinstance(value, str | os.PathLike) or value == "":
         raise ConfigError("must be the path of a directory")
     return Path(value)
 

@@ -286,3 +286,11 @@ def test_importing_the_settings_loads_neither_toml_nor_the_core() -> None:
 
 def test_every_ini_key_is_a_setting() -> None:
     assert set(INI_KEYS) <= {each.name for each in dataclasses.fields(Config)}
+
+
+def test_any_path_is_the_path_of_a_directory() -> None:
+    class Elsewhere:  # as pathlib's classes are, once pyfakefs has put its own in their place
+        def __fspath__(self) -> str:
+            return "recordings"
+
+    assert Config(cassette_dir=Elsewhere()).cassette_dir == Path("recordings")  # type: ignore[arg-type]
