@@ -5,10 +5,8 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-from pytest_agenttape.errors import NetworkBlockedError
 from pytest_agenttape.matching.tape import Tape
 from pytest_agenttape.model import JSON, Interaction
-from pytest_agenttape.ownership.calls import Live
 from pytest_agenttape.reading.usage import TokenTotals, total_tokens
 from pytest_agenttape.session.block import Block
 from pytest_agenttape.session.connections import Connections
@@ -108,17 +106,3 @@ class History(Block):
         """The cassette under the test's former name, if there is one and it has not been moved."""
         found = self.settings.former or self._misses.former
         return found if found is not None and found.exists() else None
-
-    def admits(self, method: str, url: str) -> bool:  # noqa: ARG002  # other owners look at it
-        """Return whether an HTTP request may pass without belonging to a session: to an ignored host."""
-        return self._connections.ignores(url)
-
-    def answers(self, method: str, url: str, content_type: str | None = None) -> bool:
-        """Return whether an HTTP request is telemetry, which is answered and neither sent nor recorded."""
-        return self.loaded.answers(method, url, content_type, is_late=self.is_closed)
-
-    def blocks(
-        self, host: str, port: int | None, running: Live | None, *, unrecordable: str = ""
-    ) -> NetworkBlockedError | None:
-        """Return the error for a connection that is not allowed; a live call may connect to anything."""
-        return None if running is not None else self._connections.blocks(host, port, unrecordable)
