@@ -9,13 +9,16 @@ from functools import reduce
 from typing import Any, Self, TypeAlias
 
 from pytest_agenttape.errors import AgentTapeError, ConfigError
-from pytest_agenttape.model import BOUNDARY_KINDS, JSON, Interaction
+from pytest_agenttape.matching.selection import Selection
+from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Poison
 from pytest_agenttape.settings.config import Config
 
 Hook: TypeAlias = Callable[[Interaction], Interaction | None]
 
 _REQUEST, _RESPONSE = "before_record_request", "before_record_response"  # keys of the configuration
+_UNDECORATED = "take its decorator away instead"
+_WAYS_OUT = {"http": "return it", "llm": "return it, or name its host in ignore_hosts"}
 _DROPPED = Poison(
     (),
     f"{_RESPONSE} dropped the answer of a live call",
@@ -36,10 +39,11 @@ class BeforeRecording:
 
     requests: tuple[Hook, ...]
     responses: tuple[Hook, ...]
+    frozen: Selection
 
     @classmethod
-    def of(cls, config: Config) -> Self | None:
-        """Return the functions that *config* names; None if there are none.
+    def of(cls, config: Config, frozen: Selection) -> Self | None:
+        """Return the functions that *config* names; None if there are none. No *frozen* call can be dropped.
 
         Raises:
             ConfigError: One cannot be imported.
@@ -48,24 +52,25 @@ class BeforeRecording:
             return None
         requests = tuple(_function(each, _REQUEST) for each in config.before_record_request)
         responses = tuple(_function(each, _RESPONSE) for each in config.before_record_response)
-        return cls(requests, responses)
+        return cls(requests, responses, frozen)
 
     def request(self, kind: str, boundary: str | None, stored: dict[str, JSON]) -> dict[str, JSON]:
         """Return the request to be compared and recorded.
 
         Raises:
             Dropped: A function returned None.
-            ConfigError: A function raised, returned something else, or dropped a call of a tool.
+            ConfigError: A function raised, returned something else, or dropped a call that must not be real.
         """
         if not self.requests:
             return stored
-        seen = _seen(self.requests, _REQUEST, Interaction(index=0, kind=kind, boundary=boundary, request=stored).copy())
+        call = Interaction(index=0, kind=kind, boundary=boundary, request=stored)
+        seen = _seen(self.requests, _REQUEST, call.copy())
         if seen is not None:
             return seen.request
-        if kind in BOUNDARY_KINDS:
+        if kind != "http" or self.frozen.covers(call):
+            what = f"a call to the {kind} {boundary}" if boundary else "a request that is frozen"
             raise ConfigError(
-                f"{_REQUEST} dropped a call to the {kind} {boundary}, which would run for real in each replay; "
-                "take its decorator away instead"
+                f"{_REQUEST} dropped {what}, which would run for real in each replay; {_WAYS_OUT.get(kind, _UNDECORATED)}"
             )
         raise BeforeRecording.Dropped
 

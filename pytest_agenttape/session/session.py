@@ -10,6 +10,7 @@ from pytest_agenttape import clocks, ownership, telemetry, transports
 from pytest_agenttape.boundaries import outside
 from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.matching.policy import Refuse
+from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.matching.tape import Replay
 from pytest_agenttape.model import JSON, TELEMETRY_KIND, Call, Interaction
 from pytest_agenttape.ownership import guard
@@ -69,7 +70,7 @@ class Session(Injectable, Gatekeeper, History):
         self.allow_programs = settings.config.allow_programs
         self.is_closed = True
         self.is_debugged = False
-        self._before = BeforeRecording.of(settings.config)
+        self._before = BeforeRecording.of(settings.config, Selection.of(settings.frozen))
         self.on_live_call: Callable[[Session], None] | None = None
         self._reset(Loaded.of(settings, None))
 

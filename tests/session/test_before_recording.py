@@ -180,6 +180,33 @@ def test_a_tool_cannot_be_dropped() -> None:
     assert ran == []
 
 
+@pytest.mark.parametrize("mode", ["all", "none"])
+def test_a_call_of_a_model_cannot_be_dropped_as_by_a_function_that_forgets_to_return(url: str, mode: str) -> None:
+    config = Config(before_record_request=lambda _: None)
+    with (
+        pytest.raises(
+            ConfigError, match="dropped a call to the llm openai.chat, .*; return it, or name its host in ig"
+        ),
+        use_cassette("chat", mode=mode, config=config),
+    ):
+        httpx.post(f"{url}/v1/chat/completions", json={"model": "m", "messages": [{"role": "user", "content": "hi"}]})
+    assert asked == []
+
+
+@pytest.mark.parametrize("mode", ["all", "none"])
+def test_a_frozen_request_cannot_be_dropped(url: str, mode: str) -> None:
+    with use_cassette("chat", mode="all"):
+        ask(url, 1, "/health")
+    asked.clear()
+    config = Config(before_record_request=lambda _: None)
+    with (
+        pytest.raises(ConfigError, match="dropped a request that is frozen, which would run for real in each replay"),
+        use_cassette("chat", mode=mode, config=config, frozen={"127.0.0.1"}),
+    ):
+        ask(url, 1, "/health")
+    assert asked == []
+
+
 def broken(call: Interaction) -> Interaction:
     raise KeyError(call.kind)
 
