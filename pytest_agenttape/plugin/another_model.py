@@ -13,7 +13,7 @@ from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.model import Interaction
-from pytest_agenttape.plugin.options import is_marked
+from pytest_agenttape.plugin.options import flag_given, is_marked
 from pytest_agenttape.plugin.pytest_privates import run_again
 from pytest_agenttape.plugin.report.workers import is_worker
 from pytest_agenttape.settings import selectors
@@ -93,10 +93,9 @@ def prepare(config: pytest.Config) -> None:
             "--agenttape-model and --agenttape-times need --agenttape-live=TOKENS, which says what runs for real, such "
             "as --agenttape-live=llm"
         )
-    asked = next((name for name in _OTHERS if getattr(option, name, None) not in (None, False)), None)
-    if asked is not None and not is_worker(config):  # what a worker is told, we have told it
-        flag = {"update_snapshots": "snapshot-update"}.get(asked, asked.replace("_", "-"))
-        raise pytest.UsageError(f"--agenttape-live replays the rest; it does not go together with --{flag}")
+    other = flag_given(config, _OTHERS)
+    if other is not None and not is_worker(config):  # what a worker is told, we have told it
+        raise pytest.UsageError(f"--agenttape-live replays the rest; it does not go together with {other}")
     option.agenttape_mode = "none"
     asked_for = AnotherModel(live, option.agenttape_model, option.agenttape_times or 1)
     config.stash[ANOTHER_MODEL] = asked_for

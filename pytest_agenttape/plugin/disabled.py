@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from pytest_agenttape.plugin.options import MARKER
+from pytest_agenttape.plugin.options import MARKER, flag_given
 
 OTHERS = ("agenttape_record", "agenttape_mode", "agenttape_strict", "agenttape_audit")  # options that ask for cassettes
 
@@ -40,9 +40,9 @@ def refuse_contradiction(config: pytest.Config) -> None:
     Raises:
         UsageError: Another option asks for them.
     """
-    asked = next((name for name in OTHERS if getattr(config.option, name) not in (None, False)), None)
-    if config.option.agenttape_disable and asked is not None:
-        raise pytest.UsageError(f"--agenttape-disable and --{asked.replace('_', '-')} do not go together")
+    other = flag_given(config, OTHERS)
+    if config.option.agenttape_disable and other is not None:
+        raise pytest.UsageError(f"--agenttape-disable and {other} do not go together")
 
 
 def _skip() -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,14 @@ def has_snapshot_update(config: pytest.Config) -> bool:
 def has_new_snapshots_only(config: pytest.Config) -> bool:
     """Return whether syrupy (5.5 or later) was asked to write only snapshots that do not exist yet."""
     return bool(getattr(config.option, "update_new_snapshots_only", False))
+
+
+def flag_given(config: pytest.Config, names: Iterable[str]) -> str | None:
+    """Return the first of the options *names* that is given, as it is spelled; None if none is."""
+    given = next((each for each in names if getattr(config.option, each, None) not in (None, False)), None)
+    if given is None:
+        return None
+    return "--snapshot-update" if given == "update_snapshots" else f"--{given.replace('_', '-')}"
 
 
 def flags_of(config: pytest.Config) -> Flags:

@@ -16,6 +16,7 @@ from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.plugin.facts import Facts
+from pytest_agenttape.plugin.options import flag_given
 from pytest_agenttape.plugin.pytest_privates import terminal_given_back
 from pytest_agenttape.plugin.report.ledger import LEDGER
 from pytest_agenttape.plugin.report.test_record import TestRecord
@@ -97,10 +98,9 @@ def prepare(config: pytest.Config) -> None:
         UsageError: There is no terminal to ask in, no cache to keep recordings in, or other things are asked for.
     """
     if not is_worker(config):
-        asked = next((name for name in _OTHERS if getattr(config.option, name, None) not in (None, False)), None)
-        if asked is not None:
-            flag = {"update_snapshots": "snapshot-update"}.get(asked, asked.replace("_", "-"))
-            raise pytest.UsageError(f"--agenttape-review asks before it writes; it does not go together with --{flag}")
+        other = flag_given(config, _OTHERS)
+        if other is not None:
+            raise pytest.UsageError(f"--agenttape-review asks before it writes; it does not go together with {other}")
         with terminal_given_back(config):
             has_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
         if not has_terminal:

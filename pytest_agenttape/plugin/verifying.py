@@ -14,6 +14,7 @@ from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Served
 from pytest_agenttape.plugin.asking_again import ask_again
+from pytest_agenttape.plugin.options import flag_given
 from pytest_agenttape.plugin.report.test_record import Verified
 from pytest_agenttape.plugin.report.workers import is_worker
 from pytest_agenttape.process import stand_in_keys
@@ -93,8 +94,7 @@ def prepare(config: pytest.Config) -> None:
     Raises:
         UsageError: It is told to do something else.
     """
-    asked = next((name for name in _OTHERS if getattr(config.option, name, None) not in (None, False)), None)
-    if asked is not None and not is_worker(config):  # what a worker is told, we have told it
-        flag = {"update_snapshots": "snapshot-update"}.get(asked, asked.replace("_", "-"))
-        raise pytest.UsageError(f"--agenttape-verify replays; it does not go together with --{flag}")
+    other = flag_given(config, _OTHERS)
+    if other is not None and not is_worker(config):  # what a worker is told, we have told it
+        raise pytest.UsageError(f"--agenttape-verify replays; it does not go together with {other}")
     config.option.agenttape_mode = "none"
