@@ -69,9 +69,8 @@ class BeforeRecording:
             return seen.request
         if kind != "http" or self.frozen.covers(call):
             what = f"a call to the {kind} {boundary}" if boundary else "a request that is frozen"
-            raise ConfigError(
-                f"{_REQUEST} dropped {what}, which would run for real in each replay; {_WAYS_OUT.get(kind, _UNDECORATED)}"
-            )
+            way_out = _WAYS_OUT.get(kind, _UNDECORATED)
+            raise ConfigError(f"{_REQUEST} dropped {what}, which would run for real in each replay; {way_out}")
         raise BeforeRecording.Dropped
 
     def response(self, outcome: Interaction, poison: Poison | None) -> tuple[Interaction, Poison | None]:

@@ -185,7 +185,7 @@ def test_a_call_of_a_model_cannot_be_dropped_as_by_a_function_that_forgets_to_re
     config = Config(before_record_request=lambda _: None)
     with (
         pytest.raises(
-            ConfigError, match="dropped a call to the llm openai.chat, .*; return it, or name its host in ig"
+            ConfigError, match=r"dropped a call to the llm openai\.chat, .*; return it, or name its host in ig"
         ),
         use_cassette("chat", mode=mode, config=config),
     ):
