@@ -124,6 +124,12 @@ def bound() -> Scope | None:
     return _scope.get()
 
 
+def is_outside() -> bool:
+    """Return whether the running code belongs to no session by itself: a thread that ran before started it."""
+    scope = _scope.get()
+    return (scope is None or scope.is_guessed) and threading.current_thread() is not threading.main_thread()
+
+
 def add_rest(rest: Rest) -> None:
     """Let *rest* decide whom code belongs to while no session is open."""
     _rests.append(rest)
@@ -221,7 +227,8 @@ def _refuse_ambiguous(scopes: tuple[Scope, ...]) -> Scope | None:
 
 def _inherited() -> Scope | None:
     """Return the scope that a thread or job started by the running code belongs to."""
-    return _scope.get() or _only(tuple(_open))
+    scope = _scope.get() or _only(tuple(_open))
+    return replace(scope, is_guessed=True) if scope is not None and is_outside() else scope
 
 
 def _starting(start: Callable[..., None]) -> Callable[..., None]:

@@ -215,9 +215,9 @@ def seconds_passed(recorded: Interaction) -> float:
     return moved / 1000 if isinstance(moved, int | float) else 0.0
 
 
-def _is_inside_a_call() -> bool:
+def _is_elsewhere() -> bool:
     found = ownership.bound()
-    return found is not None and found.running is not None
+    return ownership.is_outside() or (found is not None and found.running is not None)
 
 
 def _note_sleep(seconds: float) -> None:
@@ -229,7 +229,8 @@ def _note_sleep(seconds: float) -> None:
         call = call.parent
 
 
-waiting.leave_out(_is_inside_a_call)
+waiting.leave_out(_is_elsewhere)
+layers.tell_outsiders(ownership.is_outside)
 layers.note_advances(_note_sleep)
 
 

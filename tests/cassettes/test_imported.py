@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import http.server
 import json
-import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +30,7 @@ from pytest_agenttape import (
 )
 from pytest_agenttape.boundaries.decorators import intercept
 from pytest_agenttape.cassettes import imported
+from tests.loopback import serving
 
 JSON = Any
 CHAT_URL = "https://api.openai.com/v1/chat/completions"
@@ -742,12 +742,8 @@ def server() -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{running.server_port}"
-    running.shutdown()
-    running.server_close()
+    with serving(Handler) as url:
+        yield url
 
 
 def test_what_vcrpy_records_is_replayed(tmp_path: Path, server: str) -> None:

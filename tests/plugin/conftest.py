@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from tests.inner_pytest import PLUGINS_FOUND, PLUGINS_NAMED
+from tests.loopback import serving
 from tests.plugin.project import AGENT, Origin, Project
 
 # Otherwise each in-process inner run would import these and drop them again, with their library patches.
@@ -58,23 +58,18 @@ def autoload(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.fixture(scope="session")
-def _server() -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+def _server() -> Iterator[str]:
+    with serving(_Handler) as url:
+        yield url
 
 
 @pytest.fixture
-def origin(_server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch) -> Origin:
+def origin(_server: str, monkeypatch: pytest.MonkeyPatch) -> Origin:
     """Return a server that counts its requests; a project finds its URL in the environment variable ORIGIN."""
     _Handler.asked.clear()
     _Handler.statuses.clear()
-    url = f"http://127.0.0.1:{_server.server_address[1]}"
-    monkeypatch.setenv("ORIGIN", url)
-    return Origin(url, _Handler.asked, _Handler.statuses)
+    monkeypatch.setenv("ORIGIN", _server)
+    return Origin(_server, _Handler.asked, _Handler.statuses)
 
 
 class _Handler(BaseHTTPRequestHandler):

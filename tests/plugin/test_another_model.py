@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
+from tests.loopback import serving
 from tests.plugin.project import Project
 
 SUITE = """
@@ -73,16 +73,11 @@ def provider(project: Project) -> Iterator[Provider]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    origin = f"http://127.0.0.1:{server.server_address[1]}"
-    project.write(test_it=f"    ORIGIN = {origin!r}\n{SUITE}")
-    project.record().assert_outcomes(passed=3)
-    made.models.clear()
-    yield made
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as origin:
+        project.write(test_it=f"    ORIGIN = {origin!r}\n{SUITE}")
+        project.record().assert_outcomes(passed=3)
+        made.models.clear()
+        yield made
 
 
 def test_calls_of_models_are_live_and_all_else_is_replayed(project: Project, provider: Provider) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from tests.loopback import serving
 from tests.plugin.project import Project
 
 SENDERS = {
@@ -67,12 +67,9 @@ class Bank(BaseHTTPRequestHandler):
 def bank(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str, str]]]:
     """Return what a server was asked; a project finds its URL in the environment variable BANK."""
     Bank.asked.clear()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Bank)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("BANK", f"http://127.0.0.1:{server.server_address[1]}/pay")
-    yield Bank.asked
-    server.shutdown()
-    server.server_close()
+    with serving(Bank) as url:
+        monkeypatch.setenv("BANK", f"{url}/pay")
+        yield Bank.asked
 
 
 def keys_of(project: Project, bank: list[tuple[str, str, str]], key: str, mode: str) -> tuple[list[str], list[str]]:

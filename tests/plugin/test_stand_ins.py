@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from tests.loopback import serving
 from tests.plugin.project import Project
 
 TOKEN = "hT4vRm8KpXz2WnQ6YdLs9Gb3"
@@ -44,12 +44,9 @@ class Shop(BaseHTTPRequestHandler):
 def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Return what a server was asked; a project finds its URL in the environment variable SHOP."""
     Shop.asked.clear()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Shop)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("SHOP", f"http://127.0.0.1:{server.server_address[1]}")
-    yield Shop.asked
-    server.shutdown()
-    server.server_close()
+    with serving(Shop) as url:
+        monkeypatch.setenv("SHOP", url)
+        yield Shop.asked
 
 
 BUYER = """

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 
+from tests.loopback import serving
 from tests.plugin.project import Project
 
 AGENT = """
@@ -81,17 +81,12 @@ def world(project: Project) -> Iterator[World]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    made.url = f"http://127.0.0.1:{server.server_address[1]}"
-    made.reset("recorded")
-    project.write(test_it=f"    ORIGIN = {made.url!r}\n{AGENT}")
-    project.record().assert_outcomes(passed=1)
-    made.reset("of today")
-    yield made
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as made.url:
+        made.reset("recorded")
+        project.write(test_it=f"    ORIGIN = {made.url!r}\n{AGENT}")
+        project.record().assert_outcomes(passed=1)
+        made.reset("of today")
+        yield made
 
 
 def test_what_answers_in_the_same_shape_is_verified_and_nothing_is_written(project: Project, world: World) -> None:

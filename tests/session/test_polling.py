@@ -6,13 +6,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from pytest_agenttape import tool, use_cassette
+from tests.loopback import serving
 
 ROUND, LIMIT = 0.1, 0.25
 
@@ -89,16 +90,13 @@ class Job(BaseHTTPRequestHandler):
 
 
 def test_a_loop_with_a_request(tmp_path: Path) -> None:
-    server = HTTPServer(("127.0.0.1", 0), Job)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(Job) as url:
 
-    def poll() -> int:
-        return httpx2.get(f"http://127.0.0.1:{server.server_port}/job").status_code
+        def poll() -> int:
+            return httpx2.get(f"{url}/job").status_code
 
-    with use_cassette(tmp_path / "a.yaml", mode="all"):
-        recorded = until_a_time(poll)
-    server.shutdown()
-    server.server_close()
+        with use_cassette(tmp_path / "a.yaml", mode="all"):
+            recorded = until_a_time(poll)
     assert 3 <= len(recorded) <= 4
     with use_cassette(tmp_path / "a.yaml", strict=True):
         assert until_a_time(poll) == recorded

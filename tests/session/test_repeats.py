@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from pytest_agenttape import (
     tool,
     use_cassette,
 )
+from tests.loopback import serving
 
 rounds = count()
 is_live = True
@@ -47,13 +47,8 @@ def server() -> Iterator[str]:
 
         def log_message(self, *_: object) -> None: ...
 
-    served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{served.server_port}"
-    served.shutdown()
-    thread.join()
-    served.server_close()
+    with serving(Handler) as url:
+        yield url
 
 
 STATES = ["queued", "running", "done"]

@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from pytest_agenttape import Cassette, tool, use_cassette
+from tests.loopback import Handler, serving
 from tests.standin import StandInProvider, raw
 
 SOON, LATE = 0.1, 0.4
@@ -169,3 +171,30 @@ def test_an_agent_that_has_more_patience_now_gets_its_answer_in_the_end(tmp_path
         of_a_future()
     with use_cassette(tmp_path / "a.yaml"), ThreadPoolExecutor() as pool:
         assert pool.submit(slow).result(timeout=30) == "slow 0"
+
+
+class Slow(Handler):
+    def do_POST(self) -> None:
+        self.read()
+        if self.path == "/waits":
+            threading.Event().wait(SOON)
+        else:
+            time.sleep(SOON)
+        self.answer()
+
+
+@pytest.mark.parametrize("how", ["waits", "sleeps"])
+def test_a_server_of_the_tests_that_takes_its_time_does_not_move_the_agents_clock(tmp_path: Path, how: str) -> None:
+    def agent(url: str) -> list[str]:
+        said = []
+        for _ in range(2):
+            said.append(datetime.now().isoformat())
+            httpx2.post(f"{url}/{how}", json={"now": said[-1]})
+        return said
+
+    with serving(Slow) as url:
+        with use_cassette(tmp_path / "a.yaml", mode="all"):
+            recorded = agent(url)
+        with use_cassette(tmp_path / "a.yaml", strict=True):
+            assert agent(url) == recorded
+    assert all("timeouts" not in each.metadata for each in Cassette.load(tmp_path / "a.yaml").interactions)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import httpx
 import pytest
 
 from pytest_agenttape import Cassette, CassetteNotFoundError, UnmatchedInteractionError, intercept, tool, use_cassette
+from tests.loopback import serving
 
 asked: list[str] = []
 
@@ -38,13 +38,8 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def port() -> Iterator[int]:
     """The port of a server; the tests know it by two names: the address, and localhost."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(_Handler) as url:
+        yield int(url.rpartition(":")[2])
 
 
 def agent(port: int) -> list[str]:

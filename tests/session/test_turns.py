@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import aiohttp
@@ -19,6 +19,7 @@ import yaml
 from pytest_agenttape import Cassette, tool, use_cassette
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.ownership.turns import Turns
+from tests.loopback import serving
 from tests.transports.http_clients import CLIENTS
 
 DELAYS = {"a": 0.15, "b": 0.1, "c": 0.05, "d": 0.0}  # by name, in the order of asking
@@ -161,10 +162,8 @@ class _Slow(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def slow() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Slow) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with serving(_Slow) as url:
+        yield f"{url}/"
 
 
 @pytest.mark.parametrize("client", CLIENTS)

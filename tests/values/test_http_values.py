@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 import requests
 
 from pytest_agenttape import RecordingRefusedError, tool, use_cassette
+from tests.loopback import serving
 
 SECRET = "hT4vRm8KpXz2WnQ6YdLs9Gb3"
 ANSWERS = {
@@ -53,11 +53,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as found:
+        yield found
 
 
 def both(path: Path, call: Callable[[], Any]) -> tuple[Any, Any]:

@@ -32,8 +32,8 @@ class Layer:
     """One open session: its pinned time, its UUIDs, and what it has to restore."""
 
     __slots__ = (
-        "has_drawn", "is_open", "lock", "now", "own_plan", "parent", "plan", "reads", "saved_numpy", "saved_random",
-        "seeded", "sequences", "slow_since", "task", "thread", "traveller", "tz", "warnings",
+        "has_drawn", "is_open", "lock", "now", "outside", "own_plan", "parent", "plan", "reads", "saved_numpy",
+        "saved_random", "seeded", "sequences", "slow_since", "task", "thread", "traveller", "tz", "warnings",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, parent: Layer | None) -> None:
@@ -42,7 +42,8 @@ class Layer:
         self.parent = parent
         self.is_open = True
         self.lock = threading.Lock()
-        self.now = plan.start
+        self.now = plan.start  # for the agent
+        self.outside = plan.start  # for threads that are none of its own, if that is later
         self.reads = 0
         self.slow_since = 0.0
         self.warnings = 0
@@ -56,12 +57,24 @@ class Layer:
         self.thread = threading.current_thread()
         self.task = _running_task()
 
+    def seen(self) -> int:
+        """Return the time that the running code sees."""
+        return max(self.now, self.outside) if _is_outside() else self.now
+
     def advance(self, start: int, seconds: float) -> None:
-        """Move the clock to the end of a sleep that began at *start*; overlapping sleeps count once."""
+        """Move the clock that the running code sees to the end of a sleep that began at *start*.
+
+        Overlapping sleeps count once. What sleeps outside of the agent, such as a server in a thread of the tests,
+        does not move the agent's clock: it may not be there in replay.
+        """
         end = start + round(seconds * SECOND)
+        self.reads = self.warnings = 0
+        if _is_outside():
+            with self.lock:
+                self.outside = max(self.outside, end)
+            return
         with self.lock:
             self.now = max(self.now, end)
-        self.reads = self.warnings = 0
         _note(seconds)
 
     def read(self) -> int:
@@ -70,7 +83,7 @@ class Layer:
         layer.reads += 1
         if not layer.reads % _READS_BETWEEN_CHECKS:
             layer.check_progress()
-        return layer.now
+        return layer.seen()
 
     def check_progress(self) -> None:
         """Stop a loop that waits for a time that never comes.
@@ -112,7 +125,14 @@ def note_advances(note: Callable[[float], None]) -> None:
     _note = note
 
 
+def tell_outsiders(is_outside: Callable[[], bool]) -> None:
+    """Let *is_outside* say whether the running code is outside of the agent."""
+    global _is_outside
+    _is_outside = is_outside
+
+
 _note: Callable[[float], object] = float
+_is_outside: Callable[[], bool] = bool
 # The open sessions in the order they started. A module global, because what they change is process-wide.
 OPEN: list[Layer] = []
 LOCK = threading.RLock()

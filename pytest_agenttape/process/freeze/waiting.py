@@ -81,7 +81,7 @@ class _Wait:
         self._timeout = timeout
         self._layer: Layer | None = layers.pinned() if _is_users() else None
         self._counts = self._layer is not None and not _is_elsewhere()
-        self._start = self._layer.now if self._layer is not None else 0
+        self._start = self._layer.seen() if self._layer is not None else 0
         self._began = clocks.monotonic()
         if self._counts:
             _active.append(waited_for)
