@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import compileall
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.inner_pytest import OUTER, PLUGINS_NAMED
+from tests.zygote import Zygote, popen_of
 
 if TYPE_CHECKING:
     from tests.standin import StandInProvider
@@ -20,33 +19,31 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester"]
 
 
-_IMPORTING_ALL = """
-import importlib, sys, pytest
-class All:
-    def pytest_configure(self):
-        for name in sys.argv[1:]:
-            importlib.import_module(name)
-pytest.main(["--markers"], [All()])
-"""
-
-
 @pytest.fixture(scope="session")
-def _compiled_package() -> None:
-    """Compile the package once, for the runs that must not write bytecode; pytest has its own form for plugins."""
-    package = Path(__file__).parent / "pytest_agenttape"
-    compileall.compile_dir(package, quiet=2)
-    names = [
-        ".".join(path.relative_to(package.parent).with_suffix("").parts) for path in package.glob("plugin/**/*.py")
-    ]
-    outside = {name: value for name, value in os.environ.items() if name not in OUTER}
-    environment = {**outside, **PLUGINS_NAMED, "PYTHONDONTWRITEBYTECODE": ""}
-    command = [sys.executable, "-c", _IMPORTING_ALL, *names]
-    subprocess.run(command, check=True, capture_output=True, cwd=package.parent, env=environment)
+def _zygote() -> Iterator[Zygote | None]:
+    """What child processes are copied from, which also leaves the package's bytecode for those that are not."""
+    compileall.compile_dir(Path(__file__).parent / "pytest_agenttape", quiet=2)
+    zygote = Zygote() if hasattr(os, "fork") else None
+    yield zygote
+    if zygote is not None:
+        zygote.stop()
 
 
 @pytest.fixture
-def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, _compiled_package: None) -> pytest.Pytester:
+def _afresh() -> None:
+    """Start each child process of the test from nothing."""
+
+
+@pytest.fixture
+def pytester(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    _zygote: Zygote | None,
+) -> pytest.Pytester:
     """Return pytester, whose runs load the plugins that they need and see nothing of the run that they are part of."""
+    if _zygote is not None and "_afresh" not in request.fixturenames:
+        monkeypatch.setattr(pytester, "popen", popen_of(_zygote, pytester.popen))
     for name in OUTER:
         monkeypatch.delenv(name, raising=False)
     for name, value in PLUGINS_NAMED.items():

@@ -91,6 +91,7 @@ def test_a_module_of_the_users_own_by_that_name_is_no_conflict(project: Project)
     project.run_apart("-o", "pythonpath=.").assert_outcomes(passed=1)
 
 
+@pytest.mark.usefixtures("_afresh")
 def test_switched_off_our_fixtures_are_gone_and_no_marked_test_runs_a_tool(project: Project) -> None:
     project.write(
         test_it="""
@@ -166,6 +167,7 @@ def test_a_vcr_cassette_folder_is_left_alone(project: Project) -> None:
     assert theirs.exists()
 
 
+@pytest.mark.usefixtures("_afresh")
 def test_the_plugin_imports_nothing_heavy(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     project.write(

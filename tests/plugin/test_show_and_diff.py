@@ -288,6 +288,7 @@ def test_showing_a_cassette_loads_no_library_that_it_does_not_need(
     assert result.outlines == ["tool get_weather(city='Paris')", "  -> 21", "loaded: []"]
 
 
+@pytest.mark.usefixtures("_afresh")
 def test_output_that_is_ascii_only_loses_nothing_and_does_not_fail(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

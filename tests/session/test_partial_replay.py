@@ -643,7 +643,7 @@ NAMES_NOTHING = {
     "tools.charge": "is the path of a function: name its boundary, 'charge'",
     "json.dumps": "is the path of a function: name its boundary, 'dumps'",
     "json.JSONEncoder.encode": "is the path of a function: name its boundary, 'encode'",
-    "payments.charge_card": r"^unknown frozen token 'payments\.charge_card'\.",
+    "payments.send_home": r"^unknown frozen token 'payments\.send_home'\.",
     "openai.chats": r"Did you mean 'openai\.chat'\?",
 }
 

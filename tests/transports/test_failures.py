@@ -165,7 +165,7 @@ def test_a_timeout_in_the_body(recorder: Recorder, client: Any) -> None:
     chunks = [b"data: 1\n\n", b"data: 2\n\n"]
     recorder.provider.reply(raw(chunks, {"content-type": "text/event-stream"}, chunk_delay=1), to="/stalls")
     url = f"{recorder.provider.url}/stalls"
-    failure = both_raise(recorder, lambda: client.request("GET", url, timeout=0.2), allow_errors="timeout")
+    failure = both_raise(recorder, lambda: client.request("GET", url, timeout=0.1), allow_errors="timeout")
     assert type(failure) is expected(client, "ReadTimeout", requests.ConnectionError, "a timeout in the body")
 
 
@@ -180,7 +180,7 @@ FAILURES = {
 def test_a_final_failure_that_is_swallowed_is_not_kept(recorder: Recorder, client: Any, failure: str) -> None:
     def ask() -> None:
         with contextlib.suppress(*FAILED):
-            patience = 0.2 if failure == "timeout" else 30
+            patience = 0.1 if failure == "timeout" else 30
             client.request("GET", recorder.provider.url + FAILURES[failure], timeout=patience)
 
     with pytest.raises(RecordingRefusedError, match="and the run went on"):

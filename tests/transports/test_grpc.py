@@ -19,6 +19,7 @@ import yaml
 from google.protobuf import struct_pb2, wrappers_pb2
 
 from pytest_agenttape import Cassette, StreamingReplayError, UnmatchedInteractionError, use_cassette
+from pytest_agenttape.transports.grpc import calls
 from tests.transports.grpc_server import SERVICE, Server, pairs, texts
 
 
@@ -174,7 +175,10 @@ def test_a_drifted_conversation_is_refused(tape: Tape, said: str) -> None:
 
 @pytest.mark.parametrize("said", ["", "a", "ab"])
 @pytest.mark.parametrize("how", ["left open", "cancelled"])
-def test_a_conversation_left_before_all_was_said_is_refused(tape: Tape, said: str, how: str) -> None:
+def test_a_conversation_left_before_all_was_said_is_refused(
+    tape: Tape, said: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "_MOMENT", 0.05)
     tape.record(in_turns)
     spoken: queue.Queue[str | None] = queue.Queue()
     for word in said:

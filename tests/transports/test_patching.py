@@ -77,6 +77,7 @@ def test_a_library_that_is_imported_in_the_session_is_intercepted(
     assert recorder.provider.hits == 1
 
 
+@pytest.mark.usefixtures("_afresh")
 def test_nothing_is_patched_in_a_run_without_a_marked_test(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

@@ -301,7 +301,7 @@ class TestAReaderThatIsCancelledWhileItWaits:
     def test_for_more_of_a_stream(self, recorder: Recorder, gate: Gate, library: Any, backend: str) -> None:
         async def read() -> tuple[list[bytes], bool]:
             taken: list[bytes] = []
-            with anyio.move_on_after(0.3) as timeout:
+            with anyio.move_on_after(0.15) as timeout:
                 async with library.AsyncClient() as client, client.stream("GET", gate.url) as response:
                     async for chunk in response.aiter_raw():
                         taken += [chunk]
@@ -318,7 +318,7 @@ class TestAReaderThatIsCancelledWhileItWaits:
         url = f"{recorder.provider.url}/slow?seconds=3"
 
         async def ask() -> str:
-            with anyio.move_on_after(0.2):
+            with anyio.move_on_after(0.1):
                 async with library.AsyncClient() as client:
                     await client.get(url)
                     return "answered"
@@ -333,7 +333,7 @@ class TestAReaderThatIsCancelledWhileItWaits:
         async def ask() -> str:
             async with httpx2.AsyncClient() as client:
                 try:
-                    await asyncio.wait_for(client.get(url), 0.2)
+                    await asyncio.wait_for(client.get(url), 0.1)
                 except TimeoutError:
                     return (await client.get(f"{recorder.provider.url}/weather?city=London")).text
             return "answered"
@@ -349,8 +349,8 @@ class TestAReaderThatIsCancelledWhileItWaits:
                     await client.get(url)
             return "gave up"
 
-        recorder.record(lambda: asyncio.run(ask(0.2)))
-        monkeypatch.setattr(pacing, "LONGEST_WAIT", 0.2)
+        recorder.record(lambda: asyncio.run(ask(0.1)))
+        monkeypatch.setattr(pacing, "LONGEST_WAIT", 0.1)
         with pytest.raises(StreamingReplayError, match="stopped waiting"):
             recorder.replay(lambda: asyncio.run(ask(30)))
 
@@ -366,7 +366,7 @@ class TestAReaderThatIsCancelledWhileItWaits:
                         taken[:] += [chunk]
 
                 reading = asyncio.ensure_future(read())
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(0.15)
                 assert not reading.done()
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)
@@ -387,7 +387,7 @@ class TestAReaderThatIsCancelledWhileItWaits:
 
             reading = threading.Thread(target=read, daemon=True)
             reading.start()
-            reading.join(0.4)
+            reading.join(0.15)
             was_waiting = reading.is_alive()
             gate_opener.start()
             close()
@@ -395,7 +395,7 @@ class TestAReaderThatIsCancelledWhileItWaits:
             assert not reading.is_alive()
             return taken[:1], was_waiting
 
-        gate_opener = threading.Timer(0.2, gate.open)  # a socket that is read is not freed by closing it
+        gate_opener = threading.Timer(0.05, gate.open)  # a socket that is read is not freed by closing it
         live = recorder.record(listen)
         gate_opener = threading.Timer(0, lambda: None)
         assert recorder.replay(listen) == live == ([EVENTS[0]], True)
@@ -523,7 +523,7 @@ class TestALongLivedEventStream:
 
         live = recorder.record(lambda: converse(ends_it=True))
         server.stop()
-        monkeypatch.setattr(pacing, "LONGEST_WAIT", 0.2)
+        monkeypatch.setattr(pacing, "LONGEST_WAIT", 0.1)
         with use_cassette(recorder.path):
             assert converse(ends_it=False) == live
 
