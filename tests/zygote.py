@@ -42,19 +42,17 @@ class Zygote:
             env={**outside, **PLUGINS_NAMED, "PYTHONDONTWRITEBYTECODE": ""},  # children find the bytecode
         )
         theirs.close()
-        self._answers = self._connection.makefile("r")
-        assert self._answers.readline() == "ready\n"
+        assert _line(self._connection) == "ready"
 
     def start(self, arguments: Sequence[str], streams: Sequence[int], environment: dict[str, str]) -> Copy:
         """Run pytest with *arguments* in a copy, with the descriptors of its standard *streams*."""
         request = json.dumps({"arguments": arguments, "environment": environment, "folder": os.getcwd()}).encode()
         socket.send_fds(self._connection, [len(request).to_bytes(8, "big")], streams)
         self._connection.sendall(request)
-        return Copy(int(self._answers.readline()), self._connection)
+        return Copy(int(_line(self._connection)), self._connection)
 
     def stop(self) -> None:
         """End the process."""
-        self._answers.close()
         self._connection.close()
         self._process.wait()
 
@@ -74,7 +72,7 @@ class Copy:
         if self._status is None:
             self._connection.settimeout(timeout)
             try:
-                self._status = int(self._connection.recv(16))
+                self._status = int(_line(self._connection))
             except TimeoutError:
                 raise subprocess.TimeoutExpired("pytest", timeout or 0) from None
             finally:
@@ -84,6 +82,13 @@ class Copy:
     def kill(self) -> None:
         """End it."""
         os.kill(self.pid, signal.SIGKILL)
+
+
+def _line(connection: socket.socket) -> str:
+    text = b""
+    while not text.endswith(b"\n"):
+        text += connection.recv(1) or b"the process that copies are made of is gone\n"
+    return text.decode().strip()
 
 
 def popen_of(zygote: Zygote, real: Any) -> Any:
@@ -131,7 +136,7 @@ def main() -> None:
         for stream in streams:
             os.close(stream)
         connection.sendall(b"%d\n" % pid)
-        connection.sendall(b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
 def _read(connection: socket.socket, size: int) -> bytes:
