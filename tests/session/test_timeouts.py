@@ -16,6 +16,7 @@ import httpx2
 import pytest
 
 from pytest_agenttape import Cassette, tool, use_cassette
+from pytest_agenttape.ownership import turns
 from tests.loopback import Handler, serving
 from tests.standin import StandInProvider, raw
 
@@ -166,7 +167,10 @@ def test_who_waits_in_rounds_for_one_thing_does_not_wait_in_replay(tmp_path: Pat
     assert "timeouts" not in Cassette.load(tmp_path / "a.yaml").interactions[0].metadata
 
 
-def test_an_agent_that_has_more_patience_now_gets_its_answer_in_the_end(tmp_path: Path) -> None:
+def test_an_agent_that_has_more_patience_now_gets_its_answer_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "_STUCK", 0.1)
     with use_cassette(tmp_path / "a.yaml", mode="all"):
         of_a_future()
     with use_cassette(tmp_path / "a.yaml"), ThreadPoolExecutor() as pool:

@@ -80,7 +80,7 @@ async def session_of(url: str, agent: Callable[[Any], Awaitable[Any]], terminate
 async def ask(session: Any) -> Any:
     await session.list_tools()
     result = await session.call_tool("forecast", {"city": "Oslo"})
-    await anyio.sleep(0.5)  # the long-lived stream has been asked for by now
+    await anyio.sleep(0.2)  # the long-lived stream has been asked for by now
     failed = await session.call_tool("forecast", {"city": "Atlantis"})
     return result.model_dump(mode="json"), failed.model_dump(mode="json")
 

@@ -240,7 +240,7 @@ def test_a_server_that_ends_ends_in_replay_too(desk: Desk) -> None:
 
 def test_an_agent_that_stops_waiting_does_so_again(desk: Desk) -> None:
     async def agent(session: Any) -> Any:
-        with anyio.move_on_after(1) as waiting:
+        with anyio.move_on_after(0.3) as waiting:
             await session.call_tool("hang", {})
         return waiting.cancelled_caught, plain(await session.call_tool("echo", {"text": "on"}))
 
