@@ -236,6 +236,11 @@ class Interaction:
         return optional(self.metadata.get("model"), str)
 
     @property
+    def requested_model(self) -> str | None:
+        """The model that the agent named."""
+        return optional(self.metadata.get("requested_model"), str) or self.model
+
+    @property
     def returns(self) -> str | None:
         """The kind of object that a plain function returned and that still has to be run: a generator, an awaitable."""
         return optional(self.metadata.get("returns"), str)

@@ -59,7 +59,7 @@ def services(
     agenttape_cassette: CassetteHandle, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Point the SDKs, through the environment, at the source of this run's answers."""
-    replaying = agenttape_cassette.mode == REPLAYING
+    replaying = agenttape_cassette.mode == REPLAYING and not request.config.getoption("--agenttape-live")
     for service in SERVICES:
         if _stays_as_it_is(service, agenttape_cassette, replaying=replaying):
             continue

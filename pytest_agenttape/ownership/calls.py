@@ -229,6 +229,11 @@ class Live:
         """The outcome of the call, or what there is of it so far."""
         return self.interaction or (self.source.preview() if self.source else None)
 
+    def send_to(self, model: str) -> None:
+        """Note that the call goes to another *model* than the agent names."""
+        named = self.metadata.get("model")
+        self.metadata |= {"model": model, **({} if named is None else {"requested_model": named})}
+
     def settle(self) -> None:
         """Finish the call if the agent left its answer unread."""
         if self.interaction is None and self.source is not None:

@@ -92,7 +92,7 @@ class LLMCall:
         index: Its place among all interactions of the run.
         provider: Who was asked, such as ``openai``.
         operation: ``chat``, ``embeddings`` or ``generate_content``.
-        model: The model that was asked for.
+        model: The model that was asked.
         answered_by: The model that the answer names, often with a date.
         messages: The conversation before the last answer, as ``{"role", "content", "tool_calls"?, "tool_call_id"?}``.
         text: What the model said; in a realtime session, last.
@@ -101,6 +101,7 @@ class LLMCall:
         latency: Milliseconds the live call took.
         error: The message of the failure that came back.
         answers: Each answer of a realtime session, with ``text`` and ``tool_calls``; of other calls, the one.
+        requested_model: The model that the agent named: `model`, but for a run with another one.
     """
 
     index: int
@@ -115,6 +116,7 @@ class LLMCall:
     latency: float | None
     error: str | None = None
     answers: tuple[Answer, ...] = (Answer(),)
+    requested_model: str | None = None
 
     @classmethod
     def of(cls, recorded: Interaction) -> Self:
@@ -138,6 +140,7 @@ class LLMCall:
             latency=recorded.latency_ms,
             error=answer.error,
             answers=answers,
+            requested_model=recorded.requested_model,
         )
 
     @classmethod
@@ -162,6 +165,7 @@ class LLMCall:
             latency=recorded.latency_ms,
             error=None if error is None else error_text(error),
             answers=(Answer(said),),
+            requested_model=recorded.requested_model or _text_or_none(facts.get("model")),
         )
 
 

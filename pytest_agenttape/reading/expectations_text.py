@@ -173,7 +173,7 @@ def _left(
 
 
 def _is_by(call: LLMCall, model: object, provider: object) -> bool:
-    is_model = model is None or model == call.model or model == call.answered_by
+    is_model = model is None or model in (call.requested_model, call.model, call.answered_by)
     return bool(is_model) and (provider is None or bool(provider == call.provider))
 
 

@@ -93,7 +93,7 @@ def _broken_off(parts: dict[str, JSON], response: JSON) -> dict[str, JSON]:
 def _llm_parts(interaction: Interaction, conversations: list[list[dict[str, JSON]]]) -> dict[str, JSON]:
     call = LLMCall.of(interaction)
     said = [_message(each) for each in call.messages]
-    parts: dict[str, JSON] = {"model": call.model, "messages": _news(said, conversations)}
+    parts: dict[str, JSON] = {"model": call.requested_model, "messages": _news(said, conversations)}
     conversations.append(said)
     last = call.answers[-1]
     asks = [{each.name: each.arguments} for each in last.tool_calls]

@@ -308,7 +308,7 @@ def _overridden(live: Live, operation: providers.Operation | None, request: Http
     found = providers.with_model(request.url, json.loads(request.body), model)
     if found is None:
         return request
-    live.metadata["model"] = model
+    live.send_to(model)
     url, body = found
     changed = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     headers = tuple(

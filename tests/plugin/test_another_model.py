@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -98,6 +99,24 @@ def test_calls_of_models_are_live_and_all_else_is_replayed(project: Project, pro
     assert project.live() == []  # the tool did not run
     assert {name: (project.path / name).read_bytes() for name in before} == before
     assert [name for name in project.files() if name not in before] == ["cassettes/test_it/test_easy.derived.yaml"]
+
+
+def test_what_a_test_says_about_the_model_is_about_the_one_that_the_agent_names(
+    project: Project, provider: Provider
+) -> None:
+    test = """
+    @pytest.mark.agenttape
+    def test_seen(agenttape_cassette):
+        ask("seen")
+        agenttape_cassette.assert_llm_calls(model="gpt-4o")
+        agenttape_cassette.assert_snapshot()
+"""
+    path = project.path / "test_it.py"
+    path.write_text(path.read_text() + textwrap.dedent(test))
+    project.run("-k", "seen", "--agenttape-record", "--snapshot-update").assert_outcomes(passed=1)
+    provider.models.clear()
+    project.run("-k", "seen", "--agenttape-live=llm", "--agenttape-model=gpt-5.5").assert_outcomes(passed=1)
+    assert provider.models == ["gpt-5.5"]
 
 
 def test_without_a_model_the_one_that_the_agent_names_is_asked(project: Project, provider: Provider) -> None:

@@ -106,7 +106,7 @@ class Conversation:
             self.replay.add(call)
             return None
         if call.recorder.model_override is not None:
-            call.metadata["model"] = call.recorder.model_override
+            call.send_to(call.recorder.model_override)
         self.recording.prompt(call)
         return Route(ownership.Scope(found.owner, call), call)
 
