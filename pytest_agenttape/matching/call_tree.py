@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Self
 
@@ -14,6 +14,7 @@ class CallTree:
     """Calls below the call whose body made them. Chains may be thousands of calls deep, so nothing here recurses."""
 
     _children: Mapping[int | None, Sequence[Interaction]]  # by the index of the parent; None for the roots
+    _known: Set[int]  # the indices of all
 
     @classmethod
     def of(cls, interactions: Sequence[Interaction]) -> Self:
@@ -23,12 +24,16 @@ class CallTree:
         for each in interactions:
             parent = parent_of(each)
             children.setdefault(parent if parent in known else None, []).append(each)
-        return cls(children)
+        return cls(children, known)
 
     @property
     def is_flat(self) -> bool:
         """Whether no call made another."""
         return self._children.keys() <= {None}
+
+    def is_nested(self, interaction: Interaction) -> bool:
+        """Return whether another of the calls made *interaction*."""
+        return parent_of(interaction) in self._known
 
     @property
     def roots(self) -> Sequence[Interaction]:

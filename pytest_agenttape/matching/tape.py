@@ -56,10 +56,11 @@ class _Bucket:
 class _Shelf:
     """The recordings, indexed by what one matcher compares; the index is built on first use."""
 
-    def __init__(self, matcher: Matcher, recordings: Sequence[Interaction]) -> None:
+    def __init__(self, matcher: Matcher, recordings: Sequence[Interaction], tree: CallTree) -> None:
         self.matcher = matcher
         self.key = matcher.key if isinstance(matcher, KeyMatcher) else _no_key
         self._recordings = recordings
+        self._tree = tree
         self._further: dict[int, Interaction] = {}  # by position: requests that a recording answers, too
 
     @cached_property
@@ -95,7 +96,7 @@ class _Shelf:
             bucket.cursor = 0
 
     def _key_of(self, recorded: Interaction) -> _BucketKey:
-        return recorded.kind, recorded.boundary, _lane_of(recorded), self.key(recorded.request)
+        return recorded.kind, recorded.boundary, _lane_of(recorded, self._tree), self.key(recorded.request)
 
 
 class Tape:
@@ -117,13 +118,13 @@ class Tape:
         self._repeats = repeats or Selection()
         self._called: set[str | None] = set()  # the boundaries whose recordings are completed
         self._ties = Ties(self.as_asked, rules or KeyRules())
-        self._shelves = [_Shelf(matcher, self.recordings) for matcher in matchers]
+        self._tree = CallTree.of(self.recordings)
+        self._shelves = [_Shelf(matcher, self.recordings, self._tree) for matcher in matchers]
         _ = self._shelves[0].buckets  # now, not in the first call
         self._played: set[int] = set()
         self._positions = {each.index: position for position, each in enumerate(self.recordings)}
-        self._tree = CallTree.of(self.recordings)
         self._is_flat = self._tree.is_flat  # asked at every call
-        self._lanes = {_lane_of(each) for each in self.recordings}
+        self._lanes = {_lane_of(each, self._tree) for each in self.recordings}
         #: Whether only equal canonical requests match, so a served recording is always one of this very request.
         self.is_keyed = all(_is_canonical(matcher) for matcher in matchers)
 
@@ -144,8 +145,7 @@ class Tape:
         """Return the position of what answers *call*, whether it agrees in what is not compared, and is a repeat."""
         if call.boundary not in self._called:
             self._complete(call)
-        lanes: tuple[_Lane, ...] = ("observed",) if call.observed else (call.nested, not call.nested)
-        for lane in lanes:
+        for lane in _lanes_for(call):
             if lane not in self._lanes:
                 continue
             for shelf in self._shelves:
@@ -261,8 +261,15 @@ def _no_key(_request: Request) -> str:
     return ""
 
 
-def _lane_of(recorded: Interaction) -> _Lane:
-    return "observed" if recorded.is_observed else recorded.parent is not None
+def _lane_of(recorded: Interaction, tree: CallTree) -> _Lane:
+    return "observed" if recorded.is_observed else tree.is_nested(recorded)
+
+
+def _lanes_for(call: Call) -> tuple[_Lane, ...]:
+    """Return what can answer *call*: what a recorded body called is played along with it, and answers no agent."""
+    if call.observed:
+        return ("observed",)
+    return (True, False) if call.nested else (False,)
 
 
 def _is_canonical(matcher: Matcher) -> bool:

@@ -204,8 +204,11 @@ def _recorded_otherwise(case: _Case, family: Sequence[Interaction]) -> _Finding:
     assert closest is not None
     diffs = _request_diffs(closest, case)
     if not diffs:
-        line = f"nearest: {case.place(closest)} is the same request, but no matcher accepts it"
-        return _Finding((line,), "no matcher accepts the recording", closest)
+        if closest.parent is None:
+            why, cause = "no matcher accepts it", "no matcher accepts the recording"
+        else:
+            why, cause = "the body of another call made it, and it belongs to that call", "recorded in another call"
+        return _Finding((f"nearest: {case.place(closest)} is the same request, but {why}",), cause, closest)
     lines = [f"nearest: {case.place(closest)}, {_where_they_part(diffs)}", *diff_lines(diffs, "  ")]
     lines += _removed_arguments(case, closest, diffs)
     if all(map(case.is_played, family)):

@@ -142,6 +142,14 @@ def test_calls_are_answered_by_recordings_made_at_their_own_depth_first() -> Non
     assert subject.take(call(boundary="inner", nested=True)) is None
 
 
+def test_what_a_recorded_body_called_answers_no_call_of_the_agent() -> None:
+    subject = tape(*FAMILY[:3])
+    assert subject.take(call(boundary="inner")) is None
+    assert subject.peek(call(boundary="deep")) is None
+    assert served(subject.take(call(boundary="outer"))) == 0
+    assert subject.unplayed == []
+
+
 def test_a_chain_of_a_thousand_nested_calls_is_played_at_once() -> None:
     chain = [recording(0), *(recording(index, parent=index - 1) for index in range(1, 3000))]
     found = tape(*chain).take(call())

@@ -254,6 +254,13 @@ def test_an_equal_request_that_a_matcher_refuses_is_said_to_be_equal() -> None:
     assert lines[1] == "  nearest: #0 (line 3) is the same request, but no matcher accepts it"
 
 
+def test_what_another_calls_body_asked_for_is_said_to_belong_to_that_call() -> None:
+    inner = replace(tool(1, city="A"), metadata={"parent": 0})
+    lines = str(explained(tool(city="A"), [tool(0, "plan"), inner], same_key=[inner])).splitlines()
+    same = "  nearest: #1 (line 20) is the same request, but "
+    assert lines[1] == same + "the body of another call made it, and it belongs to that call"
+
+
 @pytest.mark.parametrize(
     ("asked", "recordings", "played", "expected"),
     [
