@@ -20,7 +20,7 @@ from pytest_agenttape import telemetry
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.ownership.owner import Owner, Rest, Scope
 from pytest_agenttape.ownership.strands import Job
-from pytest_agenttape.process import child_processes, without_plugin
+from pytest_agenttape.process import child_processes, collecting, without_plugin
 from pytest_agenttape.process.patching import Patch
 from pytest_agenttape.redaction import RedactionRules, Redactor, shapes
 
@@ -173,7 +173,7 @@ def aside() -> AbstractContextManager[None]:
 
 def _of_no_session(bound: Scope | None) -> Scope | None:
     found = _rests[-1].owner_of(bound) if _rests else None
-    if found is None and (unguarded := without_plugin.refusal()) is not None:
+    if found is None and (unguarded := without_plugin.refusal() or collecting.refusal()) is not None:
         raise unguarded
     if found is None and child_processes.is_refused():
         error = child_processes.refusal("a child process of one that records or replays")

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_agenttape.plugin import hookspecs, quiet, session_fixture
 from pytest_agenttape.plugin.asserted import noting
+from pytest_agenttape.plugin.collecting import COLLECTING, Collecting
 from pytest_agenttape.plugin.header import header
 from pytest_agenttape.plugin.options import (
     BROKEN_CONFTEST,
@@ -44,6 +45,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if COLLECTING not in config.stash:  # a conftest has loaded this plugin
+        _begin_to_collect(config)
     without_plugin.plugin_is_loaded(1)
     config.add_cleanup(lambda: without_plugin.plugin_is_loaded(-1))
     check_report(config.option)
@@ -86,6 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
     """Let a conftest that cannot be imported stop tests, but not the options that run none."""
+    _begin_to_collect(early_config)
     try:
         yield
     except conftest_failure() as error:
@@ -162,6 +166,10 @@ def agenttape_cassette(request: pytest.FixtureRequest, _agenttape_session: Any) 
     from pytest_agenttape.plugin.handle import CassetteHandle
 
     return CassetteHandle(_agenttape_session, lambda: request.getfixturevalue("snapshot"))
+
+
+def _begin_to_collect(config: pytest.Config) -> None:
+    config.pluginmanager.register(config.stash.setdefault(COLLECTING, Collecting(config)), "agenttape-collecting")
 
 
 def _claim(session: pytest.Session, items: list[pytest.Item]) -> None:

@@ -20,6 +20,11 @@ def header(config: pytest.Config) -> str | None:
     return f"{line or 'agenttape: only markers and blocks ask for live calls'}; {purse}"
 
 
+def may_be_live(config: pytest.Config) -> bool:
+    """Return whether the flags or the configuration of a run ask for live calls."""
+    return _line(config) is not None
+
+
 def _line(config: pytest.Config) -> str | None:
     option = config.option
     if option.agenttape_review:

@@ -51,7 +51,7 @@ class RestOfTheRun(Outsider):
 
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         """Return *error*; the run fails with it, whatever becomes of it."""
-        self._fail(f"{str(error).splitlines()[0]} ({self._place()})")
+        self._fail(f"{str(error).splitlines()[0]} ({place(self._root)})")
         return super().refuse(error)
 
     def _error(self, what: str) -> AgentTapeError:
@@ -61,21 +61,22 @@ class RestOfTheRun(Outsider):
             "with use_cassette('name'): ..."
         )
 
-    def _place(self) -> str:
-        """Return the line of the user's code that runs here, and the thread if it is not the main one."""
-        found = user_traceback()
-        while found is not None and found.tb_next is not None:
-            found = found.tb_next
-        thread = threading.current_thread()
-        named = "" if thread is threading.main_thread() else f"thread {thread.name!r}"
-        if found is None:
-            return named or "no code of the project"
-        path = Path(found.tb_frame.f_code.co_filename)
-        shown = path.relative_to(self._root) if path.is_relative_to(self._root) else path
-        return ", ".join(filter(None, (f"{shown}:{found.tb_lineno}", named)))
-
     @staticmethod
     def _is_for(test: pytest.Item, bound: Scope | None) -> bool:
         """Return whether code may work for an unmarked *test*: not what a fixture started that it does not use."""
         owner = None if bound is None else bound.owner
         return not isinstance(owner, WideFixture) or owner.name in getattr(test, "fixturenames", ())
+
+
+def place(root: Path) -> str:
+    """Return the line of the user's code that runs here, below *root*, and the thread if it is not the main one."""
+    found = user_traceback()
+    while found is not None and found.tb_next is not None:
+        found = found.tb_next
+    thread = threading.current_thread()
+    named = "" if thread is threading.main_thread() else f"thread {thread.name!r}"
+    if found is None:
+        return named or "no code of the project"
+    path = Path(found.tb_frame.f_code.co_filename)
+    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    return ", ".join(filter(None, (f"{shown}:{found.tb_lineno}", named)))

@@ -13,6 +13,7 @@ import pytest
 from pytest_agenttape import ownership
 from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.plugin.claims import Claims
+from pytest_agenttape.plugin.collecting import COLLECTING
 from pytest_agenttape.plugin.outsiders import TearDown, WideFixture
 from pytest_agenttape.plugin.pytest_privates import asking_item, fail_for_all, fixtures_reached_by, is_whole_process
 from pytest_agenttape.plugin.report.ledger import LEDGER
@@ -57,6 +58,11 @@ class Surroundings:
             except ConfigError:  # each marked test fails with it
                 self._rest = rest(Config())
             ownership.add_rest(self._rest)
+            if replays:
+                files = {item.path for item in marked}
+                others = {item.path for item in session.items} - files
+                for line in session.config.stash[COLLECTING].wrong(files, others):
+                    self._fail(line)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
