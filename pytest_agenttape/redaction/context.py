@@ -12,7 +12,7 @@ from pytest_agenttape.redaction.patterns import Span
 
 _ASSIGNED = re.compile(
     r"(?:key|token|secret|pass(?:w(?:or)?d|phrase|code)?|pwd|credential|authorization)s?(?:[_-]?(?:value|string|text|\d{1,2}))?"
-    r"[\"'\\`]{0,4}\s{0,4}(?:=>|:=|[=:>])\s{0,4}[\"'\\`]{0,4}",
+    r"(?:[\"'\\`]{0,4}\s{0,4}(?:=>|:=|[=:>])\s{0,4}[\"'\\`]{0,4}|(?P<attributes>\s{1,16}[\w:-]{1,64}=[^<>]{1,512}>))",
     re.IGNORECASE,
 )
 _ASSIGNED_WORD = re.compile(r"[A-Za-z0-9_-]++")
@@ -30,7 +30,11 @@ def find_assigned(text: str) -> Iterator[Span]:
     while match:
         word = _ASSIGNED_WORD.match(text, match.start())
         before = text[max(0, match.start() - 64) : match.start()]
-        name = before[len(before.rstrip(_NAME_CHARACTERS)) :] + (word[0] if word else "")
+        start = before.rstrip(_NAME_CHARACTERS)
+        name = before[len(start) :] + (word[0] if word else "")
+        if match["attributes"] and start[-1:] not in ("<", ":"):  # no element of XML
+            match = _ASSIGNED.search(text, match.start("attributes"))
+            continue
         is_quoted = text[match.end() - 1] in "\"'`"
         value = (_QUOTED_VALUE if is_quoted else _ASSIGNED_VALUE).match(text, match.end())
         end = match.end()

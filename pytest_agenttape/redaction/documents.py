@@ -17,6 +17,7 @@ NO_DOCUMENT = object()
 GZIP = b"\x1f\x8b\x08"  # how compressed data begins
 
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
+_COMPRESSED = {GZIP: _GZIP_WBITS} | dict.fromkeys((b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"), zlib.MAX_WBITS)
 _MOST_INFLATED = 64 * 1024 * 1024  # a few bytes can inflate to gigabytes
 
 _SHORTEST_ENCODED = 20
@@ -93,17 +94,19 @@ def rewritten_base64(text: str, redact: Callable[[str], str]) -> str:
     encoded = found["encoded"].rstrip()
     try:
         raw = base64.b64decode(encoded + "=" * (-len("".join(encoded.split())) % 4), _altchars(encoded))
-        plain = (inflated(raw) or b"").decode() if raw.startswith(GZIP) else raw.decode()
+        wbits = next((bits for start, bits in _COMPRESSED.items() if raw.startswith(start)), None)
+        plain = (raw if wbits is None else inflated(raw, wbits) or b"").decode()
     except (binascii.Error, UnicodeDecodeError):  # a picture, a hash, an id
         return text
     redacted = redact(plain)
     if redacted is plain or redacted == plain:
         return text
-    return text[: found.start("encoded")] + _encoded_like(encoded, unnumbered(redacted.encode()), raw.startswith(GZIP))
+    clean = unnumbered(redacted.encode())
+    return text[: found.start("encoded")] + _encoded_like(encoded, clean if wbits is None else _deflated(clean, wbits))
 
 
-def _encoded_like(old: str, raw: bytes, is_compressed: bool) -> str:
-    new = base64.b64encode(gzip.compress(raw, mtime=0) if is_compressed else raw, _altchars(old)).decode("ascii")
+def _encoded_like(old: str, raw: bytes) -> str:
+    new = base64.b64encode(raw, _altchars(old)).decode("ascii")
     return new if old.endswith("=") or len(old) % 4 == 0 else new.rstrip("=")
 
 

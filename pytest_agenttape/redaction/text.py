@@ -14,7 +14,7 @@ from pytest_agenttape.redaction.patterns import Span
 
 _QUOTED = re.compile(r"(?:[A-Za-z0-9_.~+*/-]|%[0-9A-Fa-f]{2})++")
 _QUOTED_MARKS = ("%3A%2F%2F", "%3a%2f%2f", "%3A//", "%3a//", "-----BEGIN%20", "-----BEGIN+")
-_PASSWORD_MARKS = tuple("assw ASSW assphrase ASSPHRASE asscode ASSCODE _pass _PASS pwd PWD ecret ECRET".split())
+_PASSWORD_MARKS = tuple("assw ASSW assphrase ASSPHRASE asscode ASSCODE _pass _PASS pwd Pwd PWD ecret ECRET".split())
 _SCHEME_MARKS = ("asic ", "earer ", "ASIC ", "EARER ")
 
 
@@ -65,7 +65,7 @@ def is_unmarked(text: str, memory: Memory) -> bool:
             return False
     if memory.redacts_emails and "@" in text:
         return False
-    if (":" in text or "=" in text) and any(mark in text for mark in _PASSWORD_MARKS):
+    if (":" in text or "=" in text or ">" in text) and any(mark in text for mark in _PASSWORD_MARKS):
         return False
     if commands.is_marked(text):
         return False

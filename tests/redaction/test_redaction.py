@@ -572,6 +572,7 @@ ENCODINGS: dict[str, Callable[[bytes], str]] = {
     "in lines": lambda raw: base64.encodebytes(raw).decode(),
     "a data URL": lambda raw: "data:application/json;base64," + base64.b64encode(raw).decode(),
     "compressed": lambda raw: base64.b64encode(gzip.compress(raw, mtime=0)).decode(),
+    "deflated": lambda raw: base64.b64encode(zlib.compress(raw)).decode(),
     "twice": lambda raw: base64.b64encode(base64.b64encode(raw)).decode(),
 }
 
@@ -582,6 +583,7 @@ def _decoded(text: str) -> bytes:
         encoded = text.rpartition(",")[2].strip()
         raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), b"-_" if {*encoded} & {*"-_"} else None)
         raw = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
+        raw = zlib.decompress(raw) if raw.startswith(b"\x78") else raw
         if raw.startswith(b"{"):
             return raw
         text = raw.decode()
@@ -603,6 +605,21 @@ def test_text_in_base64_is_searched(encode: Callable[[bytes], str], document: JS
     assert redactor().value(redacted) == redacted
     for untouched in (encode(b'{"name": "Ada", "password": null}'), encode(random.Random(2).randbytes(60)), "a" * 40):
         assert redactor().value(untouched) is untouched
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<login><password>{}</password></login>",
+        '<wsse:Password Type="http://docs.oasis-open.org/wss#PasswordText">{}</wsse:Password>',
+        "<item id='1'><clientSecret\n  xml:lang='en'>{}</clientSecret></item>",
+        "Server=db;Uid=ada;Pwd={};Encrypt=yes",
+    ],
+)
+def test_password_in_markup_and_connection_strings_goes(text: str) -> None:
+    assert redactor().text(text.format("hunter2!x9Q")) == text.format("REDACTED0001")
+    for harmless in (text.format("required"), "<label for=password class='a'>Password1:</label>"):
+        assert redactor().text(harmless) is harmless
 
 
 def test_bytes_do_not_tell_secrets_apart() -> None:
