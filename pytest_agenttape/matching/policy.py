@@ -106,6 +106,10 @@ class Policy:
         """Return whether the run should have used *recorded*, if it was left unplayed."""
         return self.reads_cassette and recorded.parent is None and not self.live.covers(recorded)
 
+    def answers(self, recorded: Interaction) -> bool:
+        """Return whether a call like *recorded* is answered by it, and nothing runs for real."""
+        return self.frozen.covers(recorded) or (self.mode is not Mode.ALL and not self.live.covers(recorded))
+
     @property
     def judges_unplayed(self) -> bool:
         """Whether a recording that was left unplayed is reported."""

@@ -19,7 +19,7 @@ from pytest_agenttape.errors import AgentTapeError, CassetteNotFoundError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text, match_key
 from pytest_agenttape.matching.completion import Completion
 from pytest_agenttape.matching.matchers import by_rules_of_today, parse_matchers, with_any_secret
-from pytest_agenttape.matching.policy import Decision, Execute, Policy
+from pytest_agenttape.matching.policy import Decision, Execute, Policy, replays_only
 from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.matching.tape import Tape
 from pytest_agenttape.model import JSON, Call, Interaction
@@ -47,6 +47,7 @@ class Loaded:
         turns: In which order answers are due.
         beside: The recordings of further cassettes, which answer first.
         lines: The line of the file on which each recording starts.
+        former: The recordings that a test without a cassette may have had under another name.
         seconds_to_load: How long reading the file took.
     """
 
@@ -58,6 +59,7 @@ class Loaded:
     turns: Turns
     beside: tuple[Tape, ...] = ()
     lines: tuple[int, ...] = ()
+    former: Sequence[Interaction] = ()
     seconds_to_load: float = 0.0
 
     @classmethod
@@ -98,9 +100,8 @@ class Loaded:
     @property
     def needless_keys(self) -> Iterable[Names]:
         """The variables for the keys of all calls that are answered by a recording or not at all."""
-        if self.policy.records:
-            return ()
-        replayed = (each for each in self.tape.recordings if each.kind in _HTTP_KINDS and self.policy.is_missed(each))
+        recordings = (each for each in self.former or self.tape.recordings if each.kind in _HTTP_KINDS)
+        replayed = (each for each in recordings if each.parent is None and self.policy.answers(each))
         return {key_names(each.boundary, str(each.request.get("url", ""))) for each in replayed}
 
     @property
@@ -193,9 +194,18 @@ def _read(settings: Settings) -> Loaded:
     try:
         cassette, lines = _from_file(settings.file, settings)
     except CassetteNotFoundError:
-        return Loaded.of(settings, None)
+        return replace(Loaded.of(settings, None), former=_former(settings))
     loaded = Loaded.of(settings, cassette, lines)
     return replace(loaded, seconds_to_load=clocks.perf_counter() - before)
+
+
+def _former(settings: Settings) -> Sequence[Interaction]:
+    """Return what a test that is only replayed has most likely recorded under another name."""
+    likely = settings.elsewhere.likely() if settings.elsewhere else None
+    if likely is not None and replays_only(settings.mode, has_cassette=False):
+        with suppress(AgentTapeError):
+            return Cassette.load(likely).interactions
+    return ()
 
 
 def _from_file(path: Path, settings: Settings) -> tuple[Cassette, tuple[int, ...]]:

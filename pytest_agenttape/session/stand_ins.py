@@ -24,7 +24,7 @@ class StandIns:
         self._secrets = secrets
         self._seen = 0  # how many calls of the run were looked at
         self._handed_out = HandedOut[Served | None]()
-        if loaded.policy.writes_derived and loaded.policy.live and loaded.needless_keys:
+        if loaded.policy.can_execute and loaded.needless_keys:
             self._handed_out.note(VALUE, None)
 
     def refusal(self, call: Call, sent: JSON) -> RecordingRefusedError | None:

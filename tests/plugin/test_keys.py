@@ -53,6 +53,30 @@ def test_a_key_that_is_set_to_nothing_is_not_set(recorded: Project, monkeypatch:
     recorded.run().assert_outcomes(passed=2)
 
 
+def test_a_refresh_that_finds_everything_recorded_needs_no_key(recorded: Project) -> None:
+    recorded.run("--snapshot-update").assert_outcomes(passed=2)
+    recorded.write(test_it=TEST.replace("test_it", "test_renamed"))
+    recorded.run("-k", "renamed").stdout.fnmatch_lines(["E *was the test renamed or moved? *"])
+    result = recorded.run("--snapshot-update")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["moved: * to cassettes/test_it/test_renamed.yaml (1 answer kept, 0 live calls)"])
+
+
+def test_a_refresh_does_not_send_the_stand_in(recorded: Project, standin_provider: StandInProvider) -> None:
+    recorded.write(asking=AGENT.replace("exactly: yes", "exactly: no"))
+    before = standin_provider.hits
+    result = recorded.run("--snapshot-update", "-k", "not after")
+    result.assert_outcomes(failed=1, deselected=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E *RecordingRefusedError: POST *chat/completions* would send stand-in-of-agenttape, which stands for a "
+            "key that is not set; nothing was sent",
+            "E *it is live, so it needs the key: set its variable in the environment",
+        ]
+    )
+    assert standin_provider.hits == before
+
+
 def test_only_the_keys_of_recorded_providers_have_stand_ins(recorded: Project) -> None:
     recorded.write(asking=AGENT.replace("answer =", "assert 'GROQ_API_KEY' not in os.environ\n        answer ="))
     recorded.run("-k", "test_it").assert_outcomes(passed=2)

@@ -116,10 +116,14 @@ def test_what_changed_with_the_name_is_called_live_and_the_rest_kept(renamed: Pr
     assert renamed.files() == [KEPT, NEW]
 
 
-def test_a_failing_renamed_test_loses_nothing(renamed: Project) -> None:
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["one process", "a worker"])
+def test_a_failing_renamed_test_loses_nothing(renamed: Project, workers: tuple[str, ...]) -> None:
+    view = (renamed.path / "__snapshots__/test_it.ambr").read_text()
     renamed.write(test_it=RENAMED.replace("agenttape_cassette.assert_snapshot()", "assert False"))
-    renamed.run("--snapshot-update").assert_outcomes(failed=1, passed=2)
+    run = renamed.run_apart if workers else renamed.run
+    run("--snapshot-update", *workers).assert_outcomes(failed=1, passed=2)
     assert renamed.files() == [KEPT, OLD]
+    assert (renamed.path / "__snapshots__/test_it.ambr").read_text() == view
 
 
 def test_the_cassette_of_a_test_that_was_not_selected_is_not_offered(renamed: Project) -> None:

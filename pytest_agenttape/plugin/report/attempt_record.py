@@ -68,7 +68,8 @@ def _action(attempt: Attempt) -> str:
         return "created" if attempt.was_fresh else "refreshed" if is_refresh else "recorded"
     if attempt.kept is not None or attempt.session.verdict.error is not None:
         return "refused"
-    return "unchanged" if is_refresh and attempt.session.loaded.cassette is not None else "replayed"
+    had_one = attempt.session.loaded.cassette is not None and attempt.session.settings.former is None
+    return "unchanged" if is_refresh and had_one else "replayed"
 
 
 def _with_money(record: TestRecord, timeline: Timeline) -> TestRecord:
