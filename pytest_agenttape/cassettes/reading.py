@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pytest_agenttape import serializer
-from pytest_agenttape.cassettes import assets, atomic, imported, paths
+from pytest_agenttape.cassettes import assets, atomic, imported, parsed, paths
 from pytest_agenttape.cassettes.contents import Contents
 from pytest_agenttape.errors import CassetteCorruptError, CassetteNotFoundError
 from pytest_agenttape.model import JSON, Interaction
@@ -48,7 +48,7 @@ def read(path: Path) -> tuple[Contents, tuple[int, ...]]:
     """
     place = atomic.real(path)
     content = _bytes_of(path, place)
-    document = serializer.load(content, format=_format_of(content, place), path=path, tags=True)
+    document = parsed.document(content, format=_format_of(content, place), path=path)
     translated = _translated(document, place, path)
     if translated is not None:
         return translated, document.lines

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_agenttape.cassettes import parsed
 from pytest_agenttape.cassettes.pending import Pending
 from pytest_agenttape.errors import RecordingRefusedError
 from pytest_agenttape.plugin.attempt import Attempt
@@ -17,11 +18,20 @@ from pytest_agenttape.plugin.orphans import would_be_claimed
 
 def pending_folder(config: pytest.Config) -> Path | None:
     """Return the cache folder with the recordings of failed runs; None if there is no cache."""
+    return _cache_folder(config, "agenttape")
+
+
+def keep_parsed_files(config: pytest.Config) -> None:
+    """Keep what cassettes say in pytest's cache, so that no run parses again what one before it did."""
+    config.add_cleanup(parsed.keep_in(lambda: _cache_folder(config, "agenttape-parsed")))
+
+
+def _cache_folder(config: pytest.Config, name: str) -> Path | None:
     cache = getattr(config, "cache", None)  # None under -p no:cacheprovider
     if cache is None:
         return None
     try:
-        return Path(cache.mkdir("agenttape"))
+        return Path(cache.mkdir(name))
     except OSError:  # a read-only checkout
         return None
 

@@ -15,7 +15,7 @@ from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.plugin.another_model import ANOTHER_MODEL
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.claims import Claim, Claims
-from pytest_agenttape.plugin.committing import commit, pending_store, prune
+from pytest_agenttape.plugin.committing import commit, keep_parsed_files, pending_store, prune
 from pytest_agenttape.plugin.judging import error_of_ours, fail_drifted, judge_returned, judged, put_headline_first
 from pytest_agenttape.plugin.missing_keys import note_missing_key
 from pytest_agenttape.plugin.node_ids import unrepeated
@@ -47,6 +47,7 @@ class Lifecycle:
         self._ledger = session.config.stash[LEDGER]
         self._claims = Claims(session.config)
         self._pending = pending_store(session.config)
+        keep_parsed_files(session.config)
         self._renames = Renames(
             session.config,
             lambda: self._claims.paths,

@@ -22,8 +22,6 @@ from pytest_agenttape.model import FORMATS, JSON, unknown_name
 from pytest_agenttape.serializer.document import MAX_DEPTH, TAG, Document
 from pytest_agenttape.serializer.json_text import dump_json, load_json
 from pytest_agenttape.serializer.sharing import said_once
-from pytest_agenttape.serializer.yaml_reader import load_yaml
-from pytest_agenttape.serializer.yaml_writer import dump_shared, dump_yaml
 
 __all__ = ["MAX_DEPTH", "TAG", "Document", "dump", "dump_yaml", "load", "said_once"]
 
@@ -49,10 +47,24 @@ def dump(
         RecordingRefusedError: A value cannot be read back: nested too deeply, or a whole number too long for JSON.
     """
     if format == "yaml":
+        from pytest_agenttape.serializer.yaml_writer import dump_shared  # imports yaml
+
         return dump_shared(dict(cassette), before)
     if format == "json":
         return dump_json(dict(cassette))
     raise unknown_name("format", format, FORMATS)
+
+
+def dump_yaml(value: JSON) -> str:
+    """Return any JSON-like value as a YAML document, without aliases.
+
+    Raises:
+        TypeError: A value is not JSON-like; the message names its path.
+        RecordingRefusedError: A value cannot be read back.
+    """
+    from pytest_agenttape.serializer import yaml_writer  # imports yaml
+
+    return yaml_writer.dump_yaml(value)
 
 
 def load(
@@ -77,7 +89,11 @@ def load(
         raise unknown_name("format", format, FORMATS)
     try:
         text = _decode(data)
-        return load_yaml(text, tags=tags) if format == "yaml" else load_json(text)
+        if format == "json":
+            return load_json(text)
+        from pytest_agenttape.serializer.yaml_reader import load_yaml  # imports yaml
+
+        return load_yaml(text, tags=tags)
     except CassetteCorruptError as error:
         problem, line = _conflict(data) or (error.problem, error.line)
         raise CassetteCorruptError(problem, path=path, line=line) from None

@@ -10,8 +10,6 @@ from pytest_agenttape.errors import CassetteCorruptError, RecordingRefusedError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.serializer.document import MAX_DEPTH, Document, checked_root, duplicate, line_of
 from pytest_agenttape.serializer.surrogates import escaped, unescaped
-from pytest_agenttape.serializer.yaml_reader import load_yaml
-from pytest_agenttape.serializer.yaml_writer import walk
 
 _JSON_STRUCTURE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[]}]', re.DOTALL)
 _JSON_LONG_NUMBER = re.compile(r"[\[:,]\s*+-?[0-9]{500}")
@@ -26,6 +24,8 @@ def dump_json(value: JSON) -> str:
         TypeError: A value is not JSON-like; the message names its path.
         RecordingRefusedError: A value cannot be read back.
     """
+    from pytest_agenttape.serializer.yaml_writer import walk  # imports yaml
+
     escape = False
     for token in walk(value):
         escape = escape or (isinstance(token, str) and escaped(token) != token)
@@ -101,6 +101,8 @@ def _distinct(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
 
 def _duplicate_line(text: str, problem: str) -> int | None:
     """Return the line of a duplicate key: JSON is nearly YAML, whose reader knows the line."""
+    from pytest_agenttape.serializer.yaml_reader import load_yaml  # imports yaml
+
     try:
         load_yaml(text)
     except CassetteCorruptError as error:

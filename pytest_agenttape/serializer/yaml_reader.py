@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -167,6 +168,7 @@ class _Reading:
             key = unescaped(key)
         if key in self._container:
             _refuse(duplicate(key), event)
+        key = sys.intern(key)  # a long cassette has few of them, many times
         if type(event) is ScalarEvent:
             if key == "<<" and event.implicit[0]:
                 _refuse("merge keys are not supported; write the keys out", event)
