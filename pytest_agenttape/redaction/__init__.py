@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_agenttape.redaction.known import environment_secrets
 from pytest_agenttape.redaction.placeholders import (
     PLACEHOLDER,
     any_secret,
@@ -22,6 +23,7 @@ __all__ = [
     "any_secret",
     "canonical_base64",
     "canonical_secrets",
+    "environment_secrets",
     "is_placeholder",
     "placeholders_in",
 ]

@@ -52,6 +52,13 @@ class KnownSecrets:
     def __len__(self) -> int:
         return len(self._secrets)
 
+    def copy(self) -> KnownSecrets:
+        """Return the same knowledge, to add to."""
+        made = KnownSecrets()
+        made._secrets, made._forms, made.unrun = self._secrets.copy(), self._forms.copy(), self.unrun
+        made._ordered, made._lengths = self._sorted(), self._lengths
+        return made
+
     def learn(self, secret: str) -> None:
         """Look for *secret* from now on."""
         if secret in self._secrets:

@@ -1,11 +1,13 @@
 """What the redaction of one cassette remembers: secrets known, placeholders given, and what was found clean.
 
+Cassettes with the same rules and the same secrets in the environment begin with what the ones before have found clean.
 Nothing else in this package changes while it runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TypeVar
 
 from pytest_agenttape.errors import RecordingRefusedError
@@ -16,7 +18,9 @@ from pytest_agenttape.redaction.names import Rule
 from pytest_agenttape.redaction.placeholders import Placeholders
 from pytest_agenttape.redaction.rules import RedactionRules
 
-MOST_TEXTS = 4_096  # clean texts and plain keys that are remembered
+_MOST_TEXTS = 4_096  # clean texts and plain keys that are remembered
+_LONGEST_TEXT = 16_384  # characters of one
+_MOST_PASSED_ON = 4_000_000  # characters of all that another cassette begins with
 # Values found by name and then looked for elsewhere: bounded, or a long recording would get slower and slower.
 _MOST_FOUND_BY_NAME = 256
 _SHORTEST_TOKEN = 16
@@ -24,15 +28,51 @@ _SHORTEST_TOKEN = 16
 _Shape = TypeVar("_Shape")
 
 
+class _Start:
+    """What cassettes begin with that have the same rules, and know the same secrets of the environment.
+
+    Attributes:
+        known: These secrets; nobody learns more here.
+        scalars: What can be none of them.
+        texts: Texts that hold none of them, and nothing else that the rules find.
+        keys: Likewise, of mappings.
+    """
+
+    __slots__ = ("_room", "keys", "known", "scalars", "texts")
+
+    def __init__(self, known: KnownSecrets, scalars: frozenset[type]) -> None:
+        self.known, self.scalars = known, scalars
+        self.texts: set[str] = set()
+        self.keys: set[str] = set()
+        self._room = _MOST_PASSED_ON
+
+    def add_text(self, text: str) -> None:
+        """Pass on that *text* is clean, as long as there is room."""
+        if len(text) <= self._room and len(self.texts) < _MOST_TEXTS:
+            self._room -= len(text)
+            self.texts.add(text)
+
+
+@lru_cache(maxsize=4)
+def _start(rules: RedactionRules, secrets: tuple[str, ...]) -> _Start:
+    memory = Memory(rules)
+    for each in secrets:
+        memory.learn(each)
+    return _Start(memory.known, memory.scalars)
+
+
 class Memory:
     """The state that all rules share: one for a whole cassette, so there is one numbering."""
 
     __slots__ = (
-        "_allowed", "_denied", "clean_texts", "headers", "known", "patterns", "placeholders", "plain_keys",
-        "redacts_emails", "scalars", "urls",
+        "_allowed", "_denied", "_environment", "_rules", "_start", "clean_texts", "headers", "known", "patterns",
+        "placeholders", "plain_keys", "redacts_emails", "scalars", "urls",
     )  # fmt: skip
 
     def __init__(self, rules: RedactionRules, taken: Iterable[str] = (), issued: set[str] | None = None) -> None:
+        self._rules = rules
+        self._environment: tuple[str, ...] = ()
+        self._start: _Start | None = None  # while nothing is known but the secrets of the environment
         self.placeholders = Placeholders(rules.placeholder, taken, issued)
         self.known = KnownSecrets()
         self.patterns = rules.patterns
@@ -43,7 +83,7 @@ class Memory:
         self.urls: dict[str, str] = {}
         self.clean_texts: set[str] = set()
         self.plain_keys: set[str] = set()
-        self.scalars = frozenset((int, float, bool, type(None)))  # what can be no secret
+        self.scalars: frozenset[type] = frozenset((int, float, bool, type(None)))  # what can be no secret
 
     def is_denied(self, name: str) -> bool:
         """Return whether the user's denylist has *name*."""
@@ -68,11 +108,38 @@ class Memory:
         """The length below which a key cannot hold a secret."""
         return SHORTEST if self.known.unrun or self.patterns or self.redacts_emails else _SHORTEST_TOKEN
 
+    def know_environment(self, secrets: Iterable[str]) -> None:
+        """Redact *secrets*, which the environment holds, wherever they appear from now on."""
+        if self._start is None and len(self.known):  # others are known as well
+            for each in secrets:
+                self.learn(each)
+            return
+        self._environment = tuple(dict.fromkeys((*self._environment, *secrets)))
+        start = self._start = _start(self._rules, self._environment)
+        self.known, self.scalars = start.known.copy(), start.scalars
+        self.clean_texts, self.plain_keys = start.texts.copy(), start.keys.copy()
+        self.headers, self.urls = {}, {}
+
+    def note_clean_text(self, text: str) -> None:
+        """Remember that *text* holds no secret."""
+        if len(text) <= _LONGEST_TEXT and len(self.clean_texts) < _MOST_TEXTS:
+            self.clean_texts.add(text)
+            if self._start is not None:
+                self._start.add_text(text)
+
+    def note_plain_key(self, key: str) -> None:
+        """Remember that *key* holds no secret, and says nothing about what is under it."""
+        if len(self.plain_keys) < _MOST_TEXTS:
+            self.plain_keys.add(key)
+            if self._start is not None and len(key) <= _LONGEST_TEXT and len(self._start.keys) < _MOST_TEXTS:
+                self._start.keys.add(key)
+
     def learn(self, secret: str) -> None:
         """Redact *secret*, a credential that was seen, wherever it appears from now on."""
         is_new = len(secret) >= SHORTEST and secret not in self.known and not self.placeholders.is_part(secret)
         if is_new and not self.is_allowed(secret):
             self.known.learn(secret)
+            self._start = None
             if secret.isdigit():
                 self.scalars -= {int}
             for seen in (self.headers, self.urls, self.clean_texts, self.plain_keys):

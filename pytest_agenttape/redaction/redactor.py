@@ -36,15 +36,15 @@ class Redactor:
     ) -> None:
         self._is_enabled = rules.enabled
         self._memory = Memory(rules, taken, issued)
-        self.learn_environment(environ)
+        self.know_environment(environment_secrets(environ))
 
     def __repr__(self) -> str:
         return "<Redactor>"
 
-    def learn_environment(self, environ: Mapping[str, str]) -> None:
-        """Redact the secrets among the variables of *environ* wherever they appear from now on."""
-        for secret in environment_secrets(environ) if self._is_enabled else ():
-            self._memory.learn(secret)
+    def know_environment(self, secrets: Iterable[str]) -> None:
+        """Redact *secrets*, which the environment holds, wherever they appear from now on."""
+        if self._is_enabled:
+            self._memory.know_environment(secrets)
 
     def learn(self, secret: str) -> None:
         """Redact *secret*, a credential that was seen, wherever it appears from now on."""

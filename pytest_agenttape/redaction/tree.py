@@ -18,14 +18,13 @@ from pytest_agenttape.redaction import entries, names, shapes
 from pytest_agenttape.redaction.credentials import redact_any_cookies, redact_credential, split_scheme
 from pytest_agenttape.redaction.documents import NO_DOCUMENT, parsed, redact_compressed, rewritten, rewritten_base64
 from pytest_agenttape.redaction.known import SHORTEST
-from pytest_agenttape.redaction.memory import MOST_TEXTS, Memory
+from pytest_agenttape.redaction.memory import Memory
 from pytest_agenttape.redaction.names import Rule
 from pytest_agenttape.redaction.placeholders import unnumbered
 from pytest_agenttape.redaction.streams import redact_stream
 from pytest_agenttape.redaction.text import is_unmarked, redact_flat
 from pytest_agenttape.redaction.typed import TYPE, is_typed, redact_typed
 
-_LONGEST_REMEMBERED = 16_384  # characters of a clean text
 _STREAM_KEYS = frozenset(("events", "$stream", "after"))  # the values under them came in pieces
 _BINARY_KEYS = frozenset(("base64", "body_b64"))
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
@@ -56,8 +55,8 @@ def redact_text(text: str, memory: Memory) -> str:
     if text in memory.clean_texts:
         return text
     redacted = text if _is_clean(text, memory) else _searched(text, memory)
-    if redacted is text and len(text) <= _LONGEST_REMEMBERED and len(memory.clean_texts) < MOST_TEXTS:
-        memory.clean_texts.add(text)
+    if redacted is text:
+        memory.note_clean_text(text)
     return redacted
 
 
@@ -126,8 +125,7 @@ def _is_plain_key(key: JSON, memory: Memory) -> bool:
         return False
     if len(key) >= memory.shortest_key and redact_text(key, memory) is not key:
         return False
-    if len(memory.plain_keys) < MOST_TEXTS:
-        memory.plain_keys.add(key)
+    memory.note_plain_key(key)
     return True
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pytest_agenttape.redaction import RedactionRules, Redactor
+from pytest_agenttape.redaction import RedactionRules, Redactor, environment_secrets
 
 
 class Secrets:
@@ -30,24 +30,48 @@ class Secrets:
     @property
     def redactor(self) -> Redactor:
         """The redactor, which knows every secret now in the environment."""
-        redactor = self._redactor or self._made()
-        if self._environment != _raw_environment():  # fixtures and tests set keys too
-            self._learn_environment(redactor)
-        return redactor
+        if self._redactor is None or self._environment != _raw_environment():  # fixtures and tests set keys too
+            return self._up_to_date()
+        return self._redactor
 
-    def _made(self) -> Redactor:
+    def _up_to_date(self) -> Redactor:
         with self._lock:
             if self._redactor is None:
-                self._environment = dict(_raw_environment())
-                self._redactor = Redactor(self._rules, os.environ, taken=self._taken, issued=self._issued)
+                self._redactor = Redactor(self._rules, taken=self._taken, issued=self._issued)
+            environment, secrets = _seen.now()
+            self._redactor.know_environment(secrets)
+            self._environment = environment  # only now, or another thread would think it already learned
             return self._redactor
 
-    def _learn_environment(self, redactor: Redactor) -> None:
+
+class _SeenEnvironment:
+    """The environment of the process as it was looked at last: a variable that stays as it is is read once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._variables: dict[Any, Any] = {}
+        self._secrets: dict[Any, tuple[str, ...]] = {}  # of the variables that hold any
+
+    def now(self) -> tuple[Mapping[Any, Any], list[str]]:
+        """Return the environment as it is now, and the secrets in it."""
         with self._lock:
-            known, environment = self._environment, dict(_raw_environment())
-            changed = [each for each in environment.items() if known.get(each[0]) != each[1]]
-            redactor.learn_environment({os.fsdecode(name): os.fsdecode(value) for name, value in changed if value})
-            self._environment = environment  # only now, or another thread would think it already learned
+            before, self._variables = self._variables, dict(_raw_environment())
+            for name in before.keys() - self._variables.keys():
+                self._secrets.pop(name, None)
+            for name, value in self._variables.items():
+                if before.get(name) != value:
+                    self._read(name, value)
+            return self._variables, [each for found in self._secrets.values() for each in found]
+
+    def _read(self, name: Any, value: Any) -> None:
+        found = tuple(environment_secrets({os.fsdecode(name): os.fsdecode(value)}))
+        if found:
+            self._secrets[name] = found
+        else:
+            self._secrets.pop(name, None)
+
+
+_seen = _SeenEnvironment()
 
 
 def _raw_environment() -> Mapping[Any, Any]:

@@ -72,9 +72,13 @@ class Session(Injectable, Gatekeeper, History):
         self.is_debugged = False
         self._before = BeforeRecording.of(settings.config, Selection.of(settings.frozen))
         self.on_live_call: Callable[[Session], None] | None = None
-        self._reset(Loaded.of(settings, None))
 
     # -- life
+
+    def empty(self) -> Self:
+        """Have no recording, and no call made yet, for those who look at it before it is open."""
+        self._reset(Loaded.of(self.settings, None))
+        return self
 
     def open(self) -> Self:
         """Load the cassette; from now on, calls belong to this session.

@@ -125,7 +125,7 @@ def use_cassette(
         faults=options.faults,
         rules=RedactionRules.of(config.redact),
     )
-    return Session(_heeding_the_run(settings, options.mode))
+    return Session(_heeding_the_run(settings, options.mode)).empty()
 
 
 def replay(cassette: str | Path, **options: Any) -> Session:
