@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from pytest_agenttape.bodies.amazon_events import MEDIA_TYPE as _AMAZON_STREAM
 from pytest_agenttape.bodies.amazon_events import decode_amazon_events, encode_amazon_events, is_amazon
-from pytest_agenttape.bodies.encodings import can_encode, decode_content, encode_content
+from pytest_agenttape.bodies.chunks import KEY as _CHUNK_BYTES
+from pytest_agenttape.bodies.chunks import recut, sizes
+from pytest_agenttape.bodies.encodings import can_encode, decode_content, decode_each, encode_content
 from pytest_agenttape.bodies.events import decode_events, encode_events, looks_like_events, read_event, split_events
 from pytest_agenttape.bodies.forms import decode_binary, decode_form, decode_text, encode_binary, encode_form
 from pytest_agenttape.bodies.json_layout import decode_json, encode_json, parse_json
@@ -22,7 +24,9 @@ __all__ = [
     "decode_body",
     "decode_chunks",
     "decode_content",
+    "decode_each",
     "encode_body",
+    "encode_chunks",
     "encode_content",
     "is_stream",
     "media_type",
@@ -57,6 +61,19 @@ def encode_body(raw: bytes, content_type: str | None) -> dict[str, JSON]:
     return {"text": text}
 
 
+def encode_chunks(chunks: Sequence[bytes], content_type: str | None) -> dict[str, JSON]:
+    """Return the stored form of a body that came in *chunks*, from which `decode_chunks` restores them.
+
+    A stream of events is cut into its events instead, wherever the wire cut it.
+    """
+    stored = encode_body(b"".join(chunks), content_type)
+    if _has_lines(stored) if "events" in stored else len(chunks) > 1:
+        found = sizes(chunks)
+        if found != sizes(decode_chunks(stored, content_type)):
+            stored[_CHUNK_BYTES] = found
+    return stored
+
+
 def decode_body(stored: Mapping[str, JSON]) -> bytes:
     """Return the bytes of the body in a stored request or response.
 
@@ -67,15 +84,15 @@ def decode_body(stored: Mapping[str, JSON]) -> bytes:
 
 
 def decode_chunks(stored: Mapping[str, JSON], content_type: str | None = None) -> tuple[bytes, ...]:
-    """Return the body in the pieces of a streaming replay: one per event or ndjson line, else one.
+    """Return the body in the pieces of a streaming replay: the chunks that came, or one per event or ndjson line.
 
     Raises:
         CassetteCorruptError: The form is malformed, or there is more than one.
     """
     chunks = _decode(stored)
     if "text" in stored and _is_lines(media_type(content_type), ""):
-        return tuple(_LINE.findall(chunks[0]))
-    return tuple(chunks)
+        chunks = _LINE.findall(chunks[0])
+    return tuple(recut(stored, chunks))
 
 
 def stored_json(stored: Mapping[str, JSON]) -> JSON:
@@ -108,8 +125,11 @@ def _decode(stored: Mapping[str, JSON]) -> list[bytes]:
 def _decode_stream(stored: Mapping[str, JSON]) -> list[bytes]:
     if is_amazon(stored):
         return decode_amazon_events(stored)
-    is_lines = WORD in str(stored.get("events_layout") or "").split()
-    return decode_lines(stored) if is_lines else decode_events(stored)
+    return decode_lines(stored) if _has_lines(stored) else decode_events(stored)
+
+
+def _has_lines(stored: Mapping[str, JSON]) -> bool:
+    return WORD in str(stored.get("events_layout") or "").split()
 
 
 def _is_events(kind: str, text: str) -> bool:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import importlib
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 
-def decode_content(raw: bytes, encoding: str, *, partial: bool = False) -> bytes:
-    """Undo a Content-Encoding, the last applied first; if *partial*, as far as a body that was cut short goes.
+def decode_content(raw: bytes, encoding: str) -> bytes:
+    """Undo a Content-Encoding, the last applied first.
 
     Raises:
         ValueError: The encoding is unknown, its library is missing, or the bytes are damaged or cut short.
     """
-    for name in reversed(encoding.lower().split(",")):
-        raw = _decode_one(raw, name.strip(), partial)
-    return raw
+    return b"".join(_decoded([raw], encoding, is_whole=True))
+
+
+def decode_each(chunks: Sequence[bytes], encoding: str) -> Sequence[bytes]:
+    """Undo a Content-Encoding chunk by chunk, as far as a body that may be cut short goes.
+
+    Raises:
+        ValueError: The encoding is unknown, its library is missing, or the bytes are damaged.
+    """
+    return _decoded(chunks, encoding, is_whole=False)
 
 
 def can_encode(encoding: str) -> bool:
@@ -44,67 +51,95 @@ def encode_content(chunks: Iterable[bytes], encoding: str, *, partial: bool = Fa
     return tuple(encoded)
 
 
-def _decode_one(raw: bytes, name: str, partial: bool) -> bytes:
-    if not raw or name in ("", "identity"):
-        return raw
+def _decoded(chunks: Sequence[bytes], encoding: str, *, is_whole: bool) -> Sequence[bytes]:
+    for name in reversed(encoding.lower().split(",")):
+        if name.strip() not in ("", "identity"):
+            chunks = _decode_each(chunks, name.strip(), is_whole)
+    return chunks
+
+
+def _decode_each(chunks: Sequence[bytes], name: str, is_whole: bool) -> Sequence[bytes]:
     if name not in _DECOMPRESSORS:
         raise ValueError(f"unknown content encoding {name!r}")
     try:
-        return _DECOMPRESSORS[name](raw, partial)
+        decompressor = _DECOMPRESSORS[name]()
+        decoded = [decompressor.add(chunk) for chunk in chunks]
+        if is_whole and any(chunks) and not decompressor.is_whole:
+            raise ValueError("it is cut short")
     except ImportError as error:
         raise ValueError(f"content encoding {name!r} needs an optional package: {error}") from error
     except Exception as error:  # each library has its own error class, loaded with it
         raise ValueError(f"the body is not a complete {name!r} stream: {error}") from error
+    return decoded
 
 
-def _gunzip(raw: bytes, partial: bool) -> bytes:
-    return _decode_frames(raw, lambda: zlib.decompressobj(16 + zlib.MAX_WBITS), partial, padding=b"\0")
+class _Frames:
+    """Decodes one frame after the other, with decoders alike in `decompress`, `eof` and `unused_data`."""
+
+    def __init__(self, make: Callable[[], Any], padding: bytes = b"") -> None:  # Any: of several libraries
+        self._make = make
+        self._padding = padding
+        self._frame: Any = None
+
+    def add(self, raw: bytes) -> bytes:
+        out = b""
+        while raw := raw if self._frame else raw.lstrip(self._padding):
+            self._frame = self._frame or self._make()
+            out += self._frame.decompress(raw)
+            raw = b""
+            if self._frame.eof:
+                raw, self._frame = self._frame.unused_data, None
+        return out
+
+    @property
+    def is_whole(self) -> bool:
+        return self._frame is None
 
 
-def _inflate(raw: bytes, partial: bool) -> bytes:
+class _Deflated:
+    """Decodes zlib's format, or the bare one that some servers send in its place."""
+
+    def __init__(self) -> None:
+        self._decoder = zlib.decompressobj(zlib.MAX_WBITS)
+        self._head: bytes | None = b""  # of the body, until it is known in which format it is
+
+    def add(self, raw: bytes) -> bytes:
+        if self._head is None:
+            return self._decoder.decompress(raw)
+        self._head += raw
+        try:
+            out = self._decoder.decompress(raw)
+        except zlib.error:
+            self._decoder = zlib.decompressobj(-zlib.MAX_WBITS)
+            out = self._decoder.decompress(self._head)
+        if len(self._head) > 1:
+            self._head = None
+        return out
+
+    @property
+    def is_whole(self) -> bool:
+        return self._decoder.eof
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        self._decoder = _import_first("brotli", "brotlicffi").Decompressor()
+
+    def add(self, raw: bytes) -> bytes:
+        out: bytes = self._decoder.process(raw)
+        return out
+
+    @property
+    def is_whole(self) -> bool:
+        return bool(self._decoder.is_finished())
+
+
+def _zstd() -> _Frames:
     try:
-        return _inflate_as(zlib.MAX_WBITS, raw, partial)
-    except zlib.error:
-        # Some servers send "deflate" without the zlib wrapper.
-        return _inflate_as(-zlib.MAX_WBITS, raw, partial)
-
-
-def _inflate_as(window_bits: int, raw: bytes, partial: bool) -> bytes:
-    return zlib.decompressobj(window_bits).decompress(raw) if partial else zlib.decompress(raw, window_bits)
-
-
-def _unbrotli(raw: bytes, partial: bool) -> bytes:
-    library = _import_first("brotli", "brotlicffi")
-    result: bytes = library.Decompressor().process(raw) if partial else library.decompress(raw)
-    return result
-
-
-def _unzstd(raw: bytes, partial: bool) -> bytes:
-    try:
-        make = _import_first("compression.zstd", "backports.zstd").ZstdDecompressor
+        return _Frames(_import_first("compression.zstd", "backports.zstd").ZstdDecompressor)
     except ImportError:
         zstandard = _import_first("zstandard")
-        return _decode_frames(raw, lambda: zstandard.ZstdDecompressor().decompressobj(), partial)
-    return _decode_frames(raw, make, partial)
-
-
-def _decode_frames(
-    raw: bytes,
-    make: Callable[[], Any],  # decoders of several libraries, alike in `decompress`, `eof` and `unused_data`
-    partial: bool,
-    padding: bytes = b"",
-) -> bytes:
-    """Decode one frame after the other."""
-    out = b""
-    while raw:
-        frame = make()
-        out += frame.decompress(raw)
-        if not frame.eof:
-            if partial:
-                break
-            raise ValueError("it is cut short")
-        raw = frame.unused_data.lstrip(padding) if padding else frame.unused_data
-    return out
+        return _Frames(lambda: zstandard.ZstdDecompressor().decompressobj())
 
 
 def _import_first(*names: str) -> Any:  # Any: optional modules without types
@@ -120,12 +155,12 @@ _Compressor: TypeAlias = tuple[Callable[[bytes], bytes], Callable[[], bytes], Ca
 
 
 def _zlib_compressor(window_bits: int) -> _Compressor:
-    made = zlib.compressobj(wbits=window_bits)
+    made = zlib.compressobj(zlib.Z_BEST_SPEED, wbits=window_bits)
     return made.compress, lambda: made.flush(zlib.Z_SYNC_FLUSH), made.flush
 
 
 def _brotli_compressor() -> _Compressor:
-    made = _import_first("brotli", "brotlicffi").Compressor()
+    made = _import_first("brotli", "brotlicffi").Compressor(quality=1)  # its default takes 50 ms for 100 kB
     return made.process, made.flush, made.finish
 
 
@@ -147,10 +182,10 @@ _COMPRESSORS: dict[str, Callable[[], _Compressor]] = {
     "br": _brotli_compressor,
     "zstd": _zstd_compressor,
 }
-_DECOMPRESSORS: dict[str, Callable[[bytes, bool], bytes]] = {
-    "gzip": _gunzip,
-    "x-gzip": _gunzip,
-    "deflate": _inflate,
-    "br": _unbrotli,
-    "zstd": _unzstd,
+_DECOMPRESSORS: dict[str, Callable[[], _Frames | _Deflated | _Brotli]] = {
+    "gzip": lambda: _Frames(lambda: zlib.decompressobj(16 + zlib.MAX_WBITS), padding=b"\0"),
+    "x-gzip": lambda: _Frames(lambda: zlib.decompressobj(16 + zlib.MAX_WBITS), padding=b"\0"),
+    "deflate": _Deflated,
+    "br": _Brotli,
+    "zstd": _zstd,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from pytest_agenttape.bodies.chunks import KEY as CHUNK_BYTES
 from pytest_agenttape.cassettes.comparing import first_difference
 from pytest_agenttape.cassettes.file_form import unfiled
 from pytest_agenttape.hosts import is_local
@@ -22,6 +23,7 @@ _PASSED = ("start_ms", "clock_ms")  # of the metadata
 _TIMES = frozenset(("latency_ms", "match_key"))  # a key differs if an id in the request does
 _OF_RUN = frozenset(("freeze", "redacted"))
 _SIDES = frozenset(("request", "response"))
+_ENCODED = "encoded"
 _LEAST_ID = 8
 _AUTHORITY = re.compile(r"[a-z]+://((\[[0-9a-f:]+\]|[^/?#:@]+):[0-9]+)(?=[/?#]|$)")
 _PLACEHOLDER = re.compile(rf"{SECRET_PLACEHOLDER}[0-9]{{4}}")
@@ -206,9 +208,12 @@ def _response(call: dict[str, JSON]) -> JSON:
     request, response = call.get("request"), call.get("response")
     if isinstance(request, dict) and "url" in request and isinstance(response, dict):
         headers = response.get("headers")
+        passed = ("content-length",) if _ENCODED in response else ()  # which follows from what was made up
+        response = {name: value for name, value in response.items() if name not in (CHUNK_BYTES, _ENCODED)}
         if isinstance(headers, dict):
-            kept = {name: value for name, value in headers.items() if not is_about_delivery(name, value)}
-            return {**response, "headers": kept, "delivery": sorted(headers.keys() - kept.keys())}
+            said = {name: value for name, value in headers.items() if name.lower() not in passed}
+            kept = {name: value for name, value in said.items() if not is_about_delivery(name, value)}
+            return {**response, "headers": kept, "delivery": sorted(said.keys() - kept.keys())}
     return response
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 
+from pytest_agenttape.bodies.chunks import KEY as CHUNK_BYTES
 from pytest_agenttape.matching.canonical import KeyRules, canonical_request
 from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.model import JSON, Interaction
@@ -12,7 +13,7 @@ from pytest_agenttape.providers.made_up import without_made_up
 from pytest_agenttape.providers.streams import with_whole_texts
 from pytest_agenttape.reading.delivery import is_about_serving
 
-_LAYOUT = frozenset(("json_layout", "events_layout", "http_version", "reason", "encoded", "bytes_read"))
+_LAYOUT = frozenset(("json_layout", "events_layout", "http_version", "reason", "encoded", "bytes_read", CHUNK_BYTES))
 
 
 def compared_request(interaction: Interaction, rules: KeyRules) -> JSON:

@@ -9,7 +9,7 @@ import contextlib
 import re
 from collections.abc import Callable, Mapping
 
-from pytest_agenttape.bodies import decode_body
+from pytest_agenttape.bodies import chunks, decode_body, decode_chunks
 from pytest_agenttape.bodies.messages import header, listed
 from pytest_agenttape.errors import CassetteCorruptError, RecordingRefusedError
 from pytest_agenttape.model import JSON
@@ -18,6 +18,7 @@ from pytest_agenttape.redaction.credentials import redact_cookies, redact_creden
 from pytest_agenttape.redaction.documents import NO_DOCUMENT, parsed, rewritten
 from pytest_agenttape.redaction.memory import Memory
 from pytest_agenttape.redaction.names import HeaderRule, Rule
+from pytest_agenttape.redaction.streams import spread
 from pytest_agenttape.redaction.text import redact_flat
 from pytest_agenttape.redaction.tree import (
     redact_base64,
@@ -55,30 +56,35 @@ def redact_message(stored: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
             redacted[name] = redact_value(value, memory)
     if redacted == stored:
         return stored
-    if stored.get("complete") is False:
-        _note_bytes_read(stored, redacted)
-    else:
-        _hide_length(stored, redacted)
+    if any(redacted.get(form) != stored.get(form) for form in _BODY_FORMS):
+        with contextlib.suppress(CassetteCorruptError):  # edited by hand
+            redacted.update(_fitting(stored, redacted, memory))
     return redacted
 
 
-def _hide_length(stored: Mapping[str, JSON], redacted: dict[str, JSON]) -> None:
-    """Let Content-Length say how long the redacted body is: the old length would tell that of the secret."""
+def _fitting(stored: Mapping[str, JSON], redacted: Mapping[str, JSON], memory: Memory) -> dict[str, JSON]:
+    """Return what a message says about its body, so that it fits the redacted one and tells no secret's length."""
+    found: dict[str, JSON] = {}
+    if chunks.KEY in stored:
+        found[chunks.KEY] = _moved_borders(stored, redacted, memory)
+    if stored.get("complete") is False:  # how much was read of it, before redaction changes its length
+        return {**found, "bytes_read": stored.get("bytes_read", len(decode_body(stored)))}
     headers = redacted.get("headers")
-    if not isinstance(headers, dict) or all(redacted.get(form) == stored.get(form) for form in _BODY_FORMS):
-        return
-    name = next((each for each in headers if str(each).lower() == "content-length"), None)
-    if name is not None and isinstance(headers[name], str):
-        with contextlib.suppress(CassetteCorruptError):  # edited by hand
-            redacted["headers"] = {**headers, name: str(len(decode_body(redacted)))}
+    if isinstance(headers, dict):
+        length = {name: str(len(decode_body(redacted))) for name in headers if _is_length(name, headers[name])}
+        found |= {"headers": {**headers, **length}} if length else {}
+    return found
 
 
-def _note_bytes_read(stored: Mapping[str, JSON], redacted: dict[str, JSON]) -> None:
-    """Keep how much was read of a body that was not read to its end, before redaction changes its length."""
-    if "bytes_read" in stored or all(redacted.get(form) == stored.get(form) for form in _BODY_FORMS):
-        return
-    with contextlib.suppress(CassetteCorruptError):  # edited by hand
-        redacted["bytes_read"] = len(decode_body(stored))
+def _is_length(name: str, value: JSON) -> bool:
+    return str(name).lower() == "content-length" and isinstance(value, str)
+
+
+def _moved_borders(stored: Mapping[str, JSON], redacted: Mapping[str, JSON], memory: Memory) -> list[int]:
+    """Return the sizes of chunks that end where those of *stored* do, but for the secrets."""
+    before = [chunk.decode("latin-1") for chunk in decode_chunks(stored)]
+    whole = decode_body(redacted).decode("latin-1")
+    return [len(piece) for piece in spread(before, whole, memory.placeholders.pattern) if piece]
 
 
 # Headers and address
@@ -254,8 +260,8 @@ _BODY_FORMS: Mapping[str, Callable[[JSON, str, Memory], JSON]] = {
     "conversation": _redact_conversation,
 }
 _WAYS = frozenset(("sent", "received"))
-# The layouts are made of fixed words.
-_NOT_DATA = frozenset(("headers", "url", "json_layout", "events_layout"))
+# The layouts are made of fixed words, and the sizes of chunks follow from the body.
+_NOT_DATA = frozenset(("headers", "url", "json_layout", "events_layout", chunks.KEY))
 
 
 def _redact_lines(text: str, memory: Memory) -> str | None:

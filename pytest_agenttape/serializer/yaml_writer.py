@@ -161,7 +161,7 @@ def _is_on_one_line(trail: list[object]) -> bool:
     if len(trail) == 3:
         return trail[1:] == ["meta", "redacted"]
     if len(trail) == 5:  # interactions, number, response, name
-        return trail[4] == "delivery"
+        return trail[4] in ("delivery", "chunk_bytes")
     return len(trail) == 8 and trail[6] == "deltas"  # interactions, number, response, events, number, deltas, number
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from pytest_agenttape import bodies, providers
@@ -62,9 +62,12 @@ class LiveResponse:
         finally:
             self._is_waiting = False
 
-    def add(self, chunk: bytes) -> None:
-        """The agent is about to see *chunk*."""
-        self._chunks.append(chunk)
+    def add(self, chunk: bytes, *, is_rest: bool = False) -> None:
+        """The agent is about to see *chunk*, which came with the one before if it *is_rest* of that."""
+        if is_rest and self._chunks:
+            self._chunks[-1] += chunk
+        else:
+            self._chunks.append(chunk)
         if self._arrivals is not None:
             self._arrivals.note(chunk)
 
@@ -115,6 +118,8 @@ class LiveResponse:
             stored["stream_error"] = dict(error)
         if not (complete or (error is None and self._is_whole(stored))):
             stored["complete"] = False
+            if "encoded" in stored and not self._is_raw:  # else bytes are counted of which there may be fewer
+                stored["bytes_read"] = len(bodies.decode_body(stored))
         return stored
 
     def _note_pace(self, stored: Mapping[str, JSON]) -> None:
@@ -127,7 +132,7 @@ class LiveResponse:
             self._exchange.live.metadata["pace"] = pace
 
     def _stored(self) -> dict[str, JSON]:
-        raw, dropped, encoding = self._decoded()
+        chunks, dropped, encoding = self._decoded()
         kept = tuple((name, value) for name, value in self._headers if name.lower() not in dropped)
         stored: dict[str, JSON] = {"status": self._status, "headers": grouped(kept)}
         if self._http_version != "HTTP/1.1":
@@ -137,22 +142,23 @@ class LiveResponse:
         if encoding:
             stored["encoded"] = encoding
         content_type = header(self._headers, "content-type")
-        stored.update(bodies.encode_body(raw, content_type))
+        stored.update(bodies.encode_chunks(chunks, content_type))
         return stored
 
-    def _decoded(self) -> tuple[bytes, frozenset[str], str]:
+    def _decoded(self) -> tuple[Sequence[bytes], frozenset[str], str]:
         """Return the body without its content encoding, the headers that do not apply to that, and what to do again."""
-        raw, encoding = b"".join(self._chunks), header(self._headers, "content-encoding")
-        if not encoding or not raw:
-            return raw, CONNECTION_HEADERS, ""
+        encoding = header(self._headers, "content-encoding")
+        if not encoding or not any(self._chunks):
+            return self._chunks, CONNECTION_HEADERS, ""
+        chunks: Sequence[bytes] = self._chunks
         if not self._is_decoded:
             try:
-                raw = bodies.decode_content(raw, encoding, partial=True)
+                chunks = bodies.decode_each(chunks, encoding)
             except ValueError:  # kept as received, with the header
-                return raw, CONNECTION_HEADERS, ""
-        if self._is_raw and bodies.can_encode(encoding):
-            return raw, CONNECTION_HEADERS | {"content-encoding"}, encoding
-        return raw, CONNECTION_HEADERS | {"content-encoding", "content-length"}, ""
+                return chunks, CONNECTION_HEADERS, ""
+        if bodies.can_encode(encoding):
+            return chunks, CONNECTION_HEADERS | {"content-encoding"}, encoding
+        return chunks, CONNECTION_HEADERS | {"content-encoding", "content-length"}, ""
 
     def _is_whole(self, stored: Mapping[str, JSON]) -> bool:
         """Return whether a body that was not read to its end has nothing left to read."""

@@ -63,4 +63,4 @@ def _is_shortened(stored: Mapping[str, JSON], chunks: tuple[bytes, ...]) -> bool
     if "events" in stored:
         return False
     read = stored.get("bytes_read")
-    return "encoded" in stored or (isinstance(read, int) and read > sum(map(len, chunks)))
+    return read > sum(map(len, chunks)) if isinstance(read, int) else "encoded" in stored

@@ -15,7 +15,9 @@ from pytest_agenttape.bodies import (
     decode_body,
     decode_chunks,
     decode_content,
+    decode_each,
     encode_body,
+    encode_chunks,
     is_stream,
     normalise_multipart,
     read_event,
@@ -446,3 +448,52 @@ def test_other_bodies_keep_their_bytes(content_type):
 )
 def test_streams_are_told_by_their_type(content_type, expected):
     assert is_stream(content_type) is expected
+
+
+CHUNKS = {
+    "text": ("text/plain", [b"It ", b"\xc2", b"\xb0", b"C"]),
+    "json": (JSON_TYPE, [b'{ "a":', b" 1}"]),
+    "lines in one chunk": (LINES_TYPE, [b'{"n":0}\n{"n":1}\n']),
+    "binary": ("audio/mpeg", [b"\xff", b"\0\xfe"]),
+    "json in place of events": (SSE_TYPE, [b'{"err', b'or":1}']),
+}
+
+
+@pytest.mark.parametrize(("content_type", "chunks"), CHUNKS.values(), ids=CHUNKS)
+def test_the_chunks_of_a_body_are_kept(content_type, chunks):
+    stored = encode_chunks([chunks[0], b"", *chunks[1:]], content_type)
+    assert stored["chunk_bytes"] == [len(each) for each in chunks]
+    assert decode_chunks(stored, content_type) == tuple(chunks)
+    assert decode_body(stored) == b"".join(chunks)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "chunks"),
+    [
+        (JSON_TYPE, [b'{"a":1}']),
+        (SSE_TYPE, [b"data: 1\n", b"\ndata: 2\n\n"]),
+        (LINES_TYPE, [b'{"n":0}\n', b'{"n":1}\n']),
+    ],
+    ids=["one", "events", "lines"],
+)
+def test_chunks_that_follow_from_the_body_are_not_stored(content_type, chunks):
+    assert "chunk_bytes" not in encode_chunks(chunks, content_type)
+
+
+def test_a_body_that_was_edited_comes_in_one_piece():
+    assert decode_chunks({"text": "edited", "chunk_bytes": [2, 3]}, "text/plain") == (b"edited",)
+
+
+@pytest.mark.parametrize("sizes", ["2 3", [2, "3"], [2, 0], [True]])
+def test_sizes_of_chunks_that_are_none_are_refused(sizes):
+    with pytest.raises(CassetteCorruptError, match="'chunk_bytes' must be a list of whole numbers above zero"):
+        decode_chunks({"text": "edited", "chunk_bytes": sizes}, "text/plain")
+
+
+@pytest.mark.parametrize("name", [name for name in ENCODINGS if name not in ("identity", "several")])
+def test_a_content_encoding_is_undone_chunk_by_chunk(name):
+    encoding, raw = ENCODINGS[name]
+    pieces = decode_each([raw[at : at + 1] for at in range(len(raw))], encoding)
+    assert len(pieces) == len(raw)
+    assert b"".join(pieces) == b"hello"
+    assert decode_each([raw[:-1]], encoding)[0] in (b"hello", b"hell", b"hel", b"")

@@ -68,6 +68,11 @@ def test_headers_of_one_delivery_stand_last_on_one_line(tmp_path: Path) -> None:
     )
 
 
+def test_the_sizes_of_chunks_stand_on_one_line(tmp_path: Path) -> None:
+    text = written(answered(headers={}, text="It is raining.", chunk_bytes=[3, 3, 8]), tmp_path / "a.yaml")
+    assert text == "status: 200\nheaders: {}\ntext: It is raining.\nchunk_bytes: [3, 3, 8]\n"
+
+
 def test_all_headers_come_back(tmp_path: Path) -> None:
     for name in ("a.yaml", "a.json"):
         answered(headers=HEADERS).save(tmp_path / name)

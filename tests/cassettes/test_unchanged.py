@@ -89,6 +89,13 @@ NO_CHANGE = {
     "the id of a request": edited(lambda calls: calls[0]["request"]["headers"].update({"x-request-id": "b"})),
     "a time that the provider gives": edited(lambda calls: calls[1]["response"]["json"].update(created=2)),
     "how long it took": edited(lambda calls: calls[0].update(latency_ms=99, metadata={"start_ms": 7.5})),
+    "the chunks in which it came": edited(lambda calls: calls[2]["response"].update(chunk_bytes=[4, 6])),
+    "how long it was while it was encoded": edited(
+        lambda calls: (
+            calls[2]["response"].update(encoded="gzip"),
+            calls[2]["response"]["headers"].update({"content-length": "31"}),
+        )
+    ),
     "the port of a local server": replaced(str(PORT), "50002"),
     "the numbers of secrets": edited(
         lambda calls: calls.__setitem__(

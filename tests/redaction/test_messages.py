@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_agenttape.bodies import encode_body
+from pytest_agenttape.bodies import decode_chunks, encode_body, encode_chunks
 from pytest_agenttape.errors import RecordingRefusedError
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.redaction import RedactionRules, Redactor
@@ -162,3 +162,11 @@ def test_content_length_does_not_tell_how_long_a_secret_was() -> None:
 
     assert sent("tr0ub4dor&3-and-more")["headers"] == sent("hunter22")["headers"] == {"Content-Length": "27"}
     assert sent("none")["headers"] == {"Content-Length": "19"}
+
+
+def test_chunks_end_where_they_ended_when_a_secret_is_taken_out():
+    chunks = [b"The ", b"key is " + KEY[:9].encode(), KEY[9:].encode() + b" for", b" now."]
+    stored = {"status": 200, "headers": {}, **encode_chunks(chunks, "text/plain")}
+    redacted = redactor().response(stored, request())
+    assert redacted["text"] == "The key is REDACTED0001 for now."
+    assert decode_chunks(redacted, "text/plain") == (b"The ", b"key is REDACTED0001", b" for", b" now.")

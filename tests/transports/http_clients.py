@@ -27,10 +27,10 @@ class Seen:
     cookies: tuple[tuple[str, str], ...]
     history: tuple[int, ...]
     url: str
-    encoding: tuple[tuple[str, str], ...] = field(compare=False)  # undone once, when recording
+    length: tuple[tuple[str, str], ...] = field(compare=False)  # of bytes that are encoded again in replay
 
     def header(self, name: str) -> list[str]:
-        return [value for key, value in (*self.headers, *self.encoding) if key == name]
+        return [value for key, value in (*self.headers, *self.length) if key == name]
 
 
 # About one connection, which a replay does not have.
@@ -51,7 +51,7 @@ class Httpx:
 
     def chunks(self, url: str, take: int | None = None, seen: Callable[[bytes], None] = lambda _: None) -> list[bytes]:
         with self.library.Client() as client, client.stream("GET", url) as response:
-            return _take(response.iter_raw(), take, seen)
+            return _take(response.iter_bytes(), take, seen)
 
 
 class AsyncHttpx:
@@ -73,13 +73,9 @@ class AsyncHttpx:
     def chunks(self, url: str, take: int | None = None, seen: Callable[[bytes], None] = lambda _: None) -> list[bytes]:
         async def run() -> list[bytes]:
             async with self._client() as client, client.stream("GET", url) as response:
-                return await _take_async(self._read(response), take, seen)
+                return await _take_async(response.aiter_bytes(), take, seen)
 
         return anyio.run(run, backend=self.backend)
-
-    def _read(self, response: Any) -> AsyncIterator[bytes]:
-        chunks: AsyncIterator[bytes] = response.aiter_raw()
-        return chunks
 
 
 class Requests:
@@ -97,12 +93,12 @@ class Requests:
             return Seen(
                 response.status_code,
                 response.reason,
-                _without_encoding(headers),
+                _without_length(headers),
                 response.content,
                 _sorted(session.cookies.items()),
                 tuple(each.status_code for each in response.history),
                 str(response.url),
-                _encoding(headers),
+                _length(headers),
             )
 
     def chunks(self, url: str, take: int | None = None, seen: Callable[[bytes], None] = lambda _: None) -> list[bytes]:
@@ -126,12 +122,12 @@ class Aiohttp:
             return Seen(
                 response.status,
                 response.reason or "",
-                _without_encoding(headers),
+                _without_length(headers),
                 body,
                 _sorted((cookie.key, cookie.value) for cookie in session.cookie_jar),
                 tuple(each.status for each in response.history),
                 str(response.url),
-                _encoding(headers),
+                _length(headers),
             )
 
     def _options(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -167,10 +163,6 @@ class HttpxOverAiohttp(AsyncHttpx):
         session = functools.partial(aiohttp.ClientSession, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True)
         return httpx.AsyncClient(transport=AiohttpTransport(client=session), **options)
 
-    def _read(self, response: Any) -> AsyncIterator[bytes]:
-        chunks: AsyncIterator[bytes] = response.aiter_bytes()  # what is raw here is encoded, in replay as well
-        return chunks
-
 
 CLIENTS = {
     "httpx": Httpx(httpx),
@@ -190,12 +182,12 @@ def _seen(response: Any) -> Seen:
     return Seen(
         response.status_code,
         response.reason_phrase,
-        _without_encoding(headers),
+        _without_length(headers),
         response.content,
         _sorted(response.cookies.items()),
         tuple(each.status_code for each in response.history),
         str(response.url),
-        _encoding(headers),
+        _length(headers),
     )
 
 
@@ -204,12 +196,12 @@ def _sorted(pairs: Any) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(pair for pair in lowered if pair[0] not in _CONNECTION))
 
 
-def _encoding(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    return tuple(pair for pair in headers if pair[0] in ("content-encoding", "content-length"))
+def _length(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(pair for pair in headers if pair[0] == "content-length")
 
 
-def _without_encoding(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    return tuple(pair for pair in headers if pair not in _encoding(headers))
+def _without_length(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(pair for pair in headers if pair[0] != "content-length")
 
 
 def _take(chunks: Iterator[bytes], count: int | None, seen: Callable[[bytes], None]) -> list[bytes]:

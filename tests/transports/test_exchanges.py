@@ -20,7 +20,7 @@ from botocore.httpsession import URLLib3Session
 from pytest_agenttape import bodies
 from tests.standin import error, raw
 from tests.transports.conftest import Recorder
-from tests.transports.http_clients import Aiohttp, AsyncHttpx, HttpxOverAiohttp, Requests
+from tests.transports.http_clients import Aiohttp, AsyncHttpx, Requests
 
 
 def test_an_answer_is_replayed_as_it_was_recorded(recorder: Recorder, client: Any) -> None:
@@ -37,7 +37,9 @@ def test_replay_needs_no_server(recorder: Recorder, client: Any) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
-def test_a_content_encoding_is_undone_once(recorder: Recorder, client: Any, encoding: str) -> None:
+def test_an_encoded_body_is_stored_readably_and_comes_back_encoded(
+    recorder: Recorder, client: Any, encoding: str
+) -> None:
     if isinstance(client, Aiohttp) and encoding == "zstd":
         pytest.importorskip("backports.zstd")  # aiohttp refuses what it cannot decode
     url = f"{recorder.provider.url}/encoded/{encoding}"
@@ -46,9 +48,7 @@ def test_a_content_encoding_is_undone_once(recorder: Recorder, client: Any, enco
     if not live.body.startswith(b"{"):
         pytest.skip(f"this client has no decoder for {encoding} here")
     again = recorder.replay(lambda: client.request("GET", url, headers={"accept-encoding": encoding}))
-    assert again.body == live.body
-    # Over aiohttp, httpx undoes it itself.
-    assert again.header("content-encoding") == ([encoding] if isinstance(client, HttpxOverAiohttp) else [])
+    assert again == live
     assert recorder.interactions[0].response["json"]["encoding"] == encoding
 
 
@@ -167,7 +167,7 @@ def test_the_headers_of_head_speak_of_the_body_that_get_would_have(recorder: Rec
     live = recorder.record(lambda: client.request("HEAD", f"{recorder.provider.url}{path}"))
     again = recorder.replay(lambda: client.request("HEAD", f"{recorder.provider.url}{path}"))
     assert again.body == b""
-    assert again.encoding == live.encoding != ()
+    assert (again.headers, again.length) == (live.headers, live.length)
     assert "complete" not in recorder.interactions[0].response
 
 

@@ -1,8 +1,8 @@
 """A live body of aiohttp, recorded while it is read: as far as it was read, in the pieces that came.
 
-Third-party privates used here: aiohttp 3.12-3.14 `StreamReader._read_nowait_chunk`, `._wait`, `._timer`, `._buffer`,
-`._buffer_offset`, `._cursor`, `._eof`, and `client_reqrep._CONNECTION_CLOSED_EXCEPTION`, which a body gets when its
-reader leaves.
+Third-party privates used here: aiohttp 3.12-3.14 `StreamReader._read_nowait`, `._read_nowait_chunk`, `._wait`,
+`._timer`, `._buffer`, `._buffer_offset`, `._cursor`, `._eof`, and `client_reqrep._CONNECTION_CLOSED_EXCEPTION`, which a
+body gets when its reader leaves.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ _DECODED = frozenset({"gzip", "deflate", "br", "zstd"})
 def check(library: Library) -> None:
     """Make sure that aiohttp has what a recording needs of it."""
     library.require(client_reqrep, "_CONNECTION_CLOSED_EXCEPTION")
-    library.require(
-        streams.StreamReader, "_read_nowait_chunk", "_wait", "_timer", "_buffer", "_buffer_offset", "_cursor", "_eof"
-    )
+    library.require(streams.StreamReader, "_read_nowait", "_read_nowait_chunk", "_wait", "_timer")
+    library.require(streams.StreamReader, "_buffer", "_buffer_offset", "_cursor", "_eof")
     library.require(helpers.TimerContext, "assert_timeout")
 
 
@@ -70,6 +69,8 @@ class _Ear:
         self._content: Any = content
         self._timer = content._timer
         self._heard = 0  # bytes of the body
+        self.is_in_one = False  # all that is heard now is given to the agent together
+        self.is_rest = False  # what is heard next is given together with what was heard last
 
     def __enter__(self) -> None:
         self._timer.__enter__()
@@ -90,7 +91,8 @@ class _Ear:
         piece, offset, position = content._buffer[0], content._buffer_offset, content._cursor
         end = position + len(piece) - offset
         if end > self._heard:  # else a part of it was read before, or all of it, and given back
-            self.recording.add(bytes(memoryview(piece)[offset + max(0, self._heard - position) :]))
+            rest = memoryview(piece)[offset + max(0, self._heard - position) :]
+            self.recording.add(bytes(rest), is_rest=self.is_rest)
             self._heard = end
 
     def look_for_end(self, content: Any) -> None:
@@ -129,10 +131,20 @@ class _Heard(streams.StreamReader):
         with self._timer.recording.waiting():
             await super()._wait(func_name)
 
+    def _read_nowait(self, n: int) -> bytes:
+        ear, self._timer.is_in_one = self._timer, True
+        try:
+            read: bytes = super()._read_nowait(n)
+        finally:
+            ear.is_in_one = ear.is_rest = False
+        return read
+
     def _read_nowait_chunk(self, n: int) -> bytes:
-        self._timer.hear(self)
+        ear = self._timer
+        ear.hear(self)
+        ear.is_rest = ear.is_in_one
         chunk: bytes = super()._read_nowait_chunk(n)
-        self._timer.look_for_end(self)
+        ear.look_for_end(self)
         return chunk
 
     def feed_eof(self) -> None:

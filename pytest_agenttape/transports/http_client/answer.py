@@ -99,7 +99,7 @@ class _Listener:
         self._is_inside = False
 
     @contextmanager
-    def reading(self, response: Any) -> Iterator[Callable[[bytes], None]]:
+    def reading(self, response: Any, *, is_rest: bool) -> Iterator[Callable[[bytes], None]]:
         if self._is_inside:
             yield lambda _: None
             return
@@ -107,9 +107,9 @@ class _Listener:
         try:
             with self.recording.waiting():
                 try:
-                    yield self.recording.add
+                    yield functools.partial(self.recording.add, is_rest=is_rest)
                 except http.client.IncompleteRead as error:
-                    self.recording.add(error.partial)
+                    self.recording.add(error.partial, is_rest=is_rest)
                     raise
         finally:
             self._is_inside = False
@@ -130,7 +130,7 @@ def _heard(base: Any) -> Any:  # a class
 
         @functools.wraps(real)
         def read(self: Any, *args: Any, **kwargs: Any) -> Any:
-            with vars(self)[_LISTENER].reading(self) as note:
+            with vars(self)[_LISTENER].reading(self, is_rest=name != "read1") as note:  # which alone sees chunks
                 found = real(self, *args, **kwargs)
                 note(bytes(memoryview(args[0])[:found]) if name == "readinto" else found)
             return found

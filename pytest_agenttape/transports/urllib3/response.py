@@ -121,7 +121,11 @@ class _Body:
         """Read without the framing, like http.client's response."""
         return self._take(size, self._chunks)
 
-    read1 = read
+    def read1(self, size: int | None = None) -> bytes:
+        """Read of one piece only."""
+        if not self._pending:
+            self._pending = self._next(self._chunks)
+        return self._take(len(self._pending) if size is None or size < 0 else min(size, len(self._pending)), iter(()))
 
     def readline(self, limit: int = -1) -> bytes:  # noqa: ARG002  # the file protocol's
         if not self._pending:
@@ -230,7 +234,7 @@ def _heard(base: type[Any]) -> type[Any]:
         def read(self, amt: int | None = None, decode_content: bool | None = None, *args: Any, **kwargs: Any) -> Any:
             with self._agenttape.reading(decode_content) as recording:
                 chunk = super().read(amt, decode_content, *args, **kwargs)
-                _note(recording, chunk, is_last=amt is None or amt < 0 or (amt > 0 and not chunk))
+                _note(recording, chunk, is_last=amt is None or amt < 0 or (amt > 0 and not chunk), is_rest=True)
             return chunk
 
         def read1(self, amt: int | None = None, decode_content: bool | None = None) -> Any:
@@ -241,10 +245,12 @@ def _heard(base: type[Any]) -> type[Any]:
 
         def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:
             chunks = super().read_chunked(amt, decode_content)
+            is_encoded = "content-encoding" in self.headers
             while True:
-                with self._agenttape.reading(decode_content) as recording:
+                with self._agenttape.reading(bool(decode_content)) as recording:  # it has no default of its own
+                    is_rest = self.chunk_left is not None and not is_encoded  # the agent asked for a part of a chunk
                     chunk = next(chunks, None)
-                    _note(recording, chunk, is_last=chunk is None)
+                    _note(recording, chunk, is_last=chunk is None, is_rest=is_rest)
                 if chunk is None:
                     return
                 yield chunk
@@ -267,9 +273,9 @@ def can_decode(raw: HTTPResponse) -> bool:
     return any(each.strip() in raw.CONTENT_DECODERS for each in encodings)
 
 
-def _note(recording: LiveResponse, chunk: bytes | None, *, is_last: bool) -> None:
+def _note(recording: LiveResponse, chunk: bytes | None, *, is_last: bool, is_rest: bool = False) -> None:
     if chunk:
-        recording.add(chunk)
+        recording.add(chunk, is_rest=is_rest)
     if is_last:
         recording.end()
 

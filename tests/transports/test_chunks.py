@@ -1,0 +1,153 @@
+"""A body comes back in the chunks in which it came, for whoever looks at each of them."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import httpx
+import httpx2
+import pytest
+import requests
+import urllib3
+
+from pytest_agenttape import StreamingReplayError, bodies
+from tests.standin import raw
+from tests.transports.conftest import Recorder
+
+_Chunks = list[Any]
+
+BODIES: dict[str, tuple[str, list[bytes]]] = {
+    "text": ("text/plain; charset=utf-8", [b"It is ", b"14 \xc2", b"\xb0C ", b"in", b" London.\n"]),
+    "json": ("application/json", [b'[{"city": "Lon', b'don"},', b' {"city":', b' "Oslo"}]']),
+    "lines": ("application/x-ndjson", [b'{"n":0}\n{"n":1}\n', b'{"n"', b":2}\n", b'{"n":3}\n']),
+    "speech": ("audio/mpeg", [b"ID3\x04\0", b"\xff\xfb\x90", b"\0" * 40, b"\xff"]),
+}
+
+
+def _httpx(library: Any, read: str) -> Callable[[str], _Chunks]:
+    def chunks(url: str) -> _Chunks:
+        with library.Client() as client, client.stream("GET", url) as response:
+            return list(getattr(response, read)())
+
+    return chunks
+
+
+def _async_httpx(library: Any, read: str) -> Callable[[str], _Chunks]:
+    async def chunks(url: str) -> _Chunks:
+        async with library.AsyncClient() as client, client.stream("GET", url) as response:
+            return [chunk async for chunk in getattr(response, read)()]
+
+    return lambda url: asyncio.run(chunks(url))
+
+
+def _requests(url: str) -> _Chunks:
+    with requests.get(url, stream=True) as response:
+        return list(response.iter_content(None))
+
+
+def _urllib3(url: str) -> _Chunks:
+    with urllib3.PoolManager() as pool:
+        return list(pool.request("GET", url, preload_content=False).stream(None))
+
+
+def _urllib3_read1(url: str) -> _Chunks:
+    with urllib3.PoolManager() as pool:
+        response = pool.request("GET", url, preload_content=False)
+        return list(iter(response.read1, b""))
+
+
+def _aiohttp(read: Callable[[aiohttp.StreamReader], Any]) -> Callable[[str], _Chunks]:
+    async def chunks(url: str) -> _Chunks:
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            return [
+                chunk async for chunk in read(response.content) if chunk != (b"", True)
+            ]  # the end, if it comes late
+
+    return lambda url: asyncio.run(chunks(url))
+
+
+def _http_client(url: str) -> _Chunks:
+    connection = http.client.HTTPConnection(url.split("/")[2])
+    connection.request("GET", f"/{url.split('/', 3)[3]}")
+    response = connection.getresponse()
+    try:
+        return list(iter(lambda: response.read1(100), b""))
+    finally:
+        connection.close()
+
+
+READERS: dict[str, Callable[[str], _Chunks]] = {
+    "httpx-raw": _httpx(httpx, "iter_raw"),
+    "httpx-text": _httpx(httpx, "iter_text"),
+    "httpx2": _httpx(httpx2, "iter_bytes"),
+    "httpx-async": _async_httpx(httpx, "aiter_raw"),
+    "httpx2-async": _async_httpx(httpx2, "aiter_bytes"),
+    "requests": _requests,
+    "urllib3": _urllib3,
+    "urllib3-read1": _urllib3_read1,
+    "aiohttp-any": _aiohttp(lambda content: content.iter_any()),
+    "aiohttp-chunks": _aiohttp(lambda content: content.iter_chunks()),
+    "http.client": _http_client,
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_the_chunks_of_a_body_come_back(recorder: Recorder, read: Callable[[str], _Chunks], encoding: Any) -> None:
+    for name, (kind, chunks) in BODIES.items():
+        recorder.provider.reply(raw(chunks, {"content-type": kind}, encoding=encoding), to=f"/{name}")
+    live = recorder.both(lambda: [_undone(read(f"{recorder.provider.url}/{name}")) for name in BODIES])
+    assert all(len(chunks) > 1 for chunks in live) or read is READERS["aiohttp-any"]  # whose parser is fast
+
+
+def test_a_reader_of_parts_gets_as_many_of_each_chunk(recorder: Recorder) -> None:
+    def parts(size: int) -> _Chunks:
+        with requests.get(f"{recorder.provider.url}/text", stream=True) as response:
+            return list(response.iter_content(size))
+
+    kind, chunks = BODIES["text"]
+    recorder.provider.reply(raw(chunks, {"content-type": kind}), to="/text")
+    live = recorder.both(lambda: parts(4))
+    assert live == [b"It i", b"s ", b"14 \xc2", b"\xb0C ", b"in", b" Lon", b"don.", b"\n"]
+    assert recorder.replay(lambda: parts(100)) == chunks
+
+
+def test_an_encoded_body_that_was_left_early_refuses_to_be_read_further(recorder: Recorder) -> None:
+    def chunks(count: int) -> _Chunks:
+        with httpx2.stream("GET", f"{recorder.provider.url}/text") as response:
+            return list(itertools.islice(response.iter_bytes(), count))
+
+    kind, pieces = BODIES["text"]
+    recorder.provider.reply(raw(pieces, {"content-type": kind}, encoding="gzip"), to="/text")
+    recorder.both(lambda: chunks(3))
+    with pytest.raises(StreamingReplayError, match="its reader stopped early"):
+        recorder.replay(lambda: chunks(4))
+
+
+@pytest.mark.parametrize("read", [_httpx(httpx2, "iter_bytes"), _requests], ids=["httpx2", "requests"])
+def test_a_client_that_cannot_undo_an_encoding_is_given_encoded_bytes_again(
+    recorder: Recorder, read: Callable[[str], _Chunks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an agent is that has not installed what its client needs for zstd, where this machine has another library."""
+    pytest.importorskip("zstandard")
+    monkeypatch.setattr("httpx2._decoders.SUPPORTED_DECODERS", {})
+    monkeypatch.setattr(urllib3.HTTPResponse, "CONTENT_DECODERS", [])
+    recorder.provider.reply(raw(BODIES["text"][1], {"content-type": "text/plain"}, encoding="zstd"), to="/zstd")
+    seen = recorder.both(lambda: _decoded(read(f"{recorder.provider.url}/zstd"), "zstd"))
+    assert seen == BODIES["text"][1]
+    assert recorder.interactions[0].response["text"] == "It is 14 °C in London.\n"
+
+
+def _undone(chunks: _Chunks) -> _Chunks:
+    """Return what each of *chunks* adds to the body, whether they are encoded or not."""
+    is_encoded = isinstance(chunks[0], bytes) and chunks[0].startswith(b"\x1f\x8b")
+    return _decoded(chunks, "gzip") if is_encoded else chunks
+
+
+def _decoded(chunks: _Chunks, encoding: str) -> _Chunks:
+    return [each for each in bodies.decode_each(chunks, encoding) if each]
