@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeAlias
 
@@ -83,6 +83,7 @@ class HttpResponse:
 
     Attributes:
         complete: False if the stream was cut off before its end.
+        until_closed: Whether the body ends with the connection, as no header says where.
         is_shortened: Whether redaction has made a body that was cut off shorter than what its reader was given.
     """
 
@@ -92,5 +93,5 @@ class HttpResponse:
     reason: str = ""
     http_version: str = "HTTP/1.1"
     complete: bool = True
+    until_closed: bool = False
     is_shortened: bool = False
-    trailing: Headers = field(default=())

@@ -13,7 +13,9 @@ from pytest_agenttape.providers.made_up import without_made_up
 from pytest_agenttape.providers.streams import with_whole_texts
 from pytest_agenttape.reading.delivery import is_about_serving
 
-_LAYOUT = frozenset(("json_layout", "events_layout", "http_version", "reason", "encoded", "bytes_read", CHUNK_BYTES))
+_LAYOUT = frozenset(
+    ("json_layout", "events_layout", "http_version", "reason", "encoded", "until_closed", "bytes_read", CHUNK_BYTES)
+)
 
 
 def compared_request(interaction: Interaction, rules: KeyRules) -> JSON:

@@ -12,6 +12,9 @@ from pytest_agenttape.process.cancellation import is_cancellation, unanswered
 from pytest_agenttape.transports.exchange import Exchange, explain, stored_failure
 from pytest_agenttape.transports.pacing import Arrivals
 
+_FRAMING = frozenset(("content-length", "transfer-encoding"))
+_DIGESTS = ("content-md5", "digest", "content-digest", "repr-digest", "x-amz-checksum-", "x-goog-hash")
+
 
 class LiveResponse:
     """Collects a live response as it is read, and passes it to the session once.
@@ -137,6 +140,8 @@ class LiveResponse:
         stored: dict[str, JSON] = {"status": self._status, "headers": grouped(kept)}
         if self._http_version != "HTTP/1.1":
             stored["http_version"] = self._http_version
+        elif any(chunks) and not _FRAMING & {name.lower() for name, _ in self._headers}:
+            stored["until_closed"] = True
         if self._reason is not None and self._reason != standard_phrase(self._status):
             stored["reason"] = self._reason
         if encoding:
@@ -148,9 +153,10 @@ class LiveResponse:
     def _decoded(self) -> tuple[Sequence[bytes], frozenset[str], str]:
         """Return the body without its content encoding, the headers that do not apply to that, and what to do again."""
         encoding = header(self._headers, "content-encoding")
-        if not encoding or not any(self._chunks):
-            return self._chunks, CONNECTION_HEADERS, ""
         chunks: Sequence[bytes] = self._chunks
+        is_checked = not self._is_decoded and any(_is_digest(name.lower()) for name, _ in self._headers)
+        if not encoding or not any(chunks) or is_checked:
+            return chunks, CONNECTION_HEADERS, ""
         if not self._is_decoded:
             try:
                 chunks = bodies.decode_each(chunks, encoding)
@@ -168,3 +174,8 @@ class LiveResponse:
         if length is not None and length.isdigit() and not self._is_decoded:
             return sum(map(len, self._chunks)) >= int(length)
         return providers.is_finished(self._exchange.operation, stored)
+
+
+def _is_digest(name: str) -> bool:
+    """Return whether the header *name* has a digest of the body as it was sent, which clients check."""
+    return name.startswith(_DIGESTS)

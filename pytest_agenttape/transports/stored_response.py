@@ -37,6 +37,7 @@ def read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:
         reason=str(stored.get("reason", standard_phrase(status))),
         http_version=str(stored.get("http_version") or "HTTP/1.1"),
         complete=complete,
+        until_closed=stored.get("until_closed") is True,
         is_shortened=is_shortened,
     )
 

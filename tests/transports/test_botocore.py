@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import gzip
 import io
 import json
 import re
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -444,6 +447,21 @@ def test_a_file_is_uploaded_and_not_used_up(recorder: Recorder) -> None:
     recorder.both(run)
     assert [each.kind for each in recorder.interactions] == ["http"] * 3
     assert all(b"content of a file" in each.body for each in recorder.provider.requests[:2])
+
+
+def test_a_compressed_file_keeps_the_checksum_of_its_bytes(recorder: Recorder) -> None:
+    packed = gzip.compress(b"line of a log\n" * 99, 9)
+    checksum = base64.b64encode(zlib.crc32(packed).to_bytes(4, "big")).decode()
+    headers = {"content-encoding": "gzip", "x-amz-checksum-crc32": checksum}
+    recorder.provider.reply(raw(packed, headers, encoding="identity"), to="/bucket/log.gz")
+
+    def run() -> bytes:
+        client = boto3.Session(region_name="eu-west-1").client(
+            "s3", endpoint_url=recorder.provider.url, config=BotoConfig(s3={"addressing_style": "path"})
+        )
+        return bytes(client.get_object(Bucket="bucket", Key="log.gz")["Body"].read())
+
+    assert recorder.both(run) == packed
 
 
 def test_a_different_question_does_not_match(recorder: Recorder) -> None:

@@ -105,6 +105,11 @@ def test_the_chunks_of_a_body_come_back(recorder: Recorder, read: Callable[[str]
     assert all(len(chunks) > 1 for chunks in live) or read is READERS["aiohttp-any"]  # whose parser is fast
 
 
+def test_a_body_that_is_one_chunk_of_aiohttp_ends_as_one(recorder: Recorder) -> None:
+    recorder.provider.reply(raw([b"{}", b""], {"content-type": "application/json"}), to="/whole")
+    assert recorder.both(lambda: READERS["aiohttp-chunks"](f"{recorder.provider.url}/whole"))[0] == (b"{}", True)
+
+
 def test_a_reader_of_parts_gets_as_many_of_each_chunk(recorder: Recorder) -> None:
     def parts(size: int) -> _Chunks:
         with requests.get(f"{recorder.provider.url}/text", stream=True) as response:

@@ -92,11 +92,9 @@ class _Replaying(client_proto.ResponseHandler):
         self._req = req
         self._exchange = exchange
         self._body: _Body | None = None
-        self.reads_until_eof = False
 
     def set_response_params(self, **params: Any) -> None:
         """Nothing is waited for on a socket."""
-        self.reads_until_eof = bool(params.get("read_until_eof"))
         super().set_response_params(**{**params, "read_timeout": None})
 
     async def read(self) -> Any:
@@ -167,15 +165,11 @@ class _Body(ReplayedBody):
         if lengths:
             length = size if self._is_complete else max(size + 1, int(lengths[0]))
             return tuple((name, str(length) if name.lower() == "content-length" else value) for name, value in headers)
-        if self._answer.http_version == "HTTP/1.0" or (self._is_one_piece and self._protocol.reads_until_eof):
-            self._ends_by_closing = True  # no header says so, as none may have when it was recorded
+        if self._answer.http_version == "HTTP/1.0" or self._answer.until_closed:
+            self._ends_by_closing = True
             return rest
         self._is_chunked = True
         return (*rest, ("Transfer-Encoding", "chunked"))
-
-    @property
-    def _is_one_piece(self) -> bool:
-        return self._ends_itself and len(self._chunks) < 2
 
     @property
     def _ends_itself(self) -> bool:
