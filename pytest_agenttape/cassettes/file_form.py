@@ -66,11 +66,16 @@ def _with_delivery_last(response: dict[str, JSON]) -> dict[str, JSON]:
     headers = response.get("headers")
     if not isinstance(headers, dict) or _DELIVERY in response:
         return response
-    delivery = {name: value for name, value in headers.items() if is_about_delivery(name, value)}
+    delivery = {name: value for name, value in headers.items() if _is_of_delivery(name, value, response)}
     if not delivery:
         return response
     steady = {name: value for name, value in headers.items() if name not in delivery}
     return {**response, "headers": steady, _DELIVERY: delivery}
+
+
+def _is_of_delivery(name: str, value: JSON, response: dict[str, JSON]) -> bool:
+    is_length = name.lower() == "content-length" and "encoded" in response  # which differs with what is made up
+    return is_length or is_about_delivery(name, value)
 
 
 def _with_delivery_back(response: dict[str, JSON]) -> dict[str, JSON]:

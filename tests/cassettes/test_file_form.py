@@ -68,6 +68,13 @@ def test_headers_of_one_delivery_stand_last_on_one_line(tmp_path: Path) -> None:
     )
 
 
+def test_the_length_of_an_encoded_answer_is_of_one_delivery(tmp_path: Path) -> None:
+    answer = answered(headers={"content-length": "31"}, encoded="gzip", text="It is raining.")
+    text = written(answer, tmp_path / "a.yaml")
+    assert text.endswith('headers: {}\nencoded: gzip\ntext: It is raining.\ndelivery: {content-length: "31"}\n')
+    assert read(tmp_path / "a.yaml")["headers"] == {"content-length": "31"}
+
+
 def test_the_sizes_of_chunks_stand_on_one_line(tmp_path: Path) -> None:
     text = written(answered(headers={}, text="It is raining.", chunk_bytes=[3, 3, 8]), tmp_path / "a.yaml")
     assert text == "status: 200\nheaders: {}\ntext: It is raining.\nchunk_bytes: [3, 3, 8]\n"
