@@ -15,7 +15,7 @@ def compare_with_page(page: str, mark: str, lines: list[str]) -> None:
     assert comment, f"{page} has no table {mark}"
     written, blank, after = rest.partition("\n\n")
     if os.environ.get("AGENTTAPE_WRITE_TABLES"):
-        path.write_text(f"{before}{comment}{chr(10).join(lines)}{blank}{after}", encoding="utf-8")
+        path.write_text(f"{before}{comment}{chr(10).join(lines)}{blank or chr(10)}{after}", encoding="utf-8")
         return
     found = written.splitlines()
     assert found == lines, "\n".join(each for each in lines if each not in found)

@@ -13,6 +13,7 @@ What a block is, its language says; a comment on the line above it may say more.
     any file format        with a first line ``# name.ext``: written to that file besides
     <!-- not run: why -->  above a block: left alone
     <!-- main job -->, <!-- tests --> in README.md: run by .ci/run, in an environment of their own
+    ```{toctree}           a directive of Sphinx, which .ci/run builds the site with
 
 In what is shown, ``...`` stands for any text. Clients reach the stand-in provider unless a page says otherwise; when
 tests are replayed, it must not hear from them.
@@ -73,7 +74,7 @@ _KEPT = (
 # What a reader has installed, rather than everything that the tests of this project need.
 _PLUGINS = [word for name in ("syrupy", "pytest_asyncio.plugin", "pytest_agenttape.plugin") for word in ("-p", name)]
 
-_FENCE = re.compile(r"^(?P<ticks>`{3,})(\w*)\n(.*?)^(?P=ticks)$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^(?P<ticks>`{3,})([^`\n]*)\n(.*?)^(?P=ticks)$", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"<!-- (.+?) -->\n\Z")
 _FILE_NAME = re.compile(r"^# ([\w./\[\]-]+\.(?:py|yaml|json|toml|ini|txt))$")
 
@@ -90,7 +91,7 @@ class Block:
 
     @property
     def is_left_alone(self) -> bool:
-        return self.comment.startswith(NOT_RUN) or self.comment in RUN_BY_CI
+        return self.comment.startswith(NOT_RUN) or self.comment in RUN_BY_CI or self.language.startswith("{")
 
 
 def blocks_of(page: Path) -> list[Block]:

@@ -1,4 +1,4 @@
-"""The places where a test can leave a secret, and the kinds of secrets: both sides of the table in docs/security.md."""
+"""The places where a test can leave a secret, and the kinds of secrets; docs/appendix/secrets.md has the outcome."""
 
 # ruff: noqa: ARG001, ARG002, ARG005  # a planted value is recorded even if a body ignores it
 # ruff: noqa: E501  # the places are a table

@@ -149,7 +149,7 @@ def test_no_secret_is_in_a_file_or_in_the_output(run: Any, project: Project, wor
     contents = {"terminal": printed + printed_live, **contents_of(project.path)}
     assert any(".derived." in name for name in contents)
     assert any(".assets/" in name for name in contents)
-    compare_with_page("security.md", "plantings", table(leaks(world, contents)))
+    compare_with_page("appendix/secrets.md", "plantings", table(leaks(world, contents)))
 
 
 def test_what_is_redacted_is_found_again_by_the_same_and_by_another_secret(run: Any, world: World) -> None:

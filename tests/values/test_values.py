@@ -598,7 +598,7 @@ def test_table_of_types_in_the_documentation_says_what_happens() -> None:
     values.update({name: value for name, (value, _) in REFUSED.items()})
     values.update({f"cycle through a {name}": value for name, (value, _) in cycles().items()})
     rows = [f"| {name.replace('_', ' ')} | {_outcome(value)} |" for name, value in values.items()]
-    compare_with_page("security.md", "values", ["| value | after a replay |", "|---|---|", *rows])
+    compare_with_page("appendix/values.md", "values", ["| value | after a replay |", "|---|---|", *rows])
 
 
 def test_refusal_names_the_given_root() -> None:
