@@ -50,6 +50,7 @@ from tests.standin import StandInProvider
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+SITE = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Documentation"]
 RUN_BY_CI = ("main job", "tests")
 NOT_RUN = "not run: "
 
@@ -338,9 +339,21 @@ def test_readme_has_the_blocks_that_ci_runs() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     content = _FENCE.sub("", page.read_text(encoding="utf-8"))
-    targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", content) if "://" not in target]
-    missing = [target for target in targets if not _exists(page, target)]
-    assert not missing
+    targets = re.findall(r"\]\(([^)\s]+)\)", content)
+    ours = [target for target in targets if "://" not in target or target.startswith(SITE)]
+    assert [target for target in ours if not _exists(page, _as_a_path(page, target))] == []
+
+
+def test_links_of_readme_hold_wherever_it_is_shown() -> None:
+    assert re.findall(r"\]\((?!https://)[^)\s]+\)", (ROOT / "README.md").read_text(encoding="utf-8")) == []
+
+
+def _as_a_path(page: Path, target: str) -> str:
+    """Return the path below *page*'s folder that an address of the site was made of."""
+    if not target.startswith(SITE):
+        return target
+    path = target.removeprefix(SITE).removeprefix("_images/") or "index.html"
+    return os.path.relpath(ROOT / "docs" / path.replace(".html", ".md"), page.parent)
 
 
 def _exists(page: Path, target: str) -> bool:
