@@ -344,6 +344,11 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [target for target in ours if not _exists(page, _as_a_path(page, target))] == []
 
 
+def test_a_page_begins_with_what_it_is_for() -> None:
+    texts = {page.name: page.read_text(encoding="utf-8") for page in PAGES if page.name != "changelog.md"}
+    assert [name for name, text in texts.items() if not re.match(r"# .+\n\n[A-Z]", text)] == []
+
+
 def test_links_of_readme_hold_wherever_it_is_shown() -> None:
     assert re.findall(r"\]\((?!https://)[^)\s]+\)", (ROOT / "README.md").read_text(encoding="utf-8")) == []
 
