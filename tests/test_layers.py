@@ -46,7 +46,6 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "time_machine": ("process/freeze/clock.py",),
     "numpy": (),
     "genai_prices": ("providers/pricing.py",),
-    "jinja2": ("plugin/report/html.py",),
 }
 MOST_LINES = 350  # of a module; a longer one says in its docstring "One module, because ..."
 MOST_METHODS = 25  # of a class

@@ -113,7 +113,7 @@ def _is_written(config: pytest.Config, diff: SuiteDiff, asked: AskedCassettes) -
         return True
     from pytest_agenttape.plugin.report.changes import write_changes
 
-    problem = write_changes(path, diff)
+    problem = write_changes(path, diff, config)
     if problem is not None:
         asked.refuse(AgentTapeError(problem))
     return problem is None

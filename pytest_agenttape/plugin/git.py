@@ -21,6 +21,15 @@ class GitError(ConfigError):
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """The commit that is checked out, its branch (empty if there is none), and whether files have changed since."""
+
+    commit: str
+    branch: str
+    has_changed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Repository:
     """The part of a git repository that lies in and below *folder*; all paths are relative to that."""
 
@@ -41,6 +50,20 @@ class Repository:
             raise GitError(
                 f"git knows no revision {revision!r} in {self.folder}; if this is a shallow clone, fetch it first"
             ) from None
+
+    def head(self) -> Head | None:
+        """Return what is checked out; None if nothing has been committed.
+
+        Raises:
+            GitError: There is no repository.
+        """
+        lines = self._git("status", "--porcelain=v2", "--branch", "--untracked-files=no").decode(errors="replace")
+        about = [line for line in lines.splitlines() if line.startswith("# ")]
+        said = dict(line[2:].split(" ", 1) for line in about)
+        commit, branch = said.get("branch.oid", ""), said.get("branch.head", "")
+        if not commit or commit.startswith("("):
+            return None
+        return Head(commit, "" if branch.startswith("(") else branch, len(about) < len(lines.splitlines()))
 
     def common_ancestor(self, one: str, other: str) -> str:
         """Return the id of the last commit that two commits have in common.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -223,8 +222,6 @@ def _report_path(value: str) -> Path:
     path = Path(value).absolute()
     if path.suffix not in (".json", ".html", ".md"):
         raise argparse.ArgumentTypeError(f"{value}: the name of a report must end in .json, .html or .md")
-    if path.suffix == ".html" and not _has_jinja2():  # before anything is paid for
-        raise argparse.ArgumentTypeError(f"{value}: needs Jinja2: pip install 'pytest-agenttape[report]'")
     folder = next(each for each in path.parents if each.exists())
     if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
         raise argparse.ArgumentTypeError(f"{value}: cannot be written")
@@ -246,10 +243,3 @@ def _days(value: str) -> float:
         return parse_age(value)
     except ConfigError as error:
         raise argparse.ArgumentTypeError(f"{value}: {error}") from None
-
-
-def _has_jinja2() -> bool:
-    try:
-        return importlib.util.find_spec("jinja2") is not None
-    except ValueError:  # it is marked as missing
-        return False

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import JSON, Interaction
-from pytest_agenttape.reading.alignment import align
+from pytest_agenttape.reading.alignment import ComparedCall, Match, align
 from pytest_agenttape.reading.diff_text import difference_lines
 from pytest_agenttape.reading.divergences import ChangedCall, Divergence, divergences_of
 from pytest_agenttape.reading.lines import Line
@@ -26,6 +26,8 @@ class CassetteDiff:
         changed_calls: Calls in both whose arguments or result changed.
         moved_calls: Names of the calls whose order changed.
         divergences: All of these in the order of the run.
+        pairs: The indexes of all calls, old and new, side by side in the order of the run.
+        not_reached: How many recorded calls a run that was cut had still to come to.
     """
 
     new_calls: list[str]
@@ -36,6 +38,8 @@ class CassetteDiff:
     new_tokens: TokenTotals
     step_delta: int
     divergences: tuple[Divergence, ...] = field(default=(), repr=False)
+    pairs: tuple[tuple[int | None, int | None], ...] = field(default=(), repr=False)
+    not_reached: int = 0
 
     @property
     def identical(self) -> bool:
@@ -91,17 +95,36 @@ def diff_recordings(a: Recording, b: Recording, *, rules: KeyRules | None = None
 
 
 def diff_interactions(
-    old: Sequence[Interaction], new: Sequence[Interaction], *, rules: KeyRules | None = None
+    old: Sequence[Interaction],
+    new: Sequence[Interaction],
+    *,
+    rules: KeyRules | None = None,
+    is_cut: bool = False,
 ) -> CassetteDiff:
-    """Return what changed from the calls *old* to the calls *new*."""
-    divergences = divergences_of(align(old, new, rules or KeyRules()))
+    """Return what changed from the calls *old* to the calls *new*, the beginning of a run if that *is_cut*."""
+    matches = align(old, new, rules or KeyRules())
+    reached = _reached(matches) if is_cut else matches
+    left = [match.old.interaction.index for match in matches[len(reached) :] if match.old]
+    divergences = divergences_of(reached)
     return CassetteDiff(
         new_calls=[call_name(each.call) for each in divergences if each.sign == "+"],
         dropped_calls=[call_name(each.call) for each in divergences if each.sign == "-"],
         changed_calls=[each.changed for each in divergences if each.changed],
         moved_calls=[call_name(each.call) for each in divergences if each.sign == ">"],
-        old_tokens=total_tokens(old),
+        old_tokens=total_tokens(each for each in old if each.index not in left),
         new_tokens=total_tokens(new),
-        step_delta=len(new) - len(old),
+        step_delta=len(new) - len(old) + len(left),
         divergences=divergences,
+        pairs=tuple((_index(match.old), _index(match.new)) for match in reached),
+        not_reached=len(left),
     )
+
+
+def _reached(matches: Sequence[Match]) -> Sequence[Match]:
+    """Return *matches* up to the last call that was made."""
+    last = max((position for position, match in enumerate(matches) if match.new), default=-1)
+    return matches[: last + 1]
+
+
+def _index(call: ComparedCall | None) -> int | None:
+    return None if call is None else call.interaction.index

@@ -32,7 +32,7 @@ _OURS = (
 )
 for _name in _OURS:
     importlib.import_module(f"pytest_agenttape.{_name}")
-for _name in ("httpcore", "httpcore2", "openai.resources.chat.completions", "genai_prices", "jinja2"):
+for _name in ("httpcore", "httpcore2", "openai.resources.chat.completions", "genai_prices"):
     with contextlib.suppress(ModuleNotFoundError):  # tests that need it skip themselves
         importlib.import_module(_name)
 

@@ -31,9 +31,9 @@ steps = st.fixed_dictionaries(
         "live": st.booleans(),
         "start_ms": st.none() | st.floats(0, 1e6),
         "latency_ms": st.none() | st.floats(0, 1e6),
-        "tokens": st.none() | counts,
+        "usage": st.none() | st.fixed_dictionaries({"total_tokens": counts, "estimated": st.booleans()}),
         "failed": st.booleans(),
-        "story": texts,
+        "parts": st.dictionaries(texts, texts | counts, max_size=2),
         "source": texts,
     }
 )
@@ -59,7 +59,7 @@ records = st.builds(
     spent=st.none() | spendings,
     saved=st.none() | spendings,
     steps=st.lists(steps, max_size=2).map(tuple),
-    diff=st.none() | texts,
+    change=st.none() | st.dictionaries(texts, st.lists(texts, max_size=2), max_size=2),
 )
 tallies = st.builds(
     Tally,

@@ -51,7 +51,7 @@ def record_of(attempt: Attempt, *, report: Path | None) -> TestRecord:
     if report is not None or session.run.live_calls:
         record = _with_money(record, timeline)
     if report is not None:
-        record = _with_spans(record, timeline, session) if is_trace(report) else _with_calls(record, timeline, session)
+        record = _with_spans(record, timeline, session) if is_trace(report) else _with_calls(record, timeline, attempt)
     return record
 
 
@@ -87,8 +87,15 @@ def _with_spans(record: TestRecord, timeline: Timeline, session: Session) -> Tes
     return replace(record, spans=spans_of(timeline), began=began)
 
 
-def _with_calls(record: TestRecord, timeline: Timeline, session: Session) -> TestRecord:
-    from pytest_agenttape.plugin.report.shown_calls import refreshed, steps  # not needed without a report
+def _with_calls(record: TestRecord, timeline: Timeline, attempt: Attempt) -> TestRecord:
+    from pytest_agenttape.plugin.report import changed_calls, shown_calls  # not needed without a report
 
+    session = attempt.session
     has_changed = record.wrote or session.verdict.error is not None
-    return replace(record, steps=steps(timeline), diff=refreshed(session) if has_changed else None)
+    return replace(
+        record,
+        steps=shown_calls.shown_steps(timeline),
+        change=changed_calls.change_of_run(session) if has_changed else None,
+        miss=changed_calls.miss_of(session.verdict.error or attempt.error, len(timeline)),
+        not_reached=0 if record.outcome == "passed" else len(session.unplayed),
+    )

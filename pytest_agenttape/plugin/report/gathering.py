@@ -113,9 +113,9 @@ class Gathering:
             self._ledger.keyless.setdefault(name, []).append(report.nodeid)
 
     def _write_file(self, path: Path, session: pytest.Session, verdict: WholeRun) -> None:
-        from pytest_agenttape.plugin.report.file import write_file  # most runs do not ask for it
+        from pytest_agenttape.plugin.report.file import write_run  # most runs do not ask for it
 
         live = title(self._config.option) if self._config.option.agenttape_live else None
-        self._problem = write_file(path, self._ledger, verdict, self._config.rootpath, live)
+        self._problem = write_run(path, self._ledger, verdict, self._config, live)
         if self._problem is not None:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED

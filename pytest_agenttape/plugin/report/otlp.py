@@ -43,7 +43,7 @@ def _trace(nodeid: str, record: TestRecord, redactor: Redactor) -> Iterator[Mapp
     """Yield the span of a test, then one for each of its calls."""
     trace = _digest(f"{nodeid}\n{record.began}", 32)
     began = _nanoseconds(record.began)
-    times = placed(record.spans)
+    times = placed((each["start_ms"], each["latency_ms"]) for each in record.spans)
     ids = {each["index"]: _digest(f"{trace} {each['index']}", 16) for each in record.spans}
     root = _digest(trace, 16)
     module, _, name = nodeid.partition("::")

@@ -1,54 +1,102 @@
-"""The calls of a test and the changes to its cassette, as shown in the report file."""
+"""The calls of a run as a report shows them: what was asked and answered, when, for how many tokens and dollars."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pytest_agenttape import serializer
-from pytest_agenttape.model import Interaction
-from pytest_agenttape.plugin.report.test_record import Step
-from pytest_agenttape.reading.diff import diff_interactions
-from pytest_agenttape.reading.summary import summary_line
-from pytest_agenttape.reading.timeline import timeline as timeline_of
+from pytest_agenttape.cassettes.file_form import filed, with_delivery_last
+from pytest_agenttape.errors import AgentTapeError, FieldDiff
+from pytest_agenttape.matching.canonical import KeyRules
+from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.plugin.costs import cost_of
+from pytest_agenttape.plugin.report.shortened import shortened, shortened_text
+from pytest_agenttape.plugin.report.test_record import ShownStep, Usage
+from pytest_agenttape.plugin.report.timing import placed
+from pytest_agenttape.providers import pricing
+from pytest_agenttape.reading.calls import LLMCall
+from pytest_agenttape.reading.steps import Step, steps_of
+from pytest_agenttape.reading.summary import call_name, summary_line
 from pytest_agenttape.reading.usage import count_tokens
-from pytest_agenttape.session.session import Session
 
-_SHOWN = 20_000  # characters shown of one call
-
-
-def steps(timeline: Iterable[tuple[Interaction, bool]]) -> tuple[Step, ...]:
-    """Return every call of the run."""
-    return tuple(_step(each, is_live) for each, is_live in timeline)
+_CALLS_IN_A_FILE = re.compile("^(?=- index: )", re.MULTILINE)
 
 
-def refreshed(session: Session) -> str | None:
-    """Describe what a run changed in its cassette; None if there was no cassette or nothing changed."""
-    old = session.loaded.cassette
-    if old is None:
-        return None
-    diff = diff_interactions(old.interactions, session.interactions)
-    return None if diff.identical else diff.render()
+def shown_steps(timeline: Iterable[tuple[Interaction, bool]]) -> tuple[ShownStep, ...]:
+    """Return every call of a run, given with whether it was live."""
+    listed = [*timeline]
+    calls = [call for call, _ in listed]
+    parts = {each.index: each.parts for each in _all(steps_of(calls, KeyRules()))}
+    times = placed([(each.start_ms, each.latency_ms) for each in calls])
+    return tuple(
+        _step(call, is_live, start, shortened(parts.get(call.index, {})), source)
+        for (call, is_live), (start, _), source in zip(listed, times, _sources(calls), strict=True)
+    )
 
 
-def _step(interaction: Interaction, is_live: bool) -> Step:
+def recorded_steps(calls: Iterable[Interaction]) -> tuple[ShownStep, ...]:
+    """Return the calls of a recording."""
+    return shown_steps((each, False) for each in calls)
+
+
+def shown_fields(changes: Iterable[FieldDiff]) -> list[dict[str, str]]:
+    """Return what differs between two calls."""
+    return [{"path": each.path, "old": each.recorded, "new": each.asked} for each in changes]
+
+
+def _step(call: Interaction, is_live: bool, start: float, parts: Mapping[str, JSON], source: str) -> ShownStep:
+    read = LLMCall.of(call) if call.kind == "llm" else None
     return {
-        "index": interaction.index,
-        "kind": interaction.kind,
-        "name": interaction.boundary or interaction.request.get("method") or interaction.kind,
-        "summary": summary_line(interaction),
-        "parent": interaction.parent,
+        "index": call.index,
+        "parent": call.parent,
+        "kind": call.kind,
+        "label": call.label,
+        "name": call_name(call),
+        "summary": summary_line(call),
+        "provider": None if read is None else read.provider,
+        "model": None if read is None else read.answered_by or read.model,
         "live": is_live,
-        "start_ms": interaction.start_ms,
-        "latency_ms": interaction.latency_ms,
-        "tokens": count_tokens(interaction).total or None,
-        "failed": interaction.has_failed,
-        "fault": interaction.fault,
-        "story": _cut(repr(timeline_of([interaction]))),
-        "source": _cut(serializer.dump_yaml(interaction.to_dict())),
+        "start_ms": round(start, 3),
+        "latency_ms": call.latency_ms,
+        "usage": _usage(call),
+        "cost": None if read is None else _cost(read),
+        "failed": call.has_failed or (read is not None and read.error is not None),
+        "fault": call.fault,
+        "parts": parts,
+        "source": shortened_text(source),
     }
 
 
-def _cut(text: str) -> str:
-    if len(text) <= _SHOWN:
-        return text
-    return f"{text[:_SHOWN]}\n… {len(text) - _SHOWN:,} more characters are in the cassette"
+def _usage(call: Interaction) -> Usage | None:
+    counted = count_tokens(call)
+    if not counted.total:
+        return None
+    return {
+        "input_tokens": counted.input,
+        "output_tokens": counted.output,
+        "total_tokens": counted.total,
+        "estimated": counted.estimated,
+    }
+
+
+def _cost(read: LLMCall) -> str | None:
+    cost = cost_of(read) if pricing.are_known() else None
+    return None if cost is None else f"{cost:f}"
+
+
+def _all(steps: Iterable[Step]) -> Iterator[Step]:
+    waiting = [*steps]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        waiting += each.calls
+
+
+def _sources(calls: Sequence[Interaction]) -> Sequence[str]:
+    """Return each call as the file has it: what several of them say is written out in the first."""
+    listed = [filed(with_delivery_last(each.to_dict())) for each in calls]
+    try:
+        return _CALLS_IN_A_FILE.split(serializer.dump({"interactions": listed}))[1:]
+    except (TypeError, AgentTapeError) as error:  # it cannot be recorded either
+        return [f"(cannot be written: {error})"] * len(calls)

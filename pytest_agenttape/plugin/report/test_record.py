@@ -14,21 +14,34 @@ from pytest_agenttape.errors import AgentTapeError
 Plain: TypeAlias = Mapping[str, Any]
 
 
-class Step(TypedDict):
-    """One call of a test as shown in the report file."""
+class Usage(TypedDict):
+    """The tokens of a call or of many; `estimated` where an answer had no usage block."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    estimated: bool
+
+
+class ShownStep(TypedDict):
+    """One call of a test as a report shows it; docs/pytest.md says what each key is."""
 
     index: int
+    parent: int | None
     kind: str
+    label: str | None
     name: str
     summary: str
-    parent: int | None
+    provider: str | None
+    model: str | None
     live: bool
-    start_ms: float | None
+    start_ms: float
     latency_ms: float | None
-    tokens: int | None
+    usage: Usage | None
+    cost: str | None
     failed: bool
     fault: str | None
-    story: str
+    parts: Plain
     source: str
 
 
@@ -125,7 +138,9 @@ class TestRecord:
         began: When it began, as an ISO 8601 time: the recording, if nothing was live, else the test.
         spans: Its calls, for a trace.
         tried: Its runs with live calls so far, beside the recording, if the flag asked for them.
-        diff: A description of what the run changed in the cassette, for a report file.
+        change: What the run changed in the cassette, for a report file.
+        miss: The call that no recording answered, beside the nearest one, for a report file.
+        not_reached: How many recordings a run that did not pass has left unplayed.
     """
 
     __test__: ClassVar[bool] = False  # its name makes pytest take it for a test class
@@ -153,8 +168,10 @@ class TestRecord:
     forgotten: tuple[str, ...] = ()
     spent: Spending | None = None
     saved: Spending | None = None
-    steps: tuple[Step, ...] = ()
-    diff: str | None = None
+    steps: tuple[ShownStep, ...] = ()
+    change: Plain | None = None
+    miss: Plain | None = None
+    not_reached: int = 0
     stale: str | None = None
     verified: Verified | None = None
     began: str = ""

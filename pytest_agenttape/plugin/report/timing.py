@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 
-def placed(steps: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
-    """Return the start of each step and what it took, in milliseconds, from their ``start_ms`` and ``latency_ms``."""
+def placed(times: Iterable[tuple[float | None, float | None]]) -> list[tuple[float, float]]:
+    """Return the start of each call and what it took, in milliseconds, from what is known of both."""
     spans = []
     end_of_last = 0.0
-    for step in steps:
-        latency = float(step["latency_ms"] or 0)
+    for known_start, known_latency in times:
+        latency = float(known_latency or 0)
         # Without start times, calls are shown one after the other.
-        start = float(step["start_ms"]) if isinstance(step["start_ms"], int | float) else end_of_last
+        start = end_of_last if known_start is None else float(known_start)
         end_of_last = max(end_of_last, start + latency)
         spans.append((start, latency))
     return spans
