@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -48,6 +48,20 @@ class AskedCassettes:
         except ConfigError:
             return True
         return True
+
+    def has_below(self, name: str) -> bool:
+        """Return whether *name* is a folder with cassettes."""
+        if not os.path.isdir(name):
+            return False
+        try:
+            return bool(cassette_files.named_by(name, self._root, self._pruned))
+        except CassetteNotFoundError:
+            return False
+
+    def below(self, folder: str) -> dict[PurePath, Cassette | None]:
+        """Return all cassettes below *folder* by their paths in it; None for one that cannot be used."""
+        found = cassette_files.named_by(folder, self._root, self._pruned)
+        return {path.relative_to(folder): self.cassette(path) for path in found}
 
     def only(self, name: str) -> Cassette | None:
         """Return the one cassette that *name* names; None if it cannot be used."""

@@ -17,7 +17,7 @@ from pytest_agenttape.plugin.screen import Screen
 from pytest_agenttape.reading.diff import diff_recordings
 from pytest_agenttape.reading.divergences import Divergence
 from pytest_agenttape.reading.lines import Line
-from pytest_agenttape.reading.suite_diff import RecordingChange, SuiteDiff
+from pytest_agenttape.reading.suite_diff import RecordingChange, SuiteDiff, diff_suites
 from pytest_agenttape.reading.suite_diff_text import suite_lines, tools_in_words
 from pytest_agenttape.settings.config import Config
 from pytest_agenttape.settings.options import key_rules
@@ -29,7 +29,7 @@ def compare(config: pytest.Config, names: Sequence[str]) -> int:
     """Print what changed, and write it to the report file if one is asked for.
 
     Args:
-        names: Two cassettes as paths or bare names, or a revision and the folders to look at.
+        names: Two cassettes as paths or bare names, two folders of cassettes, or a revision and folders to look at.
 
     Returns:
         0 if nothing did, 1 if something did, 4 if something cannot be used.
@@ -39,7 +39,10 @@ def compare(config: pytest.Config, names: Sequence[str]) -> int:
     names = [each for each in names if not is_of_tests(each)] or names
     try:
         rules = key_rules(Config.load(config.invocation_params.dir))
-        if len(names) == 2 and (asked.has(names[0]) or not Path(names[1]).exists()):
+        found: tuple[SuiteDiff, list[Line]] | None
+        if len(names) == 2 and all(asked.has_below(each) for each in names):
+            found = _diff_of_folders(asked, rules, *names)
+        elif len(names) == 2 and (asked.has(names[0]) or not Path(names[1]).exists()):
             found = _diff_of_two(asked, rules, *names)
         else:
             found = _diff_of_all(config, asked, rules, *names)
@@ -66,6 +69,12 @@ def _diff_of_two(asked: AskedCassettes, rules: KeyRules, old: str, new: str) -> 
     lines += [Line(""), Line(f"total: {took}", "aside")] if took else []
     change = RecordingChange("~", PurePath(new), None, before.interactions, after.interactions, diff)
     return SuiteDiff(old, new, *(((), 1) if diff.identical else ((change,), 0))), lines
+
+
+def _diff_of_folders(asked: AskedCassettes, rules: KeyRules, old: str, new: str) -> tuple[SuiteDiff, list[Line]]:
+    changes, same = diff_suites(asked.below(old), asked.below(new), rules)
+    diff = SuiteDiff(old, new, tuple(changes), same)
+    return diff, [*suite_lines(diff, _took_together, _took)]
 
 
 def _diff_of_all(

@@ -53,15 +53,15 @@ def add_options(parser: pytest.Parser) -> None:
         "--agenttape-report",
         type=_report_path,
         metavar="PATH",
-        help="Write a report of every cassette and call to PATH: .json or .html, or .otlp.json for OpenTelemetry; of "
-        "--agenttape-diff and --agenttape-live also .md.",
+        help="Write a report of the run, of --agenttape-show or of --agenttape-diff to PATH: .html or .json; of a run "
+        "also .otlp.json for OpenTelemetry, of --agenttape-diff and --agenttape-live also .md.",
     )
     group.addoption(
         "--agenttape-diff",
         nargs="+",
         metavar=("REVISION", "FOLDER"),
-        help="Compare all cassettes with those of a git revision (or of A..B), or two cassettes with each other (OLD "
-        "NEW); run no test; exit code 0: equal, 1: different, 4: unusable.",
+        help="Compare all cassettes with those of a git revision (or of A..B), or two cassettes or folders of them "
+        "(OLD NEW); run no test; exit code 0: equal, 1: different, 4: unusable.",
     )
     group.addoption(
         "--agenttape-show",
@@ -158,9 +158,10 @@ def check_report(option: argparse.Namespace) -> None:
             f"--agenttape-report={path.name}: Markdown is for --agenttape-diff and --agenttape-live; a run is reported "
             "as .json, .html or .otlp.json"
         )
-    if is_trace(path) and option.agenttape_diff is not None:
+    if is_trace(path) and runs_no_test(option):
         raise pytest.UsageError(
-            f"--agenttape-report={path.name}: a trace is of a run; --agenttape-diff is reported as .md, .html or .json"
+            f"--agenttape-report={path.name}: a trace is of a run; --agenttape-diff is reported as .md, .html or "
+            ".json, --agenttape-show as .html or .json"
         )
 
 

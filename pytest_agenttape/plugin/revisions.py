@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
@@ -18,7 +18,6 @@ from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.plugin.asked_cassettes import AskedCassettes
 from pytest_agenttape.plugin.cassette_files import would_be_read
 from pytest_agenttape.plugin.git import Repository
-from pytest_agenttape.reading.diff import Recording
 from pytest_agenttape.reading.suite_diff import SuiteDiff, diff_suites
 
 _AT_ONCE = 200  # contents that are held in memory
@@ -54,9 +53,7 @@ def diff_revisions(
             new = _unpacked(repository, *end, wanted, Path(scratch, "new"))
         equal = {each for each in new.files if each in set(old.files) and _is_equal(old, new, each)}
         sides = [dict(_read(asked, _without(side, equal), config.rootpath)) for side in (old, new)]
-        unusable = {path for side in sides for path, cassette in side.items() if cassette is None}
-        known = [_usable(side, unusable) for side in sides]
-        changes, same = diff_suites(known[0], known[1], rules)
+        changes, same = diff_suites(sides[0], sides[1], rules)
     return SuiteDiff(old.name, new.name, tuple(changes), same + len(equal))
 
 
@@ -124,11 +121,6 @@ def _is_equal(old: _Side, new: _Side, path: Path) -> bool:
 
 def _without(side: _Side, equal: set[Path]) -> _Side:
     return _Side(side.name, side.label, side.folder, [each for each in side.files if each not in equal])
-
-
-def _usable(side: Mapping[PurePath, Cassette | None], unusable: set[PurePath]) -> dict[PurePath, Recording]:
-    """Return the cassettes of a side that can be read on both: of others it cannot be said what changed."""
-    return {path: each for path, each in side.items() if each is not None and path not in unusable}
 
 
 def _read(asked: AskedCassettes, side: _Side, root: Path) -> Iterator[tuple[PurePath, Cassette | None]]:

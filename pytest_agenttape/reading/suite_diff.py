@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -100,9 +100,23 @@ class SuiteDiff:
 
 
 def diff_suites(
+    old: Mapping[PurePath, Recording | None], new: Mapping[PurePath, Recording | None], rules: KeyRules
+) -> tuple[list[RecordingChange], int]:
+    """Return what changed from the cassettes *old* to the cassettes *new*, by path, and how many did not.
+
+    Of one that is None on a side, because it cannot be read, nothing is said.
+    """
+    unusable = {path for side in (old, new) for path, each in side.items() if each is None}
+    return _diff_of_usable(_without(old, unusable), _without(new, unusable), rules)
+
+
+def _without(side: Mapping[PurePath, Recording | None], unusable: Set[PurePath]) -> dict[PurePath, Recording]:
+    return {path: each for path, each in side.items() if each is not None and path not in unusable}
+
+
+def _diff_of_usable(
     old: Mapping[PurePath, Recording], new: Mapping[PurePath, Recording], rules: KeyRules
 ) -> tuple[list[RecordingChange], int]:
-    """Return what changed from the cassettes *old* to the cassettes *new*, by path, and how many did not."""
     moved = _moved(old, new)
     changes, equal = [], 0
     for path, after in new.items():

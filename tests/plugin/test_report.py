@@ -90,6 +90,7 @@ def test_the_json_report_holds_every_test_and_call(pytester: pytest.Pytester) ->
     }  # fmt: skip
     [paris, rome] = data["tests"]  # type: ignore[misc]  # a list, as the report documents
     assert (paris["outcome"], paris["action"], paris["mode"]) == ("passed", "replayed", "none")
+    assert paris["place"] == "test_suite.py:10"
     assert [step["summary"] for step in rome["steps"]] == [
         "#0 tool get_weather(city='Rome')",
         "#1 tool get_weather(city='Rome')",
@@ -214,7 +215,7 @@ def test_github_gets_annotations(pytester: pytest.Pytester, monkeypatch: pytest.
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     pytester.makepyfile(test_suite=AGENT.replace('get_weather(os.environ.get("CITY", city))', "pass"))
     result = pytester.runpytest("-W", "ignore::pytest_agenttape.UnplayedInteractionsWarning")
-    result.stdout.fnmatch_lines(["::warning file=test_suite.py,title=agenttape::1 unplayed in cassettes/*"])
+    result.stdout.fnmatch_lines(["::warning file=test_suite.py,line=10,title=agenttape::1 unplayed in cassettes/*"])
 
 
 def test_github_gets_what_drifted_at_its_place_in_the_repository(
@@ -231,7 +232,7 @@ def test_github_gets_what_drifted_at_its_place_in_the_repository(
     monkeypatch.setenv("GITHUB_WORKSPACE", str(pytester.path))
     monkeypatch.setenv("CITY", "Oslo")
     result = pytester.runpytest("--rootdir=a,b", "a,b", "-k", "50")
-    place = "::error file=a%2Cb/test_suite.py,title=agenttape::"
+    place = "::error file=a%2Cb/test_suite.py,line=16,title=agenttape::"  # where the call is made
     [line] = [each for each in result.outlines if each.startswith("::")]
     said = f"{place}test_suite.py::test_weather[50%25]: get_weather(city='Oslo') matches no unplayed interaction in "
     assert line.startswith(said)

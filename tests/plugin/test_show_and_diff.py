@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -411,3 +412,26 @@ def test_a_message_about_an_unreadable_cassette_keeps_its_secrets(pytester: pyte
     assert result.ret == 4
     result.stdout.fnmatch_lines(["agenttape: login.yaml:*"])
     assert KEY not in result.stdout.str()
+
+
+def test_two_folders_of_cassettes_are_compared_by_their_paths_in_them(pytester: pytest.Pytester) -> None:
+    for night in ("monday", "tuesday"):
+        cassette(pytester.path / night / "test_a" / "test_same.yaml", "Paris")
+        cassette(pytester.path / night / "test_a" / "test_rome.yaml", "Rome" if night == "monday" else "Oslo")
+    result = pytester.runpytest("--agenttape-diff", "monday", "tuesday")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["cassettes: 1 changed, 1 equal", "~ test_a/test_rome.yaml*"])
+
+
+def test_a_report_of_cassettes_has_what_is_shown_of_them(pytester: pytest.Pytester) -> None:
+    path = cassette(pytester.path / "old.yaml", "Paris", "Rome")
+    assert pytester.runpytest("--agenttape-show", str(path), "--agenttape-report=out/old.json").ret == 0
+    report = json.loads((pytester.path / "out" / "old.json").read_text())
+    assert (report["schema_version"], report["kind"], report["totals"]["calls"]) == ("1", "cassettes", 2)
+    [shown] = report["cassettes"]
+    assert shown["path"] == "old.yaml"
+    assert [step["parts"] for step in shown["steps"]] == [
+        {"args": {"city": city}, "result": 21} for city in ("Paris", "Rome")
+    ]
+    assert pytester.runpytest("--agenttape-show", str(path), "--agenttape-report=old.html").ret == 0
+    assert '"kind":"cassettes"' in (pytester.path / "old.html").read_text()

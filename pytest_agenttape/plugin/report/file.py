@@ -88,9 +88,10 @@ def _totals(ledger: Ledger, verdict: WholeRun) -> dict[str, Any]:
 
 
 def _test(nodeid: str, record: TestRecord, ledger: Ledger, redactor: Redactor) -> dict[str, Any]:
-    failure = ledger.failures.get(nodeid)
+    failure, place = ledger.failures.get(nodeid), ledger.places.get(nodeid)
     return {
         "nodeid": redactor.text(nodeid),
+        "place": None if place is None else f"{redactor.text(shown(Path(place[0])))}:{place[1]}",
         "outcome": _outcome(record),
         "path": redactor.text(shown(record.path)),
         "mode": record.mode,

@@ -14,6 +14,7 @@ from pytest_agenttape.plugin.options import CASSETTES, PURSE, title
 from pytest_agenttape.plugin.report.ledger import LEDGER, Ledger
 from pytest_agenttape.plugin.report.workers import (
     is_worker,
+    place_of,
     received_failure,
     received_record,
     received_refusals,
@@ -57,6 +58,8 @@ class Gathering:
                 from pytest_agenttape.plugin.syrupy import keep_all_views  # imports syrupy; few tests are renamed
 
                 keep_all_views(self._config)
+        if record is not None or report.failed:
+            self._note_place(report)
         if report.failed and self._config.option.agenttape_report is not None:
             self._ledger.failures.setdefault(report.nodeid, received_failure(report))
 
@@ -104,6 +107,12 @@ class Gathering:
             yield from purse.summary()
         if self._problem is not None:
             yield self._problem
+
+    def _note_place(self, report: pytest.TestReport) -> None:
+        """Note where a test failed first, else where it begins."""
+        place = place_of(report, self._config.rootpath)
+        if place is not None:
+            self._ledger.places.setdefault(report.nodeid, place)
 
     def _note_missing_key(self, report: pytest.CollectReport) -> None:
         from pytest_agenttape.plugin.missing_keys import keyless_file  # only for a file that cannot be imported

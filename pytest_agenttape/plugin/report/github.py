@@ -18,7 +18,8 @@ def workflow_commands(ledger: Ledger, verdict: WholeRun, root: Path) -> Iterator
     if not os.environ.get("GITHUB_ACTIONS"):
         return
     for nodeid, record in sorted(ledger.records.items()):
-        place = root / nodeid.partition("::")[0]
+        path, line = ledger.places.get(nodeid, (root / nodeid.partition("::")[0], None))
+        place = Path(path), line
         if record.error:
             yield _annotation("error", place, f"{nodeid}: {record.error[:_MESSAGE_SHOWN]}")
         if record.unplayed_alone:
@@ -26,16 +27,18 @@ def workflow_commands(ledger: Ledger, verdict: WholeRun, root: Path) -> Iterator
         if record.pending is not None:
             yield _annotation("notice", place, f"a recording is pending for {shown(record.path)} ({nodeid})")
     for path, count in verdict.unplayed.items():
-        yield _annotation("warning", path, f"{count} unplayed, shared by {ledger.count_users(path)} tests")
-    yield from (_annotation("warning", path, "no test claims this") for path in verdict.orphans)
+        yield _annotation("warning", (path, None), f"{count} unplayed, shared by {ledger.count_users(path)} tests")
+    yield from (_annotation("warning", (path, None), "no test claims this") for path in verdict.orphans)
 
 
-def _annotation(level: str, path: Path, message: str) -> str:
+def _annotation(level: str, place: tuple[Path, int | None], message: str) -> str:
     """Return a workflow command; GitHub identifies files by their path in the repository."""
+    path, line = place
     root = os.environ.get("GITHUB_WORKSPACE") or os.curdir
     file = path.relative_to(root).as_posix() if path.is_relative_to(root) else shown(path)
     file = _escaped(file).replace(":", "%3A").replace(",", "%2C")
-    return f"::{level} file={file},title=agenttape::{_escaped(message)}"
+    where = f"file={file}" if line is None else f"file={file},line={line}"
+    return f"::{level} {where},title=agenttape::{_escaped(message)}"
 
 
 def _escaped(text: str) -> str:

@@ -6,6 +6,7 @@ Without xdist, records go the same way in one process. Imports nothing heavy, fo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,6 +47,15 @@ def received_failure(report: pytest.TestReport) -> str:
     """Return the text of a failure, as it was sent, else as pytest has it."""
     text: str = getattr(report, _FAILURE, None) or report.longreprtext
     return text
+
+
+def place_of(report: pytest.TestReport, root: Path) -> tuple[str, int] | None:
+    """Return the path and the line at which a test failed, else that of its ``def``; None if it has none in *root*."""
+    crash = getattr(report.longrepr, "reprcrash", None) if report.failed else None
+    if crash is not None and Path(crash.path).is_relative_to(root):
+        return crash.path, crash.lineno
+    path, line, _ = report.location
+    return None if line is None else (str(root / path), line + 1)
 
 
 def send_tally(config: pytest.Config, tally: Tally) -> None:
