@@ -10,6 +10,7 @@ from pytest_agenttape.reading.one_line import shorten
 
 ROOM = 20_000  # characters of one call
 _PER_VALUE = 8  # what a value that is no text takes of it
+_LONGEST_KEY = 200
 _MAX_DEPTH = 40
 _MOST_OF_A_BROWSER = 2**53  # beyond it, a whole number is rounded in JavaScript
 
@@ -38,12 +39,12 @@ class _Cut:
         self._left -= _PER_VALUE
         if isinstance(node, Mapping | list | tuple):
             if depth > _MAX_DEPTH:
-                return self._text(shorten(node))
+                return shorten(node)
             return self._mapping(node, depth) if isinstance(node, Mapping) else self._listed(node, depth)
         if node is None or isinstance(node, bool):
             return node
         is_number = isinstance(node, int | float) and math.isfinite(node) and abs(node) <= _MOST_OF_A_BROWSER
-        return node if is_number else self._text(shorten(node))
+        return node if is_number else shorten(node)
 
     def _text(self, text: str) -> str:
         room = max(self._left, 0)
@@ -56,7 +57,9 @@ class _Cut:
             if self._left <= 0:
                 kept["…"] = f"{len(node) - len(kept):,} more"
                 break
-            kept[self._text(str(key))] = self.value(each, depth + 1)
+            name = shortened_text(str(key), _LONGEST_KEY)
+            self._left -= len(name)
+            kept[name] = self.value(each, depth + 1)
         return kept
 
     def _listed(self, node: Sequence[JSON], depth: int) -> JSON:
