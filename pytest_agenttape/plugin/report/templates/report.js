@@ -74,7 +74,7 @@
     if (step.kind !== "llm" || !Array.isArray(args?.messages)) return step.parts;
     const { messages, model, ...others } = args;
     return { ...rest, messages, ...(Object.keys(others).length ? { args: others } : {}),
-      ...(typeof result === "string" ? { text: result } : { result }) };
+      ...(typeof result === "string" ? { text: result } : result === undefined ? {} : { result }) };
   };
 
   const body = (step) => {
@@ -388,7 +388,7 @@
       shown += fits;
       if (fits && item.node.open) mark(item);
     }
-    byId("shown").textContent = `${shown} of ${count(items.length, noun)}`;
+    byId("shown").textContent = `${shown.toLocaleString("en")} of ${count(items.length, noun)}`;
   };
 
   const number = (get) => (a, b) => (get(b.taken) ?? 0) - (get(a.taken) ?? 0) || a.position - b.position;
@@ -420,7 +420,7 @@
 
   const totals = () => {
     const whole = report.totals;
-    if (report.kind === "changes") return [["Cassettes", report.summary]];
+    if (report.kind === "changes") return [["Compared", report.summary]];
     const spent = (each) => (each.input_tokens + each.output_tokens === 0 ? "nothing"
       : facts(count(each.input_tokens + each.output_tokens, "token"), money(each.cost) || "price unknown"));
     const sum = [["Calls", whole.calls.toLocaleString("en")], ["Tokens", tokens(whole.usage) || "0"],
