@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import textwrap
 import re
+import textwrap
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
