@@ -87,14 +87,15 @@ class Scope:
         outer: What the code belonged to before, and will belong to again when the session is over.
         is_aside: Whether a library does something of its own here, such as looking up credentials: it is sent for
             real, and is not recorded.
-        is_guessed: Whether it is only the one session that is open, for code that a thread from before has started.
+        is_outside: Whether the code is none of the agent's, though its calls count: a thread from before started it,
+            or it serves requests.
     """
 
     owner: Owner
     running: Live | None = None
     outer: Scope | None = None
     is_aside: bool = False
-    is_guessed: bool = False
+    is_outside: bool = False
 
 
 class Rest(Protocol):

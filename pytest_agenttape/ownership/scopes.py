@@ -7,12 +7,14 @@ threads, executors and loops created elsewhere, so the real tool would run there
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +31,14 @@ _starts_worker: ContextVar[bool] = ContextVar("agenttape_starts_worker", default
 _open: list[Scope] = []
 _rests: list[Rest] = []  # of the runs of tests in this process; one can run inside another
 _lock = threading.Lock()
+
+# Modules and packages whose functions call what answers a request.
+_SERVERS = frozenset(
+    """
+    socketserver wsgiref werkzeug waitress cheroot uvicorn hypercorn aiohttp.web_protocol tornado.http1connection
+    websockets.server websockets.sync.server websockets.asyncio.server websockets.legacy.server grpc._server
+    """.split()
+)
 
 
 def current(url: Callable[[], str] = str, method: str = "") -> Scope | None:
@@ -125,9 +135,23 @@ def bound() -> Scope | None:
 
 
 def is_outside() -> bool:
-    """Return whether the running code belongs to no session by itself: a thread that ran before started it."""
+    """Return whether the running code is none of the agent's: a thread that ran before, or what serves requests."""
     scope = _scope.get()
-    return (scope is None or scope.is_guessed) and threading.current_thread() is not threading.main_thread()
+    return threading.current_thread() is not threading.main_thread() if scope is None else scope.is_outside
+
+
+def leave_if_serving() -> None:
+    """Note that the running code is none of the agent's, if a server has called it to answer a request."""
+    scope = _scope.get()
+    if scope is None or scope.is_outside:
+        return
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module in _SERVERS or module.partition(".")[0] in _SERVERS:
+            bind(replace(scope, is_outside=True))
+            return
+        frame = frame.f_back
 
 
 def add_rest(rest: Rest) -> None:
@@ -228,7 +252,7 @@ def _refuse_ambiguous(scopes: tuple[Scope, ...]) -> Scope | None:
 def _inherited() -> Scope | None:
     """Return the scope that a thread or job started by the running code belongs to."""
     scope = _scope.get() or _only(tuple(_open))
-    return replace(scope, is_guessed=True) if scope is not None and is_outside() else scope
+    return replace(scope, is_outside=True) if scope is not None and is_outside() else scope
 
 
 def _starting(start: Callable[..., None]) -> Callable[..., None]:

@@ -230,7 +230,7 @@ def _note_sleep(seconds: float) -> None:
 
 
 waiting.leave_out(_is_elsewhere)
-layers.tell_outsiders(ownership.is_outside)
+layers.tell_outsiders(ownership.is_outside, ownership.leave_if_serving)
 layers.note_advances(_note_sleep)
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -187,18 +188,22 @@ class Slow(Handler):
         self.answer()
 
 
+@pytest.mark.parametrize("is_the_tests_own", [True, False], ids=["of the test", "of the module"])
 @pytest.mark.parametrize("how", ["waits", "sleeps"])
-def test_a_server_of_the_tests_that_takes_its_time_does_not_move_the_agents_clock(tmp_path: Path, how: str) -> None:
-    def agent(url: str) -> list[str]:
+def test_a_server_of_the_tests_that_takes_its_time_does_not_move_the_agents_clock(
+    tmp_path: Path, how: str, is_the_tests_own: bool
+) -> None:
+    def agent() -> list[str]:
         said = []
-        for _ in range(2):
-            said.append(datetime.now().isoformat())
-            httpx2.post(f"{url}/{how}", json={"now": said[-1]})
+        with serving(Slow) if is_the_tests_own else nullcontext(url) as found:
+            for _ in range(2):
+                said.append(datetime.now().isoformat())
+                httpx2.post(f"{found}/{how}", json={"now": said[-1]})
         return said
 
     with serving(Slow) as url:
         with use_cassette(tmp_path / "a.yaml", mode="all"):
-            recorded = agent(url)
+            recorded = agent()
         with use_cassette(tmp_path / "a.yaml", strict=True):
-            assert agent(url) == recorded
+            assert agent() == recorded
     assert all("timeouts" not in each.metadata for each in Cassette.load(tmp_path / "a.yaml").interactions)

@@ -57,6 +57,11 @@ class Layer:
         self.thread = threading.current_thread()
         self.task = _running_task()
 
+    def begin_wait(self) -> int:
+        """Return the time that the running code sees, from which it is about to wait."""
+        _leave_if_serving()
+        return self.seen()
+
     def seen(self) -> int:
         """Return the time that the running code sees."""
         return max(self.now, self.outside) if _is_outside() else self.now
@@ -125,14 +130,15 @@ def note_advances(note: Callable[[float], None]) -> None:
     _note = note
 
 
-def tell_outsiders(is_outside: Callable[[], bool]) -> None:
-    """Let *is_outside* say whether the running code is outside of the agent."""
-    global _is_outside
-    _is_outside = is_outside
+def tell_outsiders(is_outside: Callable[[], bool], leave_if_serving: Callable[[], None]) -> None:
+    """Let *is_outside* say whether the running code is none of the agent's; *leave_if_serving* finds out."""
+    global _is_outside, _leave_if_serving
+    _is_outside, _leave_if_serving = is_outside, leave_if_serving
 
 
 _note: Callable[[float], object] = float
 _is_outside: Callable[[], bool] = bool
+_leave_if_serving: Callable[[], object] = bool
 # The open sessions in the order they started. A module global, because what they change is process-wide.
 OPEN: list[Layer] = []
 LOCK = threading.RLock()

@@ -17,7 +17,7 @@ def _sleep(seconds: float, /) -> None:
     layer = layers.pinned()
     if layer is None:
         return _real_sleep(seconds)
-    start = layer.seen()
+    start = layer.begin_wait()
     _real_sleep(seconds)
     layer.advance(start, seconds)
     return None
@@ -28,7 +28,7 @@ def _moving(sleep: Callable[..., Any]) -> Callable[..., Any]:  # asyncio.sleep r
 
     async def moving_sleep(delay: float, *args: Any, **kwargs: Any) -> Any:
         layer = layers.pinned()
-        start = layer.seen() if layer is not None else 0
+        start = layer.begin_wait() if layer is not None else 0
         answer = await sleep(delay, *args, **kwargs)
         if layer is not None and delay > 0:
             layer.advance(start, delay)

@@ -80,8 +80,8 @@ class _Wait:
         self._for = waited_for
         self._timeout = timeout
         self._layer: Layer | None = layers.pinned() if _is_users() else None
+        self._start = self._layer.begin_wait() if self._layer is not None else 0
         self._counts = self._layer is not None and not _is_elsewhere()
-        self._start = self._layer.seen() if self._layer is not None else 0
         self._began = clocks.monotonic()
         if self._counts:
             _active.append(waited_for)
