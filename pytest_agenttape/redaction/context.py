@@ -12,7 +12,8 @@ from pytest_agenttape.redaction.patterns import Span
 
 _ASSIGNED = re.compile(
     r"(?:key|token|secret|pass(?:w(?:or)?d|phrase|code)?|pwd|credential|authorization)s?(?:[_-]?(?:value|string|text|\d{1,2}))?"
-    r"(?:[\"'\\`]{0,4}\s{0,4}(?:=>|:=|[=:>])\s{0,4}[\"'\\`]{0,4}|(?P<attributes>\s{1,16}[\w:-]{1,64}=[^<>]{1,512}>))",
+    r"(?:[\"'\\`]{0,4}\s{0,4}(?:=>|:=|[=:>])\s{0,4}[\"'\\`]{0,4}|(?P<attributes>\s{1,16}[\w:-]{1,64}=[^<>]{1,512}>))"
+    r"(?:<!\[CDATA\[)?",
     re.IGNORECASE,
 )
 _ASSIGNED_WORD = re.compile(r"[A-Za-z0-9_-]++")
@@ -21,6 +22,8 @@ _SIGNED_SCOPE = re.compile(r"/[0-9]{8}/[^/]{1,64}/[^/]{1,64}/aws4_request\Z")  #
 _QUOTED_VALUE = re.compile(r"[^\s\"'\\`]{8,256}")
 _VALUE_REST = re.compile(r"[A-Za-z0-9+/_-]*+={0,2}")
 _NAME_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+_COOKIES = re.compile(r"(?:\b|-)[Cc]ookie: ([^\r\n\"']{1,4096})")
+_COOKIE = re.compile(r"[^\s;=\\]{1,128}=([^\s;\\]{1,4096})")
 _PARAMETER = re.compile(r"[?&#]([A-Za-z0-9_.~%\[\]-]{1,64})=([^&\s\"'<>#\\]{1,8192})")
 
 
@@ -57,6 +60,15 @@ def _is_assigned_secret(name: str, value: str) -> bool:
     lowered = name.lower()
     is_password = rule is Rule.PASSWORD or (rule is Rule.SHAPED and "secret" in lowered)
     return is_password and shapes.is_secret_shaped(value) and shapes.is_mixed(value)
+
+
+def find_cookies(text: str) -> Iterator[Span]:
+    """Yield the values in ``Cookie: name=value; name=value``, and in ``Set-Cookie``, that look random."""
+    if "ookie: " in text:
+        for line in _COOKIES.finditer(text):
+            for pair in _COOKIE.finditer(text, *line.span(1)):
+                if shapes.is_random(pair[1]):
+                    yield pair.span(1)
 
 
 def find_parameters(text: str) -> Iterator[Span]:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 
+from pytest_agenttape.redaction import shapes
 from pytest_agenttape.redaction.known import is_worth_knowing
 from pytest_agenttape.redaction.memory import Memory
 
@@ -66,6 +67,8 @@ def _learn_basic(credential: str, memory: Memory) -> None:
 
 def _cookie(pair: str, memory: Memory) -> str:
     name, equals, value = pair.partition("=")
+    if not equals and shapes.is_random(pair):  # a cookie may have no name
+        return memory.learned(pair)
     if not equals or not value.strip('" '):
         return pair
     return f"{name}={memory.learned(value) if memory.has_room else memory.replaced(value)}"

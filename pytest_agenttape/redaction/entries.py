@@ -23,6 +23,8 @@ _LABELS = frozenset(
 )
 _CREDENTIAL_KEYS = frozenset("key token value secret pass pw auth".split())
 _LAST_WORD = re.compile(r"(?:[A-Z]?[a-z]+|[A-Z]+)(?=[0-9_-]*\Z)")
+KEY_TYPE = "kty"  # beside the parts of a key in JSON (RFC 7517), of which these are private
+_PRIVATE_PARTS = frozenset(("d", "p", "q", "dp", "dq", "qi", "k"))
 _NAME_KEYS = ("name", "key", "header", "Name", "Key")
 _LONGEST_NAME = 64  # of a pair
 
@@ -41,6 +43,8 @@ def rules_within(node: Mapping[JSON, JSON], rule: Rule, memory: Memory) -> Calla
             return Rule.NONE
         if named and key in VALUE_KEYS:
             return named
+        if KEY_TYPE in node and isinstance(key, str) and key in _PRIVATE_PARTS:
+            return Rule.ALWAYS
         own = memory.rule_of(key, names.body_rule) if isinstance(key, str) else Rule.NONE
         return own or rule_of_entry(key, inherited)
 

@@ -19,6 +19,8 @@ SHORTEST = 8
 # Bytes that tokens consist of become "a": a long run of them is the cheapest sign that a text may hold a secret.
 _TOKEN_BYTES = bytes(97 if chr(at).isascii() and (chr(at).isalnum() or chr(at) in "_-+") else 32 for at in range(256))
 _RUN = b"a" * 16
+NUL = "\0"  # stands beside each character in bytes of UTF-16
+_NUMBER = re.compile("[0-9]{4}")
 _SHORTEST_LINE = 24
 
 
@@ -65,7 +67,7 @@ class KnownSecrets:
             return
         self._secrets.add(secret)
         new = [self._forms.setdefault(needle.text, needle) for needle in _forms(secret)]
-        self.unrun += tuple(needle.text for needle in new if not has_token(needle.text))
+        self.unrun += tuple(each.text for each in new if not has_token(each.text) and NUL not in each.text)
         self._ordered = None
 
     def in_text(self, text: str) -> Iterator[Needle]:
@@ -145,6 +147,7 @@ def _forms(secret: str) -> Iterator[Needle]:
         spelled = write(secret)
         if spelled != secret and len(spelled) >= SHORTEST:
             yield Needle(spelled, secret, write)
+    yield Needle(NUL.join(secret), secret, _utf_16)
     raw = secret.encode("utf-8", "surrogatepass")
     for hexed in (raw.hex(), raw.hex().upper()):
         yield Needle(hexed, secret, str)
@@ -183,6 +186,10 @@ def _lines(secret: str) -> Iterable[Needle]:
 def _block_line(stand_in: str) -> str:
     lines = stand_in.splitlines()
     return lines[len(lines) // 2]
+
+
+def _utf_16(stand_in: str) -> str:
+    return NUL.join(_NUMBER.sub("0000", stand_in))  # a match key does not ignore a number that is spelled so
 
 
 def _json_ascii(text: str) -> str:

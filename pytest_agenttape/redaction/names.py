@@ -81,13 +81,14 @@ _COOKIES = frozenset({("cookie",), ("set", "cookie"), ("cookies",)})
 _PLAIN_HEADERS = frozenset(
     "idempotency-key x-idempotency-key sec-websocket-key sec-websocket-accept surrogate-key x-surrogate-key x-cache-key"
     " cache-key partition-key x-ms-documentdb-partitionkey routing-key x-routing-key x-rate-limit-key"
-    " x-continuation-token x-next-token x-next-page-token x-page-token".split()
+    " x-continuation-token x-next-token x-next-page-token x-page-token mcp-session-id".split()
 )
 _LINK_HEADERS = frozenset("location content-location referer refresh link operation-location".split())
 _HEADER_ENDS = frozenset(
-    "token secret password key apikey signature sig auth authorization authentication credential credentials jwt"
-    " session-id".split()
+    "token secret password key apikey signature sig auth authorization authentication credential credentials"
+    " jwt".split()
 )
+_SESSIONS = ("-session", "-session-id")
 _PARAMETERS = frozenset("sig signature hmac key token auth appid code".split())
 _MARKERS = (
     "key", "token", "secret", "pass", "pwd", "pw", "cred", "auth", "cookie", "jwt", "code", "connection", "assertion",
@@ -169,7 +170,7 @@ def header_rule(name: str) -> HeaderRule:
     if name in _PLAIN_HEADERS or name.startswith(("access-control-", "www-", "sec-")):
         return HeaderRule.PLAIN
     words = name.replace("_", "-").split("-")
-    if words[-1] in _HEADER_ENDS or "signature" in words:
+    if words[-1] in _HEADER_ENDS or "signature" in words or name.endswith(_SESSIONS):
         return HeaderRule.CREDENTIAL
     return HeaderRule.CREDENTIAL if Rule.SHAPED <= body_rule(name) <= Rule.SEVERAL else HeaderRule.PLAIN
 

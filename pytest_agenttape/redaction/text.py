@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote_plus
 
 from pytest_agenttape.redaction import commands, context, patterns
-from pytest_agenttape.redaction.known import has_token
+from pytest_agenttape.redaction.known import NUL, has_token
 from pytest_agenttape.redaction.memory import Memory
 from pytest_agenttape.redaction.patterns import Span
 
@@ -58,7 +58,7 @@ def is_unmarked(text: str, memory: Memory) -> bool:
         return False
     if "://" in text and ("@" in text or "=" in text):
         return False
-    if "%40" in text:
+    if "%40" in text or NUL in text:
         return False
     for mark in _SCHEME_MARKS:  # a generator costs more
         if mark in text:
@@ -84,6 +84,7 @@ def _redact_plain(text: str, memory: Memory) -> str:
     spans = [span for _, span in _hard_spans(redacted, memory)]
     spans += context.find_assigned(redacted)
     spans += commands.find_options(redacted)
+    spans += context.find_cookies(redacted)
     if "=" in redacted:
         spans += context.find_parameters(redacted)
     out, at = [], 0

@@ -28,7 +28,9 @@ from pytest_agenttape.redaction.typed import TYPE, is_typed, redact_typed
 _STREAM_KEYS = frozenset(("events", "$stream", "after"))  # the values under them came in pieces
 _BINARY_KEYS = frozenset(("base64", "body_b64"))
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-_UNPLAIN_KEYS = _STREAM_KEYS | _BINARY_KEYS | entries.LOGPROB_KEYS | entries.VALUE_KEYS  # their neighbours matter
+_UNPLAIN_KEYS = (
+    _STREAM_KEYS | _BINARY_KEYS | entries.LOGPROB_KEYS | entries.VALUE_KEYS | {entries.KEY_TYPE}
+)  # their neighbours matter
 
 
 def redact_value(value: JSON, memory: Memory) -> JSON:

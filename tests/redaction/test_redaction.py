@@ -330,6 +330,37 @@ def test_cookie_names_and_attributes_stay() -> None:
     assert redactor().value({"set-cookie": headers[1][1]}) == {"set-cookie": expected[1][1].replace("3;", "1;")}
 
 
+def test_cookie_without_a_name_and_a_session_in_a_header_of_its_own_go() -> None:
+    headers = (
+        ("Cookie", OPAQUE),
+        ("Set-Cookie", f"{OPAQUE}; HttpOnly"),
+        ("X-Session-Id", fake("", 30)),
+        ("Mcp-Session-Id", fake("mcp-session-", 20)),
+    )
+    assert redact_headers(redactor(), headers) == (
+        ("Cookie", "REDACTED0001"),
+        ("Set-Cookie", "REDACTED0001; HttpOnly"),
+        ("X-Session-Id", "REDACTED0002"),
+        headers[3],
+    )
+
+
+def test_cookies_in_text_go_and_keep_their_names() -> None:
+    text = f"GET / HTTP/1.1\r\nCookie: theme=dark; visit={OPAQUE}\r\n\r\nSet-Cookie: visit={OPAQUE}; Path=/"
+    assert redactor().text(text) == text.replace(OPAQUE, "REDACTED0001")
+
+
+def test_private_parts_of_a_key_in_json_go() -> None:
+    public = {"kty": "RSA", "kid": "2026-06", "n": fake("", 342), "e": "AQAB"}
+    assert redactor().value(public) is public
+    assert redactor().value({**public, "d": OPAQUE, "p": "short"}) == {
+        **public,
+        "d": "REDACTED0001",
+        "p": "REDACTED0002",
+    }
+    assert redactor().value({"kty": "oct", "k": fake("", 43)}) == {"kty": "oct", "k": "REDACTED0001"}
+
+
 def test_signed_request_keeps_what_is_no_secret() -> None:
     value = f"AWS4-HMAC-SHA256 Credential={FORMATS['aws-key-id']}/20260617/us-east-1/bedrock/aws4_request, "
     value += f"SignedHeaders=host;x-amz-date, Signature={fake('', 64, HEX)}"
@@ -483,6 +514,13 @@ def test_known_secret_goes_in_json_that_is_safe_for_html() -> None:
     assert subject.text(r"is wJbl\u0026CY\u003c9z\u003eQr3MI.") == "is REDACTED0001."
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le"])
+def test_known_secret_goes_from_bytes_with_two_for_each_character(encoding: str) -> None:
+    subject = redactor(environ={"SERVICE_PASSWORD": "wJblCY9zQr3MI"})
+    raw = "is wJblCY9zQr3MI.".encode(encoding)
+    assert subject.value({"blob": raw})["blob"].decode(encoding) == "is REDACTED0000."
+
+
 def test_nested_json_text_changes_only_where_it_must() -> None:
     text = '{"n": 1.50,  "api_key":"%s", "u":"\\u00e9\\/x", "big": 12345678901234567890123, "a":[]}'.replace(
         "%s", OPAQUE
@@ -613,6 +651,7 @@ def test_text_in_base64_is_searched(encode: Callable[[bytes], str], document: JS
         "<login><password>{}</password></login>",
         '<wsse:Password Type="http://docs.oasis-open.org/wss#PasswordText">{}</wsse:Password>',
         "<item id='1'><clientSecret\n  xml:lang='en'>{}</clientSecret></item>",
+        "<xml><password><![CDATA[{}]]></password></xml>",
         "Server=db;Uid=ada;Pwd={};Encrypt=yes",
     ],
 )
