@@ -24,6 +24,7 @@ from pytest_agenttape.plugin.options import (
 from pytest_agenttape.plugin.pytest_privates import conftest_failure
 from pytest_agenttape.plugin.report.gathering import Gathering
 from pytest_agenttape.plugin.report.ledger import LEDGER
+from pytest_agenttape.plugin.report.workers import refusing_the_run
 from pytest_agenttape.process import without_plugin
 from pytest_agenttape.settings.flags import hear
 
@@ -114,9 +115,11 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> Generator[None, None, None]:
     """Let every marked test claim its cassette, even if it is deselected later or another plugin marks it."""
-    _claim(session, items)
+    with refusing_the_run(session):
+        _claim(session, items)
     yield
-    _claim(session, items)
+    with refusing_the_run(session):
+        _claim(session, items)
     for item in items:
         session_fixture.leave_out(item)
 

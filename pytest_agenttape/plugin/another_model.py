@@ -37,32 +37,23 @@ class AnotherModel:
     live: frozenset[str]
     model: str | None
     times: int
-    _problem: ConfigError | None = None
-    _is_checked: bool = False
 
     def check(self, paths: Iterable[Path]) -> None:
-        """Refuse tokens that name nothing, before the first call; *paths* are the cassettes of the run.
+        """Refuse tokens that name nothing, before the first test; *paths* are the cassettes of the run.
 
         Raises:
-            ConfigError: A token is no kind, boundary or label that is known, and no host.
+            UsageError: A token is no kind, boundary or label that is known, and no host.
         """
-        if not self._is_checked:
-            self._is_checked = True
-            try:
-                self._check(paths)
-            except ConfigError as problem:
-                self._problem = problem
-        if self._problem is not None:
-            raise self._problem
-
-    def _check(self, paths: Iterable[Path]) -> None:
         known = selectors.known_tokens([*registered_boundaries(), *registered_labels()])
         if self.live <= known:
             return
         recorded = [*_recorded(paths)]
         known |= {name for each in recorded for name in (each.boundary, each.label) if name}
         hosts = {each for each in self.live if any(map(Selection.of({each}).covers, recorded))}
-        selectors.refuse_unknown(self.live - hosts, known, "--agenttape-live")
+        try:
+            selectors.refuse_unknown(self.live - hosts, known, "--agenttape-live")
+        except ConfigError as problem:
+            raise pytest.UsageError(str(problem)) from None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:

@@ -24,7 +24,8 @@ def judged(error: BaseException, session: Session) -> BaseException:
     verdict = session.verdict.error
     if verdict is None:
         if session.loaded.policy.replays_only:
-            note_missing_key(error, None if session.loaded.cassette else shown(session.path))
+            missing = None if session.loaded.cassette else shown(session.path)
+            note_missing_key(error, missing, session.settings.advice)
         gap = session.recording.gap or session.faults.missed
         return error if gap is None else noted(error, gap)
     if error is verdict or isinstance(error, RunCut | pytest.skip.Exception | pytest.xfail.Exception):

@@ -28,7 +28,13 @@ from pytest_agenttape.plugin.report.attempt_record import record_of
 from pytest_agenttape.plugin.report.junit import properties
 from pytest_agenttape.plugin.report.ledger import LEDGER
 from pytest_agenttape.plugin.report.test_record import Plain, Tally, TestRecord
-from pytest_agenttape.plugin.report.workers import is_worker, send_failure, send_record, send_tally
+from pytest_agenttape.plugin.report.workers import (
+    is_worker,
+    refusing_the_run,
+    send_failure,
+    send_record,
+    send_tally,
+)
 from pytest_agenttape.plugin.session_fixture import move_first
 from pytest_agenttape.plugin.surroundings import Surroundings
 from pytest_agenttape.process.cutting import main_thread_can_be_cut, raised_as
@@ -82,11 +88,18 @@ class Lifecycle:
                 move_first(item)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Patch the libraries imported so far, before any fixture can mock them."""
+        """Patch the libraries imported so far, before any fixture can mock them.
+
+        Raises:
+            UsageError: What is to run for real names nothing.
+        """
         if any(item.nodeid in self._claims for item in session.items) and not session.config.option.collectonly:
             with contextlib.suppress(AgentTapeError):  # the session of each marked test raises it again
                 transports.install()
                 self._claims.take_boundaries()
+            if ANOTHER_MODEL in session.config.stash:
+                with refusing_the_run(session):
+                    session.config.stash[ANOTHER_MODEL].check(self._claims.paths)
 
     # -- one test
 
@@ -118,7 +131,7 @@ class Lifecycle:
         except BaseException as error:
             attempt = self._attempts.get(item.nodeid)
             if attempt is None and item.nodeid in self._claims:
-                note_missing_key(error, None)
+                note_missing_key(error)
             verdict = error if attempt is None else judged(error, attempt.session)
             if verdict is error:
                 raise

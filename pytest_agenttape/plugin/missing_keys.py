@@ -12,11 +12,12 @@ from pytest_agenttape.providers.keys import missing_key
 _MARK = b"agenttape"  # stands in every test file that uses us
 
 
-def note_missing_key(error: BaseException, cassette: str | None) -> None:
+def note_missing_key(error: BaseException, cassette: str | None = None, command: str = "") -> None:
     """Add to *error*, which a replaying test failed with, what to do if it is about a key that is not set.
 
     Args:
-        cassette: The missing cassette of a test whose session is open; None if the session is not open yet.
+        cassette: The missing cassette of a test whose session is open; None if it is not missing, or not open yet.
+        command: The command that records it.
     """
     name = missing_key(str(error)) if isinstance(error, Exception) else None
     if name is None or os.environ.get(name):
@@ -24,7 +25,7 @@ def note_missing_key(error: BaseException, cassette: str | None) -> None:
     if cassette is None:
         why = f"{name} is not set, and gets a stand-in only while a test's session is open\n  {_advice(name)}"
     else:
-        why = f"{name} is not set, and there is no cassette at {cassette} that would show that none is needed"
+        why = f"{name} is not set, and there is no cassette at {cassette} yet\n  record it with the key set: {command}"
     error.add_note(f"agenttape: {why}")
 
 

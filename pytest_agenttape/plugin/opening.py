@@ -108,9 +108,8 @@ def _settings(item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, p
     options = claim.options
     config, mode, rules = claims.settings(item, claim, overrides)
     asked = item.config.stash.get(ANOTHER_MODEL, None)
-    if asked is not None:
-        asked.check(claims.paths)
-        config = config if asked.model is None else config.with_overrides(model_override=asked.model)
+    if asked is not None and asked.model is not None:
+        config = config.with_overrides(model_override=asked.model)
     return Settings(
         path=claim.path,
         mode=mode,
@@ -132,4 +131,5 @@ def _settings(item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, p
         faults=options.faults,
         rules=rules,
         refusal=problem_of_drawn_examples(item),
+        is_tried=asked is not None,
     )

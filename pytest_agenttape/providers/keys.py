@@ -47,7 +47,10 @@ _BY_WORDS: dict[str, Names] = {
 }
 _KNOWN = frozenset(name for _, names in (*_BY_HOST, *_BY_WORDS.items()) for name in names)
 _NAME = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
-_UNNAMED = {"Missing key inputs argument": "GOOGLE_API_KEY"}  # as google-genai says it
+_UNNAMED = {  # as google-genai and anthropic say it
+    "Missing key inputs argument": "GOOGLE_API_KEY",
+    "Could not resolve authentication method. Expected one of api_key": "ANTHROPIC_API_KEY",
+}
 
 
 def key_names(boundary: str | None, url: str) -> Names:

@@ -56,7 +56,7 @@ class Misses:
             cassette_path=settings.path,
             lines=self._loaded.lines,
             mode=str(settings.mode),
-            command=settings.advice,
+            command="" if settings.is_tried else settings.advice,
             cheaper=self._cheaper(call),
             same_key=tape.same_request(call),
             rules=imported.shown_rules(tape.recordings, self._loaded.rules),
@@ -84,6 +84,9 @@ class Misses:
 
     def _cheaper(self, call: Call) -> tuple[str, ...]:
         """Return what to do about a call that does not match, other than to record everything again."""
+        if self._settings.is_tried:
+            tokens = ",".join(sorted({*self._settings.live, call.boundary or call.kind}))
+            return (f"a live call led to it; if it may be live as well: --agenttape-live={tokens}",)
         command = self._refreshing
         if not command:
             return self._once_per_process(call)

@@ -62,6 +62,7 @@ class Settings:
         rules: What is redacted in addition to the built-in rules.
         refusal: Why a block must not be opened, or a test must not make a call, if it must not.
         is_disabled: Whether the block records and replays nothing.
+        is_tried: Whether ``--agenttape-live`` says what is live: a call without a recording is no reason to record.
     """
 
     path: Path
@@ -89,6 +90,7 @@ class Settings:
     rules: RedactionRules = field(default_factory=RedactionRules)
     refusal: ConfigError | None = None
     is_disabled: bool = False
+    is_tried: bool = False
 
     @property
     def repeated(self) -> Selection:

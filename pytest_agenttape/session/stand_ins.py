@@ -6,6 +6,7 @@ from pytest_agenttape.errors import RecordingRefusedError
 from pytest_agenttape.model import JSON, Call, Interaction
 from pytest_agenttape.ownership.calls import Served
 from pytest_agenttape.process.stand_in_keys import VALUE
+from pytest_agenttape.providers.keys import key_names
 from pytest_agenttape.reading.summary import asked_line
 from pytest_agenttape.redaction.handed_out import HandedOut
 from pytest_agenttape.session.loaded import Loaded
@@ -39,10 +40,7 @@ class StandIns:
         stand_in, giver = found
         asked = asked_line(Interaction(index=0, kind=call.kind, request=dict(call.request), boundary=call.boundary))
         if giver is None:
-            return RecordingRefusedError(
-                f"{asked} would send {stand_in}, which stands for a key that is not set; nothing was sent\n"
-                "  it is live, so it needs the key: set its variable in the environment"
-            )
+            return _needs_key(call, f"{asked} would send {stand_in}, which stands for a key that is not set")
         giver.is_outdated = True
         return RecordingRefusedError(
             f"{asked} would send {stand_in}, which stands for a secret; nothing was sent\n"
@@ -70,3 +68,13 @@ class StandIns:
         if self._settings.is_sticky:
             return f"run it with --snapshot-update, which then makes that call again, too; or {self._settings.advice}"
         return f"record it again: {self._settings.advice}"
+
+
+def _needs_key(call: Call, problem: str) -> RecordingRefusedError:
+    name = " or ".join(key_names(call.boundary, str(call.request.get("url", ""))))
+    error = RecordingRefusedError(
+        f"{problem}; nothing was sent\n"
+        f"  it is live, so it needs the key: set {name or 'its variable in the environment'}"
+    )
+    error.cause = f"{name or 'its key'} is not set, and a live call needs it"
+    return error

@@ -95,6 +95,8 @@ def test_calls_of_models_are_live_and_all_else_is_replayed(project: Project, pro
             r"  total: 4 calls \(2 llm, 2 tool\) -> 3 calls \(2 llm, 1 tool\), 62 tokens -> 102 tokens, .*",
         ]
     )
+    result.stdout.fnmatch_lines(["E *a live call led to it; if it may be live as well: --agenttape-live=llm,look_up"])
+    result.stdout.no_re_match_line("E .*(--snapshot-update|--agenttape-record)")  # nothing is wrong with the recording
     assert provider.models == ["gpt-5.5", "gpt-5.5"]
     assert project.live() == []  # the tool did not run
     assert {name: (project.path / name).read_bytes() for name in before} == before
@@ -146,8 +148,8 @@ def test_a_token_that_names_nothing_is_refused_before_the_first_call(
     project: Project, provider: Provider, token: str
 ) -> None:
     result = project.run(f"--agenttape-live={token}")
-    result.assert_outcomes(errors=2, passed=1)
-    result.stdout.fnmatch_lines(["E *ConfigError: *--agenttape-live token*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *--agenttape-live token*"])
     assert provider.models == []
     assert project.live() == []
 

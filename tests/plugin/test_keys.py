@@ -71,7 +71,7 @@ def test_a_refresh_does_not_send_the_stand_in(recorded: Project, standin_provide
         [
             "E *RecordingRefusedError: POST *chat/completions* would send stand-in-of-agenttape, which stands for a "
             "key that is not set; nothing was sent",
-            "E *it is live, so it needs the key: set its variable in the environment",
+            "E *it is live, so it needs the key: set OPENAI_API_KEY",
         ]
     )
     assert standin_provider.hits == before
@@ -114,10 +114,26 @@ def test_without_a_cassette_the_sdk_s_error_has_a_note(recorded: Project) -> Non
     result.stdout.fnmatch_lines(
         [
             "E *OpenAIError: Missing credentials*",
-            "E *agenttape: OPENAI_API_KEY is not set, and there is no cassette at cassettes/test_it/test_it.yaml that "
-            "would show that none is needed",
+            "E *agenttape: OPENAI_API_KEY is not set, and there is no cassette at cassettes/test_it/test_it.yaml yet",
+            "E *record it with the key set: pytest test_it.py::test_it --agenttape-record",
         ]
     )
+
+
+def test_anthropic_s_error_which_names_no_variable_has_the_note_too(recorded: Project) -> None:
+    recorded.write(
+        test_it="""
+        import anthropic
+        import pytest
+
+        @pytest.mark.agenttape
+        def test_new():
+            anthropic.Anthropic().messages.create(model="m", max_tokens=9, messages=[])
+        """
+    )
+    result = recorded.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *agenttape: ANTHROPIC_API_KEY is not set, and there is no cassette at *"])
 
 
 ADVICE = "build the client on first use, or set OPENAI_API_KEY to any text before: docs/pytest.md#keys-in-replay"
@@ -182,7 +198,7 @@ def test_a_live_call_beside_replayed_ones_does_not_send_the_stand_in(
         [
             "E *RecordingRefusedError: POST *embeddings* would send stand-in-of-agenttape, which stands for a key that "
             "is not set; nothing was sent",
-            "E *it is live, so it needs the key: set its variable in the environment",
+            "E *it is live, so it needs the key: set OPENAI_API_KEY",
         ]
     )
     assert standin_provider.hits == before

@@ -177,6 +177,14 @@ def test_what_cannot_be_used_is_told_before_anything_runs(project: Project, mark
     assert project.live() == []
 
 
+def test_a_worker_of_xdist_says_it_too(project: Project) -> None:
+    pytest.importorskip("xdist")
+    project.write(test_it='import pytest\n@pytest.mark.agenttape("../up")\ndef test_it(): ...\n')
+    result = project.run_apart("-p", "xdist", "-n1")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["agenttape: test_it.py::test_it: cassette name '../up' contains '..', *"])
+
+
 TWO = """
     import pytest
     from agent import look_up

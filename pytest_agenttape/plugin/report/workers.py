@@ -5,7 +5,8 @@ Without xdist, records go the same way in one process. Imports nothing heavy, fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,19 @@ _RECORD, _FAILURE, _TALLY, _REFUSED = "agenttape", "agenttape_failure", "agentta
 def is_worker(config: pytest.Config) -> bool:
     """Return whether this process runs tests for an xdist controller."""
     return hasattr(config, "workeroutput")
+
+
+@contextmanager
+def refusing_the_run(session: pytest.Session) -> Iterator[None]:
+    """Let a usage error end the run; one of a worker, which xdist would not pass on, as an error of its collection."""
+    try:
+        yield
+    except pytest.UsageError as problem:
+        if not is_worker(session.config):
+            raise
+        report = pytest.CollectReport("", "failed", str(problem), result=[])
+        session.config.hook.pytest_collectreport(report=report)
+        session.items.clear()
 
 
 def send_record(report: pytest.TestReport, record: TestRecord) -> None:
