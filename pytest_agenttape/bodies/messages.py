@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TypeAlias
 
@@ -41,6 +42,7 @@ def listed(headers: Mapping[str, JSON]) -> Headers:
     return tuple(pairs)
 
 
+@lru_cache(maxsize=128)
 def standard_phrase(status: int) -> str:
     """Return the standard reason phrase of *status*; empty if there is none."""
     try:

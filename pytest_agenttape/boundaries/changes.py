@@ -27,7 +27,7 @@ def changes_of(watch: Watch | None, recorder: Recorder) -> list[Change]:
 
 def has_changes(recorded: Interaction) -> bool:
     """Return whether a recorded call changed its arguments, at its end or between the items of its stream."""
-    if recorded.changes:
+    if "changed" in recorded.metadata and recorded.changes:
         return True
     stream = recorded.error or (recorded.response.get("$stream") if isinstance(recorded.response, dict) else None)
     return isinstance(stream, dict) and "changed" in stream

@@ -165,6 +165,7 @@ def match_key(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+@lru_cache(maxsize=1024)  # clients send the same few names with each request
 def is_transport_header(name: str) -> bool:
     """Return whether the header *name* (lower-case) belongs to the client library rather than to the agent."""
     return name in TRANSPORT_HEADERS or name.startswith(TRANSPORT_HEADER_PREFIXES)

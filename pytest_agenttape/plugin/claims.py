@@ -172,7 +172,7 @@ class Claims:
         known = self.config_at(item.path.parent)
         if claim.options.format is None and config.format != known.format == paths.format_of(claim.path):
             raise _too_late("format", config.format, "in the marker, ")
-        if config.cassette_dir not in (known.cassette_dir, Config().cassette_dir):
+        if config is not known and config.cassette_dir not in (known.cassette_dir, Config().cassette_dir):
             raise _too_late("cassette_dir", str(config.cassette_dir))
 
     def _mode_of_shared(self, mode: Mode, claim: Claim) -> Mode:

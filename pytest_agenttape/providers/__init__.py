@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from urllib.parse import quote
 
 from pytest_agenttape.bodies import stored_json
@@ -68,11 +69,12 @@ def identify_socket(url: str) -> Operation | None:
     return next((operation for operation in found if operation is not None), None)
 
 
-def _speaking(bare: str) -> Iterable[View]:
+@lru_cache(maxsize=256)  # asked for every request
+def _speaking(bare: str) -> tuple[View, ...]:
     """Return the views whose protocol a URL can belong to."""
     if _ROOT.fullmatch(bare):
         return _AT_ROOT
-    return (view for view in VIEWS if _has_path(view, bare)) if _is_known(bare) else ()
+    return tuple(view for view in VIEWS if _has_path(view, bare)) if _is_known(bare) else ()
 
 
 def _is_known(bare: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 Names = tuple[str, ...]  # of one key: whoever has set one of them needs no other
@@ -55,11 +56,13 @@ _UNNAMED = {  # as google-genai and anthropic say it
 
 def key_names(boundary: str | None, url: str) -> Names:
     """Return the variables in which the key for a recorded HTTP call is looked for, if that is known."""
-    host = urlsplit(url).hostname or ""
-    for end, names in _BY_HOST:
-        if host == end or host.endswith(f".{end}"):
-            return names
-    return _BY_WORDS.get((boundary or "").partition(".")[0], ())
+    names = _names_of_host(urlsplit(url).hostname or "")
+    return _BY_WORDS.get((boundary or "").partition(".")[0], ()) if names is None else names
+
+
+@lru_cache(maxsize=256)  # asked for every recording of an opened cassette
+def _names_of_host(host: str) -> Names | None:
+    return next((names for end, names in _BY_HOST if host == end or host.endswith(f".{end}")), None)
 
 
 def missing_key(said: str) -> str | None:

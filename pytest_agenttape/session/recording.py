@@ -283,6 +283,8 @@ class Recording:
             metadata["parent"] = placed.parent
         if placed.start_ms is not None:
             metadata["start_ms"] = placed.start_ms
+        if placed.number == found.index and metadata == found.metadata:  # in its place, as most replayed calls are
+            return found
         return replace(found, index=placed.number, metadata=metadata)
 
     def _with_needed_jobs(self, interactions: list[Interaction]) -> list[Interaction]:

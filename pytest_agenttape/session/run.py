@@ -72,14 +72,15 @@ class Run:
 
     def repeat(self, served: Served) -> Served:
         """Append a call that is answered by a recording that was served before; return it."""
-        served.repeated_at = self.clock.now()
+        served.repeated_at = self.clock.at(clocks.perf_counter())
         return self.add(served)
 
     def start(
         self, call: _Real, freeze: Freeze | None = None, digest_of: Callable[[Mapping[str, JSON]], str] | None = None
     ) -> _Real:
         """Append a call that is about to run for real; return it. One that was made before will move the clock."""
-        call.started, call.start_ms = clocks.perf_counter(), self.clock.now()
+        call.started = clocks.perf_counter()
+        call.start_ms = self.clock.at(call.started)  # one reading, or the call would seem to end later than it did
         if isinstance(call, Live):
             call.timeouts = waiting.passed()
             if freeze and digest_of and call.parent is None and self._is_made_again(call.call, digest_of):

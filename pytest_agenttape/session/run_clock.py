@@ -30,10 +30,10 @@ class RunClock:
         self._shifts: dict[int, float] = {}  # by the index of a recording
         self._under_way: list[tuple[Turn, float]] = []  # with the end
 
-    def now(self) -> float:
-        """Return the time at which a live call starts."""
+    def at(self, moment: float) -> float:
+        """Return the time of a call that starts now, at *moment* by the process's own `perf_counter`."""
         self._note_ends()
-        return self._real() + self._skipped
+        return self._milliseconds(moment) + self._skipped
 
     def serve(self, served: Served) -> None:
         """Be told of a replayed call that starts."""
@@ -63,7 +63,7 @@ class RunClock:
         return None if shift is None or recorded.start_ms is None else round(recorded.start_ms + shift, 3)
 
     def _pass(self, moment: float) -> None:
-        self._skipped = max(self._skipped, moment - self._real())
+        self._skipped = max(self._skipped, moment - self._milliseconds(clocks.perf_counter()))
 
     def _note_ends(self) -> None:
         over = [end for turn, end in self._under_way if turn.ended is not None]
@@ -71,8 +71,8 @@ class RunClock:
         for end in over:
             self._pass(end)
 
-    def _real(self) -> float:
-        return (clocks.perf_counter() - self._opened) * 1000
+    def _milliseconds(self, moment: float) -> float:
+        return (moment - self._opened) * 1000
 
 
 def ends_in_order(spans: Iterable[tuple[float, int, float, float]]) -> dict[int, float]:

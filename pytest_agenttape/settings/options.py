@@ -123,7 +123,7 @@ def of_markers(markers: Iterable[tuple[Sequence[object], Mapping[str, object]]])
         redacted += _names_to_redact(options.get("redact"))
         for name, value in options.items():
             said.setdefault(name, value)
-    return parse({**said, "redact": redacted})
+    return parse({**said, "redact": redacted or None})
 
 
 def asked_mode(mode: object, *, record: object = False) -> Mode | None:
@@ -148,7 +148,9 @@ def _check_name(args: Sequence[object], options: Mapping[str, object]) -> None:
 
 
 def _names_to_redact(given: object) -> tuple[str, ...]:
-    listed = (given,) if isinstance(given, str) else () if given is None else given
+    if given is None:
+        return ()
+    listed = (given,) if isinstance(given, str) else given
     if isinstance(listed, Mapping) or not isinstance(listed, Iterable):
         raise ConfigError(
             f"redact takes names, such as redact=['patient_id'], found {given!r}; "

@@ -80,12 +80,13 @@ def install() -> None:
 
 
 def _patch_imported() -> None:
-    for transport in dict.fromkeys(_TABLE[library] for library in _TABLE if _is_due(library)):
+    due, count = list(filter(_is_due, _TABLE)), len(sys.modules)
+    for transport in dict.fromkeys(_TABLE[library] for library in due):
         _load(transport)
-    # Only now, because a transport may have imported the library of another, as respx does with httpcore.
-    for library in _TABLE:
-        if _is_due(library):
-            _load(_TABLE[library]).install(library)
+    if len(sys.modules) != count:  # a transport may have imported the library of another, as respx does with httpcore
+        due = list(filter(_is_due, _TABLE))
+    for library in due:
+        _load(_TABLE[library]).install(library)
 
 
 def _is_due(library: str) -> bool:

@@ -150,7 +150,7 @@ def write_empty_tests(folder: Path, count: int) -> None:
 
 def run_pytest(folder: Path, *flags: str, environment: Mapping[str, str] | None = None) -> float:
     """Run pytest in *folder* with nothing loaded but what *flags* name; return its processor time in seconds."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", "."]
+    command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", "."]
     alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **(environment or {})}
     return processor_time([*command, *flags], folder, alone)[0]
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from pytest_agenttape import Cassette, Interaction, tool, use_cassette
+import pytest
+
+from pytest_agenttape import Cassette, Interaction, clocks, record_call, tool, use_cassette
 
 
 @tool
@@ -95,3 +99,20 @@ def test_a_refreshed_run_is_replayed_in_the_order_in_which_it_ended(tmp_path: Pa
     assert sorted(refreshed) == ["A", "B", "C", "new"]
     for _ in range(3):
         assert run(["A", "B", "C", "new"], "none") == refreshed
+
+
+def test_a_call_does_not_seem_to_end_later_because_a_busy_machine_held_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for held_up in range(12):
+        readings = itertools.count()
+        monkeypatch.setattr(clocks, "perf_counter", partial(_perf_counter, readings, held_up))
+        with use_cassette(tmp_path / "x.yaml", mode="all"):
+            for name in "ab":
+                record_call("tool", {"name": name}, str)
+        assert _do_not_overlap(Cassette.load(tmp_path / "x.yaml").interactions)
+
+
+def _perf_counter(readings: Iterator[int], held_up: int) -> float:
+    number = next(readings)
+    return number + (10.0 if number >= held_up else 0.0)
