@@ -47,8 +47,9 @@ def encode_body(raw: bytes, content_type: str | None) -> dict[str, JSON]:
     if not raw:
         return {}
     kind = media_type(content_type)
-    if kind == _AMAZON_STREAM and (form := encode_amazon_events(raw)) is not None:
-        return form
+    for is_stream_of, encode_stream in _STREAM_CODECS:
+        if is_stream_of(kind, raw) and (form := encode_stream(raw)) is not None:
+            return form
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -132,8 +133,12 @@ def _has_lines(stored: Mapping[str, JSON]) -> bool:
     return WORD in str(stored.get("events_layout") or "").split()
 
 
-def _is_events(kind: str, text: str) -> bool:
-    return kind == _EVENT_STREAM if kind else looks_like_events(text)
+def _is_amazon(kind: str, _raw: bytes) -> bool:
+    return kind == _AMAZON_STREAM
+
+
+def _is_events(kind: str, raw: bytes) -> bool:
+    return kind == _EVENT_STREAM if kind else looks_like_events(raw)
 
 
 def _is_lines(kind: str, _text: str) -> bool:
@@ -151,8 +156,11 @@ def _is_form(kind: str, _text: str) -> bool:
     return kind == "application/x-www-form-urlencoded"
 
 
-_TEXT_CODECS: tuple[tuple[Callable[[str, str], bool], Callable[[str], dict[str, JSON] | None]], ...] = (
+_STREAM_CODECS: tuple[tuple[Callable[[str, bytes], bool], Callable[[bytes], dict[str, JSON] | None]], ...] = (
+    (_is_amazon, encode_amazon_events),
     (_is_events, encode_events),
+)
+_TEXT_CODECS: tuple[tuple[Callable[[str, str], bool], Callable[[str], dict[str, JSON] | None]], ...] = (
     (_is_lines, encode_lines),
     (_is_json, encode_json),
     (_is_form, encode_form),

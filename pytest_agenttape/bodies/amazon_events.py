@@ -12,7 +12,6 @@ import binascii
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from pytest_agenttape.bodies.json_layout import (
     has_lone_surrogate,
@@ -21,7 +20,7 @@ from pytest_agenttape.bodies.json_layout import (
     parse_container,
     write_json,
 )
-from pytest_agenttape.bodies.stored import has_control, require
+from pytest_agenttape.bodies.stored import from_base64, has_control, require
 from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import JSON
 
@@ -195,7 +194,7 @@ def _decode(entry: JSON, where: str) -> bytes:
     if "raw_b64" in entry:
         if len(entry) > 1:
             raise CassetteCorruptError(f"{where!r}: 'raw_b64' must be the only key")
-        return _from_base64(entry["raw_b64"], f"{where}.raw_b64")
+        return from_base64(entry["raw_b64"], f"{where}.raw_b64")
     for name in entry:
         if name not in _FIELDS:
             raise CassetteCorruptError(f"{where!r}: unknown key {name!r}; valid: {', '.join((*_FIELDS, 'raw_b64'))}")
@@ -235,7 +234,7 @@ def _header_value(value: JSON, where: str) -> bytes:
     kind = _TYPES[name]
     if kind in _NUMBERS:
         return bytes([kind]) + struct.pack(_NUMBERS[kind][0], content)
-    raw = _from_base64(content, where)
+    raw = from_base64(content, where)
     if name == "uuid" and len(raw) != _UUID_LENGTH:
         raise ValueError("a uuid has 16 bytes")
     return bytes([kind]) + (b"" if name == "uuid" else struct.pack(">H", len(raw))) + raw
@@ -252,10 +251,3 @@ def _payload(entry: Mapping[str, JSON], where: str) -> str:
     wrapping["bytes"] = base64.b64encode(text.encode()).decode("ascii")
     hint = require(entry, "beside_layout", str, "text")
     return write_json(wrapping, hint, f"{where}.beside", f"{where}.beside_layout")
-
-
-def _from_base64(value: Any, where: str) -> bytes:
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise CassetteCorruptError(f"{where!r} is not valid base64: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,14 +18,14 @@ from pytest_agenttape.bodies.json_layout import (
     parse_container,
     write_json,
 )
-from pytest_agenttape.bodies.stored import require
+from pytest_agenttape.bodies.stored import from_base64, has_control, require
 from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import JSON
 
 _EVENT = re.compile(rb"(?:[^\r\n]++(?>\r\n|[\r\n]))*+(?>\r\n|[\r\n])")  # lines up to and with the blank one
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 _FIELD_START = re.compile(r"^(?:data|event|id|retry):(.?)", re.MULTILINE)
-_EVENT_START = re.compile(r"(?:data|event|id|retry|):")
+_EVENT_START = re.compile(rb"(?:data|event|id|retry|):")
 _EVENT_FIELDS = ("comment", "event", "id", "retry", "data")
 _NEWLINE_WORDS = {"crlf": "\r\n", "cr": "\r"}
 _STREAM_WIDE_WORDS = frozenset({*JSON_STYLES, "indent", "tab"})
@@ -61,6 +62,8 @@ def read_event(entry: JSON) -> tuple[str | None, JSON]:
         return None, None
     if isinstance(entry.get("raw"), str):
         entry = _read_raw(entry["raw"])
+    elif "raw_b64" in entry:
+        entry = _read_raw(from_base64(entry["raw_b64"], "raw_b64").decode("utf-8", "replace"))
     name, content = entry.get("event"), entry.get("data")
     parsed = parse_container(content)
     return (name if isinstance(name, str) else None), (content if parsed is None else parsed)
@@ -76,26 +79,35 @@ def _read_raw(block: str) -> dict[str, str]:
     return fields
 
 
-def looks_like_events(text: str) -> bool:
+def looks_like_events(raw: bytes) -> bool:
     """Return whether a body without a content type can be an event stream."""
-    return _EVENT_START.match(text) is not None
+    return _EVENT_START.match(raw) is not None
 
 
-def encode_events(text: str) -> dict[str, JSON] | None:
+def encode_events(raw: bytes) -> dict[str, JSON] | None:
     """Return the stored form of an event stream; None if no event of it can be read."""
-    blocks = [block.decode() for block in split_events(text.encode())]
-    layout = _guess_event_layout(text, blocks)
+    blocks = [_as_text(block) for block in split_events(raw)]
+    layout = _guess_event_layout(raw.decode("utf-8", "replace"), [block for block in blocks if isinstance(block, str)])
     entries = [_encode_event(block, layout) for block in blocks]
-    if all("raw" in entry for entry in entries):
+    if all("raw" in entry or "raw_b64" in entry for entry in entries):
         return None
     hint = layout.hint()
     return {"events": entries, "events_layout": hint} if hint else {"events": entries}
 
 
+def _as_text(block: bytes) -> str | bytes:
+    """Return an event as text; as it is if it is none, or none that a person can read."""
+    try:
+        text = block.decode()
+    except UnicodeDecodeError:
+        return block
+    return block if has_control(text) else text
+
+
 def _guess_event_layout(text: str, blocks: list[str]) -> _EventLayout:
     newline = _NEWLINE.search(text)
     first = _FIELD_START.search(_NEWLINE.sub("\n", text[:4096]))
-    sample = _read_raw(max(blocks[:16], key=len).rstrip("\r\n")).get("data")
+    sample = _read_raw(max(blocks[:16], key=len, default="").rstrip("\r\n")).get("data")
     return _EventLayout(
         newline=newline[0] if newline else "\n",
         colon=":" if first and first[1] not in ("", " ") else ": ",
@@ -111,7 +123,9 @@ def stream_json_hint(sample: JSON, text: str) -> str:
     return " ".join((*style, *escape_words(text)))
 
 
-def _encode_event(block: str, layout: _EventLayout) -> dict[str, JSON]:
+def _encode_event(block: str | bytes, layout: _EventLayout) -> dict[str, JSON]:
+    if isinstance(block, bytes):
+        return {"raw_b64": base64.b64encode(block).decode("ascii")}
     end = layout.newline * 2
     fields = _parse_fields(block.removesuffix(end).split(layout.newline)) if block.endswith(end) else None
     if not fields or _write_event(fields, layout) != block:
@@ -183,9 +197,13 @@ def _decode_event(entry: JSON, layout: _EventLayout, where: str) -> bytes:
         if len(entry) > 1 or not isinstance(entry["raw"], str):
             raise CassetteCorruptError(f"{where!r}: 'raw' must be text and the only key")
         return entry["raw"].encode()
+    if "raw_b64" in entry:
+        if len(entry) > 1:
+            raise CassetteCorruptError(f"{where!r}: 'raw_b64' must be the only key")
+        return from_base64(entry["raw_b64"], f"{where}.raw_b64")
     for name in entry:
         if name not in _EVENT_FIELDS and name != "data_layout":
-            valid = ", ".join((*_EVENT_FIELDS, "data_layout", "raw"))
+            valid = ", ".join((*_EVENT_FIELDS, "data_layout", "raw", "raw_b64"))
             raise CassetteCorruptError(f"{where!r}: unknown key {name!r}; valid: {valid}")
     return _write_event(entry, layout, where).encode()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -28,3 +30,11 @@ def require(stored: Mapping[str, JSON], key: str, kind: type, what: str) -> Any:
     if not isinstance(value, kind):
         raise CassetteCorruptError(f"{key!r} must be {what}, found {type(value).__name__}")
     return value
+
+
+def from_base64(value: JSON, where: str) -> bytes:
+    """Return the bytes that *value* stands for; *where* names its place."""
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise CassetteCorruptError(f"{where!r} is not valid base64: {error}") from error

@@ -12,6 +12,7 @@ from pytest_agenttape.providers.view import View
 
 PLACES = WORDS.places
 LABELS = frozenset(WORDS.labels)
+_UNREAD = frozenset(("raw", "raw_b64"))
 _LAST_EVENTS = frozenset(WORDS.last_events)
 _LAST_FIELDS = tuple(tuple(path.split(".")) for path in WORDS.last_fields)
 _PIECES = frozenset(WORDS.pieces)
@@ -30,14 +31,14 @@ def _is_cut(response: Mapping[str, JSON]) -> bool:
     events = response.get("events")
     if not isinstance(events, list) or not events:
         return "json" not in response
-    return "raw" in events[-1] or isinstance(read_event(events[-1])[1], str)
+    return not _UNREAD.isdisjoint(events[-1]) or isinstance(read_event(events[-1])[1], str)
 
 
 def is_last_event(entry: JSON) -> bool:
     """Return whether a stored event is one after which its provider sends nothing more."""
     name, content = read_event(entry)
     kind = content.get("type") if isinstance(content, dict) else content
-    if isinstance(entry, dict) and "raw" in entry and not isinstance(content, dict):
+    if isinstance(entry, dict) and not _UNREAD.isdisjoint(entry) and not isinstance(content, dict):
         name = None  # the event may be cut within its data
     if name in _LAST_EVENTS or (isinstance(kind, str) and kind in _LAST_EVENTS):
         return True

@@ -497,3 +497,21 @@ def test_a_content_encoding_is_undone_chunk_by_chunk(name):
     assert len(pieces) == len(raw)
     assert b"".join(pieces) == b"hello"
     assert decode_each([raw[:-1]], encoding)[0] in (b"hello", b"hell", b"hel", b"")
+
+
+@pytest.mark.parametrize("odd", [b'data: "\xff"\n\n', b"data: \0\n\n"], ids=["no text", "a control character"])
+def test_an_event_that_nobody_can_read_leaves_the_others_readable(odd):
+    raw = b'data: {"a":1}\n\n' + odd + b'event: end\ndata: {"a":2}\n\n'
+    stored = encode_body(raw, SSE_TYPE)
+    assert stored["events"][0] == {"data": {"a": 1}}
+    assert stored["events"][1].keys() == {"raw_b64"}
+    assert stored["events"][2] == {"event": "end", "data": {"a": 2}}
+    assert decode_chunks(stored, SSE_TYPE) == split_events(raw)
+    assert read_event(stored["events"][1])[1] in ('"\ufffd"', "\0")
+
+
+def test_an_unreadable_event_is_the_only_key_of_its_entry():
+    with pytest.raises(CassetteCorruptError, match=r"'events\[0\]': 'raw_b64' must be the only key"):
+        decode_body({"events": [{"raw_b64": "AA==", "event": "x"}]})
+    with pytest.raises(CassetteCorruptError, match=r"'events\[0\].raw_b64' is not valid base64"):
+        decode_body({"events": [{"raw_b64": "%"}]})

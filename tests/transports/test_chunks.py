@@ -156,3 +156,11 @@ def _undone(chunks: _Chunks) -> _Chunks:
 
 def _decoded(chunks: _Chunks, encoding: str) -> _Chunks:
     return [each for each in bodies.decode_each(chunks, encoding) if each]
+
+
+@pytest.mark.variants(2)
+def test_an_event_with_an_invalid_byte_leaves_the_others_apart(recorder: Recorder, client: Any) -> None:
+    events = [b'data: {"n":0}\n\n', b'data: "\xff"\n\n', b"data: [DONE]\n\n"]
+    recorder.provider.reply(raw(events, {"content-type": "text/event-stream"}, chunk_bytes=9), to="/events")
+    recorder.record(lambda: client.chunks(f"{recorder.provider.url}/events"))
+    assert recorder.replay(lambda: client.chunks(f"{recorder.provider.url}/events")) == events
