@@ -6,24 +6,30 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias, get_args
 
 from pytest_agenttape.decoded import copied, mappings, optional, optional_number
 from pytest_agenttape.errors import CassetteCorruptError, ConfigError
 
 JSON: TypeAlias = Any  # a decoded JSON value; the user decides its shape, so no type checker can follow it
 
+ModeName: TypeAlias = Literal["none", "once", "new_episodes", "refresh", "all", "record"]
+Kind: TypeAlias = Literal["llm", "tool", "retrieval", "memory_read", "memory_write", "http"]
+FormatName: TypeAlias = Literal["yaml", "json"]
+MatcherName: TypeAlias = Literal["ignore_volatile", "exact", "ordered", "sequential"]
+FreezeFeature: TypeAlias = Literal["clock", "uuid", "random"]
+
 SCHEMA_VERSION = "1"
 BOUNDARY_KINDS = ("tool", "retrieval", "memory_read", "memory_write")
-KINDS = ("llm", *BOUNDARY_KINDS, "http")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 OWN_VARIABLES = ("PYTEST_AGENTTAPE_PARENT", "PYTEST_AGENTTAPE_FREE")  # of the environment; another value in each run
 TELEMETRY_KIND = "telemetry"  # of a call that is answered, and in no cassette
-FORMATS = ("yaml", "json")
+FORMATS: tuple[FormatName, ...] = get_args(FormatName)
 DEFAULT_FORMAT = "yaml"
 CASSETTES_FOLDER = "cassettes"
 ASSETS_THRESHOLD = 65536  # bytes; a larger body is kept in a file of its own
-MATCHERS = ("ignore_volatile", "exact", "ordered", "sequential")
-FREEZE_FEATURES = ("clock", "uuid", "random")
+MATCHERS: tuple[MatcherName, ...] = get_args(MatcherName)
+FREEZE_FEATURES: tuple[FreezeFeature, ...] = get_args(FreezeFeature)
 KNOWN_TELEMETRY = "known"  # stands, among hosts, for the addresses that known frameworks send telemetry to
 REDACTION_PLACEHOLDER = "****"  # written by `Cassette.redact`
 SECRET_PLACEHOLDER = "REDACTED"  # replaces a secret in a recording, with a number added

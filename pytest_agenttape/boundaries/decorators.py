@@ -10,7 +10,7 @@ import functools
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from types import FunctionType
-from typing import Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from pytest_agenttape.boundaries.frameworks import is_tool
 from pytest_agenttape.boundaries.kept import keeper_of
@@ -19,12 +19,16 @@ from pytest_agenttape.callables import Nature, body_of, is_routine, name_of, nat
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.process import family
 
+if TYPE_CHECKING:
+    from pytest_agenttape.model import Kind
+
 __all__ = ["intercept", "memory_read", "memory_write", "record_call", "retrieval", "tool"]
 
 _MARKED = ("tool", "retrieval", "memory_read", "memory_write")
 _SESSIONS = "pytest_agenttape.ownership.scopes"  # loaded where sessions can be open
 
 F = TypeVar("F", bound=Callable[..., Any])
+Result = TypeVar("Result")
 
 
 class Decorator(Protocol):
@@ -36,6 +40,10 @@ class Decorator(Protocol):
     def __call__(self, /, *, name: str | None = None) -> Callable[[F], F]: ...
 
 
+@overload
+def intercept(fn: F, *, name: str | None = None, kind: str = "tool") -> F: ...
+@overload
+def intercept(fn: None = None, *, name: str | None = None, kind: str = "tool") -> Callable[[F], F]: ...
 def intercept(fn: Callable[..., Any] | None = None, *, name: str | None = None, kind: str = "tool") -> Any:
     """Wrap any callable as a boundary: sync, async, generator, async generator, method.
 
@@ -111,14 +119,14 @@ memory_write = _decorator("memory_write")
 
 
 def record_call(
-    kind: str,
+    kind: Kind,
     request: Mapping[str, Any],
-    executor: Callable[[], Any],
+    executor: Callable[[], Result],
     *,
     boundary: str | None = None,
     usage: Mapping[str, int] | None = None,
     tags: Iterable[str] | None = None,
-) -> Any:
+) -> Result:
     """Send one call through the active session: replay it, or run *executor* and record its result.
 
     Args:
@@ -138,7 +146,8 @@ def record_call(
         return executor()
     from pytest_agenttape.boundaries.shells import recorded_call
 
-    return recorded_call(kind, request, executor, boundary, usage, tags)
+    result: Result = recorded_call(kind, request, executor, boundary, usage, tags)
+    return result
 
 
 # -- until a session may own a call

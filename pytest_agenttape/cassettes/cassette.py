@@ -14,8 +14,8 @@ from pytest_agenttape.cassettes.contents import Contents
 from pytest_agenttape.cassettes.imported import is_imported
 from pytest_agenttape.cassettes.imported.redacting import redacted
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.model import FORMATS, JSON, REDACTION_PLACEHOLDER, unknown_name
-from pytest_agenttape.reading.usage import total_tokens
+from pytest_agenttape.model import FORMATS, JSON, REDACTION_PLACEHOLDER, FormatName, unknown_name
+from pytest_agenttape.reading.usage import TokenTotals, duration_of, total_tokens
 from pytest_agenttape.redaction import RedactionRules, Redactor, placeholders_in
 from pytest_agenttape.settings.config import Config
 
@@ -48,7 +48,7 @@ class Cassette(Contents):
         loaded = load_with_lines(Path(path))[0]
         return replace(loaded, interactions=[each.copy() for each in loaded.interactions])
 
-    def save(self, path: str | Path, *, format: str | None = None) -> bool:  # noqa: A002  # the option's public name
+    def save(self, path: str | Path, *, format: FormatName | None = None) -> bool:  # noqa: A002  # the option's public name
         """Write to *path* whole or not at all; return whether the file changed.
 
         Recordings of another tool are redacted as if they had been recorded here.
@@ -93,24 +93,29 @@ class Cassette(Contents):
         return len(self.interactions)
 
     @property
+    def usage(self) -> TokenTotals:
+        """The tokens of all calls: from usage blocks, else estimated (see `reading.usage.count_tokens`)."""
+        return total_tokens(self.interactions)
+
+    @property
     def total_input_tokens(self) -> int:
-        """Tokens sent to models: from usage blocks, else estimated (see `reading.usage.count_tokens`)."""
-        return total_tokens(self.interactions).input
+        """Tokens sent to models."""
+        return self.usage.input_tokens
 
     @property
     def total_output_tokens(self) -> int:
-        """Tokens in the models' answers, counted like the input."""
-        return total_tokens(self.interactions).output
+        """Tokens in the models' answers."""
+        return self.usage.output_tokens
 
     @property
     def total_tokens(self) -> int:
         """All tokens."""
-        return total_tokens(self.interactions).total
+        return self.usage.total_tokens
 
     @property
     def duration_ms(self) -> float:
         """The sum of the latencies of calls that no other call contains, in milliseconds."""
-        return round(sum(each.latency_ms or 0 for each in self.interactions if each.parent is None), 3)
+        return duration_of(self.interactions) or 0.0
 
 
 def load_with_lines(path: Path) -> tuple[Cassette, tuple[int, ...]]:

@@ -9,17 +9,37 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from pytest_agenttape.callables import Nature, nature_of
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_text
-from pytest_agenttape.model import JSON, MATCHERS, Interaction, unknown_name
+from pytest_agenttape.model import JSON, MATCHERS, Interaction, MatcherName, unknown_name
 from pytest_agenttape.redaction import any_secret
 
 T = TypeVar("T")
 Request: TypeAlias = Mapping[str, JSON]
-MatcherSpec: TypeAlias = object  # a name, a callable or an object with `key` or `matches`
+MatcherSpec: TypeAlias = object  # whatever was given; `Matchers` is what may be
+
+
+class Keyed(Protocol):
+    """A matcher of the user's: requests are the same call if it returns the same key for both."""
+
+    @property
+    def key(self) -> Callable[..., object]:
+        """Return the key of a request."""
+
+
+class Comparing(Protocol):
+    """A matcher of the user's that compares the asked request with a recorded one."""
+
+    @property
+    def matches(self) -> Callable[..., object]:
+        """Return whether both are the same call."""
+
+
+_OneMatcher: TypeAlias = MatcherName | Callable[..., object] | Keyed | Comparing
+Matchers: TypeAlias = _OneMatcher | Iterable[_OneMatcher]
 
 _PARTS_OF_HTTP = frozenset({"method", "url", "headers", "json", "form", "text", "body_b64"})
 

@@ -12,7 +12,7 @@ from pytest_agenttape.model import Interaction
 from pytest_agenttape.plugin.report.spending import spent_on
 from pytest_agenttape.plugin.report.wording import counted, duration, price
 from pytest_agenttape.providers import pricing
-from pytest_agenttape.reading.usage import TokenTotals, total_tokens
+from pytest_agenttape.reading.usage import TokenTotals, duration_of, total_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,8 @@ class Facts:
     @classmethod
     def of(cls, *calls: Interaction) -> Self:
         """Return what *calls* took; a call that another of them made is in the time of that."""
-        own = {each.index for each in calls}
-        timed = [each.latency_ms for each in calls if each.parent not in own and each.latency_ms is not None]
         kinds = Counter(each.kind for each in calls)
-        return cls(kinds, total_tokens(calls), spent_on(calls).cost, sum(timed) if timed else None)
+        return cls(kinds, total_tokens(calls), spent_on(calls).cost, duration_of(calls))
 
     @classmethod
     def sum(cls, taken: Iterable[Facts]) -> Self:

@@ -18,10 +18,11 @@ from pytest_agenttape.plugin.syrupy import view_problem
 from pytest_agenttape.reading import calls, expectations, expectations_text
 from pytest_agenttape.reading.calls import LLMCall, ToolCall
 from pytest_agenttape.reading.comparable import without_repeats
+from pytest_agenttape.reading.expectations import CallsMode
 from pytest_agenttape.reading.json_diff import diff_lines, field_diffs
 from pytest_agenttape.reading.one_line import visible
 from pytest_agenttape.reading.timeline import View, timeline
-from pytest_agenttape.reading.usage import total_tokens
+from pytest_agenttape.reading.usage import TokenTotals
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.settings.faults import Fault
 
@@ -78,10 +79,14 @@ class CassetteHandle:
         return calls.llm_calls(self.interactions)
 
     @property
-    def usage(self) -> dict[str, int]:
+    def usage(self) -> TokenTotals:
         """The tokens of all calls of this run, estimated if a response has no usage block."""
-        total = total_tokens(self.interactions)
-        return {"input_tokens": total.input, "output_tokens": total.output, "total_tokens": total.total}
+        return self.session.usage
+
+    @property
+    def duration_ms(self) -> float:
+        """The sum of the latencies of calls that no other call contains; of replayed calls as they were recorded."""
+        return self.session.duration_ms
 
     @property
     def final_output(self) -> Any:
@@ -123,7 +128,7 @@ class CassetteHandle:
         self,
         expected: Sequence[object],
         *,
-        mode: str = "strict",
+        mode: CallsMode = "strict",
         forbid: Sequence[object] | str = (),
         max_calls: int | None = None,
     ) -> None:
@@ -143,14 +148,14 @@ class CassetteHandle:
             ConfigError: The mode is unknown, or an item does not describe a call.
         """
         __tracebackhide__ = True
-        mode = _made(expectations.parse_mode, mode)
-        wanted = _made(expectations.parse_expected, expected, mode=mode)
+        how = _made(expectations.parse_mode, mode)
+        wanted = _made(expectations.parse_expected, expected, mode=how)
         forbidden = _made(expectations.parse_expected, [forbid] if isinstance(forbid, str) else forbid, "forbid")
         most = _count(max_calls, "max_calls")
         self._require_sound_run()
         made = self.tool_calls
         _fail_if(
-            expectations_text.calls_problem(wanted, made, mode),
+            expectations_text.calls_problem(wanted, made, how),
             expectations_text.forbidden_problem(forbidden, made),
             None if most is None else expectations_text.count_problem(made, most),
         )

@@ -11,6 +11,7 @@ from pytest_agenttape.matching.call_tree import in_call_order, parent_of
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.providers import Answer, RequestedTool, conversation, operation_of, read_answer, read_messages
 from pytest_agenttape.providers.common_form import common_form
+from pytest_agenttape.reading.summary import shown_arguments
 from pytest_agenttape.reading.usage import TokenTotals, count_tokens
 
 TOOL_KINDS = ("tool", "retrieval")
@@ -23,13 +24,13 @@ class ToolCall(str):
         kind: ``tool`` or ``retrieval``.
         index: Its place among all interactions of the run.
         parent: The call whose body made it; None for the agent's own.
-        duration: Milliseconds the live call took; None if that is not known.
+        latency_ms: Milliseconds the live call took; None if that is not known.
     """
 
     kind: str
     index: int  # type: ignore[assignment]  # the word of the cassette; str.index is not missed on a name
     parent: ToolCall | None
-    duration: float | None
+    latency_ms: float | None
     _recorded: Interaction | None
     _given: object
     _compared: Any
@@ -37,7 +38,7 @@ class ToolCall(str):
     def __new__(cls, name: str, arguments: object = None) -> Self:
         """Make a call to expect: *arguments* that are not given may be anything."""
         call = super().__new__(cls, name)
-        call.kind, call.index, call.parent, call.duration = "tool", -1, None, None
+        call.kind, call.index, call.parent, call.latency_ms = "tool", -1, None, None
         call._recorded, call._given, call._compared = None, arguments, None
         return call
 
@@ -47,14 +48,22 @@ class ToolCall(str):
         recorded = common_form(recorded)
         call = cls(recorded.boundary or recorded.kind)
         call.kind, call.index = recorded.kind, recorded.index
-        call.parent, call.duration = parent, recorded.latency_ms
+        call.parent, call.latency_ms = parent, recorded.latency_ms
         call._recorded = recorded
         return call
+
+    def __repr__(self) -> str:
+        return f"{self.name}({shown_arguments(self._recorded)})" if self._recorded else super().__repr__()
 
     @property
     def name(self) -> str:
         """The boundary's name."""
         return str(self)
+
+    @property
+    def duration(self) -> float | None:
+        """The same as `latency_ms`."""
+        return self.latency_ms
 
     @property
     def arguments(self) -> Any:
@@ -98,7 +107,7 @@ class LLMCall:
         text: What the model said; in a realtime session, last.
         tool_calls: The tools that the model asked for, each with ``name`` and ``arguments``.
         usage: Its tokens; estimated if the answer had no usage block.
-        latency: Milliseconds the live call took.
+        latency_ms: Milliseconds the live call took.
         error: The message of the failure that came back.
         answers: Each answer of a realtime session, with ``text`` and ``tool_calls``; of other calls, the one.
         requested_model: The model that the agent named: `model`, but for a run with another one.
@@ -113,7 +122,7 @@ class LLMCall:
     text: str
     tool_calls: tuple[RequestedTool, ...]
     usage: dict[str, int]
-    latency: float | None
+    latency_ms: float | None
     error: str | None = None
     answers: tuple[Answer, ...] = (Answer(),)
     requested_model: str | None = None
@@ -137,11 +146,16 @@ class LLMCall:
             text=next((each.text for each in reversed(answers) if each.text), ""),
             tool_calls=tuple(call for each in answers for call in each.tool_calls),
             usage={**(answer.usage or {}), **_usage(count_tokens(recorded))},
-            latency=recorded.latency_ms,
+            latency_ms=recorded.latency_ms,
             error=answer.error,
             answers=answers,
             requested_model=recorded.requested_model,
         )
+
+    @property
+    def latency(self) -> float | None:
+        """The same as `latency_ms`."""
+        return self.latency_ms
 
     @classmethod
     def _plain(cls, recorded: Interaction) -> Self:
@@ -162,7 +176,7 @@ class LLMCall:
             text=said,
             tool_calls=(),
             usage=_usage(count_tokens(recorded)),
-            latency=recorded.latency_ms,
+            latency_ms=recorded.latency_ms,
             error=None if error is None else error_text(error),
             answers=(Answer(said),),
             requested_model=recorded.requested_model or _text_or_none(facts.get("model")),
@@ -213,7 +227,7 @@ def _result_of(recorded: Interaction) -> Any:
 
 
 def _usage(counted: TokenTotals) -> dict[str, int]:
-    return {"input_tokens": counted.input, "output_tokens": counted.output, "total_tokens": counted.total}
+    return dict(counted)
 
 
 def _text_or_none(value: JSON) -> str | None:

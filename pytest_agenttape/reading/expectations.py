@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.model import unknown_name
@@ -13,7 +13,8 @@ from pytest_agenttape.reading.calls import ToolCall
 from pytest_agenttape.reading.json_diff import Comparison
 from pytest_agenttape.reading.one_line import visible
 
-MODES: Mapping[str, str] = {
+CallsMode: TypeAlias = Literal["strict", "unordered", "subset", "superset", "in_order"]
+MODES: Mapping[CallsMode, str] = {
     "strict": "exactly these calls, in this order",
     "unordered": "exactly these calls, in any order",
     "subset": "no call beyond these, in any order; not all of them need to be made",
@@ -32,15 +33,16 @@ NOT_GIVEN: Final = object()
 """Marks an argument that one side does not have."""
 
 
-def parse_mode(mode: object) -> str:
+def parse_mode(mode: object) -> CallsMode:
     """Return *mode*.
 
     Raises:
         ConfigError: It is not one of `MODES`.
     """
-    if not isinstance(mode, str) or mode not in MODES:
+    found = next((each for each in MODES if each == mode), None)
+    if found is None:
         raise unknown_name("mode of assert_tool_calls", mode, MODES)
-    return mode
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Row:
     call: ToolCall | None
     is_same: bool = False
 
-    def is_wrong(self, mode: str) -> bool:
+    def is_wrong(self, mode: CallsMode) -> bool:
         """Return whether *mode* does not tolerate this row."""
         if self.expected is None:
             return mode not in _EXTRA_IS_FINE
@@ -77,7 +79,7 @@ class Row:
         return not self.is_same
 
 
-def parse_expected(given: object, what: str = "assert_tool_calls", *, mode: str = "unordered") -> list[Expected]:
+def parse_expected(given: object, what: str = "assert_tool_calls", *, mode: CallsMode = "unordered") -> list[Expected]:
     """Return the expected calls that a test names.
 
     Raises:
@@ -93,7 +95,7 @@ def parse_expected(given: object, what: str = "assert_tool_calls", *, mode: str 
     return [_parse_item(item, f"{what}: item {number}") for number, item in enumerate(given)]
 
 
-def compared(expected: Sequence[Expected], calls: Sequence[ToolCall], mode: str) -> list[Row]:
+def compared(expected: Sequence[Expected], calls: Sequence[ToolCall], mode: CallsMode) -> list[Row]:
     """Return expected and made calls side by side, with at least one wrong row; empty if *mode* is satisfied."""
     if mode in _ORDERED:
         rows = [] if _follows(expected, calls, mode) else _rows_in_order(expected, calls, mode)
@@ -144,14 +146,14 @@ def _is_equal(expected: object, called: object) -> bool:
     return bool(expected == called)
 
 
-def _follows(expected: Sequence[Expected], calls: Sequence[ToolCall], mode: str) -> bool:
+def _follows(expected: Sequence[Expected], calls: Sequence[ToolCall], mode: CallsMode) -> bool:
     if mode == "strict":
         return len(expected) == len(calls) and all(map(Expected.fits, expected, calls))
     left = iter(calls)
     return all(any(each.fits(call) for call in left) for each in expected)
 
 
-def _rows_in_order(expected: Sequence[Expected], calls: Sequence[ToolCall], mode: str) -> list[Row]:
+def _rows_in_order(expected: Sequence[Expected], calls: Sequence[ToolCall], mode: CallsMode) -> list[Row]:
     def score(i: int, j: int) -> float:
         if expected[i].name != calls[j].name:
             return 0.0

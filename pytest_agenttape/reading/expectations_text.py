@@ -9,14 +9,14 @@ from pytest_agenttape.matching.call_tree import in_call_order, parent_of
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.providers import RequestedTool
 from pytest_agenttape.reading.calls import LLMCall, ToolCall
-from pytest_agenttape.reading.expectations import MODES, NOT_GIVEN, Expected, Row, compared
+from pytest_agenttape.reading.expectations import MODES, NOT_GIVEN, CallsMode, Expected, Row, compared
 from pytest_agenttape.reading.one_line import double_quoted, shown_pair, visible
 
 _COLUMN = 56  # widest left column of an aligned difference
 _MOST_ROWS = 60
 
 
-def calls_problem(expected: Sequence[Expected], calls: Sequence[ToolCall], mode: str) -> str | None:
+def calls_problem(expected: Sequence[Expected], calls: Sequence[ToolCall], mode: CallsMode) -> str | None:
     """Return how *calls* differ from those expected under *mode*, for a reader; None if they do not."""
     rows = compared(expected, calls, mode)
     return _rendered(rows, mode) if rows else None
@@ -92,7 +92,7 @@ def shown_llm_call(call: LLMCall) -> str:
     return f"#{call.index} {call.provider or 'llm'} {call.model or '(no model)'}: {', '.join(said) or '(no text)'}"
 
 
-def _rendered(rows: Sequence[Row], mode: str) -> str:
+def _rendered(rows: Sequence[Row], mode: CallsMode) -> str:
     first = next(row for row in rows if row.is_wrong(mode))
     left = {id(row): _shown_expected(row.expected) if row.expected else "(not expected)" for row in rows}
     width = min(max(map(len, [*left.values(), "expected"])), _COLUMN)
@@ -112,7 +112,7 @@ def _rendered(rows: Sequence[Row], mode: str) -> str:
     return "\n".join([*lines, *([f"    … {more} more"] if more > 0 else [])])
 
 
-def _sign(row: Row, mode: str) -> str:
+def _sign(row: Row, mode: CallsMode) -> str:
     if row.is_same:
         return "="
     if not row.is_wrong(mode):

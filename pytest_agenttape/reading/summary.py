@@ -33,7 +33,7 @@ def asked_line(call: Interaction) -> str:
     if "url" in call.request:
         line = visible(f"{call.request.get('method', 'GET')} {call.request['url']}", 200)
         return f"{line} ({visible(call.boundary, WIDTH)})" if call.boundary else line
-    return f"{call_name(call)}({_shown_arguments(call.request)})"
+    return f"{call_name(call)}({shown_arguments(call)})"
 
 
 def summary_line(call: Interaction) -> str:
@@ -75,7 +75,9 @@ def what_changed(diff: FieldDiff, recorded: Mapping[str, JSON], asked: Mapping[s
     return f"{diff.path} {verb}"
 
 
-def _shown_arguments(request: Mapping[str, JSON]) -> str:
+def shown_arguments(call: Interaction) -> str:
+    """Return the arguments of *call* on one line: ``city='Berlin', days=2``."""
+    request = call.request
     arguments = request.get("args") if set(request) <= {"args"} else request
     if not isinstance(arguments, dict):
         return "" if arguments is None else shorten(arguments)

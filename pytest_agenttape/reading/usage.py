@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pytest_agenttape.model import JSON, Interaction
@@ -10,32 +10,84 @@ from pytest_agenttape.providers.common_form import common_form
 from pytest_agenttape.providers.wording import TEXTS
 
 
-@dataclass(frozen=True, slots=True)
-class TokenTotals:
-    """The tokens of some calls; `estimated` when a call among them had no usage block."""
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenTotals(Mapping[str, int]):
+    """The tokens of some calls; `estimated` when a call among them had no usage block.
 
-    input: int = 0
-    output: int = 0
-    total: int = 0
+    As a mapping it has the keys of the usage of one call: ``usage["input_tokens"]``.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
     estimated: bool = False
+
+    @property
+    def input(self) -> int:
+        """The same as `input_tokens`."""
+        return self.input_tokens
+
+    @property
+    def output(self) -> int:
+        """The same as `output_tokens`."""
+        return self.output_tokens
+
+    @property
+    def total(self) -> int:
+        """The same as `total_tokens`."""
+        return self.total_tokens
 
     def __add__(self, other: TokenTotals) -> TokenTotals:
         """Return the tokens of both."""
         return TokenTotals(
-            self.input + other.input,
-            self.output + other.output,
-            self.total + other.total,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.total_tokens + other.total_tokens,
             estimated=self.estimated or other.estimated,
         )
 
     def __sub__(self, other: TokenTotals) -> TokenTotals:
         """Return how many more tokens these are than *other*."""
         return TokenTotals(
-            self.input - other.input,
-            self.output - other.output,
-            self.total - other.total,
+            self.input_tokens - other.input_tokens,
+            self.output_tokens - other.output_tokens,
+            self.total_tokens - other.total_tokens,
             estimated=self.estimated or other.estimated,
         )
+
+    def __getitem__(self, name: str) -> int:
+        if name not in _COUNTS:
+            raise KeyError(name)
+        count: int = getattr(self, name)
+        return count
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COUNTS)
+
+    def __len__(self) -> int:
+        return len(_COUNTS)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, TokenTotals) and self.estimated != other.estimated:
+            return False
+        return dict(self) == dict(other) if isinstance(other, Mapping) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((*self.values(), self.estimated))
+
+
+_COUNTS = ("input_tokens", "output_tokens", "total_tokens")
+
+
+def duration_of(interactions: Iterable[Interaction]) -> float | None:
+    """Return the milliseconds that *interactions* took; None if none was timed.
+
+    A call that another of them made is in the time of that.
+    """
+    calls = [*interactions]
+    own = {each.index for each in calls}
+    timed = [each.latency_ms for each in calls if each.parent not in own and each.latency_ms is not None]
+    return round(sum(timed), 3) if timed else None
 
 
 def total_tokens(interactions: Iterable[Interaction]) -> TokenTotals:
@@ -64,7 +116,7 @@ def _reported_tokens(usage: Mapping[str, JSON]) -> TokenTotals | None:
     taken = _whole(usage, "output_tokens", "completion_tokens")
     total = _whole(usage, "total_tokens")
     if given is None and taken is None:
-        return None if total is None else TokenTotals(input=total, total=total)
+        return None if total is None else TokenTotals(total, total_tokens=total)
     both = (given or 0) + (taken or 0)
     return TokenTotals(given or 0, taken or 0, both if total is None else total)
 

@@ -7,11 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pytest_agenttape import ownership
 from pytest_agenttape.session.decorator import decorated
 from pytest_agenttape.session.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Block(ABC):
@@ -48,9 +50,9 @@ class Block(ABC):
         __tracebackhide__ = True
         self.leave(error)
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self, function: F) -> F:
         """Run each call of *function* in its own session; recursive calls belong to the same one."""
-        wrapper: Callable[..., Any] = decorated(function, self._again)
+        wrapper: F = decorated(function, self._again)
         return wrapper
 
     def _again(self) -> AbstractContextManager[object]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pytest_agenttape.matching.tape import Tape
 from pytest_agenttape.model import JSON, Interaction
-from pytest_agenttape.reading.usage import TokenTotals, total_tokens
+from pytest_agenttape.reading.usage import TokenTotals, duration_of, total_tokens
 from pytest_agenttape.session.block import Block
 from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.loaded import Loaded
@@ -81,6 +81,11 @@ class History(Block):
     def usage(self) -> TokenTotals:
         """The tokens used by this run's LLM calls, including replayed ones."""
         return total_tokens(each for each, _ in self.recording.timeline)
+
+    @property
+    def duration_ms(self) -> float:
+        """The sum of the latencies of this run's calls that no other call contains; replayed ones as recorded."""
+        return duration_of(each for each, _ in self.recording.timeline) or 0.0
 
     @property
     def calls_made(self) -> int:

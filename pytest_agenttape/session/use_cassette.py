@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 from pytest_agenttape import ownership
 from pytest_agenttape.cassettes import paths
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.model import Mode
+from pytest_agenttape.matching.matchers import Matchers
+from pytest_agenttape.model import FormatName, FreezeFeature, Mode, ModeName
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.settings import Settings
@@ -28,16 +29,16 @@ from pytest_agenttape.settings.selectors import Tokens
 def use_cassette(
     name: str | Path,
     *,
-    mode: str | Mode | None = None,
+    mode: ModeName | Mode | None = None,
     live: Tokens = None,
     frozen: Tokens = None,
     repeats: Tokens = None,
-    matchers: object = None,
-    freeze: Tokens = None,
+    matchers: Matchers | None = None,
+    freeze: FreezeFeature | Iterable[FreezeFeature] | None = None,
     record: bool = False,
     config: Config | None = None,
     cassette_dir: str | Path | None = None,
-    format: str | None = None,  # noqa: A002  # the documented name
+    format: FormatName | None = None,  # noqa: A002  # the documented name
     tags: Iterable[str] | None = None,
     strict: bool | None = None,
     redact: Iterable[str] | None = None,
@@ -128,11 +129,23 @@ def use_cassette(
     return Session(_heeding_the_run(settings, options.mode)).empty()
 
 
+P = ParamSpec("P")
+
+
+def _with_its_options(
+    _opening: Callable[Concatenate[str | Path, P], Session],
+) -> Callable[[Callable[..., Session]], Callable[Concatenate[str | Path, P], Session]]:
+    """Let type checkers know that a function takes what *opening* does."""
+    return lambda function: function
+
+
+@_with_its_options(use_cassette)
 def replay(cassette: str | Path, **options: Any) -> Session:
     """Replay *cassette* offline, as a decorator or a block: `use_cassette` with ``mode="none"``, if none is given."""
     return use_cassette(cassette, **_with_mode(Mode.NONE, options))
 
 
+@_with_its_options(use_cassette)
 def record(cassette: str | Path, **options: Any) -> Session:
     """Record *cassette* again, as a decorator or a block: `use_cassette` with ``mode="all"``, if none is given."""
     return use_cassette(cassette, **_with_mode(Mode.ALL, options))

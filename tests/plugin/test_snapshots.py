@@ -196,8 +196,8 @@ def test_the_handle_and_its_parts_are_compared_by_plain_syrupy(project: Project)
 # ---
 # name: test_it.1
   list([
-    'look_up',
-    'look_up',
+    look_up(city='Rome'),
+    look_up(city='Oslo'),
   ])
 # ---
 # name: test_it[final]

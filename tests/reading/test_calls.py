@@ -22,7 +22,8 @@ def test_a_tool_call_is_its_name_and_more() -> None:
     assert call == "book"
     assert [call] == ["book"]
     assert hash(call) == hash("book")
-    assert (call.name, call.kind, call.index, call.duration, call.parent) == ("book", "tool", 4, 12.5, None)
+    assert (call.name, call.kind, call.index, call.latency_ms, call.parent) == ("book", "tool", 4, 12.5, None)
+    assert (call.duration, repr([call])) == (12.5, "[book(to='Rome')]")
     assert (call.arguments, call.result, call.error) == ({"to": "Rome"}, {"seats": 2}, None)
 
 

@@ -170,6 +170,14 @@ def test_calls_that_cost_no_tokens_count_none(call: Interaction) -> None:
     assert total_tokens([call]) == TokenTotals()
 
 
+def test_tokens_are_read_by_the_words_of_a_call() -> None:
+    used = TokenTotals(3, 2, 5, estimated=True)
+    assert used == {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5} != TokenTotals(3, 2, 4)
+    assert used != TokenTotals(3, 2, 5)
+    assert used["total_tokens"] == used.total_tokens == used.total
+    assert len({used, TokenTotals(3, 2, 5), TokenTotals(3, 2, 5)}) == 2
+
+
 def test_binary_content_is_not_estimated_as_text() -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
     call = replace(chat(0, messages=[{"role": "user", "content": [image]}]), usage=None)

@@ -18,7 +18,7 @@ def taken_by_all(runs: Sequence[Sequence[ShownStep]]) -> dict[str, JSON]:
     """Return what the calls of all *runs* took."""
     timed = [time for steps in runs for time in _times(steps)]
     steps = [each for run in runs for each in run]
-    return {"usage": _usage(steps), "cost": _cost(steps), "latency_ms": round(sum(timed), 3) if timed else None}
+    return {"usage": _usage(steps), "cost": _cost(steps), "duration_ms": round(sum(timed), 3) if timed else None}
 
 
 def kinds(runs: Iterable[Sequence[ShownStep]]) -> list[str]:

@@ -276,7 +276,7 @@
     is: test.outcome,
     label: test.outcome,
     facts: [test.action, count(test.calls, "call"), test.live && `${test.live} live`, tokens(test.usage), price(test),
-      time(test.latency_ms)],
+      time(test.duration_ms)],
     steps: withMiss(test),
     marks: [test.live && "live", (test.change || test.wrote) && "changed"],
     said: [test.failure, test.miss],
@@ -305,7 +305,7 @@
     name: cassette.path,
     is: "cassette",
     label: "recorded",
-    facts: [count(cassette.steps.length, "call"), tokens(cassette.usage), price(cassette), time(cassette.latency_ms)],
+    facts: [count(cassette.steps.length, "call"), tokens(cassette.usage), price(cassette), time(cassette.duration_ms)],
     steps: cassette.steps,
     marks: [],
     said: [],
@@ -327,7 +327,7 @@
     steps: [...change.before, ...change.after],
     marks: [],
     said: [change.cause, change.rows],
-    taken: { calls: change.calls.new, usage: { total_tokens: change.tokens.new }, cost: change.cost.new, latency_ms: 0 },
+    taken: { calls: change.calls.new, usage: { total_tokens: change.tokens.new }, cost: change.cost.new, duration_ms: 0 },
     fill: () => [
       commands(change.change !== "gone" && `pytest --agenttape-show ${quoted(change.path)}`, `git log -p -- ${quoted(change.path)}`),
       make("p", { class: "facts" }, change.summary), sideBySide(change, change.after),
@@ -397,7 +397,7 @@
     name: (a, b) => a.position - b.position,
     cost: number((each) => Number(each.cost)),
     tokens: number((each) => each.usage?.total_tokens),
-    time: number((each) => each.latency_ms),
+    time: number((each) => each.duration_ms),
     calls: number((each) => each.calls),
   };
   const sort = () => byId("list").append(...[...items].sort(orders[byId("order").value]).map((each) => each.node));
@@ -424,7 +424,7 @@
     const spent = (each) => (each.input_tokens + each.output_tokens === 0 ? "nothing"
       : facts(count(each.input_tokens + each.output_tokens, "token"), money(each.cost) || "price unknown"));
     const sum = [["Calls", whole.calls.toLocaleString("en")], ["Tokens", tokens(whole.usage) || "0"],
-      ["Cost", price(whole) || "$0"], ["Time", time(whole.latency_ms) || "0 ms"]];
+      ["Cost", price(whole) || "$0"], ["Time", time(whole.duration_ms) || "0 ms"]];
     if (report.kind === "cassettes") return [["Cassettes", report.cassettes.length], ...sum];
     return [["Tests", whole.tests], ["Failed", whole.failed, whole.failed], ...sum, ["Live calls", whole.live],
       ["Spent now", spent(whole.spent)], ["Saved by replay", spent(whole.saved)], ["Unplayed", whole.unplayed, whole.unplayed]];
