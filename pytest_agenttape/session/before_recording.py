@@ -1,10 +1,11 @@
-"""The user's functions that see a call before it is recorded, and may change or drop it."""
+"""What the user drops or changes before it is recorded: functions that see each call, and headers by name."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import reduce
 from typing import Any, Self, TypeAlias
 
@@ -118,3 +119,16 @@ def _function(given: Any, key: str) -> Hook:
     if not callable(found):
         raise ConfigError(f"{key} = {given!r}: is not a function")
     return found  # type: ignore[no-any-return]  # checked as far as can be
+
+
+def without_headers(recorded: Interaction, dropped: Sequence[str]) -> Interaction:
+    """Return *recorded* without the headers of its response that the user does not want to keep."""
+    response = recorded.response
+    if not dropped or "url" not in recorded.request or not isinstance(response, dict):
+        return recorded
+    headers = {
+        name: value
+        for name, value in (response.get("headers") or {}).items()
+        if not any(fnmatchcase(name.lower(), each.lower()) for each in dropped)
+    }
+    return replace(recorded, response={**response, "headers": headers})

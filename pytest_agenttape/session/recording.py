@@ -7,7 +7,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pytest_agenttape.cassettes import paths, writing
@@ -20,6 +19,7 @@ from pytest_agenttape.reading.summary import summary_line
 from pytest_agenttape.redaction import placeholders_in
 from pytest_agenttape.session.appending import appended_to
 from pytest_agenttape.session.aside import has_outdated, laid_aside
+from pytest_agenttape.session.before_recording import without_headers
 from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.frozen_world import FrozenWorld
 from pytest_agenttape.session.loaded import Loaded
@@ -266,7 +266,7 @@ class Recording:
         if with_key:  # for the file: what was recorded before may hold what is known to be a secret today
             clean = self._interaction(placed if placed.is_live else placed._replace(is_live=True))
             made = replace(clean, match_key=self._loaded.digest_of(clean.request))
-            made = _without_headers(made, self._settings.config.drop_headers)
+            made = without_headers(made, self._settings.config.drop_headers)
             if placed.outcome.job is not None:
                 made = replace(made, metadata={**made.metadata, "job": placed.outcome.job})
         else:
@@ -326,19 +326,6 @@ def _without_job(
         metadata = {name: value for name, value in recorded.metadata.items() if name != "job"}
         finished[key] = recorded, replace(recorded, metadata=metadata)
     return finished[key][1]
-
-
-def _without_headers(recorded: Interaction, dropped: Sequence[str]) -> Interaction:
-    """Return *recorded* without the headers of its response that the user does not want to keep."""
-    response = recorded.response
-    if not dropped or "url" not in recorded.request or not isinstance(response, dict):
-        return recorded
-    headers = {
-        name: value
-        for name, value in (response.get("headers") or {}).items()
-        if not any(fnmatchcase(name.lower(), each.lower()) for each in dropped)
-    }
-    return replace(recorded, response={**response, "headers": headers})
 
 
 def _asked(recorded: Interaction) -> tuple[object, ...]:
