@@ -152,3 +152,8 @@ class StreamingNotRecordedWarning(AgentTapeWarning):
 
 class UnplayedInteractionsWarning(AgentTapeWarning):
     """Recorded interactions that a passing test did not use."""
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Add *note* to *error*, which may let nobody set its attributes, as a frozen dataclass does."""
+    vars(error).setdefault("__notes__", []).append(note)

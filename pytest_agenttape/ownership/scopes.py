@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import replace
 from types import FrameType
@@ -179,14 +179,19 @@ def hear_children() -> None:
         _rests[-1].refuse(AgentTapeError(text))
 
 
-@contextmanager
-def within(scope: Scope | None) -> Iterator[None]:
-    """Run a block in *scope*."""
-    before = bind(scope)
-    try:
-        yield
-    finally:
-        _scope.set(before)
+class within:  # a generator would assign to the exceptions that pass it, which some do not let anybody do
+    """Run a block in a scope."""
+
+    __slots__ = ("_before", "_scope")
+
+    def __init__(self, scope: Scope | None) -> None:
+        self._scope = scope
+
+    def __enter__(self) -> None:
+        self._before = bind(self._scope)
+
+    def __exit__(self, *_: object) -> None:
+        _scope.set(self._before)
 
 
 def aside() -> AbstractContextManager[None]:
@@ -310,7 +315,7 @@ def _run_once(thread: threading.Thread, scope: Scope) -> Callable[[], None]:
 
 def _in_scope(scope: Scope | None, function: Callable[..., Any], job: Job) -> Callable[..., Any]:
     def run(*args: object, **kwargs: object) -> object:
-        with within(scope), job.running():
+        with within(scope), job:
             return function(*args, **kwargs)
 
     return run

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -17,28 +16,25 @@ _submitted: WeakKeyDictionary[object, Counter[str]] = WeakKeyDictionary()  # job
 
 
 class Job:
-    """A function given to an executor.
+    """A function given to an executor; a block of it runs it in this thread, which may be in the middle of another.
 
     Attributes:
         number: How many jobs of the same function were submitted before it for the same owner; None without an owner.
         is_over: Whether its result is there.
     """
 
-    __slots__ = ("is_over", "number")
+    __slots__ = ("_before", "is_over", "number")
 
     def __init__(self, owner: object, function: Callable[..., Any]) -> None:
         self.number = None if owner is None else _next_number(owner, function)
         self.is_over = False
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Run it in this thread, which may be in the middle of another one."""
-        before = current_job()
+    def __enter__(self) -> None:
+        self._before = current_job()
         _running.job = self
-        try:
-            yield
-        finally:
-            _running.job = before
+
+    def __exit__(self, *_: object) -> None:
+        _running.job = self._before
 
     def end(self, _: object = None) -> None:
         """Be told that the result is there."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
+from pytest_agenttape.errors import add_note
 from pytest_agenttape.providers.keys import missing_key
 
 _MARK = b"agenttape"  # stands in every test file that uses us
@@ -26,7 +27,7 @@ def note_missing_key(error: BaseException, cassette: str | None = None, command:
         why = f"{name} is not set, and gets a stand-in only while a test's session is open\n  {_advice(name)}"
     else:
         why = f"{name} is not set, and there is no cassette at {cassette} yet\n  record it with the key set: {command}"
-    error.add_note(f"agenttape: {why}")
+    add_note(error, f"agenttape: {why}")
 
 
 def keyless_file(report: pytest.CollectReport) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from types import TracebackType
 
-from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.errors import AgentTapeError, add_note
 from pytest_agenttape.process import cutting
 from pytest_agenttape.process.cutting import Cut
 from pytest_agenttape.process.user_stack import user_traceback
@@ -115,5 +115,5 @@ def noted(error: BaseException, problem: AgentTapeError) -> BaseException:
     """Return *error*, which hides *problem*, with a note that says so."""
     note = f"agenttape: {problem}"
     if note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
+        add_note(error, note)
     return error

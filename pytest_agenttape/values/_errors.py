@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
-from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.errors import AgentTapeError, add_note
 from pytest_agenttape.values._forms import DecodePart, EncodePart, Refused, Stored, key_segment
 from pytest_agenttape.values._lookup import find_class
 from pytest_agenttape.values._pydantic import is_validation_error, rebuild_validation_error, validation_state
 
 MAX_CAUSES = 5
+# What an exception that is a frozen dataclass does not let us set in the usual way.
+_ARGS: Any = vars(BaseException)["args"]
+_CAUSE: Any = vars(BaseException)["__cause__"]
 _WITHOUT_SLOTS = (BaseException, Exception, BaseExceptionGroup, ExceptionGroup)  # theirs are args and exceptions
 _ATTRIBUTE_OWNER = vars(AttributeError)["obj"]  # the object that lacks the attribute: a hint for tracebacks
 
@@ -171,9 +174,9 @@ def _rebuild(cls: type[Exception], stored: Stored, part: DecodePart) -> Exceptio
         else:
             vars(error)[name] = part(value)
     for note in stored.get("notes", ()):
-        BaseException.add_note(error, note)
+        add_note(error, note)
     if "cause" in stored:
-        error.__cause__ = error_from_stored(stored["cause"], part)
+        _CAUSE.__set__(error, error_from_stored(stored["cause"], part))
     return error
 
 
@@ -190,5 +193,5 @@ def _blank(cls: type[Exception], stored: Stored, part: DecodePart) -> Exception:
         return found
     base: Any = next(base for base in cls.__mro__ if _is_builtin(base))  # Any: a class whose __new__ takes one
     error: Exception = base.__new__(cls)
-    error.args = tuple(args)
+    _ARGS.__set__(error, tuple(args))
     return error

@@ -14,6 +14,7 @@ import threading
 import time
 import typing
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -572,6 +573,25 @@ def test_an_exception_is_raised_again_with_its_class_and_attributes(path: Path) 
 
     assert record_and_replay(path, agent).replayed == (3, "busy for 3 s")
     assert ran.since() == ["fail"]
+
+
+@dataclass(frozen=True)
+class Closed(Exception):
+    reason: str
+
+
+@tool
+def close(reason: str) -> None:
+    raise Closed(reason)
+
+
+def test_an_exception_that_cannot_be_changed_is_itself(path: Path) -> None:
+    def agent() -> Any:
+        with ThreadPoolExecutor() as pool:
+            return type(pool.submit(close, "holiday").exception())
+
+    rounds = record_and_replay(path, agent)
+    assert rounds.recorded == rounds.replayed == Closed
 
 
 def test_a_value_whose_class_is_gone_fails_the_run_by_name(path: Path) -> None:
