@@ -29,6 +29,8 @@ _POLL = 0.02  # seconds between two checks whether the session has ended
 
 # -- what is asked
 
+_NO_ARGUMENT = "a client or a connection need not be an argument: an attribute of self or a global is not recorded"
+
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
@@ -56,6 +58,7 @@ class Boundary:
             request, changeable = self.asked.request(owner, args, kwargs)
         except AgentTapeError as error:
             error.add_note(f"in a call to the {self.kind} {self.name!r}")
+            error.add_note(_NO_ARGUMENT)
             raise owner.refuse(error) from None
         begun = owner.begin(self.kind, self.name, request, parent=found.running, metadata=self.facts)
         if isinstance(begun, Served):

@@ -40,5 +40,5 @@ def _blocked(host: str, port: int | None, test: str) -> NetworkBlockedError:
         port,
         test,
         why="--agenttape-block-network",
-        way_out=f'allow_hosts = ["{host}"] in the configuration; or mark the test with agenttape, and record it',
+        way_out=f'allow_hosts = ["{host}"] in agenttape.toml; or mark the test with agenttape, and record it',
     )

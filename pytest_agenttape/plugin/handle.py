@@ -155,7 +155,7 @@ class CassetteHandle:
         self._require_sound_run()
         made = self.tool_calls
         _fail_if(
-            expectations_text.calls_problem(wanted, made, how),
+            expectations_text.calls_problem(wanted, made, how, self.interactions),
             expectations_text.forbidden_problem(forbidden, made),
             None if most is None else expectations_text.count_problem(made, most),
         )

@@ -104,7 +104,7 @@ def blocked(
             else ", whose calls are not replayed: wrap the caller in @tool to record it"
         )
         lines.append(f"    by        {library}{note}")
-    way_out = way_out or f'allow_hosts=["{host}"] on the marker or in the configuration'
+    way_out = way_out or f'allow_hosts=["{host}"] on the marker or in agenttape.toml'
     lines.append(f"    allow it  {way_out}")
     return NetworkBlockedError("\n".join(lines), host=host, port=port)
 

@@ -131,7 +131,7 @@ def blocked(program: Program, allowed: Iterable[str], test: str) -> ProgramBlock
         lines.append(f"    by        {program.caller}")
     lines += [
         "    record it @tool around the function that starts it; an MCP server: through MCP's stdio client",
-        f'    allow it  allow_programs=["{program.name}"] on the marker or in the configuration',
+        f'    allow it  allow_programs=["{program.name}"] on the marker or in agenttape.toml',
     ]
     return ProgramBlockedError("\n".join(lines), program=program.name)
 

@@ -10,16 +10,23 @@ from pytest_agenttape.model import Interaction
 from pytest_agenttape.providers import RequestedTool
 from pytest_agenttape.reading.calls import LLMCall, ToolCall
 from pytest_agenttape.reading.expectations import MODES, NOT_GIVEN, CallsMode, Expected, Row, compared
+from pytest_agenttape.reading.forgotten import forgotten_tools
 from pytest_agenttape.reading.one_line import double_quoted, shown_pair, visible
 
 _COLUMN = 56  # widest left column of an aligned difference
 _MOST_ROWS = 60
 
 
-def calls_problem(expected: Sequence[Expected], calls: Sequence[ToolCall], mode: CallsMode) -> str | None:
-    """Return how *calls* differ from those expected under *mode*, for a reader; None if they do not."""
+def calls_problem(
+    expected: Sequence[Expected], calls: Sequence[ToolCall], mode: CallsMode, run: Sequence[Interaction] = ()
+) -> str | None:
+    """Return how *calls*, those of tools in *run*, differ from those expected under *mode*; None if they do not."""
     rows = compared(expected, calls, mode)
-    return _rendered(rows, mode) if rows else None
+    if not rows:
+        return None
+    forgotten = ", ".join(forgotten_tools(run))
+    hint = f"\n{forgotten} ran for real and crossed no boundary: put @tool above it" if forgotten else ""
+    return _rendered(rows, mode) + hint
 
 
 def forbidden_problem(forbidden: Sequence[Expected], calls: Sequence[ToolCall]) -> str | None:

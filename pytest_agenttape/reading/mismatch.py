@@ -29,6 +29,7 @@ _CANDIDATES = 50  # compared in full: the most alike by a sample of their words
 
 _CAUSE_WIDTH = 48  # beside the name of a test, on a line of 80 columns
 _NUMBERS = re.compile(r"[0-9a-fA-F-]*\d[0-9a-fA-F:.-]*")
+_SHORTEST_MADE_UP = 6
 _IN_LIST = re.compile(r"json\.(\w+)\[(\d+)\]")
 
 
@@ -227,13 +228,13 @@ def _in_short(diff: FieldDiff) -> str:
 def _left_out(diffs: Sequence[FieldDiff], asked: Interaction) -> tuple[str, ...]:
     """Return how to leave out of matching what differs from run to run, where all differences look like that."""
     if asked.kind == "llm" and [each.path for each in diffs] == ["url"]:
-        return ("if only the address differs: match_base_url = false in the configuration",) * _same_path(diffs[0])
-    if not diffs or any(_made_up(each.recorded) != _made_up(each.asked) for each in diffs):
+        return ("if only the address differs: match_base_url = false in agenttape.toml",) * _same_path(diffs[0])
+    if not diffs or not all(map(_is_made_up, diffs)):
         return ()
     paths = [each.path for each in diffs if each.path.startswith(("json.", "args.", "form."))]
     if len(paths) < len(diffs):
         return ()
-    return (f"if it differs on each run: ignore_volatile_fields = {paths} in the configuration",)
+    return (f"if it differs on each run: ignore_volatile_fields = {paths} in agenttape.toml",)
 
 
 def _same_path(diff: FieldDiff) -> bool:
@@ -241,9 +242,12 @@ def _same_path(diff: FieldDiff) -> bool:
     return old == new
 
 
-def _made_up(value: str) -> str:
-    """Return *value* without what a clock, a counter or a random number makes of it."""
-    return _NUMBERS.sub("#", value)
+def _is_made_up(diff: FieldDiff) -> bool:
+    """Return whether two values only differ in what a clock or a random number makes of them: not a short number."""
+    if _NUMBERS.sub("#", diff.recorded) != _NUMBERS.sub("#", diff.asked):
+        return False
+    numbers = "".join(_NUMBERS.findall(diff.asked))
+    return len(numbers) >= _SHORTEST_MADE_UP or ":" in numbers
 
 
 def _request_diffs(closest: Interaction, case: _Case) -> tuple[FieldDiff, ...]:

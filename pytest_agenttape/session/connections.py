@@ -56,7 +56,7 @@ class Connections:
             f"a connection was made that nothing records, and that replay would block: {made}; "
             "the recording is not kept\n"
             "  wrap the caller in @tool, or allow the connection in replay as well: "
-            f"allow_hosts=[{hosts}] on the marker or in the configuration"
+            f"allow_hosts=[{hosts}] on the marker or in agenttape.toml"
         )
         return error.with_traceback(self._traceback)
 

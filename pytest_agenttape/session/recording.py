@@ -159,10 +159,10 @@ class Recording:
         """Return what the next refresh replays if the recording is not kept; None if it needs nothing of this run."""
         self._run.settle()
         with self._run.lock:
-            is_needed = has_outdated(self._run)
-            old = self._loaded.cassette if self._policy.keeps_old else None
-            cassette = self._cassette_of(laid_aside(self._run, self._loaded), old)
-        return cassette if is_needed or (self._run.live_calls and cassette.interactions) else None
+            laid = laid_aside(self._run, self._loaded)
+            if not (has_outdated(self._run) or any(each.is_live for each in laid)):
+                return None
+            return self._cassette_of(laid, self._loaded.cassette if self._policy.keeps_old else None)
 
     def target(self) -> Path:
         """Return the path of the file that `commit` writes."""

@@ -197,7 +197,7 @@ def _encode_zone(zone: tzinfo) -> Stored:
         return {"zone_type": place}
     raise Refused(
         f"its time zone {type(zone).__module__}.{type(zone).__qualname__} cannot be recorded; "
-        "use zoneinfo.ZoneInfo or datetime.timezone, return plain data or register a codec"
+        "use zoneinfo.ZoneInfo or datetime.timezone, use plain data or register a codec"
     )
 
 

@@ -213,7 +213,7 @@ class Encoding:
     def _enter(self, value: object) -> int:
         ident = id(value)
         if ident in self._active:
-            raise Refused("contains itself; a cycle cannot be recorded, return plain data or register a codec")
+            raise Refused("contains itself; a cycle cannot be recorded, use plain data or register a codec")
         if len(self._active) >= MAX_DEPTH:
             raise Refused(f"is nested deeper than {MAX_DEPTH} levels; return flatter data or register a codec")
         self._active.add(ident)
@@ -278,7 +278,7 @@ def _family(cls: type) -> Family | None:
 def _difference(value: object, stored: JSON) -> str | None:
     """Return why *stored* does not bring *value* back, or None."""
     subject = f"{class_text(type(value))} cannot be recorded"
-    advice = "return plain data or register a codec"
+    advice = "use plain data or register a codec"
     try:
         fresh = decode(stored)
         again = Encoding()._any(fresh)

@@ -61,7 +61,7 @@ class Refused(Exception):
 def cannot_record(cls: type, why: str = "") -> Refused:
     """Return the refusal of a value of *cls*."""
     reason = f" ({why})" if why else ""
-    return Refused(f"{class_text(cls)} cannot be recorded{reason}; return plain data or register a codec")
+    return Refused(f"{class_text(cls)} cannot be recorded{reason}; use plain data or register a codec")
 
 
 def class_text(cls: type) -> str:

@@ -419,7 +419,10 @@ def test_each_replay_gives_a_fresh_value(path: Path) -> None:
 def test_an_argument_that_cannot_be_recorded_is_refused_with_its_path_and_the_tool(path: Path) -> None:
     with pytest.raises(RecordingRefusedError, match=r"args\.a.*lock") as caught, use_cassette(path, mode="all"):
         add(threading.Lock())
-    assert caught.value.__notes__ == ["in a call to the tool 'add'"]
+    assert caught.value.__notes__ == [
+        "in a call to the tool 'add'",
+        "a client or a connection need not be an argument: an attribute of self or a global is not recorded",
+    ]
     assert not path.exists()
     assert ran.since() == []
 

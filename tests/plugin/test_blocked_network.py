@@ -41,7 +41,7 @@ def test_connections_of_unmarked_tests_are_refused(project: Project, origin: Ori
             "E *NetworkBlockedError: connection to api.invalid:443 blocked: in replay nothing leaves the machine",
             "E *NetworkBlockedError: connection to api.invalid:443 blocked: --agenttape-block-network",
             "E *in *test_it.py::test_unmarked",
-            'E *allow it  allow_hosts = [[]"api.invalid"[]] in the configuration; or mark the test with agenttape, *',
+            'E *allow it  allow_hosts = [[]"api.invalid"[]] in agenttape.toml; or mark the test with agenttape, *',
         ]
     )
     assert origin.asked == ["/x"]

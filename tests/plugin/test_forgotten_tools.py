@@ -56,6 +56,14 @@ def test_the_recording_names_them(agent: Project) -> None:
     agent.run().stdout.no_fnmatch_line("real in replay: *")
 
 
+def test_an_assertion_that_misses_one_says_why(agent: Project) -> None:
+    test = TEST.format(decorator="").replace("test_it():", "test_it(agenttape_cassette):")
+    agent.write(test_it=f"{test}        agenttape_cassette.assert_tool_calls(['find_flights'])\n")
+    result = agent.run("--agenttape-record")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *find_flights ran for real and crossed no boundary: put @tool above it"])
+
+
 def test_strict_makes_them_an_error(agent: Project) -> None:
     result = agent.run("--agenttape-record", "--agenttape-strict")
     result.assert_outcomes(failed=1)

@@ -71,7 +71,7 @@ def test_a_connection_is_refused_before_its_name_is_looked_up(project: Project, 
         [
             "E *NetworkBlockedError: connection to api.invalid* blocked: in replay nothing leaves the machine",
             "E *in *test_it.py::test_it",
-            'E *allow it  allow_hosts=[[]"api.invalid"[]] on the marker or in the configuration',
+            'E *allow it  allow_hosts=[[]"api.invalid"[]] on the marker or in agenttape.toml',
         ]
     )
     assert escaped == []

@@ -52,7 +52,7 @@ def test_it_is_refused_and_fails_the_test(project: Project, body: str, arguments
             "E *in *test_it.py::test_it",
             "E *by *test_it",
             "E *record it @tool around the function that starts it; an MCP server: through MCP's stdio client",
-            'E *allow it *allow_programs=[[]"sh"[]] on the marker or in the configuration',
+            'E *allow it *allow_programs=[[]"sh"[]] on the marker or in agenttape.toml',
         ]
     )
     assert project.live() == []

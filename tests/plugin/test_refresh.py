@@ -63,6 +63,25 @@ def test_a_cassette_that_still_fits_stays_byte_for_byte_and_costs_nothing(
     result.stdout.fnmatch_lines(["unchanged: cassettes/test_it/test_it.yaml"])
     assert recorded.cassette().read_bytes() == before
     assert standin_provider.hits == 0
+    result = recorded.run("--agenttape-record")
+    result.stdout.fnmatch_lines(["unchanged: cassettes/test_it/test_it.yaml (11 live calls)", "spent: * tokens* on *"])
+    assert recorded.cassette().read_bytes() == before
+
+
+def test_many_cassettes_that_still_fit_are_counted(project: Project) -> None:
+    project.write(
+        test_it="""
+        import pytest
+        from agent import look_up
+
+        @pytest.mark.agenttape
+        @pytest.mark.parametrize("city", "abcd")
+        def test_it(city):
+            look_up(city)
+        """
+    )
+    project.record().assert_outcomes(passed=4)
+    project.run("--snapshot-update").stdout.fnmatch_lines(["unchanged: 4 cassettes"])
 
 
 def test_drift_without_a_provider_fails_and_every_file_stays(

@@ -171,6 +171,14 @@ def test_a_price_that_nobody_knows_is_not_nothing(
     result.stdout.fnmatch_lines([f"spent: {tokens} tokens, price unknown on 1 live LLM call"])
 
 
+def test_without_prices_only_tokens_are_spent(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_agenttape.providers.pricing.are_known", lambda: False)
+    chat = 'record_call("llm", {"prompt": "x" * 20}, lambda: "hi", boundary="ask")\n'
+    pytester.makepyfile(test_suite=AGENT.replace("get_weather(city)\n", chat, 1))
+    result = pytester.runpytest("--agenttape-record", "-k", "Paris")
+    result.stdout.fnmatch_lines(["spent: 6 tokens on 1 live LLM call"])
+
+
 @pytest.mark.parametrize(
     ("path", "line"),
     [

@@ -257,7 +257,7 @@ def test_the_error_says_what_was_asked_by_whom_and_what_to_do() -> None:
         "connection to api.example.com:21 blocked: in replay nothing leaves the machine",
         "    in        tests/test_x.py::test_y",
         "    by        ftplib, whose calls are not replayed: wrap the caller in @tool to record it",
-        '    allow it  allow_hosts=["api.example.com"] on the marker or in the configuration',
+        '    allow it  allow_hosts=["api.example.com"] on the marker or in agenttape.toml',
     ]
     assert (caught.value.host, caught.value.port) == ("api.example.com", 21)
 

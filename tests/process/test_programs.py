@@ -210,7 +210,7 @@ def test_the_message_says_who_and_what_to_do_and_no_argument() -> None:
         "    in        test_x.py::test_y",
         "    by        shop.release",
         "    record it @tool around the function that starts it; an MCP server: through MCP's stdio client",
-        '    allow it  allow_programs=["git"] on the marker or in the configuration',
+        '    allow it  allow_programs=["git"] on the marker or in agenttape.toml',
     ]
 
 

@@ -68,8 +68,17 @@ def _action(attempt: Attempt) -> str:
         return "created" if attempt.was_fresh else "refreshed" if is_refresh else "recorded"
     if attempt.kept is not None or attempt.session.verdict.error is not None:
         return "refused"
-    had_one = attempt.session.loaded.cassette is not None and attempt.session.settings.former is None
-    return "unchanged" if is_refresh and had_one else "replayed"
+    return "unchanged" if (is_refresh and _had_one(attempt)) or _is_recorded_alike(attempt) else "replayed"
+
+
+def _had_one(attempt: Attempt) -> bool:
+    return attempt.session.loaded.cassette is not None and attempt.session.settings.former is None
+
+
+def _is_recorded_alike(attempt: Attempt) -> bool:
+    """Return whether a test that passed has recorded all that its cassette has, once more."""
+    is_kept = attempt.outcome == "passed" and not attempt.was_fresh
+    return is_kept and attempt.session.loaded.policy.starts_over and bool(attempt.session.run.live_calls)
 
 
 def _with_money(record: TestRecord, timeline: Timeline) -> TestRecord:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from pytest_agenttape.plugin.report.wording import counted, in_words, shown
 _SLOW_MS = 100.0
 _SLOWEST_SHOWN = 3
 _STALE_SHOWN = 5
+_UNCHANGED_SHOWN = 3
 
 
 def write_summary(
@@ -37,6 +38,7 @@ def _lines(ledger: Ledger, verdict: WholeRun) -> Iterator[str]:
     yield from _causes(ledger)
     for nodeid, record in sorted(ledger.records.items()):
         yield from _lines_of(nodeid, record)
+    yield from _unchanged(ledger)
     yield from _stale(ledger)
     yield from _verified(ledger)
     for path, count in verdict.unplayed.items():
@@ -66,7 +68,7 @@ def _causes(ledger: Ledger) -> Iterator[str]:
         if count > 1:
             yield f"failed: {count} tests for one cause: {cause}"
     if causes:
-        yield "help: docs/workflow.md#when-tests-fail"
+        yield "help: docs/workflow.md#when-tests-fail of pytest-agenttape"
 
 
 def _lines_of(nodeid: str, record: TestRecord) -> Iterator[str]:
@@ -77,8 +79,6 @@ def _lines_of(nodeid: str, record: TestRecord) -> Iterator[str]:
         yield f"moved: {shown(record.former)} to {path} ({kept} kept, {counted(record.live, 'live call')})"
     elif record.wrote:
         yield f"{record.action}: {path} ({', '.join((counted(record.live, 'live call'), *pending))})"
-    elif record.action == "unchanged":
-        yield f"unchanged: {path}{''.join(f' ({each})' for each in pending)}"
     if record.forgotten:
         yield f"real in replay: {', '.join(record.forgotten)} ({nodeid}); it crosses no boundary, so put @tool above it"
     if record.unplayed_alone:
@@ -90,6 +90,29 @@ def _lines_of(nodeid: str, record: TestRecord) -> Iterator[str]:
             yield "         a skipped or expected-to-fail test replaces no cassette: delete it, then --snapshot-update"
         else:
             yield "         accept it with --snapshot-update, without a second live run"
+
+
+def _unchanged(ledger: Ledger) -> Iterator[str]:
+    """Yield which cassettes a run that may write left as they are; of many, how many."""
+    records = [each for _, each in sorted(ledger.records.items()) if each.action == "unchanged"]
+    if len(records) > _UNCHANGED_SHOWN:
+        live = sum(each.live for each in records)
+        yield f"unchanged: {counted(len(records), 'cassette')}{_in_brackets(_came_of(live, 0))}"
+        return
+    for each in records:
+        yield f"unchanged: {shown(each.target)}{_in_brackets(_came_of(each.live, each.from_pending))}"
+
+
+def _came_of(live: int, from_pending: int) -> Iterator[str]:
+    if live:
+        yield counted(live, "live call")
+    if from_pending:
+        yield f"{counted(from_pending, 'answer')} from its pending recording"
+
+
+def _in_brackets(parts: Iterable[str]) -> str:
+    text = ", ".join(parts)
+    return f" ({text})" if text else ""
 
 
 def _stale(ledger: Ledger) -> Iterator[str]:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from pytest_agenttape.plugin.report.test_record import Spending
+from pytest_agenttape.providers import pricing
 
 _LEAST_SHOWN = Decimal("0.0001")
 
@@ -24,7 +25,8 @@ def shown(path: Path) -> str:
 
 def in_words(spending: Spending) -> str:
     """Return the tokens and their cost as text."""
-    return f"{spending.tokens:,} tokens, {price(spending.cost)}" if spending.tokens else "0 tokens"
+    money = f", {price(spending.cost)}" if spending.tokens and pricing.are_known() else ""
+    return f"{spending.tokens:,} tokens{money}"
 
 
 def price(cost: Decimal | None) -> str:
