@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from pytest_agenttape.plugin.cassette_files import would_be_read
 from pytest_agenttape.plugin.committing import pending_folder
 from pytest_agenttape.plugin.imposed_settings import policy_of
 from pytest_agenttape.plugin.options import has_snapshot_update
-from pytest_agenttape.reading.json_diff import Comparison, field_diffs
+from pytest_agenttape.reading.json_diff import Comparison
 from pytest_agenttape.redaction import RedactionRules, Redactor, shapes
 from pytest_agenttape.settings.ages import UNKNOWN, stale_days
 from pytest_agenttape.settings.config import Config
@@ -164,8 +165,9 @@ class _Cleaning:
             for old, new in zip(cassette.interactions, clean.interactions, strict=True)
         ]
         for root, old, new in pairs:
-            if new != old and (not is_foreign or _has_secret(old, new)):
-                yield f"{self._path.name}: a secret at {field_diffs(old, new, limit=1, root=root)[0].path}"
+            differences = Comparison().differences(old, new, root) if new != old else ()
+            found = (path for path, *pair in differences if not is_foreign or _has_secret(*pair))
+            yield from (f"{self._path.name}: a secret at {path}" for path in islice(found, 1))
 
     def _cleaned(self, cassette: Cassette, redactor: Redactor) -> Cassette:
         interactions = [redactor.interaction(each) for each in cassette.interactions]
@@ -183,12 +185,9 @@ def _advice_on_files_of(tool: str) -> str:
 
 
 def _has_secret(old: object, new: object) -> bool:
-    """Return whether redaction took out more than what another tool's filters have put in place of secrets."""
-    pairs = (
-        (_PART.findall(str(before)), _PART.findall(str(after)))
-        for _, before, after in Comparison().differences(old, new, "")
-    )
-    gone = (part for before, after in pairs for part in before if part not in after)
+    """Return whether redaction took more out of *old* than what another tool's filters have put in place of secrets."""
+    kept = _PART.findall(str(new))
+    gone = (part for part in _PART.findall(str(old)) if part not in kept)
     return any(shapes.is_secret_shaped(each) and not shapes.is_filler(each) for each in gone)
 
 

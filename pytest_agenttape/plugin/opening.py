@@ -58,6 +58,7 @@ def open_session(
         session = _class_for(item.config)(_looking_elsewhere(settings, claims, pending, renames)).open()
     except AgentTapeError as error:  # about the marker, the fixture or a file: no line of code is at fault
         raise error.with_traceback(traceback_of(item)) from None
+    session.verdict.place = partial(traceback_of, item)
     if session.can_execute:
         session.on_live_call = Progress(item.config, item.nodeid)
     return session

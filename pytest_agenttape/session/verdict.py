@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
 from pytest_agenttape.errors import AgentTapeError, add_note
@@ -26,6 +27,7 @@ class Verdict:
         first: The first error with which a call was refused, also in a block opened by the user.
         error: The same error if it decides the run: only in a session opened by the plugin.
         traceback: Where the user's code hit it.
+        place: Returns where it is shown if no line of the user's code hit it: it is about a file, or about a child.
     """
 
     def __init__(self, *, is_sticky: bool) -> None:
@@ -34,6 +36,7 @@ class Verdict:
         self.first: AgentTapeError | None = None
         self.error: AgentTapeError | None = None
         self.traceback: TracebackType | None = None
+        self.place: Callable[[], TracebackType | None] = lambda: None
         self._refused: list[tuple[AgentTapeError, TracebackType | None]] = []  # cut off before it grows long
 
     def keep(self, error: AgentTapeError) -> AgentTapeError:
@@ -70,7 +73,7 @@ class Verdict:
         """Raise the error that decided the run, if there is one, at the place where the user's code hit it."""
         __tracebackhide__ = True
         if self.error is not None:
-            raise self.error.with_traceback(self.traceback)
+            raise self.error.with_traceback(self.traceback or self.place())
 
     def swallowed(self, leaving: BaseException | None = None) -> AgentTapeError | None:
         """Return the first error in a block opened by the user that was not *leaving* it, and that no test asserts.

@@ -107,6 +107,13 @@ def test_a_cassette_of_another_tool_is_looked_at(pytester: pytest.Pytester, fold
     for filtered in ("DUMMY", "<FILTERED>", "XXXXXXXXXXXXXXXXXXXX", "your-api-key-goes-here"):
         path.write_text(VCRPY.format(key=filtered))
         pytester.runpytest("--agenttape-audit").assert_outcomes(passed=1)
+    path.write_text(
+        VCRPY.format(key="DUMMY")
+        .replace("headers: {}", "headers: {content-length: ['42']}")
+        .replace("string: hi", 'string: \'{"password": "tr0ub4dor&3"}\'')
+    )
+    result = pytester.runpytest("--agenttape-audit")
+    result.stdout.fnmatch_lines(["vcr.yaml: a secret at interaction #0.response.json.password"])
     path.write_text(VCRPY.format(key="tr0ub4dor&3"))
     result = pytester.runpytest("--agenttape-audit", "--snapshot-update")
     result.assert_outcomes(failed=1)

@@ -280,6 +280,7 @@ def test_in_replay(project: Project, origin: Origin, drift: Drift) -> None:
 
     assert {key: count for key, count in result.parseoutcomes().items() if key != "warnings"} == drift.outcome
     result.stdout.fnmatch_lines([*drift.sees])
+    result.stdout.no_fnmatch_line("All traceback entries are hidden*")
     assert (result.ret != 0) == (drift.fails_run or drift.outcome != {"passed": 1})
     assert project.live() == []
     assert origin.asked == asked
