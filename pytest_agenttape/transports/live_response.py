@@ -32,6 +32,7 @@ class LiveResponse:
         http_version: str = "HTTP/1.1",
         is_decoded: bool = False,
         is_raw: bool = False,
+        besides: Mapping[str, JSON] | None = None,
     ) -> None:
         self._exchange = exchange
         self._status = status
@@ -40,6 +41,7 @@ class LiveResponse:
         self._http_version = http_version
         self._is_decoded = is_decoded
         self._is_raw = is_raw
+        self._besides = besides or {}  # what else is kept with it
         self._chunks: list[bytes] = []
         self._is_waiting = False
         self._is_over = False
@@ -144,6 +146,7 @@ class LiveResponse:
             stored["until_closed"] = True
         if self._reason is not None and self._reason != standard_phrase(self._status):
             stored["reason"] = self._reason
+        stored.update(self._besides)
         if encoding:
             stored["encoded"] = encoding
         content_type = header(self._headers, "content-type")

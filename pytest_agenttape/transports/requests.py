@@ -26,7 +26,7 @@ from pytest_agenttape.libraries import Library
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.urllib3 import response as urllib3
-from pytest_agenttape.transports.urllib3.pool import carried
+from pytest_agenttape.transports.urllib3.pool import carried, hearing
 
 _RESPONSES = Library("responses", seen="0.25-0.26")
 _FAULTS = {"timeout": "ReadTimeout", "connection": "ConnectionError", "reset": "ConnectionError"}
@@ -45,13 +45,16 @@ class _Wire(responses.RequestsMock):
         exchange = exchanges.begin(found, _neutral(request))
         if not exchange.is_live:
             return _respond(adapter, request, exchange)
-        try:
-            with ownership.within(exchange.inside), _as_sent(request, exchange):
-                response = self._real_send(adapter, request, **kwargs)
-        except Exception as error:
-            exchanges.record_failure(exchange, error)
-            raise
-        _record(response, exchange)
+        with hearing(exchange) as ear:  # of what was sent: the adapter may make another response of it
+            try:
+                with ownership.within(exchange.inside), _as_sent(request, exchange):
+                    response = self._real_send(adapter, request, **kwargs)
+            except Exception as error:
+                if not ear.has_heard:
+                    exchanges.record_failure(exchange, error)
+                raise
+        if not ear.has_heard:
+            _record(response, exchange)
         return response
 
 
@@ -63,19 +66,21 @@ def _respond(adapter: Any, request: Any, exchange: Exchange) -> Any:
     answer = exchanges.served(exchange)
     if isinstance(answer, TransportFailure):
         raise _failure(answer, request)
-    return adapter.build_response(request, _Recorded(request, answer, exchange).get_response(request))
+    recorded = _Recorded(request, answer, exchange, adapter.max_retries)
+    return adapter.build_response(request, recorded.get_response(request))
 
 
 class _Recorded(responses.BaseResponse):
     """A recorded answer in the form that responses understands."""
 
-    def __init__(self, request: Any, answer: HttpResponse, exchange: Exchange) -> None:
+    def __init__(self, request: Any, answer: HttpResponse, exchange: Exchange, retries: Any) -> None:
         super().__init__(request.method, request.url)
+        self._retries = retries
         self._answer = answer
         self._exchange = exchange
 
     def get_response(self, request: Any) -> HTTPResponse:
-        return urllib3.replayed(self._answer, self._exchange, request.method, request.path_url)
+        return urllib3.replayed(self._answer, self._exchange, request.method, request.path_url, retries=self._retries)
 
 
 def _failure(failure: TransportFailure, request: Any) -> Exception:

@@ -129,17 +129,75 @@ def test_hooks_and_adapters_of_the_users_own_are_called(recorder: Recorder) -> N
     assert recorder.both(run) == ["GET", "200"]
 
 
+def test_an_adapter_may_read_the_body_before_the_agent_does(recorder: Recorder) -> None:
+    class Reading(requests.adapters.HTTPAdapter):
+        def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+            response = super().build_response(req, resp)
+            sizes.append(len(response.content))
+            return response
+
+    def run() -> tuple[str, list[int]]:
+        sizes.clear()
+        with requests.Session() as session:
+            session.mount("http://", Reading())
+            return session.get(f"{recorder.provider.url}/weather?city=London").text, list(sizes)
+
+    sizes: list[int] = []
+    assert recorder.both(run)[1][0] > 0
+    assert recorder.interactions[0].response["json"]["city"] == "London"
+
+
+def test_what_an_adapter_answers_from_its_cache_is_asked_as_it_was(recorder: Recorder) -> None:
+    """As CacheControl does: the recording has the 304 that came, not the response that was made of it."""
+
+    class Caching(requests.adapters.HTTPAdapter):
+        cached: Any = None
+
+        def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+            response = super().build_response(req, resp)
+            if response.status_code == 304:
+                return self.cached
+            self.cached = response
+            return response
+
+    def run() -> list[tuple[int, str]]:
+        with requests.Session() as session:
+            session.mount("http://", Caching())
+            answers = [session.get(f"{recorder.provider.url}/page") for _ in range(2)]
+            return [(each.status_code, each.text) for each in answers]
+
+    recorder.provider.script(raw(b"a page", {"etag": '"1"'}), raw(b"", {"etag": '"1"'}, status=304), to="/page")
+    assert recorder.both(run) == [(200, "a page")] * 2
+    assert [each.response["status"] for each in recorder.interactions] == [200, 304]
+
+
+def test_a_failure_in_an_adapters_own_code_leaves_what_it_was_given(recorder: Recorder) -> None:
+    class Picky(requests.adapters.HTTPAdapter):
+        def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+            raise LookupError(f"no {resp.status} for {req.method}, please")
+
+    def run() -> str:
+        with requests.Session() as session:
+            session.mount("http://", Picky())
+            with pytest.raises(LookupError) as caught:
+                session.get(f"{recorder.provider.url}/weather?city=London")
+        return str(caught.value)
+
+    assert recorder.both(run) == "no 200 for GET, please"
+
+
 def test_retries_of_the_adapter_happen_below_the_recording(recorder: Recorder) -> None:
     """urllib3 repeats inside the adapter: the recording holds what requests was given in the end."""
     recorder.provider.script(error(503), error(503), to="/weather")
 
-    def run() -> int:
+    def run() -> tuple[int, list[tuple[str, str, int]]]:
         with requests.Session() as session:
             retry = Retry(total=3, status_forcelist=[503], backoff_factor=0)
             session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retry))
-            return session.get(f"{recorder.provider.url}/weather?city=London").status_code
+            response = session.get(f"{recorder.provider.url}/weather?city=London")
+            return response.status_code, [(each.method, each.url, each.status) for each in response.raw.retries.history]
 
-    assert recorder.both(run) == 200
+    assert recorder.both(run) == (200, [("GET", "/weather?city=London", 503)] * 2)
     assert recorder.provider.hits == 3
     assert len(recorder.interactions) == 1
 

@@ -94,15 +94,28 @@ def test_redirects_of_a_pool_manager(recorder: Recorder) -> None:
 
 
 def test_retries_of_a_pool_happen_below_the_recording(recorder: Recorder) -> None:
-    recorder.provider.script(error(503), to="/weather")
+    recorder.provider.script(hang_up(), error(503), to="/weather")
 
-    def run() -> int:
+    def run() -> tuple[int, int, list[tuple[int | None, str]]]:
         retries = urllib3.Retry(total=3, status_forcelist=[503], backoff_factor=0)
         with urllib3.PoolManager(retries=retries) as pool:
-            return pool.request("GET", f"{recorder.provider.url}/weather?city=London").status
+            response = pool.request("GET", f"{recorder.provider.url}/weather?city=London")
+            tried = [(each.status, type(each.error).__name__) for each in response.retries.history]
+            return response.status, response.retries.total, tried
 
-    assert recorder.both(run) == 200
+    assert recorder.both(run) == (200, 1, [(None, "ProtocolError"), (503, "NoneType")])
     assert len(recorder.interactions) == 1
+
+
+def test_a_pool_tells_of_the_redirects_that_it_followed(recorder: Recorder) -> None:
+    def run() -> Any:
+        host, port = recorder.provider.url.removeprefix("http://").split(":")
+        with urllib3.HTTPConnectionPool(host, int(port)) as pool:
+            response = pool.request("GET", "/redirect?to=/weather?city=London")
+            return response.status, response.retries.history, response.retries.total
+
+    assert recorder.both(run)[0] == 200
+    assert recorder.interactions[0].response["retries"] == [{"status": 302, "location": "/weather?city=London"}]
 
 
 def failure(run: Callable[[], Any]) -> tuple[str, str, str]:

@@ -11,7 +11,9 @@ import inspect
 import re
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from urllib3 import HTTPResponse, exceptions
@@ -22,6 +24,7 @@ from pytest_agenttape.libraries import Library
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.urllib3 import response as urllib3
+from pytest_agenttape.transports.urllib3.retries import made, told_by
 
 _URLLIB3 = Library("urllib3", seen="1.26-2.x")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -55,7 +58,7 @@ def _wrap(real: Callable[..., Any]) -> Callable[..., Any]:
         target = functools.partial(_absolute, self, url)
         found = exchanges.owner_of(method, target)
         if found is None:
-            return real(self, method, url, *args, **kwargs)
+            return _heard(real(self, method, url, *args, **kwargs))
         asked = signature.bind(self, method, url, *args, **kwargs)
         asked.apply_defaults()
         options = asked.arguments
@@ -90,6 +93,44 @@ def _neutral(method: str, url: str, options: Mapping[str, Any]) -> HttpRequest:
     )
 
 
+# Below another library -------------------------------------------------------------------------------------------
+
+
+class Ear:
+    """Hears of the response to a request that another library sends, before that library or its user reads of it."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self.has_heard = False
+
+    def hear(self, response: Any) -> None:
+        """Let the response be recorded while its body is read; a request that is tried again comes by twice."""
+        if isinstance(response, HTTPResponse) and not self.has_heard:
+            self.has_heard = True
+            urllib3.record(response, self._exchange, told_by(response))
+
+
+_ear: ContextVar[Ear | None] = ContextVar("agenttape_ear", default=None)
+
+
+@contextmanager
+def hearing(exchange: Exchange) -> Iterator[Ear]:
+    """Return a block in which the response to a request sent below is recorded for *exchange*."""
+    ear = Ear(exchange)
+    token = _ear.set(ear)
+    try:
+        yield ear
+    finally:
+        _ear.reset(token)
+
+
+def _heard(response: Any) -> Any:
+    ear = _ear.get()
+    if ear is not None:
+        ear.hear(response)
+    return response
+
+
 # Replay -----------------------------------------------------------------------------------------------------------
 
 
@@ -100,7 +141,6 @@ def _respond(pool: Any, exchange: Exchange, options: Mapping[str, Any]) -> Any:
         if answer.type in urllib3.FAULTS:
             raise _after_retries(_failure(answer, pool, exchange, options["url"]), pool, options)
         raise _failure(answer, pool, exchange, options["url"])
-    retries = options["retries"]
     return urllib3.replayed(
         answer,
         exchange,
@@ -108,7 +148,7 @@ def _respond(pool: Any, exchange: Exchange, options: Mapping[str, Any]) -> Any:
         options["url"],
         preload_content=options["preload_content"],
         decode_content=options["decode_content"],
-        retries=retries if isinstance(retries, Retry) else None,
+        retries=_retries(pool, options),
     )
 
 
@@ -117,41 +157,36 @@ def _failure(failure: TransportFailure, pool: Any, exchange: Exchange, url: str)
     if failure.is_cancellation:
         return exchanges.waited_in_vain(exchange)
     failure = failure.named(urllib3.FAULTS)
-    error = _made(failure.type, failure.message, pool, url)
+    error = made(failure.type, failure.message, pool, url)
     cause = _CAUSE.search(failure.message)
     if cause is not None and isinstance(error, exceptions.MaxRetryError):
-        error.reason = _made(cause[1], cause[2], pool, url)
+        error.reason = made(cause[1], cause[2], pool, url)
     return error
 
 
 def carried(message: str, url: str) -> exceptions.MaxRetryError | None:
     """Return the error of urllib3 below one of requests with this *message*; None if none is told."""
     cause = _CAUSE.search(message)
-    error = _made("MaxRetryError", message, None, url) if cause is not None else None
+    error = made("MaxRetryError", message, None, url) if cause is not None else None
     if cause is None or not isinstance(error, exceptions.MaxRetryError):
         return None
-    error.reason = _made(cause[1], cause[2], None, url)
+    error.reason = made(cause[1], cause[2], None, url)
     return error
+
+
+def _retries(pool: Any, options: Mapping[str, Any]) -> Retry:
+    """Return the retries that urllib3 begins a request with."""
+    return Retry.from_int(options["retries"], redirect=options["redirect"], default=pool.retries)
 
 
 def _after_retries(error: Exception, pool: Any, options: Mapping[str, Any]) -> Exception:
     """Return what urllib3 raises if every retry that it makes of itself ends in *error*: a fault is for all of them."""
-    retries = Retry.from_int(options["retries"], default=pool.retries)
+    retries = _retries(pool, options)
     try:
         for _ in range(_MOST_RETRIES):
             retries = retries.increment(options["method"], options["url"], error=error, _pool=pool)
     except exceptions.HTTPError as raised:
         return raised
-    return error
-
-
-def _made(name: str, message: str, pool: Any, url: str) -> Exception:
-    found = getattr(exceptions, name, None)
-    if not (isinstance(found, type) and issubclass(found, exceptions.HTTPError)):
-        return exceptions.ProtocolError(f"{name}: {message}")
-    error = found.__new__(found)  # each takes something else
-    error.args = (message,)
-    vars(error).update(pool=pool, url=url, reason=None, conn=None, original_error=None)
     return error
 
 
@@ -171,10 +206,11 @@ def _restore(exchange: Exchange, options: dict[str, Any]) -> None:
 
 def _record(response: Any, exchange: Exchange, options: Mapping[str, Any]) -> None:
     """Let *response* be recorded while its body is read, or as it is where that has been done."""
+    tried = told_by(response, before=options["retries"])
     if not options["preload_content"] and isinstance(response, HTTPResponse):
-        urllib3.record(response, exchange)
+        urllib3.record(response, exchange, tried)
         return
     is_decoded = bool(options["decode_content"]) and urllib3.can_decode(response)
-    recording = urllib3.recording(response, exchange, response.headers.items(), is_decoded=is_decoded)
+    recording = urllib3.recording(response, exchange, response.headers.items(), is_decoded=is_decoded, tried=tried)
     recording.add(response.data)
     recording.end()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from urllib3 import HTTPResponse, exceptions
@@ -18,9 +18,12 @@ from urllib3.util import Retry
 
 from pytest_agenttape.bodies.messages import HttpResponse as Answer
 from pytest_agenttape.libraries import Library
+from pytest_agenttape.model import JSON
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.live_response import LiveResponse
 from pytest_agenttape.transports.replayed_body import ReplayedBody
+from pytest_agenttape.transports.urllib3.retries import KEY as RETRIES
+from pytest_agenttape.transports.urllib3.retries import replayed as retried
 
 _URLLIB3 = Library("urllib3", seen="1.26-2.x")
 FAULTS = {"timeout": "ReadTimeoutError", "connection": "NewConnectionError", "reset": "ProtocolError"}
@@ -60,6 +63,7 @@ def replayed(
     for name, value in answer.headers:
         headers.add(name, value)
     body = ReplayedBody(answer, exchange, _failure_while_reading)
+    recorded_response = exchange.recorded.response if exchange.recorded is not None else None
     response = HTTPResponse(
         body=_Body(body, body.close),  # type: ignore[arg-type]  # what it needs of a file
         headers=headers,
@@ -68,7 +72,7 @@ def replayed(
         reason=answer.reason,
         preload_content=preload_content,
         decode_content=decode_content,
-        retries=retries,
+        retries=None if retries is None else retried(retries, recorded_response, method, target),
         enforce_content_length=False,
         original_response=_Original(headers, method),  # type: ignore[arg-type]  # requests reads the cookies from it
         request_method=method,
@@ -178,16 +182,17 @@ def _failure_while_reading(failure: TransportFailure) -> Exception:
 # Recording --------------------------------------------------------------------------------------------------------
 
 
-def record(raw: HTTPResponse, exchange: Exchange) -> None:
-    """Record *raw* while its body is read."""
-    vars(raw)["_agenttape"] = _Listener(raw, exchange)
+def record(raw: HTTPResponse, exchange: Exchange, tried: Sequence[JSON] = ()) -> None:
+    """Record *raw*, which came of what was *tried*, while its body is read."""
+    vars(raw)["_agenttape"] = _Listener(raw, exchange, tried)
     raw.__class__ = _heard(type(raw))
 
 
 class _Listener:
     """Observes the body of one response while it is read."""
 
-    def __init__(self, raw: HTTPResponse, exchange: Exchange) -> None:
+    def __init__(self, raw: HTTPResponse, exchange: Exchange, tried: Sequence[JSON]) -> None:
+        self._tried = tried
         self._raw = raw
         self._exchange = exchange
         self._recording: LiveResponse | None = None
@@ -209,7 +214,8 @@ class _Listener:
             raw = self._raw
             decodes = raw.decode_content if decode_content is None else decode_content
             is_decoded = bool(decodes) and can_decode(raw)
-            self._recording = recording(raw, self._exchange, raw.headers.iteritems(), is_decoded=is_decoded)
+            headers = raw.headers.iteritems()
+            self._recording = recording(raw, self._exchange, headers, is_decoded=is_decoded, tried=self._tried)
         return self._recording
 
     def stop(self) -> None:
@@ -280,8 +286,15 @@ def _note(recording: LiveResponse, chunk: bytes | None, *, is_last: bool, is_res
         recording.end()
 
 
-def recording(raw: Any, exchange: Exchange, headers: Iterable[tuple[str, str]], *, is_decoded: bool) -> LiveResponse:
-    """Return the recording of *raw*, which may be a lookalike of urllib3's response."""
+def recording(
+    raw: Any,
+    exchange: Exchange,
+    headers: Iterable[tuple[str, str]],
+    *,
+    is_decoded: bool,
+    tried: Sequence[JSON] = (),
+) -> LiveResponse:
+    """Return the recording of *raw*, which may be a lookalike of urllib3's response, and came of what was *tried*."""
     return LiveResponse(
         exchange,
         status=raw.status,
@@ -290,4 +303,5 @@ def recording(raw: Any, exchange: Exchange, headers: Iterable[tuple[str, str]], 
         http_version="HTTP/1.0" if raw.version == 10 else "HTTP/1.1",
         is_decoded=is_decoded,
         is_raw=not is_decoded,
+        besides={RETRIES: list(tried)} if tried else {},
     )
