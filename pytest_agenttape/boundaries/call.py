@@ -206,7 +206,9 @@ class ServedCall:
             return self.decode(recorded.response)
         if self.is_unanswered:
             self._wait_for_the_end()
-        raise values.decode_error(recorded.error)
+        error = values.decode_error(recorded.error)
+        values.watch_use(error, self.recorder.refuse)
+        raise error
 
     async def answered(self) -> Any:
         """Return the answer; if there was none, wait until the agent gives up again."""

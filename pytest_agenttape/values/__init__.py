@@ -21,10 +21,10 @@ from pytest_agenttape.values._codec import (
     encode,
     encode_each,
     encode_error,
-    register_codec,
-    unregister_codec,
 )
+from pytest_agenttape.values._codecs import register_codec, unregister_codec
 from pytest_agenttape.values._errors import RecordedError, is_recordable_error
+from pytest_agenttape.values._unrecorded import watch_use
 
 FORM_NAMES = frozenset(FORMS_BY_NAME)  # what `$type` says of a built-in type
 
@@ -41,4 +41,5 @@ __all__ = [
     "is_recordable_error",
     "register_codec",
     "unregister_codec",
+    "watch_use",
 ]

@@ -19,7 +19,8 @@ from typing import Any
 
 from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError
 from pytest_agenttape.model import JSON
-from pytest_agenttape.values._codec import ARGUMENT, Encoding, decode_marked, has_codec, layout
+from pytest_agenttape.values._codec import Encoding, decode_marked, layout
+from pytest_agenttape.values._codecs import ARGUMENT, has_codec
 from pytest_agenttape.values._forms import MARKER, Refused, Stored
 from pytest_agenttape.values._in_place import SIMPLE, Content, InPlace, cannot_redo, in_place
 

@@ -1,20 +1,21 @@
-"""`encode` and `decode`: the recursion over a value, the proof that it comes back, and the users' own codecs."""
+"""`encode` and `decode`: the recursion over a value, and the proof that it comes back."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from pytest_agenttape.errors import CassetteCorruptError, ConfigError, RecordingRefusedError
+from pytest_agenttape.errors import CassetteCorruptError, RecordingRefusedError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.values._builtin import FORMS, FORMS_BY_NAME, as_what
 from pytest_agenttape.values._classes import CLASS_FAMILIES
+from pytest_agenttape.values._codecs import EXCEPTION, codecs, codecs_by_name, run_codec
 from pytest_agenttape.values._errors import RecordedError, error_from_stored, error_text, error_to_stored, rebuild_error
 from pytest_agenttape.values._forms import (
     ATOMS,
     MARKER,
-    Codec,
     DecodePart,
     Family,
     Refused,
@@ -24,16 +25,15 @@ from pytest_agenttape.values._forms import (
     key_segment,
 )
 from pytest_agenttape.values._http import HTTP_FAMILIES
-from pytest_agenttape.values._lookup import class_name, find_class, is_findable
+from pytest_agenttape.values._lookup import find_class, is_findable
 from pytest_agenttape.values._pydantic import PYDANTIC_FAMILIES, is_model, model_origin
+from pytest_agenttape.values._unrecorded import UNRECORDED, stand_in, stored_stand_in
 
 T = TypeVar("T")
 
 MAX_DEPTH = 200
 _TEXT_KEYS = frozenset({str})
 _PLAIN = ATOMS | {int, float}  # stored as they are
-EXCEPTION = "exception"
-ARGUMENT = "argument"  # an object that the call was given, in what the call did to another
 _FAMILIES = (*PYDANTIC_FAMILIES, *HTTP_FAMILIES, *CLASS_FAMILIES)
 _LONGEST_DECIMAL = 1 << 2048  # about 617 digits; the interpreter's limit can be set down to 640
 
@@ -92,7 +92,7 @@ def decode(stored: JSON) -> Any:  # Any: what was stored decides
 
 
 def encode_error(error: BaseException) -> Stored:
-    """Return the stored form of a raised exception; attributes that cannot be recorded are left out."""
+    """Return the stored form of a raised exception, with stand-ins for what it carries and cannot be recorded."""
     try:
         return Encoding(prove_each=True).error(error)
     except (Refused, RecursionError):
@@ -107,41 +107,6 @@ def comes_back(stored: Stored) -> bool:
 def decode_error(stored: Stored) -> BaseException:
     """Return the exception to raise: of the recorded class, or a `RecordedError` when that cannot be rebuilt here."""
     return error_from_stored(stored, decode)
-
-
-def register_codec(
-    cls: type[T], *, encode: Callable[[T], object], decode: Callable[[Any], T], name: str | None = None
-) -> None:
-    """Record values of exactly *cls* as what *encode* returns, under *name*; *decode* turns that back into a value.
-
-    Raises:
-        ConfigError: *cls* is recorded without a codec, or *name* is taken.
-    """
-    name = name or class_name(cls)
-    if cls in ATOMS or cls is list or cls in FORMS:
-        raise ConfigError(f"{class_text(cls)} needs no codec: it is recorded as it is")
-    taken = _codecs_by_name.get(name)
-    if name in FORMS_BY_NAME or name in (EXCEPTION, ARGUMENT) or (taken and class_name(taken.cls) != class_name(cls)):
-        raise ConfigError(f"the codec name {name!r} is taken")
-    unregister_codec(cls)
-    _codecs[cls] = _codecs_by_name[name] = Codec(cls, name, encode, decode)
-
-
-def unregister_codec(cls: type) -> None:
-    """Forget the codec of *cls*, if there is one."""
-    codec = _codecs.pop(cls, None)
-    if codec is not None:
-        _codecs_by_name.pop(codec.name, None)
-
-
-def has_codec(cls: type) -> bool:
-    """Return whether a user has registered a codec for exactly *cls*."""
-    return cls in _codecs
-
-
-# The one registry that users write to; like pickle's and copyreg's, it belongs to the process.
-_codecs: dict[type, Codec] = {}
-_codecs_by_name: dict[str, Codec] = {}
 
 
 # --- encoding
@@ -166,8 +131,9 @@ class Encoding:
         return stored
 
     def error(self, error: BaseException) -> Stored:
-        """Return the stored form of an exception, without the attributes that cannot be recorded."""
-        return self._inside(error, lambda: error_to_stored(error, self._part))
+        """Return the stored form of an exception, with stand-ins for what it carries and cannot be recorded."""
+        part = self._part_or_stand_in
+        return self._inside(error, lambda: error_to_stored(error, part, of_cause=part))
 
     def _any(self, value: object) -> JSON:
         kind = type(value)
@@ -233,6 +199,17 @@ class Encoding:
             refused.segments.append(segment)
             raise
 
+    def _part_or_stand_in(self, value: object, segment: str) -> JSON:
+        try:
+            return self._part(value, segment)
+        except Refused:
+            if isinstance(value, BaseException) and not isinstance(value, RecordedError):
+                with suppress(Refused, CassetteCorruptError, RecursionError):  # what it carries has stand-ins, too
+                    stored = {MARKER: EXCEPTION, **self.error(value)}
+                    decode(stored)
+                    return stored
+            return stored_stand_in(value)
+
     def _marked(self, value: object, kind: type) -> Stored:
         self._typed = True
         stored = self._inside(value, lambda: self._form(value, kind))
@@ -244,11 +221,12 @@ class Encoding:
         form = FORMS.get(as_what(kind))
         if form is not None:
             return {MARKER: form.name, **form.encode(value, self._part)}
-        codec = _codecs.get(kind)
+        codec = codecs.get(kind)
         if codec is not None:
-            return {MARKER: codec.name, "value": self._part(_run_codec(codec, value), "")}
+            return {MARKER: codec.name, "value": self._part(run_codec(codec, value), "")}
         if issubclass(kind, BaseException):
-            return {MARKER: EXCEPTION, **error_to_stored(value, self._part, strict=True)}  # type: ignore[arg-type]
+            stored = error_to_stored(value, self._part, of_cause=self._part_or_stand_in)  # type: ignore[arg-type]
+            return {MARKER: EXCEPTION, **stored}
         family = _family(kind)
         if family is None:
             raise cannot_record(kind)
@@ -259,13 +237,6 @@ class Encoding:
 
 def _needs_pairs(value: dict[object, object]) -> bool:
     return MARKER in value or not {*map(type, value)} <= _TEXT_KEYS
-
-
-def _run_codec(codec: Codec, value: object) -> object:
-    try:
-        return codec.encode(value)
-    except Exception as error:
-        raise cannot_record(codec.cls, f"its codec failed: {type(error).__name__}: {error}") from error
 
 
 def _family(cls: type) -> Family | None:
@@ -327,10 +298,12 @@ def _decode_named(name: object, stored: Stored, part: DecodePart) -> object:
         raise CassetteCorruptError(f"'{MARKER}' must be the name of a type, found {name!r:.40}")
     if name in FORMS_BY_NAME:
         return FORMS_BY_NAME[name].decode(stored, part)
-    if name in _codecs_by_name:
-        return _codecs_by_name[name].decode(part(stored["value"]))
+    if name in codecs_by_name:
+        return codecs_by_name[name].decode(part(stored["value"]))
     if name == EXCEPTION:
         return rebuild_error(stored, part)
+    if name == UNRECORDED:
+        return stand_in(stored)
     if ":" not in name:
         raise CassetteCorruptError(
             f"recorded type {name!r:.80} is unknown; if it is a codec's, register the codec first"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import builtins
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
 from pytest_agenttape.errors import AgentTapeError, add_note
-from pytest_agenttape.values._forms import DecodePart, EncodePart, Refused, Stored, key_segment
+from pytest_agenttape.model import JSON
+from pytest_agenttape.values._forms import DecodePart, EncodePart, Stored, key_segment
 from pytest_agenttape.values._lookup import find_class
 from pytest_agenttape.values._pydantic import is_validation_error, rebuild_validation_error, validation_state
+from pytest_agenttape.values._unrecorded import Unrecorded, is_stand_in, stored_stand_in
 
 MAX_CAUSES = 5
 # What an exception that is a frozen dataclass does not let us set in the usual way.
@@ -55,26 +57,22 @@ def is_recordable_error(error: BaseException) -> bool:
 
 
 def error_to_stored(
-    error: BaseException, part: EncodePart, *, strict: bool = False, causes: int = MAX_CAUSES
+    error: BaseException, part: EncodePart, *, of_cause: EncodePart, causes: int = MAX_CAUSES
 ) -> Stored:
-    """Return the stored form of *error*.
-
-    Attributes and arguments that cannot be recorded are left out, or refused when *strict*.
-    """
-    if isinstance(error, RecordedError) and not strict:
+    """Return the stored form of *error*: *part* stores what it carries, *of_cause* what the error below it carries."""
+    if isinstance(error, RecordedError) and part is of_cause:
         return dict(error.stored)
     cls = type(error)
     message = error_text(error)
     out: Stored = {"type": cls.__qualname__, "module": cls.__module__, "message": message}
-    keep = _strict if strict else _lenient
     if isinstance(error, BaseExceptionGroup):
         out["args"] = [error.message]
-        out["exceptions"] = [error_to_stored(each, part, strict=strict) for each in error.exceptions]
+        out["exceptions"] = [error_to_stored(each, part, of_cause=of_cause) for each in error.exceptions]
     elif is_validation_error(cls):
-        out |= keep(validation_state(error), part)
-    elif error.args != (message,):
-        out |= keep({"args": list(error.args)}, part)
-    attributes = keep(dict(_attributes(error)), part)
+        out |= _parts(validation_state(error), part)
+    elif not (len(error.args) == 1 and isinstance(error.args[0], str) and error.args[0] == message):
+        out["args"] = [_argument(each, part(each, f".args[{at}]"), message) for at, each in enumerate(error.args)]
+    attributes = _parts(dict(_attributes(error)), part)
     if attributes:
         out["attributes"] = attributes
     notes = [note for note in getattr(error, "__notes__", ()) if type(note) is str]
@@ -82,22 +80,27 @@ def error_to_stored(
         out["notes"] = notes
     cause = error.__cause__
     if isinstance(cause, Exception) and causes:
-        out["cause"] = error_to_stored(cause, part, strict=False, causes=causes - 1)
+        out["cause"] = error_to_stored(cause, of_cause, of_cause=of_cause, causes=causes - 1)
     return out
 
 
-def _strict(values: dict[str, object], part: EncodePart) -> Stored:
+def _argument(value: object, stored: JSON, message: str) -> JSON:
+    """Return an argument in stored form; one that is not recorded keeps what it added to the *message*."""
+    if not is_stand_in(stored) or isinstance(value, Unrecorded):
+        return stored
+    text = next((text for text in (_text(value, str), _text(value, repr)) if text and text in message), None)
+    return stored_stand_in(value, text)
+
+
+def _text(value: object, shown: Callable[[object], str]) -> str:
+    try:
+        return shown(value)
+    except Exception:  # noqa: BLE001 - it is the user's, and then no part of the message
+        return ""
+
+
+def _parts(values: dict[str, object], part: EncodePart) -> Stored:
     return {name: part(value, key_segment(name)) for name, value in values.items()}
-
-
-def _lenient(values: dict[str, object], part: EncodePart) -> Stored:
-    out: Stored = {}
-    for name, value in values.items():
-        try:
-            out[name] = part(value, key_segment(name))
-        except Refused:
-            continue
-    return out
 
 
 def error_text(error: BaseException) -> str:

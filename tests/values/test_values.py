@@ -941,7 +941,7 @@ def test_exception_comes_back_as_its_class_with_its_text(error: BaseException) -
     again = decode_error(stored)
     assert type(again) is type(error)
     assert str(again) == str(error)
-    assert again.args == error.args or isinstance(error, ExceptionGroup | decimal.DecimalException)
+    assert isinstance(error, ExceptionGroup | decimal.DecimalException) or again.args == error.args
     assert getattr(again, "__notes__", []) == getattr(error, "__notes__", [])
     assert encode_error(again) == stored
     assert decode_error(stored) is not again
@@ -951,11 +951,10 @@ def test_short_exception_is_stored_shortly() -> None:
     assert encode_error(ValueError("bad city")) == {"type": "ValueError", "module": "builtins", "message": "bad city"}
 
 
-def test_attributes_of_an_exception_come_back_and_live_ones_are_left_out() -> None:
-    again = decode_error(encode_error(OddError(status_code=429, body={"a": (1,)}, client=Client())))
+def test_attributes_of_an_exception_come_back() -> None:
+    again = decode_error(encode_error(OddError(status_code=429, body={"a": (1,)}, client=None)))
     assert isinstance(again, OddError)
-    assert (again.status_code, again.body) == (429, {"a": (1,)})
-    assert not hasattr(again, "client")
+    assert (again.status_code, again.body, again.client) == (429, {"a": (1,)}, None)
 
 
 def test_fields_of_built_in_exceptions_come_back() -> None:
@@ -1022,14 +1021,17 @@ def test_text_that_an_exception_cannot_make_does_not_stop_the_recording() -> Non
     assert str(decode_error(encode_error(lost))).endswith("TextError: text n")
 
 
-def test_exception_that_refers_to_itself_is_recorded_without_that() -> None:
+def test_exception_that_refers_to_itself_is_recorded_with_stand_ins() -> None:
     error = ValueError("x")
     error.me = error  # type: ignore[attr-defined]
     error.others = [error, error]  # type: ignore[attr-defined]
     error.__cause__ = error
     again = decode_error(encode_error(error))
     assert type(again) is ValueError
-    assert not vars(again)
+    assert {name: each.kind for name, each in vars(again).items()} == {
+        "me": "<class 'builtins.ValueError'>",
+        "others": "<class 'builtins.list'>",
+    }
 
 
 def test_exceptions_as_values_come_back() -> None:

@@ -1,0 +1,88 @@
+"""What an exception carried and no recording can hold: a stand-in that is there in replay, and refuses to be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.model import JSON
+from pytest_agenttape.values._forms import MARKER, Stored, class_text
+
+UNRECORDED = "unrecorded"
+
+
+class Unrecorded:
+    """Takes the place of what was not recorded; to use it in replay is an error that says so.
+
+    Attributes:
+        kind: The class of what was not recorded, as Python shows it.
+        text: What it added to the text of its exception, if it did.
+    """
+
+    __slots__ = ("_place", "_refuse", "kind", "text")
+
+    def __init__(self, kind: str, text: str | None = None) -> None:
+        self.kind = kind
+        self.text = text
+        self._place = "the exception"
+        self._refuse: Callable[[AgentTapeError], object] = lambda error: error
+
+    def watch(self, place: str, refuse: Callable[[AgentTapeError], object]) -> None:
+        """Name the *place* where it is, and call *refuse* with the error when it is used."""
+        self._place, self._refuse = place, refuse
+
+    def _fail(self, *_: object) -> NoReturn:
+        error = AgentTapeError(
+            f"{self._place}: {self.kind} could not be recorded, so nothing can be done with it in replay; "
+            "let the exception carry plain data, or register a codec for the class"
+        )
+        self._refuse(error)
+        raise error
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):  # asked by protocols such as copying, not by an agent
+            raise AttributeError(name)
+        self._fail()
+
+    def __repr__(self) -> str:
+        return self.text or f"<{self.kind} that was not recorded>"
+
+    __call__ = __bool__ = __len__ = __iter__ = __getitem__ = __contains__ = __eq__ = _fail
+    __hash__ = object.__hash__
+
+
+def stored_stand_in(value: object, text: str | None = None) -> Stored:
+    """Return what is stored in the place of *value*, which added *text* to the text of its exception."""
+    if isinstance(value, Unrecorded):
+        kind, text = value.kind, value.text
+    else:
+        kind = class_text(type(value))
+    return {MARKER: UNRECORDED, "class": kind, **({} if text is None else {"text": text})}
+
+
+def is_stand_in(stored: JSON) -> bool:
+    """Return whether *stored* is in the place of what was not recorded."""
+    return isinstance(stored, dict) and stored.get(MARKER) == UNRECORDED
+
+
+def stand_in(stored: Stored) -> Unrecorded:
+    """Return the stand-in for what was not recorded."""
+    text = stored.get("text")
+    return Unrecorded(str(stored.get("class")), None if text is None else str(text))
+
+
+def watch_use(error: BaseException, refuse: Callable[[AgentTapeError], object]) -> None:
+    """Call *refuse* with the error if something is used that *error* carried and that was not recorded."""
+    for place, each in _stand_ins(error, type(error).__name__):
+        each.watch(place, refuse)
+
+
+def _stand_ins(error: BaseException, place: str) -> Iterator[tuple[str, Unrecorded]]:
+    carried = [(f".{name}", each) for name, each in vars(error).items()]
+    carried += [(f".args[{at}]", each) for at, each in enumerate(error.args)]
+    for step, each in carried:
+        if isinstance(each, Unrecorded):
+            yield place + step, each
+        elif isinstance(each, BaseException) and len(place) < 200:  # it may carry itself
+            yield from _stand_ins(each, place + step)
