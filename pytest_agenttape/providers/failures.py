@@ -103,7 +103,8 @@ def _text_of_status(response: Mapping[str, JSON]) -> str:
 def _error_text(found: JSON) -> str:
     for key in ("message", "type", "code", "status"):
         if isinstance(at(found, key), str) and found[key]:
-            return str(found[key])
+            behind = text(at(found, "metadata", "raw")).strip()  # what a gateway was told, as OpenRouter passes it on
+            return f"{found[key]}: {behind}" if behind else str(found[key])
     return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
 
 

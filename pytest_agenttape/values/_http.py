@@ -190,6 +190,13 @@ def _decode_pairs(cls: Any, stored: Stored, part: DecodePart) -> object:
     return made
 
 
+def _decode_message(cls: Any, stored: Stored, part: DecodePart) -> object:
+    made = cls()
+    for name, value in _header_items(part(stored["headers"])):
+        made[name] = value  # which adds to those of the same name
+    return made
+
+
 def _decode_items(cls: Any, stored: Stored, part: DecodePart) -> object:
     return cls(_header_items(part(stored["headers"])))
 
@@ -214,6 +221,7 @@ _FORMS: tuple[tuple[str, str, Callable[..., Stored], Callable[..., object]], ...
         for name in ("MultiDict", "CIMultiDict", "MultiDictProxy", "CIMultiDictProxy")
     ),
     ("urllib3", "HTTPHeaderDict", _encode_pairs, _decode_pairs),
+    ("http.client", "HTTPMessage", _encode_pairs, _decode_message),
 )
 
 

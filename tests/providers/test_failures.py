@@ -55,6 +55,11 @@ FAILED: dict[str, tuple[str, int, str, object, Failure]] = {
         *("anthropic.messages", 400, JSON, of_anthropic("invalid_request_error", CREDIT)),
         Failure(402, CREDIT),
     ),
+    "what the provider behind a gateway said": (
+        *("openai.chat", 429, JSON),
+        {"error": {"code": 429, "message": "Provider returned error", "metadata": {"raw": "busy, try again\n"}}},
+        Failure(429, "Provider returned error: busy, try again"),
+    ),
     "a wrong request": ("anthropic.messages", 400, JSON, of_anthropic("invalid_request_error"), Failure(400, "no")),
     "a 422 under another name": (
         "openai.chat",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import http.client
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import requests
 
 from pytest_agenttape import RecordingRefusedError, tool, use_cassette
+from pytest_agenttape.values import decode, encode
 from tests.loopback import serving
 
 SECRET = "hT4vRm8KpXz2WnQ6YdLs9Gb3"
@@ -272,3 +274,11 @@ def test_dates_of_freezegun_come_back_as_dates(tmp_path: Path) -> None:
         "on": datetime.date(2024, 2, 3),
         "of": [datetime.datetime(2024, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)],
     }
+
+
+def test_headers_of_http_client_come_back() -> None:
+    headers = http.client.HTTPMessage()
+    headers["Set-Cookie"], headers["Set-Cookie"], headers["X-Odd"] = "a=1", "b=2", "é"
+    again = decode(encode(headers))
+    assert type(again) is http.client.HTTPMessage
+    assert again.items() == headers.items()
