@@ -38,7 +38,8 @@ class Comparing(Protocol):
         """Return whether both are the same call."""
 
 
-_OneMatcher: TypeAlias = MatcherName | Callable[..., object] | Keyed | Comparing
+_Lent: TypeAlias = dict[str, JSON]  # a matcher's own copy of a request
+_OneMatcher: TypeAlias = MatcherName | Callable[[_Lent], object] | Callable[[_Lent, _Lent], object] | Keyed | Comparing
 Matchers: TypeAlias = _OneMatcher | Iterable[_OneMatcher]
 
 _PARTS_OF_HTTP = frozenset({"method", "url", "headers", "json", "form", "text", "body_b64"})

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,6 +67,34 @@ def test_a_refreshed_run_stands_beside_its_recording(project: Project, monkeypat
     assert [step["live"] for step in test["steps"]] == [False, False, True, True, False, False]
     ends = [step["start_ms"] + step["latency_ms"] for step in test["steps"] if step["parent"] is None]
     assert ends == sorted(ends)  # the kept calls and the new one are on one axis
+
+
+def test_every_key_is_documented(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    documented = set(re.findall(r"`(\w+)`", (Path(__file__).parents[2] / "docs" / "pytest.md").read_text()))
+    project.write(test_it=TEST)
+    project.record("--agenttape-report=run.json")
+    project.run("--agenttape-show", "cassettes", "--agenttape-report=cassettes.json")
+    (project.path / "old").mkdir()
+    project.cassette().rename(project.path / "old" / "a.yaml")
+    monkeypatch.setenv("CITIES", "Rome,Berlin")
+    project.record()
+    project.run("--agenttape-diff", "old/a.yaml", str(project.cassette()), "--agenttape-report=changes.json")
+    for name in ("run", "cassettes", "changes"):
+        report = json.loads((project.path / f"{name}.json").read_text())
+        assert report["changes" if name == "changes" else "kinds"]
+        assert set(_keys(report)) <= documented
+
+
+def _keys(node: Any) -> Iterator[str]:
+    """Yield the keys of a report, without those of what was said or installed, and of counts by side."""
+    if isinstance(node, list):
+        for each in node:
+            yield from _keys(each)
+    elif isinstance(node, dict):
+        for key, each in node.items():
+            yield key
+            if key not in ("parts", "versions", "tools"):
+                yield from _keys(each)
 
 
 def test_one_change_of_a_stream_is_one_change() -> None:

@@ -38,34 +38,42 @@
 
   // -- values
 
-  const value = (given) => {
+  // Beside another call, `there` holds the lines of that; what it lacks is marked.
+  const marked = (text, there) => (there === undefined ? [text] : text.split("\n").flatMap((line, at) =>
+    [at ? "\n" : null, line === "" || there.has(line) ? line : make("mark", {}, line)]));
+  const linesIn = (given) => typeof given === "string" ? given.split("\n")
+    : given !== null && typeof given === "object" ? Object.values(given).flatMap(linesIn) : [JSON.stringify(given)];
+
+  const value = (given, there) => {
     if (typeof given === "string") {
-      return given.includes("\n") ? make("pre", { tabindex: 0, dir: "auto" }, given) : make("bdi", { class: "text" }, given);
+      const text = marked(given, there);
+      return given.includes("\n") ? make("pre", { tabindex: 0, dir: "auto" }, text) : make("bdi", { class: "text" }, text);
     }
-    if (given === null || typeof given !== "object") return make("code", {}, JSON.stringify(given));
     const flat = JSON.stringify(given);
-    if (flat.length <= 80 && !flat.includes("\\n")) return make("code", {}, flat);
+    if (given === null || typeof given !== "object") return make("code", {}, marked(flat, there));
+    const isSame = there === undefined || linesIn(given).every((each) => there.has(each));
+    if (flat.length <= 80 && isSame && !flat.includes("\\n")) return make("code", {}, flat);
     return make("dl", { class: "tree" }, Object.entries(given).map(([key, each]) => [
-      make("dt", {}, make("bdi", {}, key)), make("dd", {}, value(each)),
+      make("dt", {}, make("bdi", {}, key)), make("dd", {}, value(each, there)),
     ]).flat());
   };
 
-  const asked = (asks) => (Array.isArray(asks) ? asks : []).flatMap((each) =>
+  const asked = (asks, there) => (Array.isArray(asks) ? asks : []).flatMap((each) =>
     each && typeof each === "object"
-      ? Object.entries(each).map(([name, given]) => make("div", {}, make("code", {}, `asks ${name}`), value(given)))
-      : [value(each)]);
+      ? Object.entries(each).map(([name, given]) => make("div", {}, make("code", {}, `asks ${name}`), value(given, there)))
+      : [value(each, there)]);
 
-  const message = (role, content, asks) => make(
+  const message = (there, role, content, asks) => make(
     "div", { class: `message ${/^[a-z]+$/.test(role) ? role : ""}` },
     make("div", { class: "role" }, role),
-    content === undefined || content === "" || content === null ? null : value(content), asked(asks),
+    content === undefined || content === "" || content === null ? null : value(content, there), asked(asks, there),
   );
 
-  const llmParts = (parts) => [
+  const llmParts = (parts, there) => [
     ...(Array.isArray(parts.messages) ? parts.messages : []).map((each) =>
-      each && typeof each === "object" ? message(String(each.role ?? "message"), each.content, each.asks) : value(each)),
-    "text" in parts || "asks" in parts ? message("assistant", parts.text ?? "", parts.asks) : null,
-    "error" in parts ? message("error", parts.error) : null,
+      each && typeof each === "object" ? message(there, String(each.role ?? "message"), each.content, each.asks) : value(each, there)),
+    "text" in parts || "asks" in parts ? message(there, "assistant", parts.text ?? "", parts.asks) : null,
+    "error" in parts ? message(there, "error", parts.error) : null,
   ];
 
   // An LLM call of a user's own boundary has its messages among its arguments.
@@ -77,16 +85,17 @@
       ...(typeof result === "string" ? { text: result } : result === undefined ? {} : { result }) };
   };
 
-  const body = (step) => {
+  const body = (step, other) => {
+    const there = other && new Set(linesIn(other.parts));
     const parts = partsOf(step);
     const isTalk = "messages" in parts;
     const rest = Object.entries(parts).filter(([name, each]) =>
       each !== null && !(isTalk && ["messages", "text", "asks", "error", "model"].includes(name)));
     const usage = step.usage;
     return [
-      isTalk ? llmParts(parts) : null,
+      isTalk ? llmParts(parts, there) : null,
       rest.length ? make("dl", { class: "tree" }, rest.flatMap(([name, each]) => [
-        make("dt", { class: name === "error" ? "bad" : "" }, name), make("dd", {}, value(each)),
+        make("dt", { class: name === "error" ? "bad" : "" }, name), make("dd", {}, value(each, there)),
       ])) : null,
       make("p", { class: "facts" }, facts(
         step.provider, step.model, step.label,
@@ -215,8 +224,8 @@
       make("span", { class: "facts" }, `${words[row.sign]}${row.follows ? ", follows" : ""}`),
       side(old, "before"), side(now, "after"))));
     whenOpened(details, () => details.append(fieldTable(row.fields) ?? "", make("div", { class: "sides" },
-      make("div", { role: "group", "aria-label": "before" }, old ? body(old) : null),
-      make("div", { role: "group", "aria-label": "after" }, now ? body(now) : null))));
+      make("div", { role: "group", "aria-label": "before" }, old ? body(old, now) : null),
+      make("div", { role: "group", "aria-label": "after" }, now ? body(now, old) : null))));
     if (row.sign !== "=" && !row.follows) filled(details);
     return details;
   };
