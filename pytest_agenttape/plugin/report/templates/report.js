@@ -133,7 +133,8 @@
     return details;
   };
 
-  const axisOf = (steps) => {
+  const axisOf = (steps) => { // null if no call was timed, as in cassettes of other tools
+    if (steps.every((each) => each.latency_ms === null)) return null;
     const first = Math.min(...steps.map((each) => each.start_ms), Infinity);
     const last = steps.reduce((end, each) => Math.max(end, each.start_ms + (each.latency_ms ?? 0)), 0);
     const start = Number.isFinite(first) ? first : 0;
@@ -148,6 +149,7 @@
   };
 
   const track = (axis, start, took) => {
+    if (axis === null) return null;
     const bar = make("span", { class: "bar" });
     bar.style.left = `${Math.min((start - axis.start) / axis.total * 100, 99.5)}%`;
     bar.style.width = `${took / axis.total * 100}%`;
@@ -155,6 +157,7 @@
   };
 
   const axisLine = (axis) => {
+    if (axis === null) return null;
     const line = make("span", { class: "track" });
     for (const at of axis.ticks) {
       const tick = make("span", {}, time(at));
@@ -207,8 +210,8 @@
   const agentRow = (root, axis) => make("li", { class: "step agent" }, make("details", {}, make("summary", {},
     make("span", { class: "row" },
       make("bdi", { class: "what" }, make("span", { class: "kind" }, "agent"), root.name),
-      make("span", { class: "facts" }, facts(tokens(root.usage), price(root), time(axis.total))),
-      track(axis, axis.start, axis.total))),
+      make("span", { class: "facts" }, facts(tokens(root.usage), price(root), time(axis?.total))),
+      track(axis, axis?.start, axis?.total))),
   make("div", { class: "body facts" }, root.about)));
 
   // -- side by side
@@ -433,7 +436,7 @@
     const spent = (each) => (each.input_tokens + each.output_tokens === 0 ? "nothing"
       : facts(count(each.input_tokens + each.output_tokens, "token"), money(each.cost) || "price unknown"));
     const sum = [["Calls", whole.calls.toLocaleString("en")], ["Tokens", tokens(whole.usage) || "0"],
-      ["Cost", price(whole) || "$0"], ["Time", time(whole.duration_ms) || "0 ms"]];
+      ["Cost", price(whole) || "$0"], ["Time", time(whole.duration_ms) || "not timed"]];
     if (report.kind === "cassettes") return [["Cassettes", report.cassettes.length], ...sum];
     return [["Tests", whole.tests], ["Failed", whole.failed, whole.failed], ...sum, ["Live calls", whole.live],
       ["Spent now", spent(whole.spent)], ["Saved by replay", spent(whole.saved)], ["Unplayed", whole.unplayed, whole.unplayed]];
