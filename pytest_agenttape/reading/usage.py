@@ -80,13 +80,18 @@ _COUNTS = ("input_tokens", "output_tokens", "total_tokens")
 
 
 def duration_of(interactions: Iterable[Interaction]) -> float | None:
-    """Return the milliseconds that *interactions* took; None if none was timed.
+    """Return the milliseconds that *interactions* took; None if none was timed."""
+    return duration((each.index, each.parent, each.latency_ms) for each in interactions)
+
+
+def duration(times: Iterable[tuple[int, int | None, float | None]]) -> float | None:
+    """Return the milliseconds that calls took, each given with its number, that of its parent, and its time, if known.
 
     A call that another of them made is in the time of that.
     """
-    calls = [*interactions]
-    own = {each.index for each in calls}
-    timed = [each.latency_ms for each in calls if each.parent not in own and each.latency_ms is not None]
+    calls = [*times]
+    numbers = {number for number, _, _ in calls}
+    timed = [latency for _, parent, latency in calls if parent not in numbers and latency is not None]
     return round(sum(timed), 3) if timed else None
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from pytest_agenttape.model import JSON
 from pytest_agenttape.plugin.report.test_record import ShownStep, Usage
+from pytest_agenttape.reading.usage import duration
 
 
 def taken_by(steps: Sequence[ShownStep]) -> dict[str, JSON]:
@@ -16,7 +17,7 @@ def taken_by(steps: Sequence[ShownStep]) -> dict[str, JSON]:
 
 def taken_by_all(runs: Sequence[Sequence[ShownStep]]) -> dict[str, JSON]:
     """Return what the calls of all *runs* took."""
-    timed = [time for steps in runs for time in _times(steps)]
+    timed = [each for each in map(_duration, runs) if each is not None]
     steps = [each for run in runs for each in run]
     return {"usage": _usage(steps), "cost": _cost(steps), "duration_ms": round(sum(timed), 3) if timed else None}
 
@@ -38,9 +39,8 @@ def by_model(runs: Iterable[Sequence[ShownStep]]) -> list[dict[str, JSON]]:
     return sorted(found, key=lambda each: (-each["usage"]["total_tokens"], each["model"]))
 
 
-def _times(steps: Sequence[ShownStep]) -> list[float]:
-    own = {each["index"] for each in steps}
-    return [each["latency_ms"] for each in steps if each["parent"] not in own and each["latency_ms"] is not None]
+def _duration(steps: Iterable[ShownStep]) -> float | None:
+    return duration((each["index"], each["parent"], each["latency_ms"]) for each in steps)
 
 
 def _time(steps: Iterable[ShownStep]) -> float:

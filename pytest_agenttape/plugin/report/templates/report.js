@@ -31,7 +31,9 @@
       : `$${Number(cost).toFixed(4)}`;
   const tokens = (usage) =>
     usage && usage.total_tokens ? `${usage.estimated ? "about " : ""}${count(usage.total_tokens, "token")}` : "";
-  const price = (taken) => (taken.usage && taken.usage.total_tokens ? money(taken.cost) || "price unknown" : "");
+  const unpriced = "genai-prices" in report.about.versions ? "price unknown" : ""; // else none is known, not this one
+  const price = (taken) => (["llm", undefined].includes(taken.kind) && taken.usage?.total_tokens
+    ? money(taken.cost) || unpriced : "");
   const facts = (...parts) => parts.filter(Boolean).join(" · ");
   const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`);
   const bare = (step) => step.summary.replace(/^#\d+ \S+ /, "");
@@ -100,7 +102,7 @@
       make("p", { class: "facts" }, facts(
         step.provider, step.model, step.label,
         usage && `${usage.input_tokens.toLocaleString("en")} in, ${usage.output_tokens.toLocaleString("en")} out`,
-        usage && (money(step.cost) || "price unknown"),
+        price(step),
         step.latency_ms !== null && `from ${time(step.start_ms)} on, ${time(step.latency_ms)}`,
         step.live && "live", step.fault,
       )),
@@ -220,7 +222,7 @@
     const [old, now] = [before.get(row.old), after.get(row.new)];
     const side = (step, of) => make("span", { class: of },
       step ? make("bdi", { class: "what" }, make("span", { class: "kind" }, `#${step.index} ${step.kind}`), bare(step)) : null,
-      step ? make("span", { class: "facts" }, " ", facts(tokens(step.usage), time(step.latency_ms))) : null);
+      step ? make("span", { class: "facts" }, " ", facts(tokens(step.usage), price(step), time(step.latency_ms))) : null);
     const words = { "=": "same", "~": "changed", "+": "new", "-": "gone", ">": "moved" };
     const is = row.sign === "=" ? "same" : row.sign === "+" ? "new" : row.sign === "-" ? "old" : "";
     const details = make("details", { class: `change ${is}` }, make("summary", {}, make("span", { class: "row" },
@@ -434,9 +436,9 @@
     const whole = report.totals;
     if (report.kind === "changes") return [["Compared", report.summary]];
     const spent = (each) => (each.input_tokens + each.output_tokens === 0 ? "nothing"
-      : facts(count(each.input_tokens + each.output_tokens, "token"), money(each.cost) || "price unknown"));
+      : facts(count(each.input_tokens + each.output_tokens, "token"), money(each.cost) || unpriced));
     const sum = [["Calls", whole.calls.toLocaleString("en")], ["Tokens", tokens(whole.usage) || "0"],
-      ["Cost", price(whole) || "$0"], ["Time", time(whole.duration_ms) || "not timed"]];
+      ["Cost", money(whole.cost) || "unknown"], ["Time", time(whole.duration_ms) || "not timed"]];
     if (report.kind === "cassettes") return [["Cassettes", report.cassettes.length], ...sum];
     return [["Tests", whole.tests], ["Failed", whole.failed, whole.failed], ...sum, ["Live calls", whole.live],
       ["Spent now", spent(whole.spent)], ["Saved by replay", spent(whole.saved)], ["Unplayed", whole.unplayed, whole.unplayed]];
