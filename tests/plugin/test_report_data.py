@@ -69,6 +69,38 @@ def test_a_refreshed_run_stands_beside_its_recording(project: Project, monkeypat
     assert ends == sorted(ends)  # the kept calls and the new one are on one axis
 
 
+def test_what_new_episodes_keep_is_not_gone(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write(test_it=TEST)
+    project.record()
+    monkeypatch.setenv("CITIES", "Bonn,Kyiv")
+    test = reported(project, "--agenttape-mode=new_episodes")
+    assert (test["wrote"], test["change"]["summary"]) == (True, "calls: 2 new; +2 in all")
+
+
+def test_a_refresh_that_fails_shows_what_it_changed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write(test_it=TEST)
+    project.record()
+    project.write(test_it=TEST + "            assert city != 'Berlin'\n")
+    monkeypatch.setenv("CITIES", "Rome,Berlin,Bonn")
+    test = reported(project, "--snapshot-update")
+    assert (test["wrote"], test["change"]["summary"]) == (False, "calls: 2 changed")
+    assert test["change"]["not_reached"] == 2
+
+
+def test_recordings_that_a_passing_test_no_longer_plays_are_gone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(test_it=TEST)
+    project.record()
+    monkeypatch.setenv("CITIES", "Rome,Oslo")
+    test = reported(project)
+    assert (test["outcome"], test["unplayed"], test["change"]["summary"]) == (
+        "passed",
+        1,
+        "calls: 2 dropped; -2 in all",
+    )
+
+
 def test_every_key_is_documented(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     documented = set(re.findall(r"`(\w+)`", (Path(__file__).parents[2] / "docs" / "pytest.md").read_text()))
     project.write(test_it=TEST)

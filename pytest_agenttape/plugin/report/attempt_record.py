@@ -100,11 +100,14 @@ def _with_calls(record: TestRecord, timeline: Timeline, attempt: Attempt) -> Tes
     from pytest_agenttape.plugin.report import changed_calls, shown_calls  # not needed without a report
 
     session = attempt.session
-    has_changed = record.wrote or session.verdict.error is not None
+    has_changed = record.wrote or record.live or record.unplayed or session.verdict.error is not None
+    is_cut = record.outcome != "passed"
     return replace(
         record,
         steps=shown_calls.shown_steps(timeline),
-        change=changed_calls.change_of_run(session) if has_changed else None,
+        change=changed_calls.change_of_run(session, is_cut=is_cut, is_alone=not record.is_shared)
+        if has_changed
+        else None,
         miss=changed_calls.miss_of(session.verdict.error or attempt.error, len(timeline)),
-        not_reached=0 if record.outcome == "passed" else len(session.unplayed),
+        not_reached=len(session.unplayed) if is_cut and not record.is_shared else 0,
     )

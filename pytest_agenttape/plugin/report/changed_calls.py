@@ -34,14 +34,30 @@ def rows_alone(sign: str, calls: Iterable[Interaction]) -> list[Plain]:
     return [_row(sign, *((each.index, None) if sign == "-" else (None, each.index))) for each in calls]
 
 
-def change_of_run(session: Session) -> Plain | None:
-    """Return what a run changed in its cassette; None if there was no cassette or nothing changed."""
-    old = session.loaded.cassette
-    if old is None:
+def change_of_run(session: Session, *, is_cut: bool, is_alone: bool) -> Plain | None:
+    """Return how a run differs from its recording; None if there was none, or it does not differ.
+
+    Args:
+        is_cut: Whether the run ended early.
+        is_alone: Whether no other test uses the cassette.
+    """
+    cassette = session.loaded.cassette
+    if cassette is None:
         return None
-    is_cut = session.verdict.error is not None
-    diff = diff_interactions(old.interactions, session.interactions, rules=session.loaded.rules, is_cut=is_cut)
-    return None if diff.identical else change_of(old.interactions, diff)
+    keeps_others = session.loaded.policy.keeps_old or not is_alone
+    old = [*_played(session, cassette.interactions)] if keeps_others else cassette.interactions
+    diff = diff_interactions(old, session.interactions, rules=session.loaded.rules, is_cut=is_cut)
+    return None if diff.identical else change_of(old, diff)
+
+
+def _played(session: Session, recorded: Iterable[Interaction]) -> Iterator[Interaction]:
+    """Yield those of *recorded* that were played, or that a played one made."""
+    left = {each.index for each in session.engine.unplayed}
+    for each in recorded:
+        if each.index in left or each.parent in left:
+            left.add(each.index)
+        else:
+            yield each
 
 
 def miss_of(error: object, position: int) -> Plain | None:

@@ -138,7 +138,7 @@ class TestRecord:
         began: When it began, as an ISO 8601 time: the recording, if nothing was live, else the test.
         spans: Its calls, for a trace.
         tried: Its runs with live calls so far, beside the recording, if the flag asked for them.
-        change: What the run changed in the cassette, for a report file.
+        change: How the run differs from its recording, for a report file.
         miss: The call that no recording answered, beside the nearest one, for a report file.
         not_reached: How many recordings a run that did not pass has left unplayed.
     """
