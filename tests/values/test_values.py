@@ -548,7 +548,7 @@ def test_a_shared_part_comes_back_in_each_place() -> None:
 
 REFUSED: dict[str, tuple[object, str]] = {
     "object": ({"items": [0, 1, 2, {"client": Client()}]}, f"result.items[3].client: <class '{HERE}.Client'> cannot"),
-    "function": ([print], "result[0]: <class 'builtins.builtin_function_or_method'> cannot be recorded; return plain"),
+    "function": ([print], "result[0]: <class 'builtins.builtin_function_or_method'> cannot be recorded; use plain"),
     "class": (Client, "result: <class 'builtins.type'>"),
     "module": (os, "result: <class 'builtins.module'>"),
     "lock": (Plain(threading.Lock()), "result.a: <class '_thread.lock'>"),
