@@ -12,7 +12,8 @@ from pytest_agenttape.reading.calls import LLMCall
 from pytest_agenttape.reading.divergences import Divergence
 from pytest_agenttape.reading.json_diff import field_diffs
 
-_EVENTS = "response.events"
+_WIRE = ("response.events", "response.messages", "response.conversation")
+_YIELDED = ("response.$stream.items",)
 
 
 def changes_to_tell(divergence: Divergence) -> tuple[FieldDiff, ...]:
@@ -25,12 +26,14 @@ def _folded(divergence: Divergence) -> tuple[FieldDiff, ...]:
     changed, before = divergence.changed, divergence.before
     if changed is None or before is None:
         return ()
-    in_events = [each for each in changed.response if each.path.startswith(_EVENTS)]
-    if len(in_events) < 2:
+    call = divergence.call
+    stream = _WIRE if "url" in call.request else _YIELDED
+    in_stream = [each for each in changed.response if each.path.startswith(stream)]
+    if len(in_stream) < 2:
         return changed.field_diffs
-    others = tuple(each for each in changed.response if each.path.startswith("response.") and each not in in_events)
-    said = _said_changes(before, divergence.call) if divergence.call.kind == "llm" else ()
-    return (*changed.request, *others, *(said or _first_of(in_events)), *changed.error)
+    others = tuple(each for each in changed.response if each.path.startswith("response.") and each not in in_stream)
+    said = _said_changes(before, call) if call.kind == "llm" else _yielded_changes(before, call)
+    return (*changed.request, *others, *(said or _first_of(in_stream)), *changed.error)
 
 
 def _said_changes(before: Interaction, after: Interaction) -> tuple[FieldDiff, ...]:
@@ -49,5 +52,18 @@ def _said(call: LLMCall) -> JSON:
     return {**said, "model": call.answered_by, "error": call.error}
 
 
-def _first_of(events: list[FieldDiff]) -> tuple[FieldDiff, ...]:
-    return (events[0], FieldDiff("… and more in other events", "", ""))
+def _yielded_changes(before: Interaction, after: Interaction) -> tuple[FieldDiff, ...]:
+    """Return how the texts differ that a generator yielded in pieces; nothing if it yielded anything else."""
+    old, new = (_yielded_text(each.response) for each in (before, after))
+    return () if old is None or new is None else field_diffs({"yields": old}, {"yields": new}, root="response")
+
+
+def _yielded_text(response: JSON) -> str | None:
+    stream = response.get("$stream") if isinstance(response, dict) else None
+    items = stream.get("items") if isinstance(stream, dict) else None
+    return "".join(items) if isinstance(items, list) and all(isinstance(each, str) for each in items) else None
+
+
+def _first_of(pieces: list[FieldDiff]) -> tuple[FieldDiff, ...]:
+    what = "events" if pieces[0].path.startswith(_WIRE) else "items"
+    return (pieces[0], FieldDiff(f"… and more in other {what}", "", ""))

@@ -374,6 +374,27 @@ def test_what_changed_in_a_stream_is_told_once_however_many_events_hold_it(
     assert diff.render().splitlines()[4:] == [f"    {line}" for line in told]
 
 
+def test_a_text_that_a_tool_yields_is_told_once_however_many_pieces_it_comes_in() -> None:
+    def yielding(*items: object) -> Interaction:
+        return tool(result={"$stream": {"items": list(items)}})
+
+    diff = compared([yielding("It ", "is ", "sunny")], [yielding("It was ", "cold ", "there")])
+    assert diff.render().splitlines()[4:] == [
+        "    response.yields",
+        "      old  'It is sunny'",
+        "      new  'It was cold there'",
+    ]
+    values = compared([yielding(1, 2, 3)], [yielding(4, 5, 6)])
+    assert values.render().splitlines()[-1] == "    … and more in other items"
+
+
+def test_a_result_of_a_tool_is_no_stream_whatever_its_keys_are() -> None:
+    diff = compared([tool(result={"events": ["a", "b"]})], [tool(result={"events": ["c", "d"]})])
+    told = diff.render()
+    assert "response.events[0]" in told
+    assert "response.events[1]" in told
+
+
 def test_the_events_of_a_plain_stream_are_told_by_the_first_that_changed() -> None:
     def feed(*prices: int) -> Interaction:
         events = [{"data": {"price": price}} for price in prices]
