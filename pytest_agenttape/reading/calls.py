@@ -11,7 +11,7 @@ from pytest_agenttape.matching.call_tree import in_call_order, parent_of
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.providers import Answer, RequestedTool, conversation, operation_of, read_answer, read_messages
 from pytest_agenttape.providers.common_form import common_form
-from pytest_agenttape.reading.summary import shown_arguments
+from pytest_agenttape.reading.summary import arguments_of, shown_arguments
 from pytest_agenttape.reading.usage import TokenTotals, count_tokens
 
 TOOL_KINDS = ("tool", "retrieval")
@@ -53,7 +53,10 @@ class ToolCall(str):
         return call
 
     def __repr__(self) -> str:
-        return f"{self.name}({shown_arguments(self._recorded)})" if self._recorded else super().__repr__()
+        if self._recorded is None and self._given is None:
+            return super().__repr__()
+        arguments = self._given if self._recorded is None else arguments_of(self._recorded)
+        return f"{self.name}({shown_arguments(arguments)})"
 
     @property
     def name(self) -> str:

@@ -33,7 +33,7 @@ def asked_line(call: Interaction) -> str:
     if "url" in call.request:
         line = visible(f"{call.request.get('method', 'GET')} {call.request['url']}", 200)
         return f"{line} ({visible(call.boundary, WIDTH)})" if call.boundary else line
-    return f"{call_name(call)}({shown_arguments(call)})"
+    return f"{call_name(call)}({shown_arguments(arguments_of(call))})"
 
 
 def summary_line(call: Interaction) -> str:
@@ -75,11 +75,9 @@ def what_changed(diff: FieldDiff, recorded: Mapping[str, JSON], asked: Mapping[s
     return f"{diff.path} {verb}"
 
 
-def shown_arguments(call: Interaction) -> str:
-    """Return the arguments of *call* on one line: ``city='Berlin', days=2``."""
-    request = call.request
-    arguments = request.get("args") if set(request) <= {"args"} else request
-    if not isinstance(arguments, dict):
+def shown_arguments(arguments: JSON) -> str:
+    """Return *arguments* on one line: ``city='Berlin', days=2``."""
+    if not isinstance(arguments, Mapping):
         return "" if arguments is None else shorten(arguments)
     room, shown = 2 * WIDTH, []
     for name, value in arguments.items():
@@ -89,6 +87,11 @@ def shown_arguments(call: Interaction) -> str:
         shown.append(f"{visible(str(name), 40)}={shorten(value, min(room, WIDTH))}")
         room -= len(shown[-1]) + 2
     return ", ".join(shown)
+
+
+def arguments_of(call: Interaction) -> JSON:
+    """Return the arguments of *call*, or all that it asked for, in stored form."""
+    return call.request.get("args") if set(call.request) <= {"args"} else call.request
 
 
 def _llm_summary(call: Interaction) -> str:

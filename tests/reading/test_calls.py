@@ -10,7 +10,7 @@ import pytest
 
 from pytest_agenttape import values
 from pytest_agenttape.model import Interaction
-from pytest_agenttape.reading.calls import LLMCall, last_word, llm_calls, tool_calls
+from pytest_agenttape.reading.calls import LLMCall, ToolCall, last_word, llm_calls, tool_calls
 from tests.reading.runs import calls, chat, tool
 
 
@@ -24,6 +24,7 @@ def test_a_tool_call_is_its_name_and_more() -> None:
     assert hash(call) == hash("book")
     assert (call.name, call.kind, call.index, call.latency_ms, call.parent) == ("book", "tool", 4, 12.5, None)
     assert (call.duration, repr([call])) == (12.5, "[book(to='Rome')]")
+    assert repr([ToolCall("book", {"to": "Rome"}), ToolCall("book")]) == "[book(to='Rome'), 'book']"
     assert (call.arguments, call.result, call.error) == ({"to": "Rome"}, {"seats": 2}, None)
 
 

@@ -100,7 +100,7 @@
         make("dt", { class: name === "error" ? "bad" : "" }, name), make("dd", {}, value(each, there)),
       ])) : null,
       make("p", { class: "facts" }, facts(
-        step.provider, step.model, step.label,
+        step.provider, step.model,
         usage && `${usage.input_tokens.toLocaleString("en")} in, ${usage.output_tokens.toLocaleString("en")} out`,
         price(step),
         step.latency_ms !== null && `from ${time(step.start_ms)} on, ${time(step.latency_ms)}`,
@@ -170,7 +170,7 @@
   };
 
   const stepRow = (step, depth, axis, link) => {
-    const text = make("bdi", { class: "what" }, make("span", { class: "kind" }, step.kind), bare(step),
+    const text = make("bdi", { class: "what" }, make("span", { class: "kind" }, step.label ?? step.kind), bare(step),
       link ? make("a", { class: "link", href: link, title: "link to this call" }, `#${step.index}`) : null);
     const row = make("span", { class: "row" }, text,
       make("span", { class: "facts" }, facts(step.missing && "not recorded", tokens(step.usage), price(step),
@@ -221,7 +221,7 @@
   const shownRow = (row, before, after) => {
     const [old, now] = [before.get(row.old), after.get(row.new)];
     const side = (step, of) => make("span", { class: of },
-      step ? make("bdi", { class: "what" }, make("span", { class: "kind" }, `#${step.index} ${step.kind}`), bare(step)) : null,
+      step ? make("bdi", { class: "what" }, make("span", { class: "kind" }, `#${step.index} ${step.label ?? step.kind}`), bare(step)) : null,
       step ? make("span", { class: "facts" }, " ", facts(tokens(step.usage), price(step), time(step.latency_ms))) : null);
     const words = { "=": "same", "~": "changed", "+": "new", "-": "gone", ">": "moved" };
     const is = row.sign === "=" ? "same" : row.sign === "+" ? "new" : row.sign === "-" ? "old" : "";
