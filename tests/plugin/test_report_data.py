@@ -101,6 +101,31 @@ def test_recordings_that_a_passing_test_no_longer_plays_are_gone(
     )
 
 
+def test_a_marked_test_whose_session_could_not_open_is_a_failed_one(project: Project) -> None:
+    project.write(
+        test_it="""
+        import pytest
+
+        @pytest.fixture
+        def agenttape_config():
+            return {"bogus": 1}
+
+        @pytest.mark.agenttape
+        def test_it():
+            pass
+
+        def test_another():
+            assert False
+    """
+    )
+    test = reported(project)
+    assert (test["nodeid"], test["outcome"], test["action"]) == ("test_it.py::test_it", "failed", "not run")
+    assert "bogus" in test["failure"]
+    assert test["place"] == "test_it.py:8"
+    totals = json.loads((project.path / "report.json").read_text())["totals"]
+    assert (totals["tests"], totals["failed"]) == (1, 1)
+
+
 def test_every_key_is_documented(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     documented = set(re.findall(r"`(\w+)`", (Path(__file__).parents[2] / "docs" / "pytest.md").read_text()))
     project.write(test_it=TEST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pytest_agenttape.plugin.report.html import page
 from pytest_agenttape.plugin.report.ledger import Ledger
 from pytest_agenttape.plugin.report.otlp import as_otlp
 from pytest_agenttape.plugin.report.spending import total
-from pytest_agenttape.plugin.report.test_record import TestRecord
+from pytest_agenttape.plugin.report.test_record import NOT_RUN, TestRecord
 from pytest_agenttape.plugin.report.whole_run import WholeRun
 from pytest_agenttape.plugin.report.wording import shown
 from pytest_agenttape.redaction import RedactionRules, Redactor
@@ -60,11 +61,11 @@ def write(path: Path, text: str) -> str | None:
 def as_document(ledger: Ledger, verdict: WholeRun, config: pytest.Config) -> dict[str, Any]:
     """Return the whole report of a run as JSON types; docs/pytest.md has its schema."""
     redactor = Redactor(RedactionRules(), os.environ)
-    records = ledger.records
+    records = dict.fromkeys(ledger.unopened, NOT_RUN) | ledger.records
     runs = [record.steps for record in records.values()]
     return {
         **about.document("run", config),
-        "totals": _totals(ledger, verdict),
+        "totals": _totals(records.values(), verdict),
         "kinds": totals.kinds(runs),
         "models": totals.by_model(runs),
         "orphans": [shown(path) for path in verdict.orphans],
@@ -73,8 +74,7 @@ def as_document(ledger: Ledger, verdict: WholeRun, config: pytest.Config) -> dic
     }
 
 
-def _totals(ledger: Ledger, verdict: WholeRun) -> dict[str, Any]:
-    records = ledger.records.values()
+def _totals(records: Collection[TestRecord], verdict: WholeRun) -> dict[str, Any]:
     return {
         **totals.taken_by_all([record.steps for record in records]),
         "tests": len(records),
@@ -93,7 +93,7 @@ def _test(nodeid: str, record: TestRecord, ledger: Ledger, redactor: Redactor) -
         "nodeid": redactor.text(nodeid),
         "place": None if place is None else f"{redactor.text(shown(Path(place[0])))}:{place[1]}",
         "outcome": _outcome(record),
-        "path": redactor.text(shown(record.path)),
+        "path": None if record is NOT_RUN else redactor.text(shown(record.path)),
         "mode": record.mode,
         "action": record.action,
         "wrote": record.wrote,

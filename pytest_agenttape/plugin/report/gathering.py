@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_agenttape.plugin.options import CASSETTES, PURSE, title
+from pytest_agenttape.plugin.options import CASSETTES, MARKER, PURSE, title
 from pytest_agenttape.plugin.report.ledger import LEDGER, Ledger
 from pytest_agenttape.plugin.report.workers import (
     is_worker,
@@ -62,6 +62,8 @@ class Gathering:
             self._note_place(report)
         if report.failed and self._config.option.agenttape_report is not None:
             self._ledger.failures.setdefault(report.nodeid, received_failure(report))
+            if MARKER in report.keywords:
+                self._ledger.unopened.add(report.nodeid)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:

@@ -18,6 +18,7 @@ class Ledger:
     Attributes:
         records: By node id.
         failures: The failure texts of tests by node id; only for a report file.
+        unopened: Marked tests that failed without a session; only for a report file.
         places: Where tests begin, or where they failed, by node id: a path and a line, which counts from 1.
         tallies: One of each process that collected tests.
         folders: Folders with cassettes that this process saw, even if all their tests are gone.
@@ -31,6 +32,7 @@ class Ledger:
     def __init__(self) -> None:
         self.records: dict[str, TestRecord] = {}
         self.failures: dict[str, str] = {}
+        self.unopened: set[str] = set()
         self.places: dict[str, tuple[str, int]] = {}
         self.tallies: list[Tally] = []
         self.folders: set[Path] = set()

@@ -227,6 +227,28 @@ class TestRecord:
         return cls(**{**plain, **parsed})
 
 
+NOT_RUN = TestRecord(
+    path=Path(),
+    target=Path(),
+    mode="",
+    outcome="failed",
+    action="not run",
+    wrote=False,
+    calls=0,
+    live=0,
+    unplayed=(),
+    is_shared=False,
+    users=0,
+    is_strict=False,
+    input_tokens=0,
+    output_tokens=0,
+    pending=None,
+    load_ms=0.0,
+    error=None,
+)
+"""Of a test that failed before its session could open."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
     """The contribution of one process to the verdict on the whole run.

@@ -310,7 +310,7 @@
         make("h3", {}, "The run")] : null,
       trace(withMiss(test), {
         ...test, name: test.nodeid.split("::").slice(1).join("::") || test.nodeid,
-        about: facts(test.place, test.path, `mode ${test.mode}`, test.wrote ? "written" : "not written",
+        about: facts(test.place, test.path, test.path && `mode ${test.mode}`, test.wrote ? "written" : "not written",
           `loaded in ${time(test.load_ms)}`),
       }, linkTo),
     ],
