@@ -111,9 +111,11 @@ def test_what_answers_in_the_same_shape_is_verified_and_nothing_is_written(proje
 def test_a_renamed_field_fails_the_run_and_is_named(project: Project, world: World) -> None:
     world.chat["usage"]["input_tokens"] = world.chat["usage"].pop("prompt_tokens")
     world.page["price"] = "3"
-    result = project.run("--agenttape-verify")
+    result = project.run("--agenttape-verify", "--agenttape-report=report.json")
     assert result.ret == 1
     result.assert_outcomes(passed=1)
+    [test] = json.loads((project.path / "report.json").read_text())["tests"]
+    assert (test["verified"]["sent"], len(test["verified"]["moved"])) == (2, 2)
     result.stdout.fnmatch_lines(
         [
             "moved: openai.chat (127.0.0.1:*): the body.usage.prompt_tokens is gone (input_tokens is new)  (test*",

@@ -70,6 +70,7 @@ def as_document(ledger: Ledger, verdict: WholeRun, config: pytest.Config) -> dic
         "models": totals.by_model(runs),
         "orphans": [shown(path) for path in verdict.orphans],
         "deleted": [shown(path) for path in verdict.deleted],
+        "refused": [redactor.text(line) for line in verdict.refused],
         "tests": [_test(nodeid, record, ledger, redactor) for nodeid, record in sorted(records.items())],
     }
 
@@ -105,6 +106,10 @@ def _test(nodeid: str, record: TestRecord, ledger: Ledger, redactor: Redactor) -
         "spent": None if record.spent is None else record.spent.to_plain(),
         "saved": None if record.saved is None else record.saved.to_plain(),
         "load_ms": record.load_ms,
+        "pending": None if record.pending is None else redactor.text(shown(record.pending)),
+        "stale": record.stale,
+        "verified": None if record.verified is None else record.verified.to_plain(),
+        "real_in_replay": record.forgotten,
         "failure": None if failure is None else redactor.text(failure)[:_FAILURE_SHOWN],
         "miss": record.miss,
         "change": record.change,

@@ -285,6 +285,14 @@
     }))];
   };
 
+  const noted = (test) => [
+    test.not_reached && `the run ended early: ${count(test.not_reached, "recorded call")} not reached`,
+    ...(test.verified?.moved ?? []).map((each) => `live, the answer has another shape: ${each}`),
+    ...test.real_in_replay.map((each) => `${each} runs for real in replay: put @tool above it`),
+    test.stale && `the recording was ${test.stale}`,
+    test.pending && `a recording is pending in ${test.pending}: --snapshot-update accepts it`,
+  ].filter(Boolean);
+
   const ofTest = (test) => ({
     name: test.nodeid,
     is: test.outcome,
@@ -293,10 +301,11 @@
       test.unplayed && `${test.unplayed} unplayed`, tokens(test.usage), price(test),
       time(test.duration_ms)],
     steps: withMiss(test),
-    marks: [test.live && "live", (test.change || test.wrote) && "changed"],
-    said: [test.failure, test.miss],
+    marks: [test.live && "live", (test.change || test.wrote) && "changed", test.pending && "pending", test.stale && "stale",
+      test.verified?.moved.length && "moved"],
+    said: [test.failure, test.miss, noted(test)],
     taken: test,
-    isBad: test.outcome === "failed",
+    isBad: test.outcome === "failed" || test.verified?.moved.length > 0,
     fill: (linkTo) => [
       commands(`pytest ${quoted(test.nodeid)}`,
         (test.outcome === "failed" || test.change) && `pytest ${quoted(test.nodeid)} --snapshot-update`,
@@ -304,8 +313,7 @@
         test.steps.length > 0 && `pytest --agenttape-show ${quoted(test.path)}`),
       test.failure ? make("details", test.miss ? {} : { open: "" }, make("summary", {}, "Failure"),
         make("pre", { class: "failure", dir: "auto", tabindex: 0 }, test.failure)) : null,
-      test.not_reached ? make("p", { class: "cause" },
-        `the run ended early: ${count(test.not_reached, "recorded call")} not reached`) : null,
+      noted(test).map((each) => make("p", { class: "cause" }, make("bdi", {}, each))),
       test.change ? [make("h3", {}, `What changed: ${test.change.summary}`), sideBySide(test.change, test.steps),
         make("h3", {}, "The run")] : null,
       trace(withMiss(test), {
@@ -462,9 +470,12 @@
       each.cells.map((cell) => make("td", {}, cell)),
       make("td", {}, each.divergences.map((said) => make("div", {}, make("bdi", {}, said)))))))));
 
+  const listed = (title, lines) => (lines?.length ? make("section", { class: "notice" }, make("h2", {}, title),
+    make("ul", {}, lines.map((each) => make("li", {}, make("bdi", {}, each))))) : null);
+
   const notices = () => [
-    report.orphans?.length ? make("section", { class: "notice" }, make("h2", {}, "Cassettes that no test claims"),
-      make("ul", {}, report.orphans.map((each) => make("li", {}, make("bdi", {}, each))))) : null,
+    listed("Refused outside of all tests, so the run fails", report.refused),
+    listed("Cassettes that no test claims", report.orphans),
     report.comparison ? comparisonTable(report.comparison) : null,
     report.models?.length ? modelTable(report.models) : null,
     make("details", { class: "notice" }, make("summary", {}, "About this report"), make("dl", { class: "tree" },
