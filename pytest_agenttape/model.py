@@ -86,6 +86,7 @@ class Call(NamedTuple):  # created for every call: a named tuple costs a third o
     observed: bool = False  # seen by a listener, which cannot answer it
     job: int | None = None  # the number of the executor's job that made it
     label: str | None = None  # the user's own word for its kind
+    function: str | None = None  # which of those that may have the boundary's name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ class Bound(NamedTuple):
 
     arguments: dict[str, object]
     instance: object = None
+    cls: type | None = None  # of the instance, or what the call got in its place
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Parameters:
             None for a number that does not fit.
         receiver: The name of the parameter that is the instance or class, if the call passes it.
         instance: The instance that the callable is bound to.
+        owner: The class of this instance, or the class that the callable is bound to.
         contexts: Names of the parameters that a framework fills with the context of its run.
     """
 
@@ -48,6 +50,7 @@ class Parameters:
     fillers: tuple[Mapping[str, object] | None, ...] = ()
     receiver: str = ""
     instance: object = None
+    owner: type | None = None
     contexts: tuple[str, ...] = ()
 
     @classmethod
@@ -57,7 +60,7 @@ class Parameters:
         try:
             signature = inspect.signature(function)
         except (TypeError, ValueError):
-            return cls(function, None, instance=instance)
+            return cls(function, None, instance=instance, owner=_owner_of(function))
         # A body may change a default that is a list; the request has to hold the default as it was written.
         listed = [each.replace(default=_unshared(each.default)) for each in signature.parameters.values()]
         signature = signature.replace(parameters=listed)
@@ -74,6 +77,7 @@ class Parameters:
             fillers=tuple(_filler(names[given:], defaults) for given in range(positional + 1)),
             receiver=_receiver(function, listed),
             instance=instance,
+            owner=_owner_of(function),
             contexts=_contexts(function, signature),
         )
 
@@ -81,6 +85,13 @@ class Parameters:
     def shown_defaults(self) -> Mapping[str, object]:
         """The default values of the arguments that a request has."""
         return {name: each for name, each in self.defaults.items() if name not in (*self.contexts, self.receiver)}
+
+    def name_for(self, cls: type | None) -> str | None:
+        """Return the name of the function as a method of *cls*, if it is one; None if it has none."""
+        name = getattr(self.function, "__name__", None)
+        if cls is not None:
+            return f"{cls.__module__}:{cls.__qualname__}.{name or '__call__'}"
+        return name and f"{self.function.__module__}:{self.function.__qualname__}"
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
         """Return the arguments that a call with *args* and *kwargs* passes.
@@ -94,9 +105,11 @@ class Parameters:
         for name in self.contexts:
             arguments.pop(name, None)
         if not self.receiver:
-            return Bound(arguments, self.instance)
+            return Bound(arguments, self.instance, self.owner)
         instance = arguments.pop(self.receiver)
-        return Bound(arguments, None if isinstance(instance, type) else instance)
+        if isinstance(instance, type):
+            return Bound(arguments, None, instance)
+        return Bound(arguments, instance, type(instance))
 
     def _quickly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
         """Bind by counting; return None if the arguments do not fit."""
@@ -157,6 +170,15 @@ def _instance_of(function: Callable[..., Any]) -> object:
         owner = getattr(function, "__self__", None)
         return None if isinstance(owner, type | ModuleType) else owner
     return None if hasattr(function, "func") else function  # a partial has no identity
+
+
+def _owner_of(function: Callable[..., Any]) -> type | None:
+    """Return the class that *function* is bound to, or whose instance it is bound to or is."""
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, type):
+        return owner
+    instance = _instance_of(function)
+    return None if instance is None else type(instance)
 
 
 def _receiver(function: Callable[..., Any], listed: list[inspect.Parameter]) -> str:

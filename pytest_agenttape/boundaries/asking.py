@@ -15,10 +15,11 @@ Stored: TypeAlias = dict[str, JSON]
 
 
 class Asked(NamedTuple):
-    """A request in stored form, and the arguments that the call may change."""
+    """A request in stored form, the arguments that the call may change, and the function that is called."""
 
     request: Stored
     changeable: Mapping[str, object]
+    function: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Named:
                 request["instance"] = number
         # What is stored as it is cannot be changed.
         changeable = {name: each for name, each in bound.arguments.items() if encoded.get(name, each) is not each}
-        return Asked(request, changeable)
+        return Asked(request, changeable, self.parameters.name_for(bound.cls))
 
     def _encoded(self, arguments: dict[str, object]) -> Stored:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from pytest_agenttape import clocks, ownership, values
@@ -41,26 +41,27 @@ class Boundary:
     asked: Named | Spelled
     usage: Stored | None = None
     tags: tuple[str, ...] = ()
-    facts: Stored | None = None  # recorded with each call
+    facts: Stored = field(default_factory=dict)  # recorded with each call
 
     @classmethod
     def of(cls, fn: Callable[..., Any], kind: str, name: str, label: str | None = None) -> Boundary:
         """Return the boundary *name* of the callable *fn*, which is known from now on."""
         parameters = Parameters.of(fn)
         register_boundary(name, parameters.shown_defaults)
-        return cls(kind, name, Named(parameters), facts={"label": label} if label else None)
+        return cls(kind, name, Named(parameters), facts={"label": label} if label else {})
 
     def begin(self, found: ownership.Scope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LiveCall | ServedCall:
         """Capture the call before anything can change its arguments, then let the session decide."""
         __tracebackhide__ = True
         owner = found.owner
         try:
-            request, changeable = self.asked.request(owner, args, kwargs)
+            request, changeable, function = self.asked.request(owner, args, kwargs)
         except AgentTapeError as error:
             error.add_note(f"in a call to the {self.kind} {self.name!r}")
             error.add_note(_NO_ARGUMENT)
             raise owner.refuse(error) from None
-        begun = owner.begin(self.kind, self.name, request, parent=found.running, metadata=self.facts)
+        facts = {**self.facts, "function": function} if function else self.facts
+        begun = owner.begin(self.kind, self.name, request, parent=found.running, metadata=facts)
         if isinstance(begun, Served):
             watch = values.Watch(changeable) if has_changes(begun.recorded) else None
             return ServedCall(begun.recorder, begun.recorded, self, begun.turn, watch)

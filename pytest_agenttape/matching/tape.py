@@ -12,6 +12,7 @@ from pytest_agenttape.matching.call_tree import CallTree
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.matching.completion import Completion
 from pytest_agenttape.matching.matchers import KeyMatcher, Matcher, OrderMatcher, PredicateMatcher, Request
+from pytest_agenttape.matching.namesakes import Namesakes
 from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.matching.ties import Ties
 from pytest_agenttape.model import Call, Interaction
@@ -117,6 +118,7 @@ class Tape:
         self._completion = completion or Completion(recordings)
         self._repeats = repeats or Selection()
         self._called: set[str | None] = set()  # the boundaries whose recordings are completed
+        self._namesakes = Namesakes(recordings)
         self._ties = Ties(self.as_asked, rules or KeyRules())
         self._tree = CallTree.of(self.recordings)
         self._shelves = [_Shelf(matcher, self.recordings, self._tree) for matcher in matchers]
@@ -167,7 +169,10 @@ class Tape:
             if isinstance(shelf.matcher, KeyMatcher):
                 key = shelf.key(call.request)
                 buckets = (shelf.buckets.get((call.kind, call.boundary, nested, key)) for nested in (False, True))
-                if found := [self.as_asked[each] for bucket in buckets if bucket for each in bucket.positions]:
+                found = [self.as_asked[each] for bucket in buckets if bucket for each in bucket.positions]
+                if self._namesakes.are_told_apart(call):
+                    found = [each for each in found if self._namesakes.is_of(each, call)]
+                if found:
                     return found
         return []
 
@@ -220,7 +225,12 @@ class Tape:
         if isinstance(shelf.matcher, PredicateMatcher):
             return self._find_by_predicate(shelf.matcher, bucket, call), True
         position = bucket.next_unplayed(self._played)
-        if position is None or len(bucket.positions) == 1 or not isinstance(shelf.matcher, KeyMatcher):
+        if position is None or not isinstance(shelf.matcher, KeyMatcher):
+            return position, True
+        if self._namesakes.are_told_apart(call):
+            unplayed = bucket.unplayed(self._played)
+            return next((each for each in unplayed if self._namesakes.is_of(self.recordings[each], call)), None), True
+        if len(bucket.positions) == 1:
             return position, True
         if call.job is not None and self.recordings[position].job not in (None, call.job):
             of_job = (each for each in bucket.unplayed(self._played) if self.recordings[each].job == call.job)

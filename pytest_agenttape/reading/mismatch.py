@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pytest_agenttape import downloads, telemetry
 from pytest_agenttape.errors import FieldDiff, UnmatchedInteractionError
 from pytest_agenttape.matching.canonical import KeyRules, canonical_request
+from pytest_agenttape.matching.namesakes import function_of
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading.json_diff import Comparison, bag_of_words, diff_lines, field_diffs, likeness
 from pytest_agenttape.reading.one_line import ABSENT, WIDTH, visible
@@ -205,10 +206,11 @@ def _recorded_otherwise(case: _Case, family: Sequence[Interaction]) -> _Finding:
     assert closest is not None
     diffs = _request_diffs(closest, case)
     if not diffs:
-        if closest.parent is None:
-            why, cause = "no matcher accepts it", "no matcher accepts the recording"
-        else:
+        why, cause = "no matcher accepts it", "no matcher accepts the recording"
+        if closest.parent is not None:
             why, cause = "the body of another call made it, and it belongs to that call", "recorded in another call"
+        elif (function := function_of(closest)) is not None:
+            why, cause = f"{function} was called, and another function has its name", "another function"
         return _Finding((f"nearest: {case.place(closest)} is the same request, but {why}",), cause, closest)
     lines = [f"nearest: {case.place(closest)}, {_where_they_part(diffs)}", *diff_lines(diffs, "  ")]
     lines += _removed_arguments(case, closest, diffs)

@@ -12,6 +12,7 @@ from pathlib import Path
 from pytest_agenttape.cassettes import paths, writing
 from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError
+from pytest_agenttape.matching.namesakes import function_of
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Poison
 from pytest_agenttape.reading.one_line import visible
@@ -30,6 +31,7 @@ from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.session.tokens import warn_of_unknown_tokens
 from pytest_agenttape.session.verdict import Verdict
 
+_TELLING = ("job", "function")  # facts of a file alone: they tell calls apart that look alike
 _WIDTH = 200  # of what a provider says about a failure
 
 
@@ -207,7 +209,7 @@ class Recording:
         return writing.commit(prepared, max_age=self._settings.config.max_age, is_of_its_world=has_new_seed)
 
     def _cassette_of(self, placed: Sequence[Placed], old: Cassette | None) -> Cassette:
-        interactions = self._with_needed_jobs([self._interaction(each, with_key=True) for each in placed])
+        interactions = self._with_needed_facts([self._interaction(each, with_key=True) for each in placed])
         before = old.meta if old else {}
         listed = self._placeholders_in(interactions, before.get("redacted"))
         return Cassette(
@@ -267,8 +269,10 @@ class Recording:
             clean = self._interaction(placed if placed.is_live else placed._replace(is_live=True))
             made = replace(clean, match_key=self._loaded.digest_of(clean.request))
             made = without_headers(made, self._settings.config.drop_headers)
-            if placed.outcome.job is not None:
-                made = replace(made, metadata={**made.metadata, "job": placed.outcome.job})
+            facts = placed.outcome.metadata
+            made = replace(
+                made, metadata={**made.metadata, **{each: facts[each] for each in _TELLING if each in facts}}
+            )
         else:
             made = self._numbered(placed)
         if placed.is_over:
@@ -278,7 +282,7 @@ class Recording:
     def _numbered(self, placed: Placed) -> Interaction:
         """Return a call numbered by its place, without the secrets that became known only after it."""
         found = self._secrets.redactor.interaction(placed.outcome) if placed.is_live else placed.outcome
-        metadata = {key: value for key, value in found.metadata.items() if key not in ("parent", "job")}
+        metadata = {key: value for key, value in found.metadata.items() if key not in ("parent", *_TELLING)}
         if placed.parent is not None:
             metadata["parent"] = placed.parent
         if placed.start_ms is not None:
@@ -287,17 +291,19 @@ class Recording:
             return found
         return replace(found, index=placed.number, metadata=metadata)
 
-    def _with_needed_jobs(self, interactions: list[Interaction]) -> list[Interaction]:
-        """Keep the numbers of executors' jobs only where several jobs made the same call."""
-        jobs: defaultdict[tuple[object, ...], set[int]] = defaultdict(set)
+    def _with_needed_facts(self, interactions: list[Interaction]) -> list[Interaction]:
+        """Keep the job of an executor and the function only where several made one call, or have one name."""
+        jobs: defaultdict[object, set[object]] = defaultdict(set)
+        functions: defaultdict[object, set[object]] = defaultdict(set)
         for each in interactions:
-            if each.job is not None:
-                jobs[_asked(each)].add(each.job)
-        is_needed = (each.job is None or len(jobs[_asked(each)]) > 1 for each in interactions)
-        return [
-            each if is_kept else _without_job(each, self._finished)
-            for each, is_kept in zip(interactions, is_needed, strict=True)
-        ]
+            jobs[_asked(each)].add(each.job)
+            functions[each.boundary].add(function_of(each))
+        kept = []
+        for each in interactions:
+            among = {"job": jobs[_asked(each)], "function": functions[each.boundary]}
+            needless = tuple(name for name in _TELLING if name in each.metadata and len(among[name] - {None}) < 2)
+            kept.append(_without(needless, each, self._finished) if needless else each)
+        return kept
 
     def _placeholders_in(self, interactions: list[Interaction], before: JSON) -> list[JSON]:
         """Return what stands for a secret in *interactions*, and did *before*; other text may look like it."""
@@ -318,12 +324,12 @@ class Recording:
         return meta
 
 
-def _without_job(
-    recorded: Interaction, finished: dict[tuple[object, ...], tuple[Interaction, Interaction]]
+def _without(
+    facts: tuple[str, ...], recorded: Interaction, finished: dict[tuple[object, ...], tuple[Interaction, Interaction]]
 ) -> Interaction:
-    key = ("without job", id(recorded))
+    key = (*facts, id(recorded))
     if key not in finished:
-        metadata = {name: value for name, value in recorded.metadata.items() if name != "job"}
+        metadata = {name: value for name, value in recorded.metadata.items() if name not in facts}
         finished[key] = recorded, replace(recorded, metadata=metadata)
     return finished[key][1]
 

@@ -195,8 +195,10 @@ class Session(Injectable, Gatekeeper, History):
             return live
         except AgentTapeError as problem:
             raise self.refuse(problem) from problem.__cause__
-        label = metadata.get("label") if metadata else None
-        call = Call(kind, boundary, asked, nested=parent is not None, job=ownership.job_number(), label=label)
+        about = metadata or {}
+        label, function = about.get("label"), about.get("function")
+        job = ownership.job_number()
+        call = Call(kind, boundary, asked, nested=parent is not None, job=job, label=label, function=function)
         if self.is_debugged and is_typed_in_debugger():
             return self._begin_typed(call, parent)
         cover()

@@ -540,6 +540,84 @@ def test_two_instances_are_told_apart_by_the_order_of_their_first_call(path: Pat
     assert [each.request.get("instance", 0) for each in Cassette.load(path).interactions] == [0, 1, 1, 0]
 
 
+class Hotels:
+    @tool
+    def find(self, city: str) -> str:
+        ran("hotels")
+        return f"{city} Inn"
+
+
+class Flights:
+    @tool
+    def find(self, city: str) -> str:
+        ran("flights")
+        return f"flight to {city}"
+
+
+HOTELS, FLIGHTS = Hotels(), Flights()
+
+
+class Row:
+    @classmethod
+    @tool
+    def load(cls, number: int) -> str:
+        ran("load")
+        return f"{cls.__name__} {number}"
+
+
+class User(Row): ...
+
+
+class Order(Row): ...
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda: HOTELS.find("Rome"), lambda: FLIGHTS.find("Rome")),
+        (lambda: User.load(1), lambda: Order.load(1)),
+    ],
+    ids=["methods of one name", "a method of two classes"],
+)
+def test_functions_of_one_name_answer_for_themselves(
+    one: Callable[[], str], other: Callable[[], str], path: Path
+) -> None:
+    with use_cassette(path, mode="all"):
+        recorded = one(), other()
+    ran.since()
+    with use_cassette(path):
+        assert (other(), one()) == recorded[::-1]
+    with use_cassette(path):
+        one()
+        with pytest.raises(UnmatchedInteractionError, match="already played once"):
+            one()
+    assert ran.since() == []
+
+
+def test_a_function_is_named_only_where_another_has_its_name(path: Path) -> None:
+    def agent() -> None:
+        Hotels().find("Rome")
+        Flights().find("Rome")
+        User.load(1)
+
+    record_and_replay(path, agent)
+    here = Hotels.__module__
+    named = [each.metadata.get("function") for each in Cassette.load(path).interactions]
+    assert named == [f"{here}:Hotels.find", f"{here}:Flights.find", None]
+
+
+def test_a_class_that_was_renamed_is_the_same(path: Path) -> None:
+    with use_cassette(path, mode="all"):
+        Hotels().find("Rome")
+        Flights().find("Rome")
+
+    class Inns(Hotels): ...
+
+    with use_cassette(path):
+        assert Inns().find("Rome") == "Rome Inn"
+        assert Flights().find("Rome") == "flight to Rome"
+
+
 @pytest.mark.parametrize(
     "make", [lambda sign: Finder(sign), lambda sign: Finder(sign).__call__], ids=["object", "bound method"]
 )

@@ -261,6 +261,13 @@ def test_what_another_calls_body_asked_for_is_said_to_belong_to_that_call() -> N
     assert lines[1] == same + "the body of another call made it, and it belongs to that call"
 
 
+def test_what_another_function_of_the_name_asked_for_is_said_to_be_its_own() -> None:
+    other = replace(tool(1, city="A"), metadata={"function": "shop.hotels:Hotels.get_weather"})
+    lines = str(explained(tool(city="A"), [other])).splitlines()
+    same = "  nearest: #1 (line 3) is the same request, but "
+    assert lines[1] == same + "shop.hotels:Hotels.get_weather was called, and another function has its name"
+
+
 @pytest.mark.parametrize(
     ("asked", "recordings", "played", "expected"),
     [
