@@ -271,6 +271,13 @@ class ServedCall:
                 raise self.past_the_end(f"is damaged: {part!r} of its stream is not a {shape.__name__}")
         return stream
 
+    def refuse_stream(self) -> None:
+        """Fail the run if the function was a generator when it was recorded, and is none now."""
+        __tracebackhide__ = True
+        response, error = self.recorded.response, self.recorded.error
+        if (isinstance(response, dict) and "$stream" in response) or (error is not None and "after" in error):
+            raise self.past_the_end("holds a stream, not a value")
+
     def past_the_end(self, problem: str) -> AgentTapeError:
         """Return the error for a call that goes on where its recording stops."""
         name = self.boundary.name

@@ -132,15 +132,12 @@ def _served(call: ServedCall) -> Any:
     """Return what a plain function returned when it was recorded."""
     __tracebackhide__ = True
     match call.nature:
-        case None:
-            return call.answer()
         case "generator":
             return generators.served(call)
         case "async_generator":
             return generators.served_async(call)
-        case "awaitable":
-            return call.answered()
-    return call.answer()
+    call.refuse_stream()
+    return call.answered() if call.nature == "awaitable" else call.answer()
 
 
 async def _served_async(call: ServedCall) -> Any:
@@ -149,6 +146,7 @@ async def _served_async(call: ServedCall) -> Any:
     await waits.let_others_run()
     if call.nature in ("generator", "async_generator"):
         return _served(call)
+    call.refuse_stream()
     return await call.answered()
 
 

@@ -846,6 +846,18 @@ def test_a_value_recorded_where_a_stream_is_asked_for_is_named(path: Path) -> No
     assert (kind, "holds a value, not a stream" in text) == (StreamingReplayError, True)
 
 
+async def _count_async(n: int) -> list[int]:
+    raise AssertionError(n)
+
+
+@pytest.mark.parametrize("now", [lambda n: [n], _count_async], ids=["function", "coroutine"])
+@pytest.mark.parametrize("reads", [3, 1], ids=["to its end", "in part"])
+def test_a_stream_recorded_where_a_value_is_asked_for_is_named(path: Path, now: Any, reads: int) -> None:
+    around(path, lambda: list(itertools.islice(count_to(3), reads)), mode="all")
+    kind, text = around(path, lambda: intercept(now, name="count_to")(3))[0]
+    assert (kind, "holds a stream, not a value" in text) == (StreamingReplayError, True)
+
+
 @pytest.mark.parametrize(
     ("part", "damaged"), [("items", 3), ("items", {"a": 1}), ("sent", [1]), ("thrown", "x")], ids=str
 )
