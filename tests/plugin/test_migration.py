@@ -62,6 +62,11 @@ ROWS = {
     "`serializer=": [f"{HERE}::test_a_format_may_be_json"],
     "`cassette.all_played`": ["tests/plugin/test_unplayed.py::test_it_warns_and_says_so_in_the_summary"],
     "fixture `vcr_config`": ["tests/plugin/test_configuration.py::test_the_fixture_may_return_a_whole_config"],
+    # from respx, responses and pytest-httpx
+    "`respx.get(url).mock(": [f"{HERE}::test_a_recording_takes_the_place_of_a_mock"],
+    "`route.calls`": [f"{HERE}::test_a_recording_takes_the_place_of_a_mock"],
+    "`Response(503)`": [f"{HERE}::test_a_recording_takes_the_place_of_a_mock"],
+    "`assert_all_called`": ["tests/plugin/test_unplayed.py::test_it_warns_and_says_so_in_the_summary"],
     # from AgentTape
     "cassette of an unnamed test": [f"{HERE}::test_a_cassette_of_agenttape_is_named_in_the_marker"],
     "LLM calls are recorded by patching SDKs": [
@@ -202,6 +207,39 @@ def test_the_threshold_of_assets(project: Project) -> None:
         project.write(test_it=TEST.replace("PATH", path).replace("MARKER", "").replace(".json() ==", ".text and"))
         project.record()
         assert len(project.files()) == files
+
+
+def test_a_recording_takes_the_place_of_a_mock(project: Project, origin: Origin) -> None:
+    origin.statuses.extend([202, 200])
+    project.write(
+        test_it="""
+        import os
+        import httpx, pytest
+        from pytest_agenttape import fault
+
+        def ask():
+            return httpx.get(os.environ["ORIGIN"] + "/a").status_code
+
+        @pytest.mark.agenttape("it")
+        def test_it(agenttape_cassette):
+            assert [ask(), ask()] == [202, 200]
+            calls = agenttape_cassette.interactions
+            assert [each.response["status"] for each in calls] == [202, 200]
+            assert calls[0].request["url"].endswith("/a")
+
+        DOWN, SLOW = fault("127.0.0.1", status=503), fault("127.0.0.1", nth=2, error="timeout")
+
+        @pytest.mark.agenttape("it", faults=[DOWN, SLOW])
+        def test_down():
+            assert ask() == 503
+            with pytest.raises(httpx.TimeoutException):
+                ask()
+            assert [ask(), ask()] == [202, 200]
+        """
+    )
+    project.record("-k", "test_it and not down").assert_outcomes(passed=1, deselected=1)
+    project.run("--agenttape-strict").assert_outcomes(passed=2)
+    assert origin.asked == ["/a", "/a"]
 
 
 def test_a_cassette_of_agenttape_is_named_in_the_marker(project: Project) -> None:
