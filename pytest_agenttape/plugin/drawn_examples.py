@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.plugin.report.wording import page
 
 _SETTINGS = "_hypothesis_internal_use_settings"
 
@@ -26,5 +27,5 @@ def problem_of_drawn_examples(item: pytest.Item) -> ConfigError | None:
     return ConfigError(
         "hypothesis draws other examples in each run, and a cassette holds the calls of one run\n"
         "  let it draw the same ones: @settings(derandomize=True), or name them with @pytest.mark.parametrize: "
-        "docs/pytest.md#hypothesis"
+        + page("pytest", "hypothesis")
     )

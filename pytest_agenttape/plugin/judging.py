@@ -11,7 +11,7 @@ from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.error_place import refused_at, traceback_of
 from pytest_agenttape.plugin.missing_keys import note_missing_key
 from pytest_agenttape.plugin.pytest_privates import forget_testcase_failure, testcase_failure
-from pytest_agenttape.plugin.report.wording import counted, shown
+from pytest_agenttape.plugin.report.wording import counted, page, shown
 from pytest_agenttape.reading.forgotten import forgotten_tools
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.unplayed import unplayed_error, unplayed_text
@@ -128,7 +128,7 @@ def _judge_forgotten(attempt: Attempt) -> None:
     if forgotten:
         error = AgentTapeError(
             f"{', '.join(forgotten)} crossed no boundary, so in replay the function runs for real\n"
-            "  put @tool above it (docs/python-api.md#boundaries)"
+            f"  put @tool above it ({page('python-api', 'boundaries')})"
         )
         raise error.with_traceback(traceback_of(attempt.item))
 

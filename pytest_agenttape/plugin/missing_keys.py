@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pytest
 
 from pytest_agenttape.errors import add_note
+from pytest_agenttape.plugin.report.wording import page
 from pytest_agenttape.providers.keys import missing_key
 
 _MARK = b"agenttape"  # stands in every test file that uses us
@@ -52,4 +53,5 @@ def keyless_lines(files: Mapping[str, Sequence[str]]) -> Iterator[str]:
 
 
 def _advice(name: str) -> str:
-    return f"build the client on first use, or set {name} to any text before: docs/pytest.md#keys-in-replay"
+    where = page("pytest", "keys-in-replay")
+    return f"build the client on first use, or set {name} to any text before: {where}"

@@ -33,7 +33,7 @@ def test_examples_drawn_at_random_are_refused_with_the_way_out(
         [
             "E *ConfigError: hypothesis draws other examples in each run, and a cassette holds the calls of one run",
             "E * let it draw the same ones: @settings(derandomize=True), or name them with @pytest.mark.parametrize: "
-            "docs/pytest.md#hypothesis",
+            "https://pytest-agenttape.readthedocs.io/en/latest/pytest.html#hypothesis",
         ]
     )
     assert project.live() == []

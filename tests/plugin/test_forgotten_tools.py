@@ -70,7 +70,7 @@ def test_strict_makes_them_an_error(agent: Project) -> None:
     result.stdout.fnmatch_lines(
         [
             "E *AgentTapeError: find_flights crossed no boundary, so in replay the function runs for real",
-            "E * put @tool above it (docs/python-api.md#boundaries)",
+            "E * put @tool above it (https://pytest-agenttape.readthedocs.io/en/latest/python-api.html#boundaries)",
         ]
     )
     assert agent.files() == []

@@ -136,7 +136,8 @@ def test_anthropic_s_error_which_names_no_variable_has_the_note_too(recorded: Pr
     result.stdout.fnmatch_lines(["E *agenttape: ANTHROPIC_API_KEY is not set, and there is no cassette at *"])
 
 
-ADVICE = "build the client on first use, or set OPENAI_API_KEY to any text before: docs/pytest.md#keys-in-replay"
+PAGE = "https://pytest-agenttape.readthedocs.io/en/latest/pytest.html#keys-in-replay"
+ADVICE = f"build the client on first use, or set OPENAI_API_KEY to any text before: {PAGE}"
 
 
 def test_clients_built_at_import_are_named_once_with_what_to_do(recorded: Project) -> None:

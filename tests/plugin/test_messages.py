@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from pytest_agenttape.plugin.report.wording import page
 from tests.plugin.project import Project
 
 THREE = """
@@ -39,7 +41,7 @@ def test_one_cause_over_many_tests_is_said_once_with_the_count(project: Project)
         [
             "*- agenttape -*",
             "failed: 3 tests for one cause: system changed",
-            "help: docs/workflow.md#when-tests-fail of pytest-agenttape",
+            "help: https://pytest-agenttape.readthedocs.io/en/latest/workflow.html#when-tests-fail",
         ],
         consecutive=True,
     )
@@ -164,8 +166,10 @@ def test_a_call_that_is_made_once_per_process_gets_a_hint(project: Project) -> N
 def test_every_page_that_a_message_names_has_that_heading() -> None:
     root = Path(__file__).parents[2]
     source = "".join(path.read_text() for path in sorted((root / "pytest_agenttape").rglob("*.py")))
-    links = set(re.findall(r"(docs/[\w-]+\.md)#([\w-]+)", source))
+    links = set(re.findall(r"page\(['\"]([\w-]+)['\"], ['\"]([\w-]+)['\"]\)", source))
     assert links
-    for page, anchor in links:
-        headings = re.findall(r"^#+ (.+)$", (root / page).read_text(), flags=re.MULTILINE)
-        assert anchor in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}, (page, anchor)
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    assert page("workflow", "x") == project["urls"]["Documentation"] + "workflow.html#x"
+    for name, anchor in links:
+        headings = re.findall(r"^#+ (.+)$", (root / f"docs/{name}.md").read_text(), flags=re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}, (name, anchor)

@@ -14,7 +14,7 @@ from pytest_agenttape.plugin.report.ledger import Ledger
 from pytest_agenttape.plugin.report.spending import total
 from pytest_agenttape.plugin.report.test_record import TestRecord
 from pytest_agenttape.plugin.report.whole_run import WholeRun
-from pytest_agenttape.plugin.report.wording import counted, in_words, shown
+from pytest_agenttape.plugin.report.wording import counted, in_words, page, shown
 
 _SLOW_MS = 100.0
 _SLOWEST_SHOWN = 3
@@ -68,7 +68,7 @@ def _causes(ledger: Ledger) -> Iterator[str]:
         if count > 1:
             yield f"failed: {count} tests for one cause: {cause}"
     if causes:
-        yield "help: docs/workflow.md#when-tests-fail of pytest-agenttape"
+        yield f"help: {page('workflow', 'when-tests-fail')}"
 
 
 def _lines_of(nodeid: str, record: TestRecord) -> Iterator[str]:

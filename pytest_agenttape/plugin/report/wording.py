@@ -12,6 +12,11 @@ from pytest_agenttape.providers import pricing
 _LEAST_SHOWN = Decimal("0.0001")
 
 
+def page(name: str, anchor: str) -> str:
+    """Return the address of a place in the documentation."""
+    return f"https://pytest-agenttape.readthedocs.io/en/latest/{name}.html#{anchor}"
+
+
 def counted(count: int, noun: str) -> str:
     """Return *count* and *noun*, in the plural if needed."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
