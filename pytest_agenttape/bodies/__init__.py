@@ -36,6 +36,7 @@ __all__ = [
     "stored_json",
 ]
 
+_JSON = "application/json"
 _EVENT_STREAM = "text/event-stream"
 _LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 _STREAM_TYPES = (*_LINE_TYPES, _EVENT_STREAM, _AMAZON_STREAM)
@@ -54,6 +55,8 @@ def encode_body(raw: bytes, content_type: str | None) -> dict[str, JSON]:
         text = raw.decode()
     except UnicodeDecodeError:
         return encode_binary(raw)
+    if kind == _JSON and (form := encode_json(text)) is not None:  # which has no control characters
+        return form
     if has_control(text):
         return encode_binary(raw)
     for applies, encode in _TEXT_CODECS:

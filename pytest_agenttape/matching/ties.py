@@ -38,8 +38,9 @@ class Ties:
 
     def choose(self, asked: Mapping[str, JSON], positions: Iterable[int]) -> tuple[int, bool]:
         """Return the best of *positions* to answer *asked*, and whether it agrees in all but the volatile headers."""
-        self._catch_up()
         text, who = canonical_text(asked, self._rules), list(_parties(asked))
+        if who:
+            self._catch_up()
         best, best_score = -1, (-1, -1)
         for position, _ in zip(positions, range(_MOST), strict=False):
             score = (int(self._is_of(who, position)), int(self._text(position) == text))

@@ -62,7 +62,8 @@ def canonical_secrets(text: str, listed: Container[str] | None = None) -> str:
         if "IHs" in text:
             text = _TOKEN_STAND_IN.sub(constant_token, text)
         text = _SPELLED.sub(constant, text)
-    if REDACTION_PLACEHOLDER in text or "%2A" in text or "%2a" in text:
+    # A single character is looked for much faster than a longer text.
+    if ("*" in text and REDACTION_PLACEHOLDER in text) or ("%" in text and ("%2A" in text or "%2a" in text)):
         text = _STARRED.sub(constant, text)
     return text
 
