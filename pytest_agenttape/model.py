@@ -214,8 +214,9 @@ class Interaction:
     @property
     def start_ms(self) -> float | None:
         """When the call started, in milliseconds after the session; None if it is not known, or makes no sense."""
-        start: float | None = optional(self.metadata.get("start_ms"), int, float)
-        return start if start is not None and 0 <= start < _LONGEST_RUN else None
+        start: JSON = self.metadata.get("start_ms")
+        is_number = type(start) is float or type(start) is int  # asked at every call, of values that a file holds
+        return start if is_number and 0 <= start < _LONGEST_RUN else None
 
     @property
     def job(self) -> int | None:
@@ -250,7 +251,8 @@ class Interaction:
     @property
     def returns(self) -> str | None:
         """The kind of object that a plain function returned and that still has to be run: a generator, an awaitable."""
-        return optional(self.metadata.get("returns"), str)
+        returns = self.metadata.get("returns")  # asked at every call
+        return returns if isinstance(returns, str) else None
 
     @property
     def changes(self) -> tuple[dict[str, JSON], ...]:

@@ -41,7 +41,9 @@ class Named:
     def request(self, owner: ownership.Owner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
         bound = self.parameters.bind(args, kwargs)
         encoded = self._encoded(bound.arguments)
-        request: Stored = {"args": {name: _without_own(each) for name, each in encoded.items()}}
+        # Of each argument only a mapping is looked at: a call passes here each time.
+        arguments = {name: _without_own(each) if type(each) is dict else each for name, each in encoded.items()}
+        request: Stored = {"args": arguments}
         if bound.instance is not None:
             number = owner.instance_number(bound.instance)
             if number:
@@ -66,9 +68,9 @@ class Named:
 _NOTHING = object()
 
 
-def _without_own(argument: JSON) -> JSON:
+def _without_own(argument: Stored) -> Stored:
     """Return an argument, which may be a copy of the environment, without the variables that we have added to it."""
-    if type(argument) is not dict or OWN_VARIABLES[0] not in argument:
+    if OWN_VARIABLES[0] not in argument:
         return argument
     return {name: each for name, each in argument.items() if name not in OWN_VARIABLES}
 

@@ -202,7 +202,8 @@ class ServedCall:
         recorded = self.recorded
         if self.turn is not None:
             self.turn.wait()
-        self.redo(recorded.changes)
+        if self.watch is not None:
+            self.redo(recorded.changes)
         if recorded.error is None:
             return self.decode(recorded.response)
         if self.is_unanswered:

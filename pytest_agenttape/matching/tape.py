@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from bisect import insort
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +32,9 @@ class Replay(NamedTuple):
 
 
 _Lane: TypeAlias = bool | str  # whether another call's body made it, or "observed"
-_BucketKey: TypeAlias = tuple[str, str | None, _Lane, str]
+_Key: TypeAlias = str | bytes
+_BucketKey: TypeAlias = tuple[str, str | None, _Lane, _Key]
+_LONGEST_KEY = 256  # characters; of a longer one its digest is kept, or each call would hold its whole conversation
 
 
 @dataclass(slots=True)
@@ -59,7 +62,6 @@ class _Shelf:
 
     def __init__(self, matcher: Matcher, recordings: Sequence[Interaction], tree: CallTree) -> None:
         self.matcher = matcher
-        self.key = matcher.key if isinstance(matcher, KeyMatcher) else _no_key
         self._recordings = recordings
         self._tree = tree
         self._further: dict[int, Interaction] = {}  # by position: requests that a recording answers, too
@@ -79,6 +81,13 @@ class _Shelf:
         self._further[position] = completed
         if "buckets" in vars(self):
             self._put(self.buckets, position, completed)
+
+    def key(self, request: Request) -> _Key:
+        """Return what equal requests share."""
+        if not isinstance(self.matcher, KeyMatcher):
+            return ""
+        key = self.matcher.key(request)
+        return key if len(key) <= _LONGEST_KEY else hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
     def equals_of(self, recorded: Interaction) -> list[int]:
         """Return the positions of the recordings of the same request as *recorded*."""
@@ -265,10 +274,6 @@ class Tape:
         descendants = tuple(self._tree.descendants(recorded.index))
         self._played.update(self._positions[each.index] for each in descendants)
         return Replay(recorded, descendants, agrees=agrees, is_repeat=is_repeat)
-
-
-def _no_key(_request: Request) -> str:
-    return ""
 
 
 def _lane_of(recorded: Interaction, tree: CallTree) -> _Lane:

@@ -40,6 +40,8 @@ except ImportError:  # PyYAML was built without libyaml
 else:  # Any: the stubs do not know that it exists and may be absent
     CParser = _libyaml.CParser  # type: ignore[attr-defined]
 
+_SHORT = 40  # characters
+
 # What a YAML stream may not hold (section 5.1 of YAML 1.1).
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -83,7 +85,7 @@ class _Reading:
     """
 
     __slots__ = (
-        "_container", "_key", "_listed", "_next", "_open_anchors", "_reads_tags", "_stack", "_top",
+        "_container", "_key", "_listed", "_next", "_open_anchors", "_reads_tags", "_stack", "_top", "_words",
         "anchors", "lines", "root", "tagged",
     )  # fmt: skip
 
@@ -97,6 +99,7 @@ class _Reading:
         self._key: str | None = None  # of the open mapping's next value; None while it waits for a key
         self._stack: list[tuple[dict[str, JSON] | list[JSON], str | None]] = []
         self._listed: JSON = None  # the list of interactions
+        self._words: dict[str, str] = {}  # short texts: a long cassette has few of them, many times
         self.lines: list[int] = []
         self.root: JSON = None
         self.tagged: int | None = None
@@ -130,6 +133,8 @@ class _Reading:
                     _refuse(f"{short(event.value)} is not a number that can be read; quote it if it is text", event)
         elif "\x1a" in value:
             value = unescaped(value)
+        if type(value) is str and len(value) <= _SHORT:
+            value = self._words.setdefault(value, value)
         self._put(value, event)
 
     def _put(self, value: JSON, event: ScalarEvent | AliasEvent) -> None:
@@ -168,7 +173,7 @@ class _Reading:
             key = unescaped(key)
         if key in self._container:
             _refuse(duplicate(key), event)
-        key = sys.intern(key)  # a long cassette has few of them, many times
+        key = sys.intern(key)
         if type(event) is ScalarEvent:
             if key == "<<" and event.implicit[0]:
                 _refuse("merge keys are not supported; write the keys out", event)
