@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import http.client
 import itertools
 from collections.abc import Callable
@@ -132,6 +133,18 @@ def test_an_encoded_body_that_was_left_early_refuses_to_be_read_further(recorder
     recorder.both(lambda: chunks(3))
     with pytest.raises(StreamingReplayError, match="its reader stopped early"):
         recorder.replay(lambda: chunks(4))
+
+
+@pytest.mark.parametrize("read", ["iter_content", "raw.read"])
+def test_a_number_of_bytes_of_an_encoded_body_is_read(recorder: Recorder, read: str) -> None:
+    def run() -> bytes:
+        with requests.get(f"{recorder.provider.url}/text", stream=True) as response:
+            return next(response.iter_content(20)) if read == "iter_content" else response.raw.read(20, True)
+
+    whole = gzip.compress(b"It is 14 degrees in London, and in Paris it is much warmer." * 9)
+    recorder.provider.reply(raw(whole, {"content-encoding": "gzip"}, encoding="identity"), to="/text")
+    assert recorder.both(run) == b"It is 14 degrees in "
+    assert recorder.interactions[0].response["complete"] is False
 
 
 @pytest.mark.parametrize("read", [_httpx(httpx2, "iter_bytes"), _requests], ids=["httpx2", "requests"])

@@ -37,7 +37,7 @@ def check() -> None:
         AgentTapeError: It does not.
     """
     chunks = [b"one", b"two"]
-    response = HTTPResponse(body=_Body(chunks, lambda: None), preload_content=False)  # type: ignore[arg-type]  # what it needs of a file
+    response = HTTPResponse(body=_Body(chunks, len(chunks), lambda: None), preload_content=False)  # type: ignore[arg-type]  # what it needs of a file
     response.chunked = True
     with contextlib.suppress(AttributeError, exceptions.HTTPError):
         if list(response.read_chunked()) == chunks:
@@ -65,7 +65,7 @@ def replayed(
     body = ReplayedBody(answer, exchange, _failure_while_reading)
     recorded_response = exchange.recorded.response if exchange.recorded is not None else None
     response = HTTPResponse(
-        body=_Body(body, body.close),  # type: ignore[arg-type]  # what it needs of a file
+        body=_Body(body, len(answer.chunks), body.close),  # type: ignore[arg-type]  # what it needs of a file
         headers=headers,
         status=answer.status,
         version=10 if answer.http_version == "HTTP/1.0" else 11,
@@ -78,7 +78,7 @@ def replayed(
         request_method=method,
         request_url=target,
     )
-    response.chunked = len(answer.chunks) > 1 or not answer.complete
+    response.chunked = "content-length" not in headers and (len(answer.chunks) > 1 or not answer.complete)
     if hasattr(response, "version_string"):  # urllib3 2
         response.version_string = answer.http_version
     return response
@@ -105,8 +105,9 @@ class _Original:
 class _Body:
     """A body on a simulated wire; read as a chunked one, it returns each recorded event as it arrived."""
 
-    def __init__(self, chunks: Iterable[bytes], close: Callable[[], None]) -> None:
-        self._chunks = iter(chunks)
+    def __init__(self, chunks: Iterable[bytes], count: int, close: Callable[[], None]) -> None:
+        self._left = count
+        self._chunks = self._counted(chunks)
         self._close = close
         self._is_closed = False
         self._framed = self._frame()
@@ -140,11 +141,22 @@ class _Body:
         return self._take(size, self._framed)
 
     def _take(self, size: int | None, source: Iterator[bytes]) -> bytes:
-        while (size is None or size < 0 or len(self._pending) < size) and (piece := self._next(source)):
+        while self._wants_more(size) and (piece := self._next(source)):
             self._pending += piece
         size = len(self._pending) if size is None or size < 0 else size
         taken, self._pending = self._pending[:size], self._pending[size:]
         return taken
+
+    def _wants_more(self, size: int | None) -> bool:
+        """Return whether to go on: who asks for a number of bytes has what is left before what ended the body."""
+        if size is None or size < 0:
+            return True
+        return len(self._pending) < size and (self._left > 0 or not self._pending)
+
+    def _counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self._left -= 1
+            yield chunk
 
     def _next(self, source: Iterator[bytes]) -> bytes:
         piece = next(source, b"")
