@@ -18,6 +18,8 @@ from pytest_agenttape.process.cancellation import is_unanswered
 from pytest_agenttape.process.freeze import waiting
 
 _ABSENT = 0.25  # seconds of waiting for a call that has not been made yet
+_MANY = 10  # such calls: then the run is not the recorded one, and waiting for more has little use
+_SOON = 0.01  # seconds of waiting for one of these
 _STUCK = 2.0  # seconds of waiting for a call that does not end
 # After an answer was given, how long the code that got it may take to deal with it:
 _MOMENT = 0.15  # seconds
@@ -92,7 +94,8 @@ class Turns:
         turn.awaited = (index, other is not None and other.ended is not None)
         if other is not None and other.ended is not None:
             return self._has_dealt_with_it(other, turn)
-        if waited > (_ABSENT if other is None else _STUCK):
+        absent = _ABSENT if len(self._given_up) < _MANY else _SOON
+        if waited > (absent if other is None else _STUCK):
             self._given_up.add(index)  # nobody waits for it again
             return True
         return False

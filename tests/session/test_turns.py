@@ -16,7 +16,7 @@ import httpx2
 import pytest
 import yaml
 
-from pytest_agenttape import Cassette, tool, use_cassette
+from pytest_agenttape import Cassette, clocks, tool, use_cassette
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.ownership.turns import Turns
 from tests.loopback import serving
@@ -212,6 +212,21 @@ def test_a_call_that_is_no_longer_made_holds_nobody_up_for_ever(tmp_path: Path) 
         assert look_up("a") == "a"  # three others ended before it
         assert look_up("b") == "b"
     assert len(session.unplayed) == 2
+
+
+def test_a_run_that_is_no_longer_the_recorded_one_is_not_held_up_at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(clocks, "monotonic", lambda: now)
+    listed = [
+        Interaction(index=index, kind="tool", latency_ms=25.0, metadata={"start_ms": index * 10.0})
+        for index in range(200)
+    ]
+    turns = Turns(listed)
+    for each in reversed(listed):
+        turn = turns.of(each)
+        while turn is not None and not turn.is_due():
+            now += 0.005
+    assert now < 10
 
 
 def test_an_answer_that_is_needed_by_a_call_that_had_ended_first_is_given(tmp_path: Path) -> None:
