@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pytest_agenttape.cassettes.cassette import Cassette
+from pytest_agenttape.decoded import optional
 from pytest_agenttape.errors import CassetteCorruptError, DeterminismDriftWarning
 from pytest_agenttape.model import JSON
 from pytest_agenttape.process import freeze
@@ -76,7 +77,7 @@ def _recorded_state(settings: Settings, recorded: Cassette) -> freeze.FrozenStat
         state = freeze.FrozenState.from_dict(recorded.meta.get("freeze") or {})
     except CassetteCorruptError as error:
         raise CassetteCorruptError(error.problem, path=settings.path) from None
-    for message in freeze.env_drift(recorded.meta.get("env") or {}, os.environ):
+    for message in freeze.env_drift(optional(recorded.meta.get("env"), dict) or {}, os.environ):
         warnings.warn(message, DeterminismDriftWarning, stacklevel=2)
     return state
 

@@ -243,6 +243,12 @@ def test_a_damaged_start_of_the_clock_is_told_with_its_file(tmp_path: Path) -> N
         pass
 
 
+def test_an_environment_that_was_edited_until_it_is_none_is_left_alone(recorded: Path) -> None:
+    recorded.write_text(recorded.read_text().replace("meta:\n", "meta:\n  env: 3\n", 1))
+    with use_cassette(recorded):
+        assert work(1) == 10
+
+
 def test_a_session_object_can_be_entered_again(path: Path) -> None:
     session = use_cassette(path, mode="once")
     for _ in range(3):
