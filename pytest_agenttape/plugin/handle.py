@@ -15,6 +15,7 @@ from pytest_agenttape.model import Interaction, Mode
 from pytest_agenttape.plugin.call_order import order_drift
 from pytest_agenttape.plugin.costs import cost_problem
 from pytest_agenttape.plugin.syrupy import view_problem
+from pytest_agenttape.plugin.unmet import unmet
 from pytest_agenttape.reading import calls, expectations, expectations_text
 from pytest_agenttape.reading.calls import LLMCall, ToolCall
 from pytest_agenttape.reading.comparable import without_repeats
@@ -266,7 +267,8 @@ class CassetteHandle:
             _fail_if(f"{drift}\nif this is intended, accept it: {self._command()} --snapshot-update")
         self._require_all_played()
         problem = view_problem(self._snapshot(), view, name, writes_new=self._is_recorded_now())
-        _fail_if(None if problem is None else f"{problem}\n{self._hint()}")
+        if problem is not None:
+            raise unmet(f"{problem}\n{self._hint()}", "the view is not the stored one")
 
     # -- internals
 
@@ -318,7 +320,7 @@ def _fail_if(*problems: str | None) -> None:
     __tracebackhide__ = True
     found = [problem for problem in problems if problem is not None]
     if found:
-        raise AssertionError("\n\n".join(found))
+        raise unmet("\n\n".join(found))
 
 
 def _count(given: object, what: str) -> int | None:

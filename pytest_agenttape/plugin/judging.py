@@ -12,6 +12,7 @@ from pytest_agenttape.plugin.error_place import refused_at, traceback_of
 from pytest_agenttape.plugin.missing_keys import note_missing_key
 from pytest_agenttape.plugin.pytest_privates import forget_testcase_failure, testcase_failure
 from pytest_agenttape.plugin.report.wording import counted, page, shown
+from pytest_agenttape.plugin.unmet import headline_of
 from pytest_agenttape.reading.forgotten import forgotten_tools
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.unplayed import unplayed_error, unplayed_text
@@ -89,11 +90,12 @@ def error_of_ours(call: pytest.CallInfo[None], verdict: Verdict | None = None) -
     return error
 
 
-def put_headline_first(report: pytest.TestReport, error: AgentTapeError) -> None:
+def put_headline_first(report: pytest.TestReport, error: BaseException | None) -> None:
     """Let the short summary say what *error* is about; of a long line it shows the beginning, the name of a class."""
+    headline = error.headline if isinstance(error, AgentTapeError) else headline_of(error)
     crash = getattr(report.longrepr, "reprcrash", None)
-    if crash is not None and str(error) in crash.message:
-        crash.message = f"{error.headline}\n{crash.message}"
+    if headline and crash is not None and str(error) in crash.message:
+        crash.message = f"{headline}\n{crash.message}"
 
 
 def _judge_testcase(attempt: Attempt, failure: BaseException) -> None:

@@ -174,8 +174,7 @@ class Lifecycle:
             attempt.note(str(call.when), report.outcome)
             if report.failed:
                 attempt.error = error_of_ours(call, attempt.session.verdict)
-                if attempt.error is not None:
-                    put_headline_first(report, attempt.error)
+                put_headline_first(report, attempt.error or (call.excinfo.value if call.excinfo else None))
                 if self._has_report:  # it is written after the test's secrets are forgotten
                     send_failure(report, attempt.session.secrets.redactor.text(report.longreprtext))
         if call.when == "teardown" and item.nodeid in self._records:

@@ -73,6 +73,21 @@ def test_the_short_summary_has_the_cause_within_80_columns(project: Project, cod
     project.run().stdout.fnmatch_lines([f"FAILED test_it.py::{name} - {line}"])
 
 
+@pytest.mark.parametrize(
+    ("assertion", "line"),
+    [
+        ("assert_tool_calls(['look_up', 'book'])", "book was not made after #0 look_up(city='Rome')"),
+        ("assert_snapshot()", "the view is not the stored one"),
+    ],
+)
+def test_it_has_that_of_our_assertions_too(project: Project, assertion: str, line: str) -> None:
+    project.write(test_it=ONE.format(city="Rome"))
+    project.record()
+    test = ONE.format(city="Rome").replace("test_it()", "test_it(agenttape_cassette)")
+    project.write(test_it=f"{test}        agenttape_cassette.{assertion}\n")
+    project.run().stdout.fnmatch_lines([f"FAILED test_it.py::test_it - {line}"])
+
+
 @pytest.mark.parametrize(("old", "new"), [("Rome", "Oslo"), ("180 cents", "200 cents")], ids=["text", "a number"])
 def test_the_cheapest_way_out_comes_first(project: Project, old: str, new: str) -> None:
     project.write(test_it=ONE.format(city=old))
