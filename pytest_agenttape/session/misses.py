@@ -17,6 +17,7 @@ from pytest_agenttape.session.loaded import Loaded
 from pytest_agenttape.session.settings import Settings, working_directory
 
 _RECORD = " --agenttape-record"
+WHERE_IT_DIFFERS = "live only where it differs"
 _SEARCHED = 100  # cassettes of other tests
 
 
@@ -90,7 +91,7 @@ class Misses:
         command = self._refreshing
         if not command:
             return self._once_per_process(call)
-        accept = (f"accept the change, live only where it differs: {command}",)
+        accept = (f"accept the change, {WHERE_IT_DIFFERS}: {command}",)
         return (*self._once_per_process(call), *(self._accepting_pending() or accept))
 
     @property

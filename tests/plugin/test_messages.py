@@ -41,6 +41,7 @@ def test_one_cause_over_many_tests_is_said_once_with_the_count(project: Project)
         [
             "*- agenttape -*",
             "failed: 3 tests for one cause: system changed",
+            "        accept it in all of them, live only where it differs: pytest --lf --snapshot-update",
             "help: https://pytest-agenttape.readthedocs.io/en/latest/workflow.html#when-tests-fail",
         ],
         consecutive=True,

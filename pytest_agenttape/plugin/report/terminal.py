@@ -15,6 +15,7 @@ from pytest_agenttape.plugin.report.spending import total
 from pytest_agenttape.plugin.report.test_record import TestRecord
 from pytest_agenttape.plugin.report.whole_run import WholeRun
 from pytest_agenttape.plugin.report.wording import counted, in_words, page, shown
+from pytest_agenttape.session.misses import WHERE_IT_DIFFERS
 
 _SLOW_MS = 100.0
 _SLOWEST_SHOWN = 3
@@ -63,10 +64,13 @@ def _lines(ledger: Ledger, verdict: WholeRun) -> Iterator[str]:
 
 def _causes(ledger: Ledger) -> Iterator[str]:
     """Yield what made several tests fail, each cause once."""
+    failed = [record for record in ledger.records.values() if record.outcome == "failed"]
     causes = Counter(record.cause for record in ledger.records.values() if record.cause)
     for cause, count in causes.most_common():
         if count > 1:
             yield f"failed: {count} tests for one cause: {cause}"
+        if count > 1 and len(causes) == 1 and all(WHERE_IT_DIFFERS in (each.error or "") for each in failed):
+            yield f"        accept it in all of them, {WHERE_IT_DIFFERS}: pytest --lf --snapshot-update"
     if causes:
         yield f"help: {page('workflow', 'when-tests-fail')}"
 
