@@ -18,6 +18,7 @@ from pytest_agenttape.matching.canonical import KeyRules, canonical_request
 from pytest_agenttape.matching.namesakes import function_of
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading.json_diff import Comparison, bag_of_words, diff_lines, field_diffs, likeness
+from pytest_agenttape.reading.left_out import left_out
 from pytest_agenttape.reading.one_line import ABSENT, WIDTH, visible
 from pytest_agenttape.reading.summary import asked_line, call_name, summary_line
 
@@ -29,8 +30,6 @@ _PLACES_SHOWN = 5
 _CANDIDATES = 50  # compared in full: the most alike by a sample of their words
 
 _CAUSE_WIDTH = 48  # beside the name of a test, on a line of 80 columns
-_NUMBERS = re.compile(r"[0-9a-fA-F-]*\d[0-9a-fA-F:.-]*")
-_SHORTEST_MADE_UP = 6
 _IN_LIST = re.compile(r"json\.(\w+)\[(\d+)\]")
 
 
@@ -76,7 +75,7 @@ def explain(
     message += [f"  {line}" for line in (*finding.lines, *_unplayable(case), *_earlier_departure(case, served))]
     url = str(asked.request.get("url", ""))
     message += [f"  {line}" for line in (*telemetry.hint(url), *downloads.hint(url))]
-    message += [f"  {visible(line)}" for line in (*_left_out(finding.diffs, asked), *cheaper)]
+    message += [f"  {visible(line)}" for line in (*left_out(finding.diffs, asked), *cheaper)]
     if command:
         message.append(f"  re-record: {visible(command)}")
     return UnmatchedInteractionError(
@@ -225,31 +224,6 @@ def _in_short(diff: FieldDiff) -> str:
     path = diff.path.removeprefix("json.").removeprefix("args.")
     both = f"{path}: {diff.recorded} -> {diff.asked}"
     return both if diff.recorded and diff.asked and len(both) <= _CAUSE_WIDTH else f"{path} changed"
-
-
-def _left_out(diffs: Sequence[FieldDiff], asked: Interaction) -> tuple[str, ...]:
-    """Return how to leave out of matching what differs from run to run, where all differences look like that."""
-    if asked.kind == "llm" and [each.path for each in diffs] == ["url"]:
-        return ("if only the address differs: match_base_url = false in agenttape.toml",) * _same_path(diffs[0])
-    if not diffs or not all(map(_is_made_up, diffs)):
-        return ()
-    paths = [each.path for each in diffs if each.path.startswith(("json.", "args.", "form."))]
-    if len(paths) < len(diffs):
-        return ()
-    return (f"if it differs on each run: ignore_volatile_fields = {paths} in agenttape.toml",)
-
-
-def _same_path(diff: FieldDiff) -> bool:
-    old, new = (urlsplit(each.strip("'\"")).path for each in (diff.recorded, diff.asked))
-    return old == new
-
-
-def _is_made_up(diff: FieldDiff) -> bool:
-    """Return whether two values only differ in what a clock or a random number makes of them: not a short number."""
-    if _NUMBERS.sub("#", diff.recorded) != _NUMBERS.sub("#", diff.asked):
-        return False
-    numbers = "".join(_NUMBERS.findall(diff.asked))
-    return len(numbers) >= _SHORTEST_MADE_UP or ":" in numbers
 
 
 def _request_diffs(closest: Interaction, case: _Case) -> tuple[FieldDiff, ...]:
