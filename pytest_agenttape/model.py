@@ -36,11 +36,11 @@ SECRET_PLACEHOLDER = "REDACTED"  # replaces a secret in a recording, with a numb
 _NEARLY = 0.8  # similarity above which a word counts as a misspelled name
 
 
-def unknown_name(what: str, given: object, valid: Iterable[str]) -> ConfigError:
-    """Return the error for a name that is not in *valid*; it suggests the nearest valid one."""
+def unknown_name(what: str, given: object, valid: Iterable[str], meant: str = "") -> ConfigError:
+    """Return the error for a name that is not in *valid*; it says what is *meant*, or the nearest valid one."""
     names = [str(each) for each in valid]
     near = difflib.get_close_matches(str(given), names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = f" {meant}" if meant else f" Did you mean {near[0]!r}?" if near else ""
     return ConfigError(f"unknown {what} {given!r}.{hint} Valid: {', '.join(names)}")
 
 

@@ -24,6 +24,7 @@ from pytest_agenttape.model import (
 )
 from pytest_agenttape.settings.ages import parse_age, parse_on_stale
 from pytest_agenttape.settings.config_file import OWN_FILE, SHARED_FILE, place, read_table, short
+from pytest_agenttape.settings.words import of_vcrpy
 
 _Owner = TypeVar("_Owner", bound="Config | RedactConfig")
 _Parser = Callable[[object], object]
@@ -183,7 +184,8 @@ class Config:
 def _check_keys(raw: Mapping[str, object], valid: Mapping[str, object], prefix: str = "") -> None:
     for key, value in raw.items():
         if key not in valid:
-            raise ConfigError(f"{prefix}{key} = {short(value)}: {unknown_name('setting', key, valid)}")
+            problem = unknown_name("setting", key, valid, of_vcrpy(key))
+            raise ConfigError(f"{prefix}{key} = {short(value)}: {problem}")
 
 
 def _parse_fields(owner: _Owner, parsers: Mapping[str, _Parser], prefix: str = "") -> None:

@@ -14,7 +14,7 @@ from pytest_agenttape.model import FORMATS, FREEZE_FEATURES, Mode, unknown_name
 from pytest_agenttape.settings.config import Config
 from pytest_agenttape.settings.faults import Fault, parse_faults
 from pytest_agenttape.settings.selectors import parse_tokens
-from pytest_agenttape.settings.words import MARKER_OPTIONS
+from pytest_agenttape.settings.words import MARKER_OPTIONS, of_vcrpy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ def parse(said: Mapping[str, object]) -> Options:
     """
     for name in said:
         if name not in MARKER_OPTIONS:
-            raise unknown_name("marker option", name, MARKER_OPTIONS)
+            raise unknown_name("marker option", name, MARKER_OPTIONS, of_vcrpy(name))
     values = {name: parse_value(said[name]) for name, parse_value in _PARSERS.items() if said.get(name) is not None}
     return Options(**values)  # type: ignore[arg-type]  # each parser returns the type of its field
 

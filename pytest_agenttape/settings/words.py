@@ -45,3 +45,22 @@ INI_KEYS: Mapping[str, tuple[str, str]] = {
     "strict": ("bool", "Fail on unplayed interactions and orphans."),
     "block_network": ("bool", "Whether connections that leave the machine fail during replay."),
 }
+
+# What vcrpy and pytest-recording call it, and what it is here: the setting, and the option of the marker if it differs.
+OF_VCRPY: Mapping[str, str] = {
+    "allow_playback_repeats": "repeats",
+    "cassette_library_dir": "cassette_dir",
+    "decode_compressed_response": "always on",
+    "filter_headers": "on for known secrets, redact for others",
+    "filter_post_data_parameters": "on for known secrets, redact for others",
+    "filter_query_parameters": "on for known secrets, redact for others",
+    "ignore_localhost": "ignore_hosts",
+    "match_on": "default_matchers, on a marker matchers",
+    "record_mode": "default_mode, on a marker mode",
+    "serializer": "format",
+}
+
+
+def of_vcrpy(name: str) -> str:
+    """Return what a word of vcrpy is here, as a sentence; empty for any other word."""
+    return f"Here vcrpy's {name} is {OF_VCRPY[name]}." if name in OF_VCRPY else ""

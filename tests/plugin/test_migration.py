@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import pytest_agenttape
+from pytest_agenttape.settings.options import parse
+from pytest_agenttape.settings.words import OF_VCRPY
 from tests.plugin.project import Origin, Project
 
 ROOT = Path(__file__).parents[2]
@@ -133,6 +135,16 @@ def test_the_names_of_agenttape_and_agentcassette_are_ours() -> None:
     """
     agentcassette = "record replay intercept Cassette diff_cassettes CassetteDiff"
     assert {*agenttape.split(), *agentcassette.split()} <= set(pytest_agenttape.__all__)
+
+
+def test_a_setting_of_vcrpy_says_what_it_is_here() -> None:
+    page = (ROOT / "docs/migration.md").read_text(encoding="utf-8")
+    for word, here in OF_VCRPY.items():
+        with pytest.raises(pytest_agenttape.ConfigError, match=f"'{word}'. Here vcrpy's {word} is {here}. Valid:"):
+            pytest_agenttape.Config.from_mapping({word: True})
+        with pytest.raises(pytest_agenttape.ConfigError, match=f"Here vcrpy's {word} is {here}. Valid:"):
+            parse({word: True})
+        assert f"`{word}" in page, word
 
 
 # -- rows that no other test makes

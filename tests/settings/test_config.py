@@ -280,7 +280,8 @@ def test_importing_the_settings_loads_neither_toml_nor_the_core() -> None:
         "print(*sorted(m for m in sys.modules if m in ('tomllib', 'yaml') or m.startswith('pytest_agenttape.')))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    loaded = ("decoded", "errors", "model", "settings", "settings.ages", "settings.config", "settings.config_file")
+    rooms = ("settings", "settings.ages", "settings.config", "settings.config_file", "settings.words")
+    loaded = ("decoded", "errors", "model", *rooms)
     assert out.split() == [f"pytest_agenttape.{room}" for room in loaded]
 
 
