@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from pytest_agenttape.errors import FieldDiff
-from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.model import JSON, Call, Interaction
 from pytest_agenttape.providers import wording
 from pytest_agenttape.providers.common_form import common_form
 from pytest_agenttape.reading.one_line import ABSENT, WIDTH, double_quoted, shorten, visible
@@ -18,7 +18,7 @@ _PARTS = (
 )
 
 
-def call_name(call: Interaction) -> str:
+def call_name(call: Call | Interaction) -> str:
     """Return the name under which *call* is listed: its boundary, else method and address."""
     if call.boundary:
         return visible(call.boundary, WIDTH)
@@ -28,7 +28,7 @@ def call_name(call: Interaction) -> str:
     return call.kind
 
 
-def asked_line(call: Interaction) -> str:
+def asked_line(call: Call | Interaction) -> str:
     """Return what *call* asked for: ``get_weather(city='Berlin')`` or ``POST https://… (openai.chat)``."""
     if "url" in call.request:
         line = visible(f"{call.request.get('method', 'GET')} {call.request['url']}", 200)
@@ -89,7 +89,7 @@ def shown_arguments(arguments: JSON) -> str:
     return ", ".join(shown)
 
 
-def arguments_of(call: Interaction) -> JSON:
+def arguments_of(call: Call | Interaction) -> JSON:
     """Return the arguments of *call*, or all that it asked for, in stored form."""
     return call.request.get("args") if set(call.request) <= {"args"} else call.request
 

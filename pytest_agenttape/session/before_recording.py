@@ -101,7 +101,8 @@ def _called(hook: Hook, name: str, call: Interaction) -> Interaction | None:
     except AgentTapeError:
         raise
     except Exception as error:
-        raise ConfigError(f"{name} raised {type(error).__name__}: {error}") from error
+        said = f"{name} raised {type(error).__name__}: {error}"
+        raise ConfigError(f"{said}\n  it is given an Interaction, with .request and .response") from error
     if found is not None and not isinstance(found, Interaction):
         raise ConfigError(f"{name} must return the call that it was given, changed or not, or None, not {found!r}")
     return found

@@ -18,6 +18,7 @@ from pytest_agenttape.ownership.calls import Live, Observed, Served
 from pytest_agenttape.process import child_processes
 from pytest_agenttape.process.user_stack import is_typed_in_debugger, user_traceback
 from pytest_agenttape.providers.results import usage_in
+from pytest_agenttape.reading.summary import asked_line
 from pytest_agenttape.session import money
 from pytest_agenttape.session.before_recording import BeforeRecording
 from pytest_agenttape.session.connections import Connections, Gatekeeper
@@ -238,7 +239,7 @@ class Session(Injectable, Gatekeeper, History):
                 money.pay(live, outcome)
             except AgentTapeError as problem:
                 live.drop()
-                problem.add_note(f"in the {live.call.kind} {live.call.boundary!r}")
+                problem.add_note(f"in {asked_line(live.call)}")
                 raise self.refuse(problem) from None
         if self.on_live_call is not None:
             self.on_live_call(self)

@@ -38,7 +38,7 @@ class StandIns:
         if found is None:
             return None
         stand_in, giver = found
-        asked = asked_line(Interaction(index=0, kind=call.kind, request=dict(call.request), boundary=call.boundary))
+        asked = asked_line(call)
         if giver is None:
             return _needs_key(call, f"{asked} would send {stand_in}, which stands for a key that is not set")
         giver.is_outdated = True

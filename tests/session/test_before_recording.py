@@ -209,7 +209,10 @@ def broken(call: Interaction) -> Interaction:
 @pytest.mark.parametrize(
     ("hook", "text"),
     [
-        (broken, "before_record_request raised KeyError: 'tool'"),
+        (
+            broken,
+            "before_record_request raised KeyError: 'tool'\n  it is given an Interaction, with .request and",
+        ),
         (lambda call: call.request, "before_record_request must return the call that it was given, changed or not, "),
     ],
 )
