@@ -10,15 +10,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import histories, linear, provider, startup, suites, table
+from tests.benchmarks import guard, histories, linear, memory, provider, startup, suites, table
 from tests.benchmarks.calls import KINDS
-from tests.benchmarks.recorders import RECORDERS
+from tests.benchmarks.recorders import AGAIN, RECORDERS
 
 _US = "pytest-agenttape"
 _SIZED = ("httpx2 POST", "@tool call")
@@ -55,10 +55,10 @@ class Peer:
 
 
 @contextmanager
-def peers(url: str) -> Iterator[dict[str, Peer]]:
+def peers(url: str, names: Iterable[str] = RECORDERS) -> Iterator[dict[str, Peer]]:
     """Start one worker for each recorder."""
     with ExitStack() as stack:
-        started = {name: Peer(name, url) for name in RECORDERS}
+        started = {name: Peer(name, url) for name in names}
         for peer in started.values():
             stack.callback(peer.close)
         yield started
@@ -67,18 +67,19 @@ def peers(url: str) -> Iterator[dict[str, Peer]]:
 def single_calls(work: Path, repeats: int) -> list[str]:
     """Compare one replayed call of each kind."""
     lines = []
-    with provider.serving() as url, peers(url) as started:
+    with provider.serving() as url, peers(url, [name for name in RECORDERS if name != AGAIN]) as started:
         for kind in KINDS:
-            able = _recorded(started, kind, work, _MEASURED_SIZE)
-            samples = table.interleaved(
-                {
-                    name: partial(peer.ask, "batch", kind=kind, path=path, size=_MEASURED_SIZE, calls=_CALLS)
-                    for name, (peer, path) in able.items()
-                },
-                repeats,
-            )
-            lines += [*table.compared(kind, samples, "floor"), ""]
+            lines += [*table.compared(kind, _call_samples(started, kind, work, repeats), "floor"), ""]
     return lines
+
+
+def _call_samples(started: dict[str, Peer], kind: str, work: Path, repeats: int) -> table.Samples:
+    able = _recorded(started, kind, work, _MEASURED_SIZE)
+    measures = {
+        name: partial(peer.ask, "batch", kind=kind, path=path, size=_MEASURED_SIZE, calls=_CALLS)
+        for name, (peer, path) in able.items()
+    }
+    return table.interleaved(measures, repeats)
 
 
 def sizes(work: Path, repeats: int) -> list[str]:
@@ -152,8 +153,8 @@ def unmarked(work: Path, repeats: int, count: int = 2_000) -> list[str]:
 
 def clients(_work: Path, repeats: int) -> list[str]:
     """Compare the construction of an OpenAI client while a cassette is open."""
-    with provider.serving() as url, peers(url) as started:
-        names = ("floor", _US, "vcrpy", "agenttape")
+    names = ("floor", _US, "vcrpy", "cassetter", "agenttape")
+    with provider.serving() as url, peers(url, names) as started:
         measures = {
             name: partial(started[name].ask, "client", count=10, path=str(_work / f"{name}-client")) for name in names
         }
@@ -162,17 +163,44 @@ def clients(_work: Path, repeats: int) -> list[str]:
 
 def whole_suites(work: Path, repeats: int, count: int, talk: str) -> list[str]:
     """Compare whole suites: each test builds its own client and holds the conversation *talk* of `provider`."""
-    folders = {suite.name: work / f"suite-{at}" for at, suite in enumerate(suites.SUITES)}
+    samples = _suite_samples(work, repeats, count, talk, suites.SUITES)
+    return table.compared(f"{count} tests", samples, suites.SUITES[0].name)
+
+
+def _suite_samples(work: Path, repeats: int, count: int, talk: str, compared: Sequence[suites.Suite]) -> table.Samples:
+    folders = {suite.name: work / f"{talk}-{at}" for at, suite in enumerate(compared)}
     with provider.serving() as url:
-        for suite in suites.SUITES:
+        for suite in compared:
             suite.write(folders[suite.name], count, talk)
             suites.record(suite, folders[suite.name], url)
     # The provider is gone: what follows is replayed or fails.
-    measures = {suite.name: lambda suite=suite: suite.run(folders[suite.name], url) * 1e9 for suite in suites.SUITES}
-    return table.compared(f"{count} tests", table.interleaved(measures, repeats), suites.SUITES[0].name)
+    measures = {suite.name: lambda suite=suite: suite.run(folders[suite.name], url) * 1e9 for suite in compared}
+    return table.interleaved(measures, repeats)
 
 
-def main() -> None:
+def guarded(work: Path, repeats: int) -> dict[str, float]:
+    """Return the ratios that the project keeps."""
+    stub, ours = suites.SUITES[:2]
+    found: dict[str, float] = {}
+    for name, count, talk in (("100 tests, to the stub", 100, "SHORT"), ("15 conversations, to the stub", 15, "LONG")):
+        samples = _suite_samples(work, max(repeats // 2, 1), count, talk, (stub, ours))
+        found[name] = table.ratio(samples[ours.name], samples[stub.name])
+    with provider.serving() as url, peers(url, ("floor", _US)) as started:
+        floors: list[float] = []
+        for kind in KINDS:
+            samples = _call_samples(started, kind, work, repeats)
+            floors = floors or samples["floor"]  # of the shortest call with a client; a plain function is too short
+            is_plain = kind == "@tool call"
+            found[f"{kind}, to the floor{' of an httpx2 POST' if is_plain else ''}"] = table.ratio(
+                samples[_US], floors if is_plain else samples["floor"]
+            )
+        small, large = (_sized(started, "httpx2 POST", work, size, repeats)[_US] for size in (10, 1_000))
+    for name, what in (("opening 1,000, to opening 10", "load"), ("a call in 1,000, to one in 10", "call")):
+        found[name] = table.ratio([each[what] for each in large], [each[what] for each in small])
+    return {**found, **guard.memory_ratios(work)}
+
+
+def main() -> int:
     options = _options()
     sections: dict[str, Callable[[Path], list[str]]] = {
         "headline": partial(whole_suites, repeats=options.repeats, count=options.tests, talk="SHORT"),
@@ -180,6 +208,7 @@ def main() -> None:
         "calls": partial(single_calls, repeats=options.repeats),
         "sizes": partial(sizes, repeats=options.repeats),
         "histories": lambda work: histories.lines(work, min(options.repeats, 3)),
+        "memory": memory.lines,
         "clients": partial(clients, repeats=options.repeats),
         "imports": partial(imports, repeats=options.repeats),
         "unmarked": partial(unmarked, repeats=options.repeats),
@@ -194,21 +223,27 @@ def main() -> None:
         f"Medians of {options.repeats} interleaved repeats, processor time; "
         "noise is half the distance of the quartiles.\n"
     )
+    if options.guard or options.keep:
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as work:
+            return guard.check(lambda: guarded(Path(work), options.repeats), keeps=options.keep)
     for name, section in sections.items():
         if options.only and name not in options.only:
             continue
         with tempfile.TemporaryDirectory(prefix="benchmark-") as work:
             print(f"## {name}\n", *section(Path(work)), "", sep="\n", flush=True)
+    return 0
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--repeats", type=int, default=7, help="samples of each measure (default 7)")
     parser.add_argument("--tests", type=int, default=300, help="tests in the headline's suites (default 300)")
-    sections = "headline, conversations, calls, sizes, histories, clients, imports, unmarked, linear"
+    parser.add_argument("--guard", action="store_true", help="fail if a ratio got worse by more than a third")
+    parser.add_argument("--keep", action="store_true", help="keep the ratios of this run for --guard")
+    sections = "headline, conversations, calls, sizes, histories, memory, clients, imports, unmarked, linear"
     parser.add_argument("only", nargs="*", help=f"{sections}; default all")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

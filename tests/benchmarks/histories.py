@@ -14,7 +14,7 @@ from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.model import Interaction
 from tests.benchmarks import table
 
-_URL = "http://127.0.0.1/v1/chat/completions"
+URL = "http://127.0.0.1/v1/chat/completions"
 _SIZES = (100, 1_000, 10_000)  # calls
 _HISTORY = 20  # messages besides the system prompt
 _FEW = 5
@@ -38,20 +38,22 @@ def _message(number: int) -> dict[str, str]:
     return {"role": ("user", "assistant")[number % 2], "content": text}
 
 
-def _asked(number: int) -> dict[str, Any]:
+def asked(number: int) -> dict[str, Any]:
+    """Return the body of call *number*."""
     history = [_message(at) for at in range(number, number + _HISTORY)]
     return {"model": "gpt-4o-mini", "messages": [_SYSTEM, *history], "tools": _TOOLS}
 
 
-def _call(number: int) -> Interaction:
-    asked = json.loads(json.dumps(_asked(number)))  # as it would come in: nothing is shared with another call
+def call(number: int) -> Interaction:
+    """Return the recording of call *number*."""
+    body = json.loads(json.dumps(asked(number)))  # as it would come in: nothing is shared with another call
     choice = {"index": 0, "message": _message(number + _HISTORY), "finish_reason": "stop"}
     delivery = {"date": "Mon, 24 Nov 2025 16:00:00 GMT", "x-request-id": f"req_{number}"}
     return Interaction(
         index=number,
         kind="llm",
         boundary="openai.chat",
-        request={"method": "POST", "url": _URL, "headers": {"content-type": "application/json"}, "json": asked},
+        request={"method": "POST", "url": URL, "headers": {"content-type": "application/json"}, "json": body},
         response={"status": 200, "headers": {**_HEADERS, **delivery}, "json": {"choices": [choice]}},
         metadata={"provider": "openai", "operation": "chat", "start_ms": float(number)},
     )
@@ -62,7 +64,7 @@ def lines(work: Path, repeats: int) -> list[str]:
     rows = [("calls, each with 21 messages", "file", "write", f"open and {_FEW} calls", "open and all calls")]
     for size in _SIZES:
         path = work / f"{size}.yaml"
-        cassette = Cassette(interactions=[_call(number) for number in range(size)])
+        cassette = Cassette(interactions=[call(number) for number in range(size)])
         wrote = _seconds(lambda path=path, cassette=cassette: cassette.save(path))
         few, every = (
             min(_seconds(lambda path=path, calls=calls: _replay(path, calls)) for _ in range(repeats))
@@ -76,7 +78,7 @@ def lines(work: Path, repeats: int) -> list[str]:
 def _replay(path: Path, calls: int) -> None:
     with use_cassette(path), httpx2.Client() as client:
         for number in range(calls):
-            client.post(_URL, json=_asked(number)).raise_for_status()
+            client.post(URL, json=asked(number)).raise_for_status()
 
 
 def _seconds(work: Any) -> float:

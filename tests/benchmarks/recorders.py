@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,15 @@ def pytest_agenttape() -> Recorder:
     )
 
 
+def pytest_agenttape_again() -> Recorder:
+    """As in every run under pytest but the first: what a file says is kept."""
+    parsed = importlib.import_module("pytest_agenttape.cassettes.parsed")
+    folder = tempfile.TemporaryDirectory(prefix="benchmark-parsed-")
+    atexit.register(folder.cleanup)
+    parsed.keep_in(lambda: Path(folder.name))
+    return replace(pytest_agenttape(), name=AGAIN)
+
+
 def vcrpy() -> Recorder:
     vcr = importlib.import_module("vcr")
 
@@ -74,6 +85,20 @@ def vcrpy() -> Recorder:
         lambda kind, url: _HTTP[kind](url, is_stubbed=False),
         lambda path: tape.use_cassette(f"{path}.yaml", record_mode="all"),
         lambda path: tape.use_cassette(f"{path}.yaml", record_mode="none"),
+    )
+
+
+def cassetter() -> Recorder:
+    peer = importlib.import_module("cassetter")
+
+    def opened(path: Path, mode: str) -> Any:
+        return peer.use_cassette(f"{path}.yaml", record_mode=mode, match_on=["method", "uri", "body"])
+
+    return Recorder(
+        "cassetter",
+        lambda kind, url: _HTTP[kind](url, is_stubbed=False),
+        lambda path: opened(path, "all"),
+        lambda path: opened(path, "none"),
     )
 
 
@@ -107,10 +132,13 @@ def agentcassette() -> Recorder:
     return Recorder("agentcassette", ask, lambda path: peer.record(f"{path}.json"), replay, in_order=True)
 
 
+AGAIN = "pytest-agenttape, parsed before"
 RECORDERS: dict[str, Callable[[], Recorder]] = {
     "floor": floor,
     "pytest-agenttape": pytest_agenttape,
+    AGAIN: pytest_agenttape_again,
     "vcrpy": vcrpy,
+    "cassetter": cassetter,
     "agenttape": agenttape,
     "agentcassette": agentcassette,
 }

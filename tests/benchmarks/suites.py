@@ -125,6 +125,18 @@ SUITES = (
         environment={"VCR_MODE": "none"},
     ),
     Suite(
+        "cassetter",
+        test_imports=(
+            "import os\nimport cassetter\n"
+            'tape = cassetter.Cassetter(record_mode=os.environ.get("VCR_MODE", "none"), '
+            'cassette_library_dir="cassettes",\n'
+            '                           match_on=["method", "uri", "body"])'
+        ),
+        block='with tape.use_cassette("test_question_{number}.yaml"): ',
+        record=(),
+        environment={"VCR_MODE": "none"},
+    ),
+    Suite(
         "agenttape",
         imports="from agenttape import tool",
         decorator="@tool",
