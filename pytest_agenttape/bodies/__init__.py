@@ -71,10 +71,11 @@ def encode_chunks(chunks: Sequence[bytes], content_type: str | None) -> dict[str
     A stream of events is cut into its events instead, wherever the wire cut it.
     """
     stored = encode_body(b"".join(chunks), content_type)
-    if _has_lines(stored) if "events" in stored else len(chunks) > 1:
-        found = sizes(chunks)
-        if found != sizes(decode_chunks(stored, content_type)):
-            stored[_CHUNK_BYTES] = found
+    found = sizes(chunks)
+    is_of_events = "events" in stored and not _has_lines(stored)
+    is_cut = len(found) > 1 or _is_lines(media_type(content_type), "")  # else there is nothing to compare
+    if is_cut and not is_of_events and found != sizes(decode_chunks(stored, content_type)):
+        stored[_CHUNK_BYTES] = found
     return stored
 
 

@@ -453,6 +453,7 @@ def test_streams_are_told_by_their_type(content_type, expected):
 CHUNKS = {
     "text": ("text/plain", [b"It ", b"\xc2", b"\xb0", b"C"]),
     "json": (JSON_TYPE, [b'{ "a":', b" 1}"]),
+    "other lines in one chunk": (LINES_TYPE, [b"one\ntwo\n"]),
     "lines in one chunk": (LINES_TYPE, [b'{"n":0}\n{"n":1}\n']),
     "binary": ("audio/mpeg", [b"\xff", b"\0\xfe"]),
     "json in place of events": (SSE_TYPE, [b'{"err', b'or":1}']),
