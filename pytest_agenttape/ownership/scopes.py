@@ -137,13 +137,15 @@ def bound() -> Scope | None:
 def is_outside() -> bool:
     """Return whether the running code is none of the agent's: a thread that ran before, or what serves requests."""
     scope = _scope.get()
-    return threading.current_thread() is not threading.main_thread() if scope is None else scope.is_outside
+    if scope is None or (scope.owner.is_closed and not scope.owner.propagates):  # as in a thread of a wide fixture
+        return threading.current_thread() is not threading.main_thread()
+    return scope.is_outside
 
 
 def leave_if_serving() -> None:
     """Note that the running code is none of the agent's, if a server has called it to answer a request."""
     scope = _scope.get()
-    if scope is None or scope.is_outside:
+    if scope is None or is_outside():
         return
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:

@@ -301,3 +301,33 @@ def test_a_wide_fixture_may_ask_an_ignored_host(project: Project, origin: Origin
     project.run("--agenttape-record").assert_outcomes(passed=1)
     project.run().assert_outcomes(passed=1)
     assert len(origin.asked) == 2
+
+
+def test_what_its_thread_sleeps_moves_the_agents_clock_neither_in_recording_nor_in_replay(project: Project) -> None:
+    project.write(
+        test_it="""
+            import queue, threading, time
+            from datetime import datetime
+            import pytest
+            from agent import look_up
+
+            @pytest.fixture(scope="module")
+            def clerk():
+                asked, done = queue.SimpleQueue(), queue.SimpleQueue()
+
+                def work():
+                    while (seconds := asked.get()) is not None:
+                        done.put(time.sleep(seconds))
+
+                threading.Thread(target=work).start()
+                yield lambda: (asked.put(0.05), done.get())
+                asked.put(None)
+
+            @pytest.mark.agenttape
+            def test_it(clerk):
+                clerk()
+                look_up(datetime.now().isoformat())
+        """
+    )
+    project.record().assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -76,6 +77,27 @@ def test_a_loop_with_a_tool(poll: Callable[[], object], tmp_path: Path) -> None:
     assert 3 <= len(recorded) <= 4
     with use_cassette(tmp_path / "a.yaml", strict=True):
         assert until_a_time(poll) == recorded
+
+
+@pytest.mark.parametrize("poll", [poll_by_sleeping, poll_by_blocking], ids=["sleeping", "blocking"])
+def test_a_loop_in_a_thread_that_ran_before(poll: Callable[[], object], tmp_path: Path) -> None:
+    asked: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+    seen: queue.SimpleQueue[list[float]] = queue.SimpleQueue()
+
+    def work() -> None:
+        for _ in range(2):
+            asked.get()()
+
+    def run() -> list[float]:
+        asked.put(lambda: seen.put(until_a_time(poll)))
+        return seen.get(timeout=2)
+
+    threading.Thread(target=work, daemon=True).start()
+    with use_cassette(tmp_path / "a.yaml", mode="all"):
+        recorded = run()
+    assert 3 <= len(recorded) <= 4
+    with use_cassette(tmp_path / "a.yaml", strict=True):
+        assert run() == recorded
 
 
 class Job(BaseHTTPRequestHandler):

@@ -74,12 +74,11 @@ class Layer:
         """
         end = start + round(seconds * SECOND)
         self.reads = self.warnings = 0
-        if _is_outside():
-            with self.lock:
-                self.outside = max(self.outside, end)
-            return
         with self.lock:
-            self.now = max(self.now, end)
+            if _is_outside():
+                self.outside = max(self.outside, end)
+            else:
+                self.now = max(self.now, end)
         _note(seconds)
 
     def read(self) -> int:
