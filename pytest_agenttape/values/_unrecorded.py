@@ -79,8 +79,11 @@ def watch_use(error: BaseException, refuse: Callable[[AgentTapeError], object]) 
 
 
 def _stand_ins(error: BaseException, place: str) -> Iterator[tuple[str, Unrecorded]]:
+    members = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
     carried = [(f".{name}", each) for name, each in vars(error).items()]
     carried += [(f".args[{at}]", each) for at, each in enumerate(error.args)]
+    carried += [(f".exceptions[{at}]", each) for at, each in enumerate(members)]
+    carried.append((".__cause__", error.__cause__))
     for step, each in carried:
         if isinstance(each, Unrecorded):
             yield place + step, each

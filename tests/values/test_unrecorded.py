@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,11 @@ class OddError(Exception):
         self.status_code = status_code
         self.body = body
         self.client = client
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
 
 
 USES: dict[str, Callable[[Any], object]] = {
@@ -94,3 +100,21 @@ def test_an_agent_that_uses_it_in_replay_is_told(tmp_path: Any) -> None:
         pytest.raises(AgentTapeError, match=r"^OddError\.client: .*Client'> could not be recorded"),
     ):
         run()
+
+
+@pytest.mark.parametrize(
+    ("error", "carrier"),
+    [
+        (ExceptionGroup("both", [OddError(status_code=503, body="gone", client=Client())]), "exceptions[0]"),
+        (caused(ValueError("no"), OddError(status_code=503, body="gone", client=Client())), "__cause__"),
+    ],
+    ids=["a group", "a cause"],
+)
+def test_what_an_error_behind_it_carries_refuses_too(error: Exception, carrier: str) -> None:
+    again: Any = decode_error(encode_error(error))
+    refused: list[Exception] = []
+    watch_use(again, refused.append)
+    behind = again.__cause__ or again.exceptions[0]
+    with pytest.raises(AgentTapeError, match=rf"^{type(error).__name__}\.{re.escape(carrier)}\.client: "):
+        behind.client.call()
+    assert len(refused) == 1
