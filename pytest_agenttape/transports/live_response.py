@@ -42,7 +42,7 @@ class LiveResponse:
         self._is_decoded = is_decoded
         self._is_raw = is_raw
         self._besides = besides or {}  # what else is kept with it
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytearray] = []  # which grow without being copied
         self._is_waiting = False
         self._is_over = False
         is_pushed = (
@@ -72,7 +72,7 @@ class LiveResponse:
         if is_rest and self._chunks:
             self._chunks[-1] += chunk
         else:
-            self._chunks.append(chunk)
+            self._chunks.append(bytearray(chunk))
         if self._arrivals is not None:
             self._arrivals.note(chunk)
 
@@ -156,7 +156,7 @@ class LiveResponse:
     def _decoded(self) -> tuple[Sequence[bytes], frozenset[str], str]:
         """Return the body without its content encoding, the headers that do not apply to that, and what to do again."""
         encoding = header(self._headers, "content-encoding")
-        chunks: Sequence[bytes] = self._chunks
+        chunks: Sequence[bytes] = [*map(bytes, self._chunks)]
         is_checked = not self._is_decoded and any(_is_digest(name.lower()) for name, _ in self._headers)
         if not encoding or not any(chunks) or is_checked:
             return chunks, CONNECTION_HEADERS, ""

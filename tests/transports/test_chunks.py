@@ -6,7 +6,9 @@ import asyncio
 import gzip
 import http.client
 import itertools
+import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -17,6 +19,7 @@ import requests
 import urllib3
 
 from pytest_agenttape import StreamingReplayError, bodies
+from pytest_agenttape.transports.live_response import LiveResponse
 from tests.standin import raw
 from tests.transports.conftest import Recorder
 
@@ -177,3 +180,12 @@ def test_an_event_with_an_invalid_byte_leaves_the_others_apart(recorder: Recorde
     recorder.provider.reply(raw(events, {"content-type": "text/event-stream"}, chunk_bytes=9), to="/events")
     recorder.record(lambda: client.chunks(f"{recorder.provider.url}/events"))
     assert recorder.replay(lambda: client.chunks(f"{recorder.provider.url}/events")) == events
+
+
+def test_a_body_that_is_read_in_small_parts_is_not_copied_for_each_of_them() -> None:
+    exchange: Any = SimpleNamespace(request=SimpleNamespace(method="GET"), live=SimpleNamespace())
+    live = LiveResponse(exchange, status=200, reason="OK", headers=())
+    began = time.process_time()
+    for _ in range(10_000):
+        live.add(b"x" * 1024, is_rest=True)
+    assert time.process_time() - began < 1
