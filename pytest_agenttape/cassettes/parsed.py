@@ -2,7 +2,7 @@
 
 An entry is named by the digest of the file's bytes and of the code that reads them, so whatever changes, another entry
 is looked for; it holds the plain values of that file and nothing else. It can be removed at any time, and one that is
-damaged, or that somebody else wrote, counts as missing.
+damaged, or that somebody else wrote, counts as missing. Files of other tools have none: they may hold secrets.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from pytest_agenttape import clocks, serializer
+from pytest_agenttape.cassettes import imported
 from pytest_agenttape.serializer import Document
 
 _DIGEST = hashlib.sha256
@@ -51,7 +52,7 @@ class ParsedFiles:
         if known is not None:
             return known
         document = serializer.load(content, format=format, path=path, tags=True)
-        if place is not None and document.tagged is None:
+        if place is not None and document.tagged is None and not imported.is_other_tools(document.root):
             self._has_grown |= _write(place, document)
         return document
 
@@ -61,7 +62,11 @@ class ParsedFiles:
         if folder is None:
             return
         self._has_grown = False
-        found = sorted(filter(None, map(_use_and_size, folder.iterdir())), reverse=True)
+        try:
+            entries = [*folder.iterdir()]
+        except OSError:  # somebody has removed it
+            return
+        found = sorted(filter(None, map(_use_and_size, entries)), reverse=True)
         total = 0
         for used, size, place in found:
             total += size

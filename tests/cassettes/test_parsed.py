@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,12 @@ from pytest_agenttape.errors import CassetteCorruptError
 from tests.cassettes.builders import BIG, GOOD, HEAD, age, names
 
 TEXT = HEAD + "interactions:\n" + GOOD
+OTHER = """\
+version: 1
+interactions:
+- request: {method: GET, uri: "http://a.example/", body: null, headers: {Authorization: ["Bearer secret"]}}
+  response: {status: {code: 200, message: OK}, headers: {}, body: {string: hello}}
+"""
 SHARED = TEXT.replace("request: {}", "request: &a {x: [1, 2]}").replace("response: 1", "response: *a")
 
 
@@ -118,6 +125,19 @@ def test_a_file_that_cannot_be_read_is_not_kept(path: Path, folder: Path) -> Non
         with pytest.raises(CassetteCorruptError, match=r"a\.yaml.*is not valid YAML"):
             Cassette.load(path)
     assert len(names(folder)) == 1
+
+
+def test_nothing_is_kept_of_a_file_of_another_tool_which_may_hold_secrets(path: Path, folder: Path) -> None:
+    before = names(folder)
+    path.write_text(OTHER)
+    assert Cassette.load(path).interactions[0].kind == "http"
+    assert names(folder) == before
+
+
+def test_a_run_ends_well_after_its_cache_was_removed(path: Path, folder: Path) -> None:
+    assert path.exists()
+    shutil.rmtree(folder)
+    parsed._files.prune()
 
 
 @pytest.mark.parametrize("keeps", [lambda: None, lambda: Path("/proc/none")], ids=["no cache", "a refusing disk"])

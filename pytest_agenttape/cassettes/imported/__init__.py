@@ -18,7 +18,7 @@ from pytest_agenttape.cassettes.imported.vcr import DDAPM_TEST_AGENT, VCRPY
 from pytest_agenttape.errors import AgentTapeError, CassetteCorruptError
 from pytest_agenttape.model import JSON, SCHEMA_VERSION, require_mapping
 
-__all__ = ["is_imported", "matchers", "shown_rules", "translate"]
+__all__ = ["is_imported", "is_other_tools", "matchers", "shown_rules", "translate"]
 
 _TOOLS = (AGENTTAPE, AGENTCASSETTE, VCRPY, DDAPM_TEST_AGENT)
 # A default ``repr``: all that is left of an object that a tool could not record.
@@ -29,6 +29,11 @@ def _no_assets(name: str) -> bytes:
     raise CassetteCorruptError(f"asset {name!r} not found: the cassette has no assets folder")
 
 
+def is_other_tools(root: JSON) -> bool:
+    """Return whether another tool wrote a file that says *root*: it may hold secrets."""
+    return _tool_of(root) is not None
+
+
 def translate(root: JSON, read_asset: ReadAsset = _no_assets) -> dict[str, JSON] | None:
     """Return the file form of another tool's cassette in this project's schema; None if no other tool wrote it.
 
@@ -36,7 +41,7 @@ def translate(root: JSON, read_asset: ReadAsset = _no_assets) -> dict[str, JSON]
         CassetteCorruptError: Another tool wrote it, but it cannot be read; the message says where and why.
         SchemaVersionError: The version of that tool's format is not known.
     """
-    tool = next((each for each in _TOOLS if isinstance(root, dict) and each.wrote(root)), None)
+    tool = _tool_of(root)
     if tool is None:
         return None
     listed = tool.listed(root)
@@ -57,6 +62,10 @@ def translate(root: JSON, read_asset: ReadAsset = _no_assets) -> dict[str, JSON]
         "meta": {IMPORTED: about, **tool.meta(root)},
         "interactions": translated,
     }
+
+
+def _tool_of(root: JSON) -> Tool | None:
+    return next((each for each in _TOOLS if isinstance(root, dict) and each.wrote(root)), None)
 
 
 def _translated(tool: Tool, raw: JSON, position: int, read_asset: ReadAsset) -> dict[str, JSON]:
