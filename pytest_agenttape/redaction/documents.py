@@ -94,8 +94,8 @@ def rewritten_base64(text: str, redact: Callable[[str], str]) -> str:
     encoded = found["encoded"].rstrip()
     try:
         raw = base64.b64decode(encoded + "=" * (-len("".join(encoded.split())) % 4), _altchars(encoded))
-        wbits = next((bits for start, bits in _COMPRESSED.items() if raw.startswith(start)), None)
-        plain = (raw if wbits is None else inflated(raw, wbits) or b"").decode()
+        held, wbits = _opened(raw)
+        plain = held.decode()
     except (binascii.Error, UnicodeDecodeError):  # a picture, a hash, an id
         return text
     redacted = redact(plain)
@@ -103,6 +103,15 @@ def rewritten_base64(text: str, redact: Callable[[str], str]) -> str:
         return text
     clean = unnumbered(redacted.encode())
     return text[: found.start("encoded")] + _encoded_like(encoded, clean if wbits is None else _deflated(clean, wbits))
+
+
+def _opened(raw: bytes) -> tuple[bytes, int | None]:
+    """Return what *raw* holds compressed, and in which format; itself if it is not compressed."""
+    for start, wbits in _COMPRESSED.items():
+        plain = inflated(raw, wbits) if raw.startswith(start) else None
+        if plain is not None:
+            return plain, wbits
+    return raw, None
 
 
 def _encoded_like(old: str, raw: bytes) -> str:

@@ -429,6 +429,12 @@ def test_credential_of_a_header_is_redacted_everywhere_after() -> None:
         assert subject.scan(f"a\nb {form}")
 
 
+@pytest.mark.parametrize("start", ["x^2 + ", "x\x01"])
+def test_text_in_base64_that_begins_like_compressed_data_is_searched(start: str) -> None:
+    encoded = base64.b64encode(f"{start} {FORMATS['github-classic']}".encode()).decode()
+    assert FORMATS["github-classic"].encode() not in base64.b64decode(redactor().text(encoded))
+
+
 def test_environment_secret_is_redacted_by_value() -> None:
     environ = {
         "MY_SERVICE_KEY": "s3rvice/with+odd=chars",
