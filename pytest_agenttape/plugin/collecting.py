@@ -11,6 +11,7 @@ import pytest
 
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.plugin.header import may_be_live
+from pytest_agenttape.plugin.options import is_marked
 from pytest_agenttape.process import collecting
 
 _USE = re.compile(rb"\bagenttape(_cassette)?\b")  # of the marker or the fixture, not of the package
@@ -26,6 +27,7 @@ class Collecting:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._file: Path | None = None
+        self._marked: Set[Path] = frozenset()  # the files with marked tests
         self.calls: Counter[tuple[str, Path | None]] = Counter()
         self.end = collecting.begin(self)
         config.add_cleanup(self.end)
@@ -40,6 +42,13 @@ class Collecting:
             return (yield)
         finally:
             self._file = before
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
+        """Learn which files have marked tests, even if these are deselected later or another plugin marks them."""
+        collected = [*items] if self.calls else []
+        yield
+        self._marked = {each.path for each in collected if is_marked(each)}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self) -> None:
@@ -62,9 +71,9 @@ class Collecting:
             "with use_cassette('name'): ..."
         )
 
-    def wrong(self, marked: Set[Path], others: Set[Path]) -> list[str]:
-        """Return the lines that a run fails with which only replays: a file without *marked* tests is its own."""
-        return [line for line, file in self.calls if file in marked or file not in others]
+    def wrong(self) -> list[str]:
+        """Return why a run that only replays fails, a line for each call; a file without marked tests is its own."""
+        return [line for line, file in self.calls.elements() if file is None or file in self._marked]
 
 
 COLLECTING = pytest.StashKey[Collecting]()

@@ -59,9 +59,7 @@ class Surroundings:
                 self._rest = rest(Config())
             ownership.add_rest(self._rest)
             if replays:
-                files = {item.path for item in marked}
-                others = {item.path for item in session.items} - files
-                for line in session.config.stash[COLLECTING].wrong(files, others):
+                for line in session.config.stash[COLLECTING].wrong():
                     self._fail(line)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -16,6 +16,7 @@ MARKED = """
     def test_it():
         look_up("Rome")
 """
+PLAIN = 'from agent import look_up\n\nHERE = look_up("Oslo")\n\ndef test_plain():\n    assert HERE\n'
 CALL = 'HERE = look_up("Oslo")'
 SWALLOWED = """try:
         look_up("Oslo")
@@ -56,10 +57,14 @@ def test_what_a_hook_runs_for_real_fails_a_run_that_only_replays(recorded: Proje
 
 
 def test_a_file_without_marked_tests_may_call_what_it_likes(recorded: Project) -> None:
-    recorded.write(
-        test_plain='from agent import look_up\n\nHERE = look_up("Oslo")\n\ndef test_plain():\n    assert HERE\n'
-    )
+    recorded.write(test_plain=PLAIN)
     recorded.run().assert_outcomes(passed=2)
+    assert recorded.live() == ["look_up Oslo"]
+
+
+def test_it_may_even_if_none_of_its_tests_is_selected(recorded: Project) -> None:
+    recorded.write(test_plain=PLAIN)
+    assert recorded.run("-k", "test_it").ret == pytest.ExitCode.OK
     assert recorded.live() == ["look_up Oslo"]
 
 
