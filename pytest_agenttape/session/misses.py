@@ -16,7 +16,6 @@ from pytest_agenttape.reading.mismatch import explain
 from pytest_agenttape.session.loaded import Loaded
 from pytest_agenttape.session.settings import Settings, working_directory
 
-_RECORD = " --agenttape-record"
 WHERE_IT_DIFFERS = "live only where it differs"
 _SEARCHED = 100  # cassettes of other tests
 
@@ -88,23 +87,17 @@ class Misses:
         if self._settings.is_tried:
             tokens = ",".join(sorted({*self._settings.live, call.boundary or call.kind}))
             return (f"a live call led to it; if it may be live as well: --agenttape-live={tokens}",)
-        command = self._refreshing
+        command = self._settings.refreshing
         if not command:
             return self._once_per_process(call)
         accept = (f"accept the change, {WHERE_IT_DIFFERS}: {command}",)
         return (*self._once_per_process(call), *(self._accepting_pending() or accept))
 
-    @property
-    def _refreshing(self) -> str:
-        """The command that refreshes the cassette of a test; empty for a block."""
-        settings = self._settings
-        return f"{settings.command.removesuffix(_RECORD)} --snapshot-update" if settings.elsewhere else ""
-
     def _accepting_pending(self) -> tuple[str, ...]:
         elsewhere = self._settings.elsewhere
         if elsewhere is None or not elsewhere.has_pending():
             return ()
-        return (f"accept what a failed test has recorded, without paying again: {self._refreshing}",)
+        return (f"accept what a failed test has recorded, without paying again: {self._settings.refreshing}",)
 
     def _once_per_process(self, call: Call) -> tuple[str, ...]:
         """Return what to do if the call is made once per process and was recorded by the test that ran first."""
@@ -131,7 +124,7 @@ class Misses:
         holds = "holds this call" if is_same else "may be its cassette"
         return (
             f"was the test renamed or moved? {old} {holds}, and no test has it",
-            f"move it, and its view: {self._refreshing}",
+            f"move it, and its view: {self._settings.refreshing}",
             f"or the cassette alone: git mv {old} {new}",
         )
 

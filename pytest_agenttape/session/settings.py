@@ -14,6 +14,8 @@ from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.settings.config import Config
 from pytest_agenttape.settings.faults import Fault
 
+_RECORD = " --agenttape-record"
+
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
@@ -111,6 +113,11 @@ class Settings:
     def advice(self) -> str:
         """How to record the cassette."""
         return self.command or "open the cassette once with mode='all'"
+
+    @property
+    def refreshing(self) -> str:
+        """The command that refreshes the cassette of a test; empty for a block."""
+        return f"{self.command.removesuffix(_RECORD)} --snapshot-update" if self.elsewhere else ""
 
 
 def working_directory() -> Path:

@@ -24,6 +24,8 @@ def unplayed_text(session: History, left: Sequence[Interaction]) -> str:
     lines += [f"  {summary_line(each)}" for each in left[:_SHOWN]]
     if len(left) > _SHOWN:
         lines.append(f"  and {len(left) - _SHOWN} more")
+    if session.settings.refreshing:
+        lines.append(f"  accept the change, without a live call: {session.settings.refreshing}")
     return "\n".join(lines)
 
 

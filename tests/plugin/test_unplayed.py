@@ -16,6 +16,7 @@ TEST = """
 """
 BOTH, FIRST = 'look_up("Rome"); look_up("Oslo")', 'look_up("Rome")'
 NAME = "cassettes/test_it/test_it.yaml"
+ACCEPT = "accept the change, without a live call: pytest test_it.py::test_it --snapshot-update"
 
 
 @pytest.fixture
@@ -34,6 +35,7 @@ def test_it_warns_and_says_so_in_the_summary(shortened: Project) -> None:
         [
             "*UnplayedInteractionsWarning: 1 recorded interaction of test_it.yaml not played:",
             "*#1 tool look_up(city='Oslo')",
+            f"*{ACCEPT}",
             f"unplayed: 1 in {NAME} (test_it.py::test_it)",
         ]
     )
@@ -49,6 +51,7 @@ def test_strict_by_flag(shortened: Project) -> None:
         [
             ">   def test_it():",
             *FAILING,
+            f"E *{ACCEPT}",
             "E *re-record: pytest test_it.py::test_it --agenttape-record",
             "test_it.py:5:*",
         ]
