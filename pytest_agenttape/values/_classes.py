@@ -68,7 +68,15 @@ def _decode_named_tuple(cls: type, stored: Stored, part: DecodePart) -> object:
 # --- dataclasses and attrs classes
 
 
-def _encode_instance(value: object, part: EncodePart) -> Stored:
+def _encode_dataclass(value: Any, part: EncodePart) -> Stored:  # Any: owned, so it has the attributes
+    state = instance_state(value)
+    # A field outside of __init__ that nobody has set is not in the instance: its default is the class's attribute.
+    unset = {each.name: each.default for each in dataclasses.fields(value) if not each.init and each.name not in state}
+    given = {name: each for name, each in unset.items() if each is not dataclasses.MISSING}
+    return {MARKER: class_name(type(value)), "fields": encode_state({**state, **given}, part)}
+
+
+def _encode_attrs(value: object, part: EncodePart) -> Stored:
     return {MARKER: class_name(type(value)), "fields": encode_state(instance_state(value), part)}
 
 
@@ -170,6 +178,6 @@ def rebuild(cls: type, state: Mapping[str, object]) -> object:
 CLASS_FAMILIES = (
     Family(lambda cls: issubclass(cls, Enum), _encode_enum, _decode_enum),
     Family(_is_named_tuple, _encode_named_tuple, _decode_named_tuple),
-    Family(lambda cls: has_mark(cls, "__dataclass_fields__"), _encode_instance, _decode_dataclass),
-    Family(lambda cls: has_mark(cls, "__attrs_attrs__"), _encode_instance, _decode_attrs),
+    Family(lambda cls: has_mark(cls, "__dataclass_fields__"), _encode_dataclass, _decode_dataclass),
+    Family(lambda cls: has_mark(cls, "__attrs_attrs__"), _encode_attrs, _decode_attrs),
 )

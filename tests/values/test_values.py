@@ -126,6 +126,14 @@ class Computed:
 
 
 @dataclasses.dataclass
+class Counted:
+    """One field is in the instance only once it is set."""
+
+    a: int
+    seen: int = dataclasses.field(init=False, default=7)
+
+
+@dataclasses.dataclass
 class Box(Generic[T]):
     item: T
 
@@ -467,6 +475,19 @@ def test_rebuilding_a_dataclass_runs_no_init() -> None:
     assert (again.area, again.note, again.double) == (12, "set beside the fields", 24)
     assert Computed.constructed == before
     assert "double" not in stored["fields"]
+
+
+@pytest.mark.parametrize("is_set", [False, True])
+def test_a_field_outside_of_init_comes_back_whether_it_was_set_or_not(
+    is_set: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = Counted(1)
+    if is_set:
+        value.seen = 7
+    stored = encode(value)
+    assert stored["fields"] == {"a": 1, "seen": 7}
+    monkeypatch.setattr(Counted, "seen", 8)  # its default is another one by now
+    assert decode(stored).seen == 7
 
 
 def test_rebuilding_a_model_runs_no_validator() -> None:
