@@ -530,6 +530,29 @@ def test_numpy_repeats_and_goes_on() -> None:
     numpy.random.set_state(state)
 
 
+def test_numpy_repeats_that_loads_its_generator_only_when_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "numpy"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "random.py").write_text(
+        "import random\n_one = random.Random()\nseed, set_state, rand = _one.seed, _one.setstate, _one.random\n"
+        "def get_state(legacy): return _one.getstate()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    drawn = []
+    for _ in range(2):
+        monkeypatch.delitem(sys.modules, "numpy", raising=False)
+        monkeypatch.delitem(sys.modules, "numpy.random", raising=False)
+        importlib.import_module("numpy")
+        with frozen("random"):
+            numbers = importlib.import_module("numpy.random")
+            drawn.append(numbers.rand())
+        assert numbers.rand() != drawn[-1]
+    assert drawn[0] == drawn[1]
+
+
 # Nesting and concurrency
 
 

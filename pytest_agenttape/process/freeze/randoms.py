@@ -1,4 +1,4 @@
-"""Random numbers from a seed: `random`, and NumPy's if it is imported."""
+"""Random numbers from a seed: `random`, and NumPy's as soon as they are imported."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_agenttape.process.freeze import layers
 from pytest_agenttape.process.freeze.layers import Layer
+from pytest_agenttape.process.import_hook import ImportHook
 
 
 def _numpy_random() -> Any:  # numpy is optional and never imported by us
@@ -19,8 +20,8 @@ def save(layer: Layer) -> None:
     if layer.plan.random_seed is None:
         return
     layer.saved_random = random.getstate()
-    if _numpy_random() is not None:
-        layer.saved_numpy = _numpy_random().get_state(legacy=False)
+    _HOOK.install()
+    _save_numpy(layer)
 
 
 def seed(layer: Layer) -> None:
@@ -29,8 +30,7 @@ def seed(layer: Layer) -> None:
         return
     random.seed(layer.plan.random_seed)
     layer.seeded = random.getstate()
-    if layer.saved_numpy is not None:
-        _numpy_random().seed(layer.plan.random_seed & 0xFFFFFFFF)
+    _seed_numpy(layer, layer.plan.random_seed)
 
 
 def are_drawn(layer: Layer) -> bool:
@@ -53,3 +53,25 @@ def restore(layer: Layer) -> None:
             _numpy_random().set_state(layer.saved_numpy)
         else:
             heir.saved_numpy = layer.saved_numpy
+
+
+def _save_numpy(layer: Layer) -> None:
+    if _numpy_random() is not None:
+        layer.saved_numpy = _numpy_random().get_state(legacy=False)
+
+
+def _seed_numpy(layer: Layer, seed: int) -> None:
+    if layer.saved_numpy is not None:
+        _numpy_random().seed(seed & 0xFFFFFFFF)
+
+
+def _adopt() -> None:
+    """Pin NumPy's numbers in the open sessions, one of which has imported them; `import numpy` alone does not."""
+    with layers.LOCK:
+        for layer in layers.OPEN:
+            if layer.plan.random_seed is not None and layer.saved_numpy is None:
+                _save_numpy(layer)
+                _seed_numpy(layer, layer.plan.random_seed)
+
+
+_HOOK = ImportHook(frozenset({"numpy.random"}), _adopt)
