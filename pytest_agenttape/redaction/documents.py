@@ -45,12 +45,19 @@ def inflated(data: bytes, wbits: int = _GZIP_WBITS) -> bytes | None:
 
 def redact_compressed(raw: bytes, redact: Callable[[bytes], bytes]) -> bytes | None:
     """Return *raw*, if it is compressed, with what *redact* makes of what it holds; None if it is not."""
+    plain, wbits = unpacked(raw)
+    if plain is None:
+        return None
+    redacted = redact(plain)
+    return raw if redacted == plain else _deflated(unnumbered(redacted), wbits)
+
+
+def unpacked(raw: bytes) -> tuple[bytes | None, int]:
+    """Return what *raw* holds and how it is compressed; None if it is not, or holds nothing."""
     for wbits in (_GZIP_WBITS,) if raw.startswith(GZIP) else (zlib.MAX_WBITS, -zlib.MAX_WBITS):
-        plain = inflated(raw, wbits)
-        if plain:
-            redacted = redact(plain)
-            return raw if redacted == plain else _deflated(unnumbered(redacted), wbits)
-    return None
+        if plain := inflated(raw, wbits):
+            return plain, wbits
+    return None, 0
 
 
 def _deflated(plain: bytes, wbits: int) -> bytes:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from pytest_agenttape.model import JSON
+from pytest_agenttape.redaction.documents import unpacked
 from pytest_agenttape.redaction.known import KnownSecrets
 
 _Giver = TypeVar("_Giver")
@@ -25,5 +28,16 @@ class HandedOut(Generic[_Giver]):
 
     def find(self, sent: JSON) -> tuple[str, _Giver] | None:
         """Return a stand-in that the stored request *sent* holds, and who gave it; None if there is none."""
-        needle = next(self._known.in_text(repr(sent)), None) if self._givers else None
+        if not self._givers:
+            return None
+        needle = next((each for text in _texts(sent) for each in self._known.in_text(text)), None)
         return None if needle is None else (needle.secret, self._givers[needle.secret])
+
+
+def _texts(sent: JSON) -> Iterator[str]:
+    """Yield a stored request as text, and what its body holds if that is compressed."""
+    yield repr(sent)
+    encoded = sent.get("body_b64") if isinstance(sent, dict) else None
+    if isinstance(encoded, str):
+        plain, _ = unpacked(base64.b64decode(encoded))
+        yield (plain or b"").decode("latin-1")
