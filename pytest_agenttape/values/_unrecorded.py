@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON
@@ -21,16 +21,17 @@ class Unrecorded:
     """
 
     __slots__ = ("_place", "_refuse", "kind", "text")
+    kind: str
+    text: str | None
+    _place: str
+    _refuse: Callable[[AgentTapeError], object]
 
     def __init__(self, kind: str, text: str | None = None) -> None:
-        self.kind = kind
-        self.text = text
-        self._place = "the exception"
-        self._refuse: Callable[[AgentTapeError], object] = lambda error: error
+        _set(self, kind=kind, text=text, _place="the exception", _refuse=lambda error: error)
 
     def watch(self, place: str, refuse: Callable[[AgentTapeError], object]) -> None:
         """Name the *place* where it is, and call *refuse* with the error when it is used."""
-        self._place, self._refuse = place, refuse
+        _set(self, _place=place, _refuse=refuse)
 
     def _fail(self, *_: object) -> NoReturn:
         error = AgentTapeError(
@@ -45,11 +46,21 @@ class Unrecorded:
             raise AttributeError(name)
         self._fail()
 
+    def __deepcopy__(self, _: object) -> Self:
+        return self
+
     def __repr__(self) -> str:
         return self.text or f"<{self.kind} that was not recorded>"
 
     __call__ = __bool__ = __len__ = __iter__ = __getitem__ = __contains__ = __eq__ = _fail
+    __setattr__ = __setitem__ = __next__ = __lt__ = __le__ = __gt__ = __ge__ = __int__ = __float__ = __index__ = _fail
+    __enter__ = __exit__ = __aenter__ = __aexit__ = __await__ = __aiter__ = _fail
     __hash__ = object.__hash__
+
+
+def _set(stand_in: Unrecorded, **values: object) -> None:
+    for name, each in values.items():
+        object.__setattr__(stand_in, name, each)
 
 
 def stored_stand_in(value: object, text: str | None = None) -> Stored:

@@ -38,6 +38,11 @@ USES: dict[str, Callable[[Any], object]] = {
     "a comparison": lambda client: client == 1,
     "an entry": lambda client: client["host"],
     "iteration": list,
+    "a block": lambda client: client.__enter__(),
+    "a change": lambda client: setattr(client, "host", "127.0.0.1"),
+    "waiting": lambda client: client.__await__(),
+    "an order": lambda client: client < 1,
+    "a number": int,
 }
 
 
