@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -107,6 +107,9 @@ class Rest(Protocol):
         Args:
             bound: What it was started in, if that is known; it is closed.
         """
+
+    def let_pass(self, url: Callable[[], str], method: str) -> None:
+        """Hear of a call that belongs to nobody and goes on."""
 
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         """Return the error to raise for *error*; it fails the run."""

@@ -59,7 +59,7 @@ def current(url: Callable[[], str] = str, method: str = "") -> Scope | None:
         if scope.owner.propagates:
             return scope if scope.owner.answers(method, url()) else _refuse_late(scope.owner, url())
     if not _open:
-        return _of_no_session(scope)
+        return _of_no_session(scope, url, method)
     opened = tuple(_open)
     if len(opened) < 2:
         return _only(opened)
@@ -202,7 +202,7 @@ def aside() -> AbstractContextManager[None]:
     return nullcontext() if found is None else within(replace(found, is_aside=True))
 
 
-def _of_no_session(bound: Scope | None) -> Scope | None:
+def _of_no_session(bound: Scope | None, url: Callable[[], str], method: str) -> Scope | None:
     found = _rests[-1].owner_of(bound) if _rests else None
     if found is None and (unguarded := without_plugin.refusal() or collecting.refusal()) is not None:
         raise unguarded
@@ -210,6 +210,8 @@ def _of_no_session(bound: Scope | None) -> Scope | None:
         error = child_processes.refusal("a child process of one that records or replays")
         child_processes.report(str(error))
         raise error
+    if found is None and _rests:
+        _rests[-1].let_pass(url, method)
     return found
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from pytest_agenttape import ownership
-from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.errors import AgentTapeError, AgentTapeWarning
 from pytest_agenttape.hosts import is_local
 from pytest_agenttape.plugin.pytest_privates import xunit_function
 from pytest_agenttape.providers import is_llm_path
@@ -114,11 +114,21 @@ class _SetUp(Outsider):
 
 
 class WideFixture(_SetUp):
-    """Owns the calls that a session-, package-, module- or class-scoped fixture makes during its setup."""
+    """Owns the calls that a session-, package-, module- or class-scoped fixture makes during its setup.
+
+    Attributes:
+        goes_live: Whether it has made calls in a run that records, where it does not own them.
+    """
 
     def __init__(self, name: str, scope: str, config: Config) -> None:
         super().__init__(xunit_function(name) or f"the {scope}-scoped fixture {name!r}", config)
         self.name = name
+        self.goes_live = False
+
+    @property
+    def warning(self) -> AgentTapeWarning:
+        """What to say of calls that were made in a run that records."""
+        return AgentTapeWarning(f"{self.title} made calls that no cassette has; a replay refuses them\n{_WAY_OUT}")
 
     def _error(self, what: str) -> AgentTapeError:
         return AgentTapeError(

@@ -27,6 +27,7 @@ class RestOfTheRun(Outsider):
 
     Attributes:
         unmarked: The unmarked test that is running.
+        set_up: The wide fixture that is being set up for tests that may go live, as a replay would judge it.
     """
 
     def __init__(self, config: Config, root: Path, *, replays: bool, fail: Callable[[str], None]) -> None:
@@ -36,12 +37,19 @@ class RestOfTheRun(Outsider):
         self._fail = fail
         self._scope = Scope(self)
         self.unmarked: pytest.Item | None = None
+        self.set_up: WideFixture | None = None
 
     def owner_of(self, bound: Scope | None) -> Scope | None:
         """Return whom code belongs to that belongs to no session, and was started in *bound*, if in anything."""
         if not self._replays or (self.unmarked is not None and self._is_for(self.unmarked, bound)):
             return None
         return self._scope
+
+    def let_pass(self, url: Callable[[], str], method: str) -> None:
+        """Note a call of a wide fixture which goes on now, and which a replay would refuse."""
+        fixture = self.set_up
+        if fixture is not None and not ((address := url()) and fixture.admits(method, address)):
+            fixture.goes_live = True
 
     def admits(self, method: str, url: str) -> bool:
         """Return whether HTTP passes: what plugins and hooks send of their own, such as reports, but no LLM call."""

@@ -139,8 +139,8 @@ class Surroundings:
     def _set_up(self, fixturedef: pytest.FixtureDef[Any], item: pytest.Item) -> Generator[None, Any, Any]:
         __tracebackhide__ = True
         if not self._guards(fixturedef, item):
-            return (yield)
-        config = self._claims.config_of(item if item.nodeid in self._marked else self._reached[fixturedef][0])
+            return (yield from self._watched(fixturedef, item))
+        config = self._config_of(fixturedef, item)
         teardown = TearDown(fixturedef.argname, fixturedef.scope, config)
         fixturedef.addfinalizer(lambda: self._end(teardown))  # the first to be added is the last to be called
         try:
@@ -152,6 +152,22 @@ class Surroundings:
             return result
         fail_for_all(fixturedef, owner.refused)
         raise owner.refused from None
+
+    def _watched(self, fixturedef: pytest.FixtureDef[Any], item: pytest.Item) -> Generator[None, Any, Any]:
+        """Warn of calls that a replay of the tests that can reach the fixture would refuse."""
+        if self._rest is None or fixturedef not in self._reached:
+            return (yield)
+        fixture = WideFixture(fixturedef.argname, fixturedef.scope, self._config_of(fixturedef, item))
+        before, self._rest.set_up = self._rest.set_up, fixture
+        try:
+            return (yield)
+        finally:
+            self._rest.set_up = before
+            if fixture.goes_live:
+                item.warn(fixture.warning)
+
+    def _config_of(self, fixturedef: pytest.FixtureDef[Any], item: pytest.Item) -> Config:
+        return self._claims.config_of(item if item.nodeid in self._marked else self._reached[fixturedef][0])
 
     def _begin(self, teardown: TearDown) -> None:
         if not ownership.opened():  # an open owner is a wide fixture with its own cassette
