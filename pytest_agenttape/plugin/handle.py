@@ -14,8 +14,8 @@ from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.model import Interaction, Mode
 from pytest_agenttape.plugin.call_order import order_drift
 from pytest_agenttape.plugin.costs import cost_problem
+from pytest_agenttape.plugin.headlines import unmet
 from pytest_agenttape.plugin.syrupy import view_problem
-from pytest_agenttape.plugin.unmet import unmet
 from pytest_agenttape.reading import calls, expectations, expectations_text
 from pytest_agenttape.reading.calls import LLMCall, ToolCall
 from pytest_agenttape.reading.comparable import without_repeats

@@ -9,10 +9,10 @@ from pytest_agenttape.model import Interaction
 from pytest_agenttape.plugin.asserted import names_ours
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.error_place import refused_at, traceback_of
+from pytest_agenttape.plugin.headlines import headline_of
 from pytest_agenttape.plugin.missing_keys import note_missing_key
 from pytest_agenttape.plugin.pytest_privates import forget_testcase_failure, testcase_failure
 from pytest_agenttape.plugin.report.wording import counted, page, shown
-from pytest_agenttape.plugin.unmet import headline_of
 from pytest_agenttape.reading.forgotten import forgotten_tools
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.unplayed import unplayed_error, unplayed_text

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pytest
 
 from pytest_agenttape.errors import add_note
+from pytest_agenttape.plugin.headlines import give_headline
 from pytest_agenttape.plugin.report.wording import page
 from pytest_agenttape.providers.keys import missing_key
 
@@ -27,6 +28,7 @@ def note_missing_key(error: BaseException, cassette: str | None = None, command:
     if cassette is None:
         why = f"{name} is not set, and gets a stand-in only while a test's session is open\n  {_advice(name)}"
     else:
+        give_headline(error, f"no cassette, and {name} is not set")
         why = f"{name} is not set, and there is no cassette at {cassette} yet\n  record it with the key set: {command}"
     add_note(error, f"agenttape: {why}")
 

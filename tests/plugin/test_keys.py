@@ -116,6 +116,7 @@ def test_without_a_cassette_the_sdk_s_error_has_a_note(recorded: Project) -> Non
             "E *OpenAIError: Missing credentials*",
             "E *agenttape: OPENAI_API_KEY is not set, and there is no cassette at cassettes/test_it/test_it.yaml yet",
             "E *record it with the key set: pytest test_it.py::test_it --agenttape-record",
+            "FAILED test_it.py::test_it - no cassette, and OPENAI_API_KEY is not set",
         ]
     )
 

@@ -1,4 +1,4 @@
-"""Failed assertions of the handle: plain `AssertionError`s that know in a few words what they are about."""
+"""Errors that are none of ours, and of which we know in a few words what they are about."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ _CAUSE = "first divergence: "
 
 
 def unmet(text: str, headline: str = "") -> AssertionError:
-    """Return the error that says *text*; the short summary of the run says *headline*, or the cause in the text."""
+    """Return the failed assertion that says *text*; its headline is the cause in the text if none is given."""
     lines = text.splitlines()
     cause = next((line.removeprefix(_CAUSE) for line in lines if line.startswith(_CAUSE)), lines[0])
     error = AssertionError(text)
-    setattr(error, _HEADLINE, headline or cause)
+    give_headline(error, headline or cause)
     return error
 
 
+def give_headline(error: BaseException, headline: str) -> None:
+    """Let the short summary of the run say *headline* of *error*."""
+    setattr(error, _HEADLINE, headline)
+
+
 def headline_of(error: BaseException | None) -> str | None:
-    """Return what a failed assertion of ours is about; None if *error* is none."""
+    """Return what *error* is about, if that was said here."""
     return getattr(error, _HEADLINE, None)
