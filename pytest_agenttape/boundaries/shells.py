@@ -131,6 +131,8 @@ def _concluded(call: LiveCall, result: object, *, awaited: bool = False) -> Any:
 def _served(call: ServedCall) -> Any:
     """Return what a plain function returned when it was recorded."""
     __tracebackhide__ = True
+    if "returns" not in call.recorded.metadata:
+        return call.answer()
     match call.nature:
         case "generator":
             return generators.served(call)

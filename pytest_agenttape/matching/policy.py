@@ -67,9 +67,9 @@ class Policy:
         """Return what *call* gets; serving a recording marks it played."""
         if call.nested and call.kind not in BOUNDARY_KINDS:
             return self._decide_inside(call, tape)
-        if self.frozen and self.frozen.covers(call):
+        if self.frozen.names and self.frozen.covers(call):
             return tape.take(call) or Refuse()
-        if self.mode is Mode.ALL or (self.live and self.live.covers(call)):
+        if self.mode is Mode.ALL or (self.live.names and self.live.covers(call)):
             return Execute()
         return tape.take(call) or (Execute() if self.records else Refuse())
 

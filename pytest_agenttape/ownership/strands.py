@@ -91,7 +91,7 @@ def current_job() -> Job | None:
 
 def job_number() -> int | None:
     """Return the number of the job that the running code is part of, if any."""
-    job = current_job()
+    job: Job | None = getattr(_running, "job", None)  # asked at every call
     return None if job is None else job.number
 
 

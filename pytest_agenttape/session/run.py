@@ -38,9 +38,13 @@ class Run:
         lock: Must be held while the run is read or changed.
         clock: When they started.
         by_agent: How many calls the agent itself has begun; calls made by the body of a live tool do not count.
+
+    Args:
+        keeps_time: Whether a call can start when no recording says; if none can, nobody asks when replayed ones did.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_time: bool = True) -> None:
+        self._keeps_time = keeps_time
         self.lock = threading.RLock()
         self.clock = RunClock()
         self.by_agent = 0
@@ -67,7 +71,8 @@ class Run:
 
     def serve(self, served: Served) -> Served:
         """Append a call that is answered by a recording; return it."""
-        self.clock.serve(served)
+        if self._keeps_time:
+            self.clock.serve(served)
         return self.add(served)
 
     def repeat(self, served: Served) -> Served:

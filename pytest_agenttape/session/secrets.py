@@ -30,9 +30,10 @@ class Secrets:
     @property
     def redactor(self) -> Redactor:
         """The redactor, which knows every secret now in the environment."""
-        if self._redactor is None or self._environment != _raw_environment():  # fixtures and tests set keys too
+        redactor = self._redactor
+        if redactor is None or self._environment != getattr(os.environ, "_data", None):  # tests set keys, too
             return self._up_to_date()
-        return self._redactor
+        return redactor
 
     def _up_to_date(self) -> Redactor:
         with self._lock:

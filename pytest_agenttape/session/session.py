@@ -297,7 +297,7 @@ class Session(Injectable, Gatekeeper, History):
         settings = self.settings
         self.loaded = loaded
         self._misses = Misses(settings, loaded)
-        self.run = Run()
+        self.run = Run(keeps_time=loaded.policy.can_execute or bool(settings.repeated))
         self.verdict = Verdict(is_sticky=settings.is_sticky)
         self.secrets = Secrets(settings.rules, loaded.texts, loaded.rules.placeholders)
         self._stand_ins = StandIns(settings, loaded, self.run, self.secrets)
@@ -330,7 +330,8 @@ class Session(Injectable, Gatekeeper, History):
                 self._misses.note_divergence(call, recorded, agrees=agrees)
             turn = None if is_repeat else self.loaded.turns.of(recorded)
             served = Served(self, call, recorded, descendants, parent, is_kept, turn=turn)
-            self.world.freeze.pass_time(seconds_passed(recorded))
+            if (seconds := seconds_passed(recorded)) > 0:
+                self.world.freeze.pass_time(seconds)
             return self.run.repeat(served) if is_repeat else self.run.serve(served)
         if isinstance(decision, Refuse):
             raise self.refuse(self._misses.unmatched(call, position=len(self.run), served=self.run.served()))
