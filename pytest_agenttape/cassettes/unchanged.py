@@ -24,6 +24,7 @@ _TIMES = frozenset(("latency_ms", "match_key"))  # a key differs if an id in the
 _OF_RUN = frozenset(("freeze", "redacted"))
 _SIDES = frozenset(("request", "response"))
 _ENCODED = "encoded"
+_OF_ENCODING = ("content-encoding", "content-length")  # which follows from what was made up
 _LEAST_ID = 8
 _AUTHORITY = re.compile(r"[a-z]+://((\[[0-9a-f:]+\]|[^/?#:@]+):[0-9]+)(?=[/?#]|$)")
 _PLACEHOLDER = re.compile(rf"{SECRET_PLACEHOLDER}[0-9]{{4}}")
@@ -208,7 +209,7 @@ def _response(call: dict[str, JSON]) -> JSON:
     request, response = call.get("request"), call.get("response")
     if isinstance(request, dict) and "url" in request and isinstance(response, dict):
         headers = response.get("headers")
-        passed = ("content-length",) if _ENCODED in response else ()  # which follows from what was made up
+        passed = _OF_ENCODING if _ENCODED in response else ()
         response = {name: value for name, value in response.items() if name not in (CHUNK_BYTES, _ENCODED)}
         if isinstance(headers, dict):
             said = {name: value for name, value in headers.items() if name.lower() not in passed}

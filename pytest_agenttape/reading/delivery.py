@@ -20,7 +20,7 @@ _OF_ONE_DELIVERY = VOLATILE_HEADERS | _names(
 _PREFIXES = ("cf-", "x-envoy-")
 # Of the server: the same in each of its answers.
 _STEADY = _names(
-    "server via alt-svc etag last-modified content-length connection keep-alive transfer-encoding "
+    "server via alt-svc etag last-modified content-length content-encoding connection keep-alive transfer-encoding "
     "strict-transport-security cf-cache-status openai-organization openai-project openai-version "
     "anthropic-organization-id"
 )

@@ -123,7 +123,8 @@ class LiveResponse:
             stored["stream_error"] = dict(error)
         if not (complete or (error is None and self._is_whole(stored))):
             stored["complete"] = False
-            if "encoded" in stored and not self._is_raw:  # else bytes are counted of which there may be fewer
+            is_counted = self._is_raw  # in encoded bytes, of which there may be fewer in replay
+            if "encoded" in stored and "events" not in stored and not is_counted:
                 stored["bytes_read"] = len(bodies.decode_body(stored))
         return stored
 
@@ -166,7 +167,7 @@ class LiveResponse:
             except ValueError:  # kept as received, with the header
                 return chunks, CONNECTION_HEADERS, ""
         if bodies.can_encode(encoding):
-            return chunks, CONNECTION_HEADERS | {"content-encoding"}, encoding
+            return chunks, CONNECTION_HEADERS, encoding
         return chunks, CONNECTION_HEADERS | {"content-encoding", "content-length"}, ""
 
     def _is_whole(self, stored: Mapping[str, JSON]) -> bool:

@@ -93,7 +93,7 @@ NO_CHANGE = {
     "how long it was while it was encoded": edited(
         lambda calls: (
             calls[2]["response"].update(encoded="gzip"),
-            calls[2]["response"]["headers"].update({"content-length": "31"}),
+            calls[2]["response"]["headers"].update({"content-length": "31", "content-encoding": "gzip"}),
         )
     ),
     "the port of a local server": replaced(str(PORT), "50002"),
