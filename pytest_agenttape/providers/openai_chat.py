@@ -44,7 +44,7 @@ def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
 def _message(each: Mapping[str, JSON]) -> dict[str, JSON]:
     if each.get("role") == "tool":
         return tool_message(each.get("tool_call_id"), each.get("content"))
-    return message(each.get("role"), each.get("content"), _assemble(_fragments(each)))
+    return message(each.get("role"), each.get("content") or each.get("refusal"), _assemble(_fragments(each)))
 
 
 def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
@@ -56,7 +56,7 @@ def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
     models = [each["model"] for each in objects if text_or_none(each.get("model"))]
     reasons = [choice["finish_reason"] for choice in choices if text_or_none(choice.get("finish_reason"))]
     return Answer(
-        text="".join(joined_text(part.get("content")) for part in said),
+        text="".join(joined_text(part.get("content")) or text(part.get("refusal")) for part in said),
         tool_calls=_assemble(fragment for part in said for fragment in _fragments(part)),
         usage=counts[-1] if counts else None,
         model=models[-1] if models else None,

@@ -108,7 +108,7 @@ def _items(events: list[Mapping[str, JSON]]) -> list[JSON]:
             at(event, "item"), Mapping
         ):
             items[place] = dict(event["item"])
-        elif kind == "response.output_text.delta":
+        elif kind in ("response.output_text.delta", "response.refusal.delta"):
             item = items.setdefault(place, {})
             item["type"] = "message"
             item["content"] = joined_text(item.get("content")) + text(event.get("delta"))

@@ -133,6 +133,8 @@ def _texts(parts: list[JSON]) -> Iterator[str]:
             yield part
         elif isinstance(at(part, "text"), str) and part.get("type", "text") in _TEXT_TYPES:
             yield part["text"]
+        elif isinstance(at(part, "refusal"), str) and part.get("type") == "refusal":  # OpenAI's
+            yield part["refusal"]
 
 
 def joined_text(content: JSON) -> str:

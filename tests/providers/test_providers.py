@@ -482,6 +482,16 @@ OTHER_ANSWERS = {
         {"choices": [{"message": {"tool_calls": [{"function": {"name": n, "arguments": {}}} for n in "fg"]}}]},
         Answer(tool_calls=(RequestedTool(None, "f", {}), RequestedTool(None, "g", {}))),
     ),
+    "refusal": (
+        CHAT_OPERATION,
+        {"choices": [{"message": {"content": None, "refusal": "I cannot."}}]},
+        Answer("I cannot."),
+    ),
+    "refusal in a response": (
+        RESPONSES_OPERATION,
+        {"output": [{"type": "message", "content": [{"type": "refusal", "refusal": "I cannot."}]}]},
+        Answer("I cannot."),
+    ),
     "incomplete response": (
         RESPONSES_OPERATION,
         {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}, "output": []},
@@ -505,6 +515,15 @@ OTHER_ANSWERS = {
 @pytest.mark.parametrize(("operation", "body", "answer"), OTHER_ANSWERS.values(), ids=OTHER_ANSWERS)
 def test_other_shapes_of_answers_are_read(operation, body, answer):
     assert read_answer(operation, {"json": body}) == answer
+
+
+def test_a_refusal_that_is_streamed_is_what_the_model_said():
+    chunks = [{"choices": [{"delta": {"refusal": part}}]} for part in ("I ", "cannot.")]
+    events = [{"type": "response.refusal.delta", "output_index": 0, "delta": part} for part in ("I ", "cannot.")]
+    for operation, streamed in ((CHAT_OPERATION, chunks), (RESPONSES_OPERATION, events)):
+        assert read_answer(operation, stored_response(stream(*streamed))).text == "I cannot."
+    [said] = read_messages(CHAT_OPERATION, {"json": {"messages": [{"role": "assistant", "refusal": "I cannot."}]}})
+    assert said["content"] == "I cannot."
 
 
 def test_whole_calls_streamed_under_one_index_stay_apart():
