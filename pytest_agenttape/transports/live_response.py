@@ -13,7 +13,8 @@ from pytest_agenttape.transports.exchange import Exchange, explain, stored_failu
 from pytest_agenttape.transports.pacing import Arrivals
 
 _FRAMING = frozenset(("content-length", "transfer-encoding"))
-_DIGESTS = ("content-md5", "digest", "content-digest", "repr-digest", "x-amz-checksum-", "x-goog-hash")
+# Headers that speak of the bytes as they were sent: their digest, which clients check, or their place in a file.
+_OF_BYTES = tuple("content-md5 digest content-digest repr-digest x-amz-checksum- x-goog-hash content-range".split())
 
 
 class LiveResponse:
@@ -158,8 +159,8 @@ class LiveResponse:
         """Return the body without its content encoding, the headers that do not apply to that, and what to do again."""
         encoding = header(self._headers, "content-encoding")
         chunks: Sequence[bytes] = [*map(bytes, self._chunks)]
-        is_checked = not self._is_decoded and any(_is_digest(name.lower()) for name, _ in self._headers)
-        if not encoding or not any(chunks) or is_checked:
+        is_exact = not self._is_decoded and any(name.lower().startswith(_OF_BYTES) for name, _ in self._headers)
+        if not encoding or not any(chunks) or is_exact:
             return chunks, CONNECTION_HEADERS, ""
         if not self._is_decoded:
             try:
@@ -178,8 +179,3 @@ class LiveResponse:
         if length is not None and length.isdigit() and not self._is_decoded:
             return sum(map(len, self._chunks)) >= int(length)
         return providers.is_finished(self._exchange.operation, stored)
-
-
-def _is_digest(name: str) -> bool:
-    """Return whether the header *name* has a digest of the body as it was sent, which clients check."""
-    return name.startswith(_DIGESTS)

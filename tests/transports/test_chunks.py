@@ -138,6 +138,20 @@ def test_an_encoded_body_that_was_left_early_refuses_to_be_read_further(recorder
         recorder.replay(lambda: chunks(4))
 
 
+def test_parts_of_a_compressed_file_fit_together(recorder: Recorder) -> None:
+    whole = gzip.compress(b"".join(BODIES["speech"][1]))
+    parts = {"/file/0": (whole[:20], "bytes 0-19"), "/file/20": (whole[20:], f"bytes 20-{len(whole) - 1}")}
+    for path, (part, place) in parts.items():
+        headers = {"content-encoding": "gzip", "content-range": f"{place}/{len(whole)}"}
+        recorder.provider.reply(raw(part, headers, status=206, encoding="identity"), to=path)
+
+    def part(path: str) -> bytes:
+        with requests.get(f"{recorder.provider.url}{path}", stream=True) as response:
+            return bytes(response.raw.read())
+
+    assert recorder.both(lambda: b"".join(map(part, parts))) == whole
+
+
 @pytest.mark.parametrize("read", ["iter_content", "raw.read"])
 def test_a_number_of_bytes_of_an_encoded_body_is_read(recorder: Recorder, read: str) -> None:
     def run() -> bytes:
