@@ -33,14 +33,14 @@ class _Answer(io.RawIOBase):
     def __init__(self, answer: HttpResponse, exchange: Exchange) -> None:
         self._body = ReplayedBody(answer, exchange, failure_of)
         self._pieces = iter(self._body)
-        self._rest = _head(answer)
+        self._rest = memoryview(_head(answer))
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         if not self._rest:
-            self._rest = next(filter(None, self._pieces), b"")
+            self._rest = memoryview(next(filter(None, self._pieces), b""))
         taken = self._rest[: len(buffer)]
         buffer[: len(taken)], self._rest = taken, self._rest[len(taken) :]
         return len(taken)

@@ -111,7 +111,7 @@ class _Body:
         self._close = close
         self._is_closed = False
         self._framed = self._frame()
-        self._pending = b""
+        self._pending = bytearray()  # of which the start is taken without copying the rest
         self._is_exhausted = False
 
     @property
@@ -129,12 +129,12 @@ class _Body:
     def read1(self, size: int | None = None) -> bytes:
         """Read of one piece only."""
         if not self._pending:
-            self._pending = self._next(self._chunks)
+            self._pending += self._next(self._chunks)
         return self._take(len(self._pending) if size is None or size < 0 else min(size, len(self._pending)), iter(()))
 
     def readline(self, limit: int = -1) -> bytes:  # noqa: ARG002  # the file protocol's
         if not self._pending:
-            self._pending = self._next(self._framed)
+            self._pending += self._next(self._framed)
         return self._take(self._pending.find(b"\n") + 1, self._framed)
 
     def _safe_read(self, size: int) -> bytes:
@@ -144,7 +144,8 @@ class _Body:
         while self._wants_more(size) and (piece := self._next(source)):
             self._pending += piece
         size = len(self._pending) if size is None or size < 0 else size
-        taken, self._pending = self._pending[:size], self._pending[size:]
+        taken = bytes(self._pending[:size])
+        del self._pending[:size]
         return taken
 
     def _wants_more(self, size: int | None) -> bool:
