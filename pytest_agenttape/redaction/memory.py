@@ -115,24 +115,27 @@ class Memory:
                 self.learn(each)
             return
         self._environment = tuple(dict.fromkeys((*self._environment, *secrets)))
-        start = self._start = _start(self._rules, self._environment)
+        start = _start(self._rules, self._environment)
         self.known, self.scalars = start.known.copy(), start.scalars
         self.clean_texts, self.plain_keys = start.texts.copy(), start.keys.copy()
         self.headers, self.urls = {}, {}
+        self._start = start  # last: another thread may note what it found in those before
 
-    def note_clean_text(self, text: str) -> None:
-        """Remember that *text* holds no secret."""
-        if len(text) <= _LONGEST_TEXT and len(self.clean_texts) < _MOST_TEXTS:
-            self.clean_texts.add(text)
-            if self._start is not None:
-                self._start.add_text(text)
+    def note_clean_text(self, text: str, clean_texts: set[str]) -> None:
+        """Remember that *text* holds no secret that was known when *clean_texts* were our own."""
+        start = self._start
+        if len(text) <= _LONGEST_TEXT and len(clean_texts) < _MOST_TEXTS and clean_texts is self.clean_texts:
+            clean_texts.add(text)
+            if start is not None:
+                start.add_text(text)
 
-    def note_plain_key(self, key: str) -> None:
-        """Remember that *key* holds no secret, and says nothing about what is under it."""
-        if len(self.plain_keys) < _MOST_TEXTS:
-            self.plain_keys.add(key)
-            if self._start is not None and len(key) <= _LONGEST_TEXT and len(self._start.keys) < _MOST_TEXTS:
-                self._start.keys.add(key)
+    def note_plain_key(self, key: str, plain_keys: set[str]) -> None:
+        """Remember that *key* holds no secret that was known when *plain_keys* were our own, and means nothing."""
+        start = self._start
+        if len(plain_keys) < _MOST_TEXTS and plain_keys is self.plain_keys:
+            plain_keys.add(key)
+            if start is not None and len(key) <= _LONGEST_TEXT and len(start.keys) < _MOST_TEXTS:
+                start.keys.add(key)
 
     def learn(self, secret: str) -> None:
         """Redact *secret*, a credential that was seen, wherever it appears from now on."""
@@ -142,8 +145,9 @@ class Memory:
             self._start = None
             if secret.isdigit():
                 self.scalars -= {int}
-            for seen in (self.headers, self.urls, self.clean_texts, self.plain_keys):
-                seen.clear()  # what was clean may hold the new one
+            # What was clean may hold the new one; and to new sets no other thread adds what it found in those before.
+            self.headers, self.urls = {}, {}
+            self.clean_texts, self.plain_keys = set(), set()
 
     def replaced(self, secret: str) -> str:
         """Return the stand-in of *secret*; a blank text or a placeholder stays."""

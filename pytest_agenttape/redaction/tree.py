@@ -54,11 +54,12 @@ def redact_items(items: JSON, memory: Memory) -> JSON:
 
 def redact_text(text: str, memory: Memory) -> str:
     """Return *text*, JSON in it decoded, without secrets; the same object if it has none."""
-    if text in memory.clean_texts:
+    clean_texts = memory.clean_texts
+    if text in clean_texts:
         return text
     redacted = text if _is_clean(text, memory) else _searched(text, memory)
     if redacted is text:
-        memory.note_clean_text(text)
+        memory.note_clean_text(text, clean_texts)
     return redacted
 
 
@@ -123,11 +124,12 @@ def _is_plain_mapping(node: dict[JSON, JSON], memory: Memory) -> bool:
 
 
 def _is_plain_key(key: JSON, memory: Memory) -> bool:
+    plain_keys = memory.plain_keys
     if not isinstance(key, str) or key in _UNPLAIN_KEYS or memory.rule_of(key, names.body_rule):
         return False
     if len(key) >= memory.shortest_key and redact_text(key, memory) is not key:
         return False
-    memory.note_plain_key(key)
+    memory.note_plain_key(key, plain_keys)
     return True
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from pytest_agenttape.redaction import RedactionRules, Redactor, memory
@@ -69,3 +71,17 @@ def test_what_is_passed_on_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_numbers_that_are_secrets_of_the_environment_are_found() -> None:
     assert redactor().value({"n": 4927315508}) == {"n": 4927315508}
     assert redactor("4927315508").value({"n": 4927315508}) == {"n": "REDACTED0001"}
+
+
+@pytest.mark.parametrize(
+    "how", [Redactor.learn, lambda made, secret: made.know_environment([secret])], ids=["seen", "of the environment"]
+)
+def test_a_text_that_is_searched_while_another_thread_learns_a_secret_is_searched_again(
+    monkeypatch: pytest.MonkeyPatch, how: Callable[[Redactor, str], None]
+) -> None:
+    made = redactor(OTHER)
+    with monkeypatch.context() as patch:
+        patch.setattr("pytest_agenttape.redaction.tree._is_clean", lambda *_: how(made, SECRET) is None)
+        assert made.text(TEXT) == TEXT
+    assert SECRET not in made.text(TEXT)
+    assert SECRET not in redactor(OTHER, SECRET).text(TEXT)
