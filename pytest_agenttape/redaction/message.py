@@ -5,11 +5,12 @@ This is the only place that knows what in a message holds secrets; everything el
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import re
 from collections.abc import Callable, Mapping
 
-from pytest_agenttape.bodies import chunks, decode_body, decode_chunks
+from pytest_agenttape.bodies import can_encode, chunks, decode_body, decode_chunks, decode_each, encode_content
 from pytest_agenttape.bodies.messages import header, listed
 from pytest_agenttape.errors import CassetteCorruptError, RecordingRefusedError
 from pytest_agenttape.model import JSON
@@ -37,7 +38,7 @@ _PART_NAME = re.compile(r"name=\"([^\"\r\n]{1,256})\"")
 
 def redact_message(stored: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
     """Return a stored request or response without secrets; the same object if it has none."""
-    redacted, content_type, stored_alone = dict(stored), "", stored
+    redacted, content_type, stored_alone, encoding = dict(stored), "", stored, _encoding_of(stored)
     # In this order: the secrets of the headers are known when the rest is searched.
     if "headers" in stored:
         redacted["headers"], content_type = _redact_headers(stored["headers"], memory)
@@ -51,7 +52,7 @@ def redact_message(stored: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
         if name == "trailers":
             redacted[name] = _redact_headers(value, memory)[0]
         elif name in _BODY_FORMS:
-            redacted[name] = _redact_body(name, value, content_type, memory)
+            redacted[name] = _redact_body(name, value, content_type, memory, encoding)
         elif name not in _NOT_DATA:
             redacted[name] = redact_value(value, memory)
     if redacted == stored:
@@ -149,9 +150,18 @@ def _redact_address(url: JSON, memory: Memory) -> JSON:
 # Body
 
 
-def _redact_body(form: str, value: JSON, content_type: str, memory: Memory) -> JSON:
+def _encoding_of(stored: Mapping[str, JSON]) -> str:
+    """Return the content encoding of a body that is stored as it came; empty if there is none that can be undone."""
+    headers = stored.get("headers") if "body_b64" in stored else None
+    encoding = header(listed(headers), "content-encoding") if isinstance(headers, dict) else None
+    return encoding if encoding and can_encode(encoding) else ""
+
+
+def _redact_body(form: str, value: JSON, content_type: str, memory: Memory, encoding: str = "") -> JSON:
     if form == "json" and not isinstance(value, list):  # the body of most calls, and of no stream
         return redact_value(value, memory)
+    if encoding and isinstance(value, str):
+        return memory.until_known(lambda each: _redact_encoded(each, encoding, content_type, memory), value)
     return memory.until_known(lambda each: _BODY_FORMS[form](each, content_type, memory), value)
 
 
@@ -212,6 +222,19 @@ def _redact_binary(encoded: JSON, content_type: str, memory: Memory) -> JSON:
     if not _is_multipart(content_type):
         return redact_base64(encoded, memory)
     return redact_base64(encoded, memory, lambda raw: _redact_parts_of_bytes(raw, memory))
+
+
+def _redact_encoded(encoded: str, encoding: str, content_type: str, memory: Memory) -> JSON:
+    """Return base64 of bytes in a content encoding without the secrets in what they encode."""
+    try:
+        raw = b"".join(decode_each([base64.b64decode(encoded)], encoding))
+    except ValueError:  # they are not in that encoding
+        return _redact_binary(encoded, content_type, memory)
+    plain = base64.b64encode(raw).decode("ascii")
+    clean = _redact_binary(plain, content_type, memory)
+    if clean == plain:
+        return encoded
+    return base64.b64encode(b"".join(encode_content([base64.b64decode(clean)], encoding))).decode("ascii")
 
 
 def _redact_messages(messages: JSON, content_type: str, memory: Memory) -> JSON:

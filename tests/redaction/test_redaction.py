@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pytest_agenttape import serializer
+from pytest_agenttape import bodies, serializer
 from pytest_agenttape.bodies.messages import Headers, grouped, listed
 from pytest_agenttape.errors import ConfigError, RecordingRefusedError
 from pytest_agenttape.model import JSON
@@ -1046,3 +1046,18 @@ def test_spread_pieces_are_the_whole_again(pieces: list[str], secret: str) -> No
     found = spread(pieces, whole, Placeholders(PLACEHOLDER).pattern)
     assert len(found) == len(pieces)
     assert "".join(found) == whole
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip", "deflate"])
+def test_a_body_that_is_stored_as_it_came_is_searched_below_its_encoding(encoding: str, parts: int) -> None:
+    if not bodies.can_encode(encoding) or (parts > 1 and encoding in ("br", "deflate")):
+        pytest.skip("not of this machine, or of this format")
+    text = json.dumps({"note": f"ask {FORMATS['github-classic']} again", "more": "again and again, " * 40}).encode()
+    half = len(text) // parts
+    packed = b"".join(bodies.encode_content([text[at : at + half]], encoding)[0] for at in range(0, len(text), half))
+    stored = {"headers": {"content-encoding": encoding}, "body_b64": base64.b64encode(packed).decode()}
+    clean = redactor().request({"method": "PUT", "url": "http://a.example/", **stored})
+    plain = bodies.decode_content(base64.b64decode(clean["body_b64"]), encoding)
+    assert plain == text.replace(FORMATS["github-classic"].encode(), b"REDACTED0000")
+    assert redactor().request(clean) == clean
