@@ -31,6 +31,7 @@ from pytest_agenttape.transports.pacing import Schedule
 from pytest_agenttape.transports.stored_response import read_response
 
 _IDEMPOTENCY_KEYS = ("idempotency-key", "x-idempotency-key")
+_ERRNO = re.compile(r"\[Errno (-?\d+)\] (.*)", re.DOTALL)
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -47,6 +48,12 @@ class TransportFailure:
     def is_cancellation(self) -> bool:
         """Whether nothing failed, but the agent stopped waiting; a replay waits until it does so again."""
         return is_unanswered({"type": self.type, "module": self.module})
+
+    @property
+    def number(self) -> tuple[int, str] | None:
+        """The system's number and words for what failed, if the message has them."""
+        found = _ERRNO.fullmatch(self.message)
+        return found and (int(found[1]), found[2])
 
     def named(self, faults: Mapping[str, str]) -> TransportFailure:
         """Return it with the library's own name of a fault from the tape: ``timeout``, ``connection``, ``reset``."""

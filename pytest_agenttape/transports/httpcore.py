@@ -11,7 +11,7 @@ import builtins
 import functools
 import importlib
 import inspect
-import re
+import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -32,7 +32,6 @@ from pytest_agenttape.transports.replayed_body import ReplayedBody
 _RESPX = Library("respx", seen="0.22-0.23")
 _LIBRARIES = {"httpcore": Library("httpcore", seen="1.x"), "httpcore2": Library("httpcore2", seen="2.x")}
 _POOLS = {"ConnectionPool": "handle_request", "AsyncConnectionPool": "handle_async_request"}
-_ERRNO = re.compile(r"\[Errno (\d+)\] (.*)", re.DOTALL)
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 _FAULTS = {"timeout": "ReadTimeout", "connection": "ConnectError", "reset": "ReadError"}
 
@@ -267,8 +266,10 @@ def _failure(failure: TransportFailure, core: Any) -> Exception:
     found = getattr(builtins if failure.module == "builtins" else core, failure.type, None)
     if isinstance(found, type) and issubclass(found, Exception):
         error = found(failure.message)
-        if (number := _ERRNO.match(failure.message)) is not None:
-            error.__cause__ = OSError(int(number[1]), number[2])  # of the class that belongs to the number
+        if failure.number is not None:
+            is_of_names = failure.number[0] < 0  # a resolver's
+            # An OSError is of the class that belongs to its number.
+            error.__cause__ = (socket.gaierror if is_of_names else OSError)(*failure.number)
         return error
     stand_in: Exception = core.NetworkError(f"{failure.type}: {failure.message}")
     return stand_in

@@ -308,16 +308,34 @@ class TestACancelledFutureBelowHttp:
         }
 
 
-def test_what_is_below_a_refused_connection_is_told_again(recorder: Recorder) -> None:
-    def below(error: BaseException | None) -> Iterator[BaseException]:
-        while error is not None:
-            yield error
-            error = error.__cause__ or error.__context__
+def of_the_system(error: BaseException | None) -> list[OSError]:
+    """Return the error of the system below *error*, if there is one."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return [] if error is None else [error]
 
+
+def test_what_is_below_a_name_without_an_address_is_told_again(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object, **__: object) -> object:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    def run() -> tuple[object, ...]:
+        with pytest.raises(httpx.ConnectError) as caught:
+            httpx.get("http://nowhere.invalid/")
+        (below,) = of_the_system(caught.value)
+        return type(below), below.errno
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert recorder.record(run) == recorder.replay(run) == (socket.gaierror, socket.EAI_NONAME)
+
+
+def test_what_is_below_a_refused_connection_is_told_again(recorder: Recorder) -> None:
     def number() -> list[object]:
         with pytest.raises(httpx.ConnectError) as caught:
             httpx.get("http://127.0.0.1:1/")
-        return [type(each) for each in below(caught.value) if isinstance(each, OSError)][:1]
+        return [type(each) for each in of_the_system(caught.value)]
 
     def reason() -> object:
         with pytest.raises(requests.ConnectionError) as caught:

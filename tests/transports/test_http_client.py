@@ -212,12 +212,13 @@ def test_a_failure_to_connect_is_raised_when_the_request_is_sent(recorder: Recor
     recorder.replay(run)
 
 
-def failure(run: Callable[[], Any]) -> tuple[str, str, str]:
+def failure(run: Callable[[], Any]) -> tuple[object, ...]:
     try:
         run()
     except Exception as caught:  # noqa: BLE001  # whichever it is
-        return type(caught).__name__, str(caught), type(getattr(caught, "reason", None)).__name__
-    return "", "", ""
+        reason = getattr(caught, "reason", None)
+        return type(caught).__name__, str(caught), type(reason).__name__, getattr(reason, "errno", None)
+    return ("",)
 
 
 @pytest.mark.parametrize("kind", ["hung up", "too late", "refused"])
@@ -228,7 +229,7 @@ def test_a_failure_is_raised_again(recorder: Recorder, kind: str) -> None:
     else:
         recorder.provider.reply(hang_up() if kind == "hung up" else raw(b"", delay=1), to="/weather")
 
-    def run() -> tuple[str, str, str]:
+    def run() -> tuple[object, ...]:
         return failure(lambda: opener().open(url, timeout=0.3))
 
     live = recorder.record(run, allow_errors=True)

@@ -62,6 +62,8 @@ def failure_of(failure: TransportFailure) -> Exception:
     for module in (http.client, builtins, sys.modules.get("socket"), sys.modules.get("ssl")):
         found = getattr(module, failure.type, None)
         if isinstance(found, type) and issubclass(found, Exception):
+            if issubclass(found, OSError) and failure.number is not None:
+                return found(*failure.number)
             error: Exception = found.__new__(found)
             error.args = (failure.message,)
             if isinstance(error, http.client.IncompleteRead):
