@@ -67,6 +67,7 @@ _KEPT = (
             "plugin.handle",
             "plugin.syrupy",
             "boundaries.decorators",
+            "boundaries.shells",
         )
     ),
     *(f"pytest_agenttape.transports.{room}" for room in ("httpcore", "requests")),

@@ -23,6 +23,7 @@ _OURS = (
     "plugin.report.terminal",
     "plugin.handle",
     "boundaries.decorators",
+    "boundaries.shells",
     "transports.aiohttp.connector",
     "transports.http_client.connection",
     "transports.httpcore",
