@@ -21,6 +21,7 @@ class Block(ABC):
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.made_with = settings  # what tells a block that decorates a recursive function
 
     @abstractmethod
     def enter(self) -> None:
@@ -57,5 +58,5 @@ class Block(ABC):
 
     def _again(self) -> AbstractContextManager[object]:
         found = ownership.peek()
-        is_inside = found is not None and getattr(found.owner, "settings", None) is self.settings
-        return contextlib.nullcontext() if is_inside else type(self)(self.settings)
+        is_inside = found is not None and getattr(found.owner, "made_with", None) is self.made_with
+        return contextlib.nullcontext() if is_inside else type(self)(self.made_with)

@@ -22,6 +22,7 @@ from pytest_agenttape.reading.summary import asked_line
 from pytest_agenttape.session import money
 from pytest_agenttape.session.before_recording import BeforeRecording
 from pytest_agenttape.session.connections import Connections, Gatekeeper
+from pytest_agenttape.session.entering import entering
 from pytest_agenttape.session.faults import Faults, Injectable
 from pytest_agenttape.session.frozen_world import FrozenWorld
 from pytest_agenttape.session.history import History
@@ -125,12 +126,12 @@ class Session(Injectable, Gatekeeper, History):
         """Open the cassette for a block.
 
         Raises:
-            ConfigError: It is open already, or would record in CI.
+            ConfigError: It is open already, or would record in CI, or what another session records.
         """
         if not self.is_closed:
             raise ConfigError(f"{self.title} is already open; open another session for a nested block")
-        if self.settings.refusal is not None:
-            raise self.settings.refusal
+        self.settings = entering(self.settings)
+        self.mode = self.settings.mode
         if not self.settings.is_disabled:
             self.open()
 

@@ -41,6 +41,7 @@ class Settings:
     Attributes:
         path: The cassette file, as the user named it.
         mode: The record mode.
+        named_mode: The mode that a block itself names, whatever the flags say.
         also: Further cassettes, which are only replayed.
         config: The configuration in force.
         directory: The folder that a relative path starts from.
@@ -70,6 +71,7 @@ class Settings:
     path: Path
     mode: Mode
     config: Config
+    named_mode: Mode | None = None
     directory: Path = Path()
     also: tuple[Path, ...] = ()
     live: frozenset[str] = frozenset()

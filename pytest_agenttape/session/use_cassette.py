@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
@@ -15,14 +12,12 @@ from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.matchers import Matchers
 from pytest_agenttape.model import FormatName, FreezeFeature, Mode, ModeName
 from pytest_agenttape.redaction import RedactionRules
+from pytest_agenttape.session.entering import in_its_run
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.settings import Settings
-from pytest_agenttape.settings.ci import is_ci
 from pytest_agenttape.settings.config import Config
 from pytest_agenttape.settings.faults import Fault
-from pytest_agenttape.settings.flags import flags_of_the_run
 from pytest_agenttape.settings.options import asked_mode, parse
-from pytest_agenttape.settings.precedence import block_mode
 from pytest_agenttape.settings.selectors import Tokens
 
 
@@ -111,6 +106,7 @@ def use_cassette(
     settings = Settings(
         path=paths.session_path(name, said.cassette_dir, said.format, is_below=cassette_dir is not None),
         mode=options.mode or config.default_mode,
+        named_mode=options.mode,
         config=config,
         directory=Path.cwd(),
         live=options.live,
@@ -126,7 +122,7 @@ def use_cassette(
         faults=options.faults,
         rules=RedactionRules.of(config.redact),
     )
-    return Session(_heeding_the_run(settings, options.mode)).empty()
+    return Session(in_its_run(settings)).empty()
 
 
 P = ParamSpec("P")
@@ -149,26 +145,6 @@ def replay(cassette: str | Path, **options: Any) -> Session:
 def record(cassette: str | Path, **options: Any) -> Session:
     """Record *cassette* again, as a decorator or a block: `use_cassette` with ``mode="all"``, if none is given."""
     return use_cassette(cassette, **_with_mode(Mode.ALL, options))
-
-
-def _heeding_the_run(settings: Settings, named: Mode | None) -> Settings:
-    """Return *settings* with the mode that they have in the pytest run, if there is one."""
-    flags = flags_of_the_run()
-    if flags is not None and flags.disable:
-        return replace(settings, is_disabled=True)
-    try:
-        mode = block_mode(named, settings.mode, flags, ci=is_ci(os.environ), file_exists=os.path.exists(settings.path))
-    except ConfigError as error:
-        return replace(settings, refusal=error)
-    command = "" if flags is None or named is not None else f"{_run_of_the_test()} --agenttape-record"
-    return replace(settings, mode=mode, command=command)
-
-
-def _run_of_the_test() -> str:
-    """Return the command that runs the test in which this is called, or all tests where pytest names none."""
-    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
-    is_found = os.path.isfile(test.partition("::")[0])  # a node id is relative to the rootdir
-    return f"pytest {shlex.quote(test)}" if is_found else "pytest"
 
 
 def active_session() -> Session | None:

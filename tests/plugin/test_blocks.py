@@ -120,6 +120,22 @@ def test_a_block_that_would_record_in_ci_fails_with_the_way_out(
     assert project.live() == ["look_up Rome"]
 
 
+@pytest.mark.parametrize("shape", ["@AT\ndef ask():\n    look_up('Rome')", "def ask():\n    with AT: look_up('Rome')"])
+def test_a_block_made_before_the_run_began_is_entered_in_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch, shape: str
+) -> None:
+    made = "from agent import look_up\nfrom pytest_agenttape import use_cassette\nAT = use_cassette('rome'{})\n"
+    project.write(conftest=made.format("") + shape, test_it="import conftest\n\ndef test_it():\n    conftest.ask()")
+    result = project.run()
+    result.stdout.fnmatch_lines(["E *record it: pytest test_it.py::test_it --agenttape-record"])
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    assert project.live() == ["look_up Rome"]
+    monkeypatch.setenv("CI", "true")
+    project.write(conftest=made.format(", mode='all'") + shape)
+    project.run().assert_outcomes(failed=1)
+    assert project.live() == []
+
+
 def test_a_block_with_its_cassette_replays_in_ci(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.write(test_it=UNMARKED.format(options=", mode='once'", answer="old"))
     project.record()

@@ -18,6 +18,7 @@ from pytest_agenttape import (
     Cassette,
     CassetteNotFoundError,
     ConfigError,
+    Mode,
     RecordingRefusedError,
     UnmatchedInteractionError,
     tool,
@@ -354,3 +355,15 @@ def test_sessions_that_append_to_one_file_lose_no_call_of_each_other(tmp_path: P
         for number in (4, 3, 2, 1):
             asked(number)
     assert session.unplayed == []
+
+
+@pytest.mark.parametrize("mode", [Mode.ONCE, Mode.REFRESH, Mode.ALL])
+def test_what_one_block_records_no_block_beside_it_overwrites(tmp_path: Path, mode: Mode) -> None:
+    path = tmp_path / "x.yaml"
+    with use_cassette(path, mode=mode):
+        look_up("a")
+        with pytest.raises(ConfigError, match=r"another open session records, .* give each a cassette of its own"):
+            use_cassette(path, mode=mode).enter()
+        with use_cassette(path):
+            pass
+    assert Cassette.load(path).num_steps == 1

@@ -1,0 +1,66 @@
+"""What a block heeds when it is entered: the pytest run it is part of, and the sessions that are open beside it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import replace
+
+from pytest_agenttape import ownership
+from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.matching.policy import replays_only
+from pytest_agenttape.model import Mode
+from pytest_agenttape.session.settings import Settings
+from pytest_agenttape.settings.ci import is_ci
+from pytest_agenttape.settings.flags import flags_of_the_run
+from pytest_agenttape.settings.precedence import block_mode
+
+
+def in_its_run(settings: Settings) -> Settings:
+    """Return *settings* with the mode that a block has in the pytest run, if there is one."""
+    flags = flags_of_the_run()
+    if flags is not None and flags.disable:
+        return replace(settings, is_disabled=True)
+    named, default = settings.named_mode, settings.config.default_mode
+    try:
+        mode = block_mode(named, default, flags, ci=is_ci(os.environ), file_exists=os.path.exists(settings.path))
+    except ConfigError as error:
+        return replace(settings, refusal=error)
+    command = "" if flags is None or named is not None else f"{_run_of_the_test()} --agenttape-record"
+    return replace(settings, mode=mode, command=command)
+
+
+def entering(settings: Settings) -> Settings:
+    """Return what a block is entered with; it may have been made before the run began, as one that decorates.
+
+    Raises:
+        ConfigError: It would record in CI, or what another session records.
+    """
+    found = in_its_run(settings)
+    if found.refusal is not None:
+        raise found.refusal
+    if not found.is_disabled and _records(found) and any(_is_lost_with(found, each) for each in ownership.opened()):
+        raise ConfigError(
+            f"{found.name} would record {found.path}, which another open session records, and one would overwrite the "
+            "other; give each a cassette of its own, open one block around both, or use mode='new_episodes' for both"
+        )
+    return found
+
+
+def _is_lost_with(settings: Settings, other: object) -> bool:
+    """Return whether of what a block and the session *other* record only the later is kept."""
+    beside = getattr(other, "settings", None)
+    if not isinstance(beside, Settings) or os.path.abspath(beside.file) != os.path.abspath(settings.file):
+        return False
+    return _records(beside) and not settings.mode is beside.mode is Mode.NEW_EPISODES
+
+
+def _records(settings: Settings) -> bool:
+    return not replays_only(settings.mode, has_cassette=os.path.exists(settings.file))
+
+
+def _run_of_the_test() -> str:
+    """Return the command that runs the test in which this is called, or all tests where pytest names none."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+    is_found = os.path.isfile(test.partition("::")[0])  # a node id is relative to the rootdir
+    return f"pytest {shlex.quote(test)}" if is_found else "pytest"
