@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import http.client
 import itertools
+import sys
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -19,7 +20,9 @@ import requests
 import urllib3
 
 from pytest_agenttape import StreamingReplayError, bodies
+from pytest_agenttape.bodies.messages import header
 from pytest_agenttape.transports.live_response import LiveResponse
+from pytest_agenttape.transports.stored_response import read_response
 from tests.standin import raw
 from tests.transports.conftest import Recorder
 
@@ -203,3 +206,17 @@ def test_a_body_that_is_read_in_small_parts_is_not_copied_for_each_of_them() -> 
     for _ in range(10_000):
         live.add(b"x" * 1024, is_rest=True)
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "br"}], ids=["of an older recording", "as it came"])
+def test_an_encoding_is_told_only_where_it_can_be_applied(
+    headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = {"status": 200, "headers": headers, "encoded": "br", "text": "It is raining."}
+    answer = read_response(stored, "GET")
+    assert header(answer.headers, "content-encoding") == "br"
+    assert bodies.decode_content(b"".join(answer.chunks), "br") == b"It is raining."
+    for library in ("brotli", "brotlicffi"):
+        monkeypatch.setitem(sys.modules, library, None)
+    answer = read_response(stored, "GET")
+    assert (header(answer.headers, "content-encoding"), answer.chunks) == (None, (b"It is raining.",))
