@@ -30,14 +30,18 @@ def read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:
         headers, chunks = _encoded(headers, chunks, stored["encoded"], partial=not complete)
     if chunks and complete and method != "HEAD":
         headers = _with_length(headers, str(sum(map(len, chunks))))
+    http_version = str(stored.get("http_version") or "HTTP/1.1")
+    until_closed = stored.get("until_closed") is True
+    if chunks and http_version == "HTTP/1.1" and not until_closed and header(headers, "content-length") is None:
+        headers = _with_framing(headers)
     return HttpResponse(
         status=status,
         headers=headers,
         chunks=chunks,
         reason=str(stored.get("reason", standard_phrase(status))),
-        http_version=str(stored.get("http_version") or "HTTP/1.1"),
+        http_version=http_version,
         complete=complete,
-        until_closed=stored.get("until_closed") is True,
+        until_closed=until_closed,
         is_shortened=is_shortened,
     )
 
@@ -47,6 +51,12 @@ def _with_length(headers: Headers, length: str) -> Headers:
     if header(headers, "content-length") in (None, length):
         return headers
     return tuple((name, length if name.lower() == "content-length" else value) for name, value in headers)
+
+
+def _with_framing(headers: Headers) -> Headers:
+    """Return *headers* with the one by which a body without a length came: it is not recorded, as it is always this."""
+    framed = header(headers, "transfer-encoding") is not None
+    return headers if framed else (*headers, ("Transfer-Encoding", "chunked"))
 
 
 def _encoded(

@@ -34,7 +34,7 @@ class Seen:
 
 
 # About one connection, which a replay does not have.
-_CONNECTION = ("transfer-encoding", "connection", "keep-alive")
+_CONNECTION = ("connection", "keep-alive")
 
 
 class Httpx:
