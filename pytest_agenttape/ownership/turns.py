@@ -2,12 +2,15 @@
 
 A call that ended while another one was under way cannot have needed that one's answer. So the answer of the other one
 can wait for it, and nothing comes to a halt as long as the run is the recorded one; if it is not, waiting has an end.
+Nor can an equal call have needed it that was made meanwhile: before it is made the answer could lead to another equal
+call, which would get what was that one's.
 """
 
 from __future__ import annotations
 
 import threading
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable
 
 from pytest_agenttape import clocks
@@ -41,8 +44,9 @@ class Turns:
     def __init__(self, recordings: Iterable[Interaction]) -> None:
         listed = list(recordings)
         self._before = _ended_meanwhile(listed)
+        self._beside = _made_meanwhile(listed)
         self._outlasted = {each.index: _timeouts(each) for each in listed if _timeouts(each)}
-        self._waited_for = {each for earlier in self._before.values() for each in earlier}
+        self._waited_for = {each for earlier in self._before.values() for each in earlier} | {*self._beside.values()}
         self._asked: dict[int, Turn] = {}
         self._answered: list[Turn] = []  # whose answers may not have been dealt with
         self._given_up: set[int] = set()
@@ -51,7 +55,7 @@ class Turns:
 
     def of(self, recorded: Interaction) -> Turn | None:
         """Return the turn of a call that is made now; None if neither it nor any other call waits for the other."""
-        if not self._before and not self._outlasted:
+        if not self._before and not self._outlasted and not self._beside:
             return None
         strand = Strand()
         with self._lock:
@@ -60,9 +64,10 @@ class Turns:
             self._answered = [each for each in self._answered if not each.has_moved_on]
             before = self._before.get(recorded.index, ())
             outlasted = self._outlasted.get(recorded.index, 0)
-            if not before and not outlasted and recorded.index not in self._waited_for:
+            beside = self._beside.get(recorded.index)
+            if not before and not outlasted and beside is None and recorded.index not in self._waited_for:
                 return None
-            turn = self._asked[recorded.index] = Turn(self, strand, before)
+            turn = self._asked[recorded.index] = Turn(self, strand, before, beside)
             if outlasted:
                 turn.hold_until(outlasted, (recorded.latency_ms or 0) / 1000 + _STUCK)
             return turn
@@ -70,7 +75,7 @@ class Turns:
     def take(self, turn: Turn) -> bool:
         """Return whether the answer of *turn*'s call is due; it counts as given then."""
         with self._lock:
-            if turn.ended is None and not turn.is_held and all(self._lets_pass(index, turn) for index in turn.before):
+            if turn.ended is None and not turn.is_held and self._is_due(turn):
                 self._end(turn)
             return turn.ended is not None
 
@@ -84,21 +89,33 @@ class Turns:
         turn.ended, turn.worked = clocks.monotonic(), clocks.process_time()
         self._answered.append(turn)
 
+    def _is_due(self, turn: Turn) -> bool:
+        return all(self._lets_pass(index, turn) for index in turn.before) and (
+            turn.beside is None or turn.beside in self._asked or self._gives_up(turn.beside, turn, self._absent)
+        )
+
+    @property
+    def _absent(self) -> float:
+        """How long to wait for a call that has not been made yet."""
+        return _ABSENT if len(self._given_up) < _MANY else _SOON
+
+    def _gives_up(self, index: int, turn: Turn, longest: float) -> bool:
+        """Return whether *turn* has waited for the call *index* for too long; then nobody waits for it again."""
+        if index not in self._given_up and clocks.monotonic() - turn.asked > longest:
+            self._given_up.add(index)
+        return index in self._given_up
+
     def _lets_pass(self, index: int, turn: Turn) -> bool:
         """Return whether *turn* need not wait, or no longer, for the call *index*."""
         if index in self._given_up:
             return True
-        other, waited = self._asked.get(index), clocks.monotonic() - turn.asked
+        other = self._asked.get(index)
         if other is not None and other.strand == turn.strand:
             return True
         turn.awaited = (index, other is not None and other.ended is not None)
         if other is not None and other.ended is not None:
             return self._has_dealt_with_it(other, turn)
-        absent = _ABSENT if len(self._given_up) < _MANY else _SOON
-        if waited > (absent if other is None else _STUCK):
-            self._given_up.add(index)  # nobody waits for it again
-            return True
-        return False
+        return self._gives_up(index, turn, self._absent if other is None else _STUCK)
 
     def _has_dealt_with_it(self, other: Turn, turn: Turn) -> bool:
         """Return whether the code that got the answer of *other* has dealt with it, or will not soon."""
@@ -119,6 +136,7 @@ class Turn:
     Attributes:
         strand: Where it was made.
         before: The indices of the recorded calls that ended while it was under way.
+        beside: The index of the last equal call that was made while it was under way; None if there is none.
         asked: When it was made.
         ended: When its answer was given; None until then.
         worked: The time that the process had worked by then, in seconds.
@@ -126,14 +144,18 @@ class Turn:
         awaited: The call that it waits for, and whether that has its answer.
     """
 
-    __slots__ = ("_held", "_looks", "_turns", "asked", "awaited", "before", "ended", "has_moved_on", "strand", "worked")
+    __slots__ = (
+        "_held", "_looks", "_turns", "asked", "awaited", "before", "beside", "ended", "has_moved_on", "strand",
+        "worked",
+    )  # fmt: skip
 
-    def __init__(self, turns: Turns, strand: Strand, before: tuple[int, ...]) -> None:
+    def __init__(self, turns: Turns, strand: Strand, before: tuple[int, ...], beside: int | None) -> None:
         self._turns = turns
         self._looks: dict[int, int] = {}
         self._held: tuple[int, float] | None = None
         self.strand = strand
         self.before = before
+        self.beside = beside
         self.asked = clocks.monotonic()
         self.ended: float | None = None
         self.worked = 0.0
@@ -216,6 +238,23 @@ def _ended_meanwhile(recordings: Iterable[Interaction]) -> dict[int, tuple[int, 
         first = max(bisect_right(ends, start + _NOISE), last - _MOST)
         if first < last:
             found[index] = tuple(each for _, _, each in reversed(spans[first:last]))
+    return found
+
+
+def _made_meanwhile(recordings: Iterable[Interaction]) -> dict[int, int]:
+    """Return, for each call during which equal ones were made, the index of the last of these."""
+    equal: defaultdict[tuple[str, str | None, str], list[tuple[float, float, int]]] = defaultdict(list)
+    for each in recordings:
+        if each.match_key and (span := _span(each)) is not None:
+            end, start, index = span
+            equal[each.kind, each.boundary, each.match_key].append((start, end, index))
+    found = {}
+    for spans in equal.values():
+        starts = sorted((start, index) for start, _, index in spans)
+        for start, end, index in spans:
+            last = starts[bisect_right(starts, (end - _NOISE, -1)) - 1]
+            if last[0] > start + _NOISE:
+                found[index] = last[1]
     return found
 
 

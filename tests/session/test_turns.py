@@ -270,6 +270,30 @@ def test_equal_calls_of_an_executor_are_told_apart_by_the_order_of_its_jobs(tmp_
             assert run(first) == before
 
 
+def test_equal_calls_of_tasks_are_told_apart_by_those_that_were_made_meanwhile(tmp_path: Path) -> None:
+    seconds, answers = iter([0.02, 0.05, 0.0, 0.0]), iter("abcd")
+
+    @tool
+    async def ask(_: str) -> str:
+        answer = next(answers)
+        await asyncio.sleep(next(seconds))
+        return answer
+
+    async def agent() -> dict[str, str]:
+        async def talk(name: str, later: float) -> None:
+            await asyncio.sleep(later)
+            said[name] = await ask("?") + await ask("?")
+
+        said: dict[str, str] = {}
+        await asyncio.gather(talk("first", 0), talk("second", 0.01))
+        return said
+
+    with use_cassette(tmp_path / "x.yaml", mode="all"):
+        recorded = asyncio.run(agent())
+    with use_cassette(tmp_path / "x.yaml"):
+        assert asyncio.run(agent()) == recorded
+
+
 def test_the_number_of_a_job_is_kept_only_where_it_is_needed(tmp_path: Path) -> None:
     with use_cassette(tmp_path / "x.yaml", mode="all"):
         _by_executor(look_up)
