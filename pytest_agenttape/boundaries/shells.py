@@ -132,13 +132,13 @@ def _served(call: ServedCall) -> Any:
     """Return what a plain function returned when it was recorded."""
     __tracebackhide__ = True
     if "returns" not in call.recorded.metadata:
+        call.refuse_stream()
         return call.answer()
     match call.nature:
         case "generator":
             return generators.served(call)
         case "async_generator":
             return generators.served_async(call)
-    call.refuse_stream()
     return call.answered() if call.nature == "awaitable" else call.answer()
 
 

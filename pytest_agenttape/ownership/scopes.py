@@ -6,6 +6,7 @@ threads, executors and loops created elsewhere, so the real tool would run there
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
@@ -24,6 +25,7 @@ from pytest_agenttape.ownership.owner import Owner, Rest, Scope
 from pytest_agenttape.ownership.strands import Job
 from pytest_agenttape.process import child_processes, collecting, without_plugin
 from pytest_agenttape.process.patching import Patch
+from pytest_agenttape.process.user_stack import is_users
 from pytest_agenttape.redaction import RedactionRules, Redactor, shapes
 
 _scope: ContextVar[Scope | None] = ContextVar("agenttape_scope", default=None)
@@ -268,7 +270,7 @@ def _starting(start: Callable[..., None]) -> Callable[..., None]:
     def start_in_scope(thread: threading.Thread) -> None:
         scope = None if _starts_worker.get() else _inherited()
         if scope is not None:
-            thread.run = _run_once(thread, scope)  # type: ignore[method-assign]  # this thread only
+            thread.run = _run_once(thread, scope, _job_of(thread, scope))  # type: ignore[method-assign]  # this one only
         start(thread)
 
     return start_in_scope
@@ -280,9 +282,7 @@ def _submitting(submit: Callable[..., Future[object]]) -> Callable[..., Future[o
     ) -> Future[object]:
         # A job belongs to whoever submitted it; the worker thread, which may outlive the session, belongs to none.
         scope = _inherited()
-        # What the body of a live tool submits is not submitted when the tool is replayed.
-        counts = scope is not None and scope.running is None
-        job, token = Job(scope.owner if scope and counts else None, fn), _starts_worker.set(True)
+        job, token = Job(_owner_that_counts(scope), fn), _starts_worker.set(True)
         try:
             future = submit(pool, _in_scope(scope, fn, job), *args, **kwargs)
         finally:
@@ -291,6 +291,20 @@ def _submitting(submit: Callable[..., Future[object]]) -> Callable[..., Future[o
         return future
 
     return submit_in_scope
+
+
+def _owner_that_counts(scope: Scope | None) -> Owner | None:
+    """Return whose jobs are counted: what the body of a live tool starts is not started when the tool is replayed."""
+    return scope.owner if scope is not None and scope.running is None else None
+
+
+def _job_of(thread: threading.Thread, scope: Scope) -> Job | None:
+    """Return the job that *thread* is, if it runs a function of the user's: a library's thread may serve several."""
+    function: Any = getattr(thread, "_target", None)  # private to `threading`; the same name in 3.11 to 3.14
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    return Job(_owner_that_counts(scope), function) if code is not None and is_users(code.co_filename) else None
 
 
 _PATCHES = (Patch(threading.Thread, "start", _starting), Patch(ThreadPoolExecutor, "submit", _submitting))
@@ -306,12 +320,12 @@ def _stop_propagating() -> None:
         patch.uninstall()
 
 
-def _run_once(thread: threading.Thread, scope: Scope) -> Callable[[], None]:
+def _run_once(thread: threading.Thread, scope: Scope, job: Job | None) -> Callable[[], None]:
     real = thread.run
 
     def run(*_: object) -> None:  # Sentry passes the thread, as to a method
         thread.__dict__.pop("run", None)  # it refers to the thread and would keep it alive
-        with within(_scope.get() or scope):  # a thread may be given a context that has its own scope
+        with within(_scope.get() or scope), job or nullcontext():  # it may be given a context with a scope of its own
             real()
 
     return run

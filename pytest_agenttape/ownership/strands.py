@@ -16,7 +16,7 @@ _submitted: WeakKeyDictionary[object, Counter[str]] = WeakKeyDictionary()  # job
 
 
 class Job:
-    """A function given to an executor; a block of it runs it in this thread, which may be in the middle of another.
+    """A function given to an executor or a thread; a block of it runs it here, which may be in the middle of another.
 
     Attributes:
         number: How many jobs of the same function were submitted before it for the same owner; None without an owner.
@@ -72,7 +72,7 @@ class Strand:
         if self.shares_loop(beside):
             task = self._task()  # type: ignore[misc]  # there is one
             return task is None or waits.is_over(task)
-        return self._job.is_over if self._job is not None else not self.thread.is_alive()
+        return not self.thread.is_alive() or (self._job is not None and self._job.is_over)
 
     def shares_loop(self, other: Strand) -> bool:
         """Return whether both are tasks in one thread."""

@@ -238,7 +238,27 @@ def test_an_answer_that_is_needed_by_a_call_that_had_ended_first_is_given(tmp_pa
         assert pool.submit(look_up, "d").result() == "d"
 
 
-def test_equal_calls_of_an_executor_are_told_apart_by_the_order_of_its_jobs(tmp_path: Path) -> None:
+def _of_an_executor(job: Callable[[int], str]) -> list[str]:
+    with ThreadPoolExecutor(6) as pool:
+        return [each.result() for each in [pool.submit(job, number) for number in range(3)]]
+
+
+def _of_threads(job: Callable[[int], str]) -> list[str]:
+    found: dict[int, str] = {}
+    threads = [
+        threading.Thread(target=lambda number: found.update({number: job(number)}), args=(each,)) for each in range(3)
+    ]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    return [found[number] for number in range(3)]
+
+
+@pytest.mark.parametrize("beside", [_of_an_executor, _of_threads])
+def test_equal_calls_are_told_apart_by_the_order_in_which_their_jobs_and_threads_began(
+    beside: Callable[[Callable[[int], str]], list[str]], tmp_path: Path
+) -> None:
     answers = iter("abcdef")
 
     @tool
@@ -257,8 +277,7 @@ def test_equal_calls_of_an_executor_are_told_apart_by_the_order_of_its_jobs(tmp_
                 each.set()
             return found
 
-        with ThreadPoolExecutor(6) as pool:
-            return [each.result() for each in [pool.submit(job, number) for number in range(3)]]
+        return beside(job)
 
     with use_cassette(tmp_path / "x.yaml", mode="all"):
         before = run(first=2)
