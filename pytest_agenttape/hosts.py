@@ -80,13 +80,23 @@ class HostRule:
         return name == self.name
 
 
-def host_rules(entries: Iterable[str] | str, option: str = "allow_hosts") -> tuple[HostRule, ...]:
-    """Parse the *entries* of *option*.
+def host_rules(entries: Iterable[str] | str) -> tuple[HostRule, ...]:
+    """Return the rules that *entries* stand for.
 
     Raises:
         ConfigError: An entry is not a host.
     """
-    return tuple(_rule(entry, option) for entry in ([entries] if isinstance(entries, str) else entries))
+    return tuple(map(_rule, [entries] if isinstance(entries, str) else entries))
+
+
+def checked_hosts(entries: tuple[str, ...], *words: str) -> tuple[str, ...]:
+    """Return *entries*, each of which is a host or one of *words*.
+
+    Raises:
+        ConfigError: One is neither.
+    """
+    host_rules(each for each in entries if each not in words)
+    return entries
 
 
 def is_allowed(host: str, port: int | None, rules: Iterable[HostRule]) -> bool:
@@ -94,26 +104,26 @@ def is_allowed(host: str, port: int | None, rules: Iterable[HostRule]) -> bool:
     return any(rule.allows(host, port) for rule in rules)
 
 
-def _rule(entry: object, option: str) -> HostRule:
+def _rule(entry: object) -> HostRule:
     text = entry.strip() if isinstance(entry, str) else ""
     found = _HOST_AND_PORT.fullmatch(text)
     port = int(found["port"]) if found else None
     if port is not None and not 0 < port < 65536:
-        raise ConfigError(f"{option}: {entry!r} has no valid port")
+        raise ConfigError(f"{entry!r} has no valid port")
     name = plain_name(found["host"] if found else text)
     if "/" in name or address_of(name) is not None:
         try:
             return HostRule(network=ipaddress.ip_network(address_of(name) or name), port=port)
         except ValueError:
-            raise _bad_entry(entry, option) from None
+            raise _bad_entry(entry) from None
     if not _HOST_NAME.fullmatch(name) or ".." in name:
-        raise _bad_entry(entry, option)
+        raise _bad_entry(entry)
     return HostRule(name=name, port=port)
 
 
-def _bad_entry(entry: object, option: str) -> ConfigError:
+def _bad_entry(entry: object) -> ConfigError:
     return ConfigError(
-        f"{option}: {entry!r} is not a host. Valid: a name (api.example.com), *.example.com, an address, "
+        f"{entry!r} is not a host. Valid: a name (api.example.com), *.example.com, an address, "
         "a network (10.0.0.0/8), each optionally with a port (api.example.com:443); no scheme, no path"
     )
 

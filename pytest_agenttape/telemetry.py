@@ -127,8 +127,7 @@ class Telemetry:
     def of(cls, listed: Sequence[str], ignored: Sequence[str] = ()) -> Self:
         """Read the settings `telemetry_hosts` and `ignore_hosts`; what is sent to an ignored host is real."""
         named = [host for host in listed if host != KNOWN_TELEMETRY]
-        hosts, past = host_rules(named, "telemetry_hosts"), host_rules(ignored, "ignore_hosts")
-        return cls(len(named) < len(listed), hosts, past)
+        return cls(len(named) < len(listed), host_rules(named), host_rules(ignored))
 
     def covers(self, method: str, url: str, content_type: str | None) -> bool:
         """Return whether a request is telemetry; as far as its address says where *content_type* is None.

@@ -25,7 +25,7 @@ class BlockedNetwork:
         if is_marked(item):
             return (yield)
         config = self._claims.config_at(item.path.parent)
-        allowed = (*host_rules(config.allow_hosts), *host_rules(config.ignore_hosts, "ignore_hosts"))
+        allowed = (*host_rules(config.allow_hosts), *host_rules(config.ignore_hosts))
 
         def judge(host: str, port: int | None) -> NetworkBlockedError | None:
             return None if is_allowed(host, port, allowed) else _blocked(host, port, item.nodeid)

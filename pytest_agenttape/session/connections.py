@@ -18,7 +18,7 @@ class Connections:
 
     def __init__(self, config: Config, title: str, *, records: bool) -> None:
         self._is_guarded = config.block_network
-        self._ignored = host_rules(config.ignore_hosts, "ignore_hosts")
+        self._ignored = host_rules(config.ignore_hosts)
         self._allowed = (*host_rules(config.allow_hosts), *self._ignored)
         self._title = title
         self._records = records

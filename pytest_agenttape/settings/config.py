@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.hosts import checked_hosts
 from pytest_agenttape.model import (
     ASSETS_THRESHOLD,
     CASSETTES_FOLDER,
@@ -337,9 +338,9 @@ _PARSERS: Mapping[str, _Parser] = {
     "drop_headers": _words,
     "assets_threshold_bytes": _size,
     "model_override": lambda value: None if value is None else _text(value),
-    "allow_hosts": _words,
-    "ignore_hosts": _words,
-    "telemetry_hosts": _words,
+    "allow_hosts": lambda value: checked_hosts(_words(value)),
+    "ignore_hosts": lambda value: checked_hosts(_words(value)),
+    "telemetry_hosts": lambda value: checked_hosts(_words(value), KNOWN_TELEMETRY),
     "allow_programs": _words,
     "strict": _switch,
     "block_network": _switch,

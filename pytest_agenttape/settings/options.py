@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from pytest_agenttape.errors import ConfigError
-from pytest_agenttape.hosts import host_rules
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.matching.matchers import parse_matchers
 from pytest_agenttape.model import FORMATS, FREEZE_FEATURES, Mode, unknown_name
@@ -203,7 +202,6 @@ def _allowed_errors(given: object) -> frozenset[object] | bool:
 
 def _hosts(name: str, given: object) -> tuple[str, ...]:
     hosts: tuple[str, ...] = getattr(Config().with_overrides(**{name: given}), name)
-    host_rules(hosts, name)
     return hosts
 
 

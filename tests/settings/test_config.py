@@ -281,7 +281,7 @@ def test_importing_the_settings_loads_neither_toml_nor_the_core() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     rooms = ("settings", "settings.ages", "settings.config", "settings.config_file", "settings.words")
-    loaded = ("decoded", "errors", "model", *rooms)
+    loaded = ("decoded", "errors", "hosts", "model", *rooms)
     assert out.split() == [f"pytest_agenttape.{room}" for room in loaded]
 
 

@@ -101,7 +101,7 @@ def test_what_is_frozen_is_what_was_said_else_what_is_configured() -> None:
         ),
         ({"allow_errors": "late"}, "found 'late'"),
         ({"allow_hosts": "a b"}, "allow_hosts = 'a b': must be a list of strings"),
-        ({"allow_hosts": ["a b"]}, "allow_hosts: 'a b' is not a host"),
+        ({"allow_hosts": ["a b"]}, "allow_hosts = ['a b']: 'a b' is not a host"),
         ({"redact": {"denylist": []}}, "redact takes names"),
     ],
     ids=str,
