@@ -11,7 +11,14 @@ from pytest_agenttape.bodies.chunks import KEY as _CHUNK_BYTES
 from pytest_agenttape.bodies.chunks import recut, sizes
 from pytest_agenttape.bodies.encodings import can_encode, decode_content, decode_each, encode_content
 from pytest_agenttape.bodies.events import decode_events, encode_events, looks_like_events, read_event, split_events
-from pytest_agenttape.bodies.forms import decode_binary, decode_form, decode_text, encode_binary, encode_form
+from pytest_agenttape.bodies.forms import (
+    decode_binary,
+    decode_form,
+    decode_text,
+    encode_binary,
+    encode_declared_text,
+    encode_form,
+)
 from pytest_agenttape.bodies.json_layout import decode_json, encode_json, parse_json
 from pytest_agenttape.bodies.lines import WORD, decode_lines, encode_lines
 from pytest_agenttape.bodies.multipart import normalise_multipart
@@ -54,7 +61,7 @@ def encode_body(raw: bytes, content_type: str | None) -> dict[str, JSON]:
     try:
         text = raw.decode()
     except UnicodeDecodeError:
-        return encode_binary(raw)
+        return encode_declared_text(raw, content_type) or encode_binary(raw)
     if kind == _JSON and (form := encode_json(text)) is not None:  # which has no control characters
         return form
     if has_control(text):

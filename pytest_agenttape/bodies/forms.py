@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode
 
-from pytest_agenttape.bodies.stored import require
+from pytest_agenttape.bodies.stored import declared_charset, has_control, require
 from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import JSON
 
@@ -17,9 +17,26 @@ def encode_binary(raw: bytes) -> dict[str, JSON]:
     return {"body_b64": base64.b64encode(raw).decode("ascii")}
 
 
+def encode_declared_text(raw: bytes, content_type: str | None) -> dict[str, JSON] | None:
+    """Return the stored form of a text in the encoding that *content_type* declares; None if it is none."""
+    charset = declared_charset(content_type)
+    if not charset:
+        return None
+    try:
+        text = raw.decode(charset)
+        is_exact = text.encode(charset) == raw
+    except (LookupError, ValueError):  # an unknown encoding, or one that is not of texts
+        return None
+    return {"text": text, "charset": charset} if is_exact and not has_control(text) else None
+
+
 def decode_text(stored: Mapping[str, JSON]) -> list[bytes]:
     """Return the bytes of a stored text."""
-    return [require(stored, "text", str, "text").encode()]
+    text, charset = require(stored, "text", str, "text"), require(stored, "charset", str, "text") or "utf-8"
+    try:
+        return [text.encode(charset)]
+    except LookupError as error:
+        raise CassetteCorruptError(f"'charset': {error}") from error
 
 
 def decode_binary(stored: Mapping[str, JSON]) -> list[bytes]:

@@ -13,6 +13,8 @@ from pytest_agenttape.model import JSON
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f]")
 
+_CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+
 
 def has_control(text: str) -> bool:
     """Return whether *text* has characters that no reader wants to see in a text."""
@@ -22,6 +24,12 @@ def has_control(text: str) -> bool:
 def media_type(content_type: str | None) -> str:
     """Return the bare lower-case media type of a Content-Type header; empty if there is none."""
     return (content_type or "").partition(";")[0].strip().lower()
+
+
+def declared_charset(content_type: str | None) -> str:
+    """Return the lower-case ``charset`` of a Content-Type header; empty if it declares none."""
+    found = _CHARSET.search(content_type or "")
+    return found[1].lower() if found else ""
 
 
 def require(stored: Mapping[str, JSON], key: str, kind: type, what: str) -> Any:  # Any: narrowed by *kind*

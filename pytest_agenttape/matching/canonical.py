@@ -38,6 +38,9 @@ COMPARED_HEADERS = frozenset(
     )
 )
 
+# How a body was written, which a client decides rather than the agent.
+_SAYS_HOW = frozenset(("json_layout", "events_layout", "encoded", "charset"))
+
 # What clients accept that were not told what to.
 _ANY_ACCEPT = frozenset(("*/*", "application/json", "text/event-stream"))
 
@@ -181,7 +184,7 @@ def is_stored(name: str, value: str) -> bool:
 
 
 def _canonical_http(request: Mapping[str, JSON], rules: KeyRules) -> dict[str, JSON]:
-    canonical = {key: value for key, value in request.items() if key not in ("json_layout", "events_layout")}
+    canonical = {key: value for key, value in request.items() if key not in _SAYS_HOW}
     if rules.volatile and isinstance(canonical.get("json"), dict):
         canonical["json"] = mcp.compared_body(canonical["json"])
     if isinstance(canonical.get("body_b64"), str):

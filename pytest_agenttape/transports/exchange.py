@@ -17,7 +17,6 @@ from pytest_agenttape.bodies.messages import (
     header,
 )
 from pytest_agenttape.errors import AgentTapeError, StreamingReplayError
-from pytest_agenttape.matching.canonical import is_stored
 from pytest_agenttape.model import JSON, TELEMETRY_KIND, Interaction
 from pytest_agenttape.ownership import Owner, Scope
 from pytest_agenttape.ownership.calls import Live, Recorder, Served
@@ -28,6 +27,7 @@ from pytest_agenttape.reading.delivery import is_cookie_of_network
 from pytest_agenttape.transports import pacing
 from pytest_agenttape.transports.mcp import http as mcp_http
 from pytest_agenttape.transports.pacing import Schedule
+from pytest_agenttape.transports.stored_request import stored_request, without_encoding
 from pytest_agenttape.transports.stored_response import read_response
 
 _IDEMPOTENCY_KEYS = ("idempotency-key", "x-idempotency-key")
@@ -174,15 +174,6 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
     )
 
 
-def stored_request(request: HttpRequest) -> dict[str, JSON]:
-    """Return *request* in the form that a cassette stores, with its secrets still in it."""
-    kept = tuple((name, value) for name, value in request.headers if is_stored(name, value))
-    content_type = header(request.headers, "content-type")
-    stored: dict[str, JSON] = {"method": request.method, "url": request.url, "headers": grouped(kept)}
-    stored.update(bodies.encode_body(request.body, content_type))
-    return stored
-
-
 def served(exchange: Exchange) -> HttpResponse | TransportFailure:
     """Return the recorded answer."""
     recorded = exchange.recorded
@@ -312,14 +303,16 @@ def _overridden(live: Live, operation: providers.Operation | None, request: Http
     model = live.recorder.model_override
     if model is None or operation is None or not operation.is_said:
         return request
-    found = providers.with_model(request.url, json.loads(request.body), model)
+    found = providers.with_model(request.url, json.loads(without_encoding(request)[0]), model)
     if found is None:
         return request
     live.send_to(model)
     url, body = found
     changed = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     headers = tuple(
-        (name, str(len(changed)) if name.lower() == "content-length" else value) for name, value in request.headers
+        (name, str(len(changed)) if name.lower() == "content-length" else value)
+        for name, value in request.headers
+        if name.lower() != "content-encoding"
     )
     return HttpRequest(request.method, url, headers, changed)
 

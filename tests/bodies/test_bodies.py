@@ -39,6 +39,7 @@ CONTENT_TYPES = (
     FORM_TYPE,
     "application/x-ndjson",
     "text/html",
+    "text/html; charset=latin-1",
 )
 VALUE = {"name": "Zoë", "list": [1, 2.5, None, True, {}, []], "deep": {"a": {"b": "c/d <&>"}}}
 
@@ -58,6 +59,27 @@ STREAM_PIECES = (
     b"retry: 10", b"x", b'{"a":1}', b'{"a": 1}', b'{"a":1  }', b'{"a":"\\u00e9"}', b'{"a":"\\u003c"}', b"\xef\xbb\xbf",
 )  # fmt: skip
 sse_bytes = st.lists(st.sampled_from(STREAM_PIECES), max_size=25).map(b"".join)
+
+
+@pytest.mark.parametrize(
+    ("charset", "stored"),
+    [
+        ("ISO-8859-1", {"text": "Zoë\n", "charset": "iso-8859-1"}),
+        ('"windows-1252"', {"text": "Zoë\n", "charset": "windows-1252"}),
+        ("utf-16", None),
+        ("base64", None),
+        ("no-such", None),
+    ],
+)
+def test_a_text_in_an_encoding_that_is_declared_is_readable(charset: str, stored: object) -> None:
+    raw, content_type = "Zoë\n".encode("latin-1"), f"text/html; charset={charset}"
+    assert encode_body(raw, content_type) == (stored or encode_body(raw, None))
+    assert b"".join(decode_chunks(encode_body(raw, content_type), content_type)) == raw
+
+
+def test_a_charset_that_nobody_knows_is_a_corrupt_cassette() -> None:
+    with pytest.raises(CassetteCorruptError, match="unknown encoding: no-such"):
+        decode_body({"text": "x", "charset": "no-such"})
 
 
 @given(raw=st.binary() | st.text().map(str.encode) | sse_bytes, content_type=st.sampled_from(CONTENT_TYPES))

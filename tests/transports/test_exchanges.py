@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gzip
 import io
+import json
 import urllib.request
 import zlib
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +19,7 @@ import urllib3
 from botocore.awsrequest import AWSRequest
 from botocore.httpsession import URLLib3Session
 
-from pytest_agenttape import bodies
+from pytest_agenttape import UnmatchedInteractionError, bodies
 from tests.standin import error, raw
 from tests.transports.conftest import Recorder
 from tests.transports.http_clients import Aiohttp, AsyncHttpx, Requests
@@ -153,6 +155,25 @@ def test_binary_bodies_come_back_byte_for_byte(recorder: Recorder, client: Any) 
     recorder.both(lambda: client.request("POST", f"{recorder.provider.url}/echo", **options))
     seen = recorder.both(lambda: client.request("GET", f"{recorder.provider.url}/binary?size=3000"))
     assert len(seen.body) == 3000
+
+
+def test_a_compressed_request_is_readable_and_compared_by_what_it_says(recorder: Recorder) -> None:
+    recorder.provider.reply(raw(b'{"choices": []}', {"content-type": "application/json"}), to="/v1/chat/completions")
+
+    def ask(level: int, text: str = "hello") -> Any:
+        said = json.dumps({"model": "m", "messages": [{"role": "user", "content": text}]}).encode()
+        headers = {"content-encoding": "gzip", "content-type": "application/json"}
+        url = f"{recorder.provider.url}/v1/chat/completions"
+        return requests.post(url, data=gzip.compress(said, level, mtime=level), headers=headers, timeout=5).content
+
+    recorder.record(lambda: ask(1))
+    (call,) = recorder.interactions
+    assert (call.kind, call.boundary) == ("llm", "openai.chat")
+    assert call.request["json"]["messages"] == [{"role": "user", "content": "hello"}]
+    assert (call.request["encoded"], call.request["headers"]) == ("gzip", {"content-type": "application/json"})
+    recorder.replay(lambda: ask(9))
+    with pytest.raises(UnmatchedInteractionError, match="'hello'"):
+        recorder.replay(lambda: ask(1, "goodbye"))
 
 
 @pytest.mark.parametrize("status", [204, 304])
