@@ -41,25 +41,31 @@ def known_tokens(named: Iterable[str | None]) -> frozenset[str]:
 
 
 def problems(given: frozenset[str], known: frozenset[str], what: str) -> list[ConfigError]:
-    """Return an error for each token of *given* that is not *known*; one that may be a host, if it resembles one."""
-    tokens = given - known
-    hosts = {each for each in tokens if _LIKE_A_HOST.search(each)}
-    nearly = {each for each in hosts if is_nearly(each, known)}
-    return [unknown_name(f"{what} token", each, sorted(known)) for each in sorted(tokens - hosts | nearly)]
+    """Return an error for each token of *given* that is neither *known* nor a host.
+
+    It may be misspelled, several, a pattern, a dotted path or a URL.
+    """
+    found = (_problem(each, known, f"{what} token") for each in sorted(given - known))
+    return [each for each in found if each is not None]
 
 
 def refuse_unknown(given: frozenset[str], known: frozenset[str], what: str) -> None:
     """Raise before a call that the user meant to protect runs for real.
 
     Raises:
-        ConfigError: A token is neither *known* nor a host: it may be misspelled, several, a pattern or a dotted path.
+        ConfigError: A token is neither *known* nor a host.
     """
-    for token in sorted(given - known):
-        problem = _no_name(token, known)
-        if problem is not None:
-            raise ConfigError(f"{what} token {token!r} {problem}")
-        if not _may_be_host(token) or is_nearly(token, known):
-            raise unknown_name(f"{what} token", token, sorted(known))
+    for problem in problems(given, known, what):
+        raise problem
+
+
+def _problem(token: str, known: frozenset[str], what: str) -> ConfigError | None:
+    problem = _no_name(token, known)
+    if problem is not None:
+        return ConfigError(f"{what} {token!r} {problem}")
+    if not _may_be_host(token) or is_nearly(token, known):
+        return unknown_name(what, token, sorted(known))
+    return None
 
 
 def _no_name(token: str, known: frozenset[str]) -> str | None:
@@ -67,6 +73,9 @@ def _no_name(token: str, known: frozenset[str]) -> str | None:
     parts = [repr(each) for each in _SEPARATOR.split(token) if each]
     if len(parts) > 1:
         return f"looks like several: give each of its own, {{{', '.join(parts)}}}"
+    host = _host_of(token)
+    if host:
+        return f"is an address: name its host, {host!r}"
     if _PATTERN.search(token.removeprefix("*.")):
         meant = sorted(fnmatch.filter(known - {"*"}, token))
         return "looks like a pattern: name each boundary" + "".join(f", {each!r}" for each in meant)
@@ -74,6 +83,12 @@ def _no_name(token: str, known: frozenset[str]) -> str | None:
     if path and (last in known or _is_function(path, last)):
         return f"is the path of a function: name its boundary, {last!r}"
     return None
+
+
+def _host_of(token: str) -> str:
+    """Return the host, with its port if it has one, of an address that says more; empty if *token* is none."""
+    host = (token.partition("://")[2] or token).partition("/")[0]
+    return host if host != token and _may_be_host(host) and not _may_be_host(token) else ""
 
 
 def _may_be_host(token: str) -> bool:

@@ -644,6 +644,8 @@ NAMES_NOTHING = {
     "json.dumps": "is the path of a function: name its boundary, 'dumps'",
     "json.JSONEncoder.encode": "is the path of a function: name its boundary, 'encode'",
     "payments.send_home": r"^unknown frozen token 'payments\.send_home'\.",
+    "https://api.stripe.com:443/v1": r"is an address: name its host, 'api\.stripe\.com:443'",
+    "api.stripe.com/v1": r"is an address: name its host, 'api\.stripe\.com'",
     "openai.chats": r"Did you mean 'openai\.chat'\?",
 }
 
@@ -669,13 +671,15 @@ def test_a_frozen_token_may_be_a_host_that_nothing_has_asked_yet(token: str, pat
     assert ran.since() == ["charge"]
 
 
-def test_in_a_mode_that_runs_nothing_a_frozen_token_that_names_nothing_is_reported(path: Path) -> None:
+@pytest.mark.parametrize("option", ["live", "frozen"])
+@pytest.mark.parametrize("token", ["send_money_home", "charge_*", "api.stripe.com/v1"])
+def test_in_a_mode_that_runs_nothing_a_token_that_names_nothing_is_reported(
+    option: str, token: str, path: Path
+) -> None:
     with use_cassette(path, mode="all"):
         charge(1)
-    with (
-        pytest.warns(AgentTapeWarning, match="unknown frozen token 'send_money_home'"),
-        use_cassette(path, frozen={"send_money_home"}),
-    ):
+    reason = NAMES_NOTHING[token].lstrip("^").replace(" frozen", f" {option}")
+    with pytest.warns(AgentTapeWarning, match=reason), use_cassette(path, **{option: {token}}):  # type: ignore[arg-type]
         charge(1)
 
 
