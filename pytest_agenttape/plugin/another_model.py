@@ -79,6 +79,8 @@ def prepare(config: pytest.Config) -> None:
     option = config.option
     tokens = [each.strip() for said in option.agenttape_live or () for each in said.split(",")]
     live = frozenset(filter(None, tokens))
+    if not live and option.agenttape_live:
+        raise pytest.UsageError("--agenttape-live names nothing; say what runs for real, such as --agenttape-live=llm")
     if not live:
         raise pytest.UsageError(
             "--agenttape-model and --agenttape-times need --agenttape-live=TOKENS, which says what runs for real, such "

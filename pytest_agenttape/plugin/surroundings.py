@@ -14,9 +14,11 @@ from pytest_agenttape import ownership
 from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.plugin.claims import Claims
 from pytest_agenttape.plugin.collecting import COLLECTING
+from pytest_agenttape.plugin.header import may_be_live
 from pytest_agenttape.plugin.outsiders import TearDown, WideFixture
 from pytest_agenttape.plugin.pytest_privates import asking_item, fail_for_all, fixtures_reached_by, is_whole_process
 from pytest_agenttape.plugin.report.ledger import LEDGER
+from pytest_agenttape.plugin.report.wording import counted
 from pytest_agenttape.plugin.report.workers import is_worker
 from pytest_agenttape.plugin.rest_of_the_run import RestOfTheRun
 from pytest_agenttape.process import child_processes, exit_status
@@ -61,6 +63,16 @@ class Surroundings:
             if replays:
                 for line in session.config.stash[COLLECTING].wrong():
                     self._fail(line)
+
+    def pytest_report_collectionfinish(self) -> str | None:
+        """Tell of the tests that ask for live calls themselves, which the top of the run could not know."""
+        asked = self._config.option.agenttape_live or may_be_live(self._config)
+        if asked or self._config.get_verbosity() < 0:  # as for the header
+            return None
+        claims = {nodeid: self._claims.of(nodeid) for nodeid in self._marked}
+        live = [each for each, claim in claims.items() if not self._marked[each] or (claim and claim.options.live)]
+        where = f"in {counted(len(live), 'test')}, by their markers or their folder's configuration"
+        return f"agenttape: live calls are possible {where}" if live else None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:

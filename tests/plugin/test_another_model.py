@@ -299,3 +299,4 @@ def test_what_is_live_has_to_be_said(project: Project, flag: str) -> None:
     result = project.run(flag)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --agenttape-model and --agenttape-times need --agenttape-live=TOKENS*"])
+    project.run(flag, "--agenttape-live=").stderr.fnmatch_lines(["ERROR: --agenttape-live names nothing; *"])

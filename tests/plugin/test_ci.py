@@ -119,6 +119,16 @@ def test_the_header_says_so_for_a_configured_mode(project: Project) -> None:
     project.run().stdout.fnmatch_lines(["agenttape: live calls are possible (default_mode = once in agenttape.toml)"])
 
 
+def test_what_markers_ask_for_is_said_after_the_collection(project: Project) -> None:
+    once, live = ONE.format(marker="mode='once'"), ONE.format(marker="live={'look_up'}")
+    project.write(test_it=once, test_live=live, test_replay=ONE.format(marker=""))
+    said = "agenttape: live calls are possible in {}, by their markers or their folder's configuration"
+    project.run().stdout.fnmatch_lines(["collected 3 items", said.format("2 tests")])
+    project.run().stdout.fnmatch_lines([said.format("1 test")])  # there is a cassette for the other by now
+    for args in (["-q"], ["--agenttape-mode=none", "test_it.py"], ["--agenttape-record"]):
+        project.run(*args).stdout.no_fnmatch_line("*live calls are possible in*")
+
+
 def test_the_precedence_of_modes(project: Project) -> None:
     source = ONE.format(marker="mode='{}'") + "        assert str(active_session().mode) == '{}'\n"
     source = source.replace("from agent", "from pytest_agenttape import active_session\n    from agent")
