@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pytest_agenttape.cassettes import imported
 from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import AgentTapeError, CassetteNotFoundError
+from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.model import JSON, Call, Interaction
 from pytest_agenttape.reading.mismatch import explain
 from pytest_agenttape.session.loaded import Loaded
@@ -72,6 +73,7 @@ class Misses:
                 (
                     f"there is no cassette at {self._settings.path}, and {why}",
                     *(self._accepting_pending() or self._renamed(call)),
+                    *self._frozen(call),
                     f"record it: {self._settings.advice}",
                 )
             ),
@@ -88,10 +90,14 @@ class Misses:
             tokens = ",".join(sorted({*self._settings.live, call.boundary or call.kind}))
             return (f"a live call led to it; if it may be live as well: --agenttape-live={tokens}",)
         command = self._settings.refreshing
-        if not command:
-            return self._once_per_process(call)
-        accept = (f"accept the change, {WHERE_IT_DIFFERS}: {command}",)
-        return (*self._once_per_process(call), *(self._accepting_pending() or accept))
+        accept = (f"accept the change, {WHERE_IT_DIFFERS}: {command}",) if command else ()
+        return (*self._once_per_process(call), *self._frozen(call), *(self._accepting_pending() or accept))
+
+    def _frozen(self, call: Call) -> tuple[str, ...]:
+        """Return what comes before every way out, because a frozen call is only replayed in any of them."""
+        if not Selection.of(self._settings.frozen).covers(call):
+            return ()
+        return ("it is frozen, so that nothing runs it; first take it out of frozen, then",)
 
     def _accepting_pending(self) -> tuple[str, ...]:
         elsewhere = self._settings.elsewhere

@@ -573,11 +573,24 @@ def test_a_frozen_call_that_was_refused_and_swallowed_keeps_the_old_cassette(mod
 
 def test_frozen_without_a_cassette_says_what_is_missing(path: Path) -> None:
     with (
-        pytest.raises(CassetteNotFoundError, match="frozen calls are only replayed"),
+        pytest.raises(
+            CassetteNotFoundError, match=r"frozen calls are only replayed\n  it is frozen, .*\n  record it: "
+        ),
         use_cassette(path, mode="record", frozen={"charge"}),
     ):
         charge(1)
     assert (ran.since(), path.exists()) == ([], False)
+
+
+def test_a_frozen_call_that_differs_says_that_it_has_to_be_thawed_first(path: Path) -> None:
+    with use_cassette(path, mode="record"):
+        charge(1)
+    ran.since()
+    for frozen, said in [({"charge"}, True), ({"answer"}, False)]:
+        with pytest.raises(UnmatchedInteractionError) as caught, use_cassette(path, frozen=frozen):
+            charge(2)
+        assert ("it is frozen, so that nothing runs it; first take it out" in str(caught.value)) is said
+    assert ran.since() == []
 
 
 def test_live_and_frozen_exclude_each_other(path: Path) -> None:
