@@ -543,8 +543,9 @@ def test_numpy_repeats_that_loads_its_generator_only_when_it_is_asked_for(
     monkeypatch.syspath_prepend(str(tmp_path))
     drawn = []
     for _ in range(2):
-        monkeypatch.delitem(sys.modules, "numpy", raising=False)
-        monkeypatch.delitem(sys.modules, "numpy.random", raising=False)
+        for name in ("numpy", "numpy.random"):
+            monkeypatch.setitem(sys.modules, name, None)  # also what is imported here will be gone after the test
+            del sys.modules[name]
         importlib.import_module("numpy")
         with frozen("random"):
             numbers = importlib.import_module("numpy.random")
