@@ -98,6 +98,8 @@ class Run:
             elapsed = round(clocks.perf_counter() - live.started, 6)
             freeze.pass_time(elapsed, live.clock)
             live.slept = max(live.slept, elapsed)
+        if live.slept:
+            ownership.leave_if_serving()  # as when it is replayed, and lets time pass
 
     def end(self, live: Live, outcome: Interaction) -> None:
         """Keep the outcome of a call that ran for real."""

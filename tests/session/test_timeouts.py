@@ -207,3 +207,27 @@ def test_a_server_of_the_tests_that_takes_its_time_does_not_move_the_agents_cloc
         with use_cassette(tmp_path / "a.yaml", strict=True):
             assert agent() == recorded
     assert all("timeouts" not in each.metadata for each in Cassette.load(tmp_path / "a.yaml").interactions)
+
+
+@tool
+def slow_at(now: str) -> str:
+    time.sleep(SOON)
+    return now
+
+
+class Agent(Handler):
+    def do_GET(self) -> None:
+        said = [slow_at(datetime.now().isoformat()) for _ in range(2)]
+        time.sleep(SOON)
+        self.answer(" ".join((*said, datetime.now().isoformat())).encode())
+
+
+def test_an_agent_behind_a_server_of_the_tests_sees_the_time_that_it_saw_when_it_was_recorded(tmp_path: Path) -> None:
+    def ask() -> list[str]:
+        with serving(Agent) as url:
+            return [httpx2.get(url).text for _ in range(2)]
+
+    with use_cassette(tmp_path / "a.yaml", mode="all", ignore_hosts=["127.0.0.1"]):
+        recorded = ask()
+    with use_cassette(tmp_path / "a.yaml", strict=True, ignore_hosts=["127.0.0.1"]):
+        assert ask() == recorded

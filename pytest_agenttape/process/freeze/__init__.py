@@ -76,13 +76,13 @@ class Freeze:
 
     def now(self) -> int:
         """Return the pinned time that the running code sees, in nanoseconds; 0 if it is not pinned."""
-        return self._open[-1].seen() if self._open else 0
+        return self._open[-1].begin_wait() if self._open else 0
 
     def pass_time(self, seconds: float, start: int | None = None) -> None:
         """Move the pinned clock as if the session had waited for so many *seconds*, from *start* on (a `now`)."""
         if seconds and self._open:
             layer = self._open[-1]
-            layer.advance(layer.seen() if start is None else start, seconds)
+            layer.advance(layer.begin_wait() if start is None else start, seconds)
 
     def judge_draws(self) -> None:
         """See whether UUIDs or random numbers were asked for, before another plugin seeds them again."""
