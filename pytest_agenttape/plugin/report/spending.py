@@ -30,7 +30,7 @@ def spent_on(calls: Iterable[Interaction]) -> Spending:
         calls=len(asked),
         input_tokens=tokens.input,
         output_tokens=tokens.output,
-        cost=_sum_of_costs(costs) if pricing.are_known() else None,
+        cost=sum_of_costs(costs) if pricing.are_known() else None,
     )
 
 
@@ -41,11 +41,11 @@ def total(spendings: Iterable[Spending | None]) -> Spending:
         calls=sum(each.calls for each in known),
         input_tokens=sum(each.input_tokens for each in known),
         output_tokens=sum(each.output_tokens for each in known),
-        cost=_sum_of_costs(each.cost for each in known),
+        cost=sum_of_costs(each.cost for each in known),
     )
 
 
-def _sum_of_costs(costs: Iterable[Decimal | None]) -> Decimal | None:
+def sum_of_costs(costs: Iterable[Decimal | None]) -> Decimal | None:
     """Return the sum; None if one cost is unknown."""
     result = Decimal()
     for cost in costs:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from pytest_agenttape.model import JSON
+from pytest_agenttape.plugin.report.spending import sum_of_costs
 from pytest_agenttape.plugin.report.test_record import ShownStep, Usage
 from pytest_agenttape.reading.usage import duration
 
@@ -60,10 +61,6 @@ def _usage(steps: Iterable[ShownStep]) -> Usage:
 
 def _cost(steps: Iterable[ShownStep]) -> str | None:
     """Return the sum of the costs of LLM calls; None if one is unknown."""
-    total = Decimal()
-    for each in steps:
-        if each["kind"] == "llm":
-            if each["cost"] is None:
-                return None
-            total += Decimal(each["cost"])
-    return f"{total:f}"
+    costs = (each["cost"] for each in steps if each["kind"] == "llm")
+    total = sum_of_costs(None if each is None else Decimal(each) for each in costs)
+    return None if total is None else f"{total:f}"
