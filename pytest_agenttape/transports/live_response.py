@@ -163,10 +163,13 @@ class LiveResponse:
         if not encoding or not any(chunks) or is_exact:
             return chunks, CONNECTION_HEADERS, ""
         if not self._is_decoded:
+            received = chunks
             try:
                 chunks = bodies.decode_each(chunks, encoding)
-            except ValueError:  # kept as received, with the header
-                return chunks, CONNECTION_HEADERS, ""
+            except ValueError:
+                chunks = ()
+            if not any(chunks):  # kept as received, with the header: damaged, or only its first bytes were read
+                return received, CONNECTION_HEADERS, ""
         if bodies.can_encode(encoding):
             return chunks, CONNECTION_HEADERS, encoding
         return chunks, CONNECTION_HEADERS | {"content-encoding", "content-length"}, ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,8 @@ import requests.adapters
 import urllib3
 from urllib3.util import Retry
 
-from pytest_agenttape import UnmatchedInteractionError
+from pytest_agenttape import UnmatchedInteractionError, use_cassette
+from tests.loopback import Handler, serving
 from tests.standin import error, raw
 from tests.transports.conftest import Recorder
 
@@ -82,6 +85,24 @@ def test_a_compressed_body_that_is_read_raw_is_stored_readably(recorder: Recorde
     recorder.record(read)
     recorder.replay(read)
     assert recorder.interactions[0].response["json"]["encoding"] == "gzip"
+
+
+class Packed(Handler):
+    def do_GET(self) -> None:
+        self.answer(gzip.compress(b"hello"), content_encoding="gzip")
+
+
+def test_the_first_bytes_of_a_compressed_body_are_there(tmp_path: Path) -> None:
+    def sniff() -> bytes:
+        with requests.get(url, stream=True) as response:
+            first: bytes = response.raw.read(3)
+            return first
+
+    with serving(Packed) as url:
+        with use_cassette(tmp_path / "x.yaml", mode="all"):
+            assert sniff() == b"\x1f\x8b\x08"
+        with use_cassette(tmp_path / "x.yaml"):
+            assert sniff() == b"\x1f\x8b\x08"
 
 
 def test_the_parts_of_a_response_are_all_there(recorder: Recorder) -> None:
