@@ -13,6 +13,7 @@ from typing import Any
 
 from pytest_agenttape import ownership
 from pytest_agenttape.boundaries.readable import is_message, readable, word_of
+from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.ownership.calls import Observed
 
@@ -53,6 +54,8 @@ class AgentTape:
     event_ends_to_ignore: Sequence[object] = ()
 
     def __init__(self, *, tag: str | None = None) -> None:
+        if not isinstance(tag, str | None):
+            raise ConfigError(f"the tag of AgentTape must be a text, not {tag!r}")
         self.tag = tag
         self._open: dict[Hashable, list[Observed]] = {}
 

@@ -48,13 +48,16 @@ def recorded_call(
     for name, given, kinds in (("boundary", boundary, str), ("usage", usage, Mapping), ("tags", tags, Iterable)):
         if not isinstance(given, kinds | None):
             raise ConfigError(f"{name} of record_call cannot be {given!r}")
+    words = (tags,) if isinstance(tags, str) else tuple(tags or ())
+    if not all(isinstance(each, str) for each in words):
+        raise ConfigError(f"tags of record_call cannot be {tags!r}: each must be a text")
     register_boundary(boundary or kind)
     drawn = Boundary(
         kind,
         boundary or kind,
         Spelled(dict(request)),
         usage=dict(usage) if usage else None,
-        tags=(tags,) if isinstance(tags, str) else tuple(tags or ()),
+        tags=words,
     )
     return _shell(executor, drawn)()
 

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import pytest
 
-from pytest_agenttape import AgentTape, Cassette, Interaction, record_call, tool, use_cassette
+from pytest_agenttape import AgentTape, Cassette, ConfigError, Interaction, record_call, tool, use_cassette
 from pytest_agenttape.session.session import Session
 
 
@@ -342,6 +342,11 @@ class Payload(StrEnum):
     FUNCTION_CALL = "function_call"
     FUNCTION_OUTPUT = "function_call_response"
     EXCEPTION = "exception"
+
+
+def test_a_tag_that_could_not_be_kept_is_refused_before_anything_runs() -> None:
+    with pytest.raises(ConfigError, match="the tag of AgentTape must be a text, not 5"):
+        AgentTape(tag=5)  # type: ignore[arg-type]
 
 
 def test_the_events_of_llamaindex_are_recorded(path: Path) -> None:

@@ -704,7 +704,7 @@ def test_a_decorated_function_replays_in_whatever_directory(tmp_path: Path, monk
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-@pytest.mark.parametrize("options", [{"boundary": 5}, {"usage": "five"}, {"tags": 5}], ids=str)
+@pytest.mark.parametrize("options", [{"boundary": 5}, {"usage": "five"}, {"tags": 5}, {"tags": [5]}], ids=str)
 def test_record_call_names_an_argument_that_cannot_be_used(options: dict[str, Any], path: Path) -> None:
     (name,) = options
     with pytest.raises(ConfigError, match=f"{name} of record_call cannot be"), use_cassette(path, mode="all"):
