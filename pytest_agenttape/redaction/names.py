@@ -32,7 +32,7 @@ class HeaderRule(IntEnum):
 
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_ALONE = frozenset("authorization credential cred jwt sessionkey".split())
+_ALONE = frozenset("authorization bearer credential cred jwt sessionkey".split())
 _ENDS = (  # also of a word that is written without separators, such as "adminpassword"
     "secret", "apikey", "accesskey", "secretkey", "privatekey", "signingkey", "masterkey", "subscriptionkey", "authkey",
     "accesstoken", "refreshtoken", "idtoken", "authtoken", "apitoken", "sessiontoken", "bearertoken", "securitytoken",
@@ -92,7 +92,7 @@ _SESSIONS = ("-session", "-session-id")
 _PARAMETERS = frozenset("sig signature hmac key token auth appid code".split())
 _MARKERS = (
     "key", "token", "secret", "pass", "pwd", "pw", "cred", "auth", "cookie", "jwt", "code", "connection", "assertion",
-    "otp", "sid",
+    "otp", "sid", "bearer",
 )  # fmt: skip
 
 # What the name of a variable says in addition: there, a key or a token is nothing else.

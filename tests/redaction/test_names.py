@@ -9,7 +9,7 @@ from pytest_agenttape.redaction import RedactionRules, Redactor
 
 ARGUMENTS = (
     "pass pw DB_PASS SMTP_PASS smtpPass PGPASSWORD adminpassword appsecret authkey secretaccesskey otp sid passphrase"
-    " app_creds APP_JWT admin_pw login_passcode totp rootpasswd"
+    " app_creds APP_JWT admin_pw login_passcode totp rootpasswd bearer"
 ).split()
 
 
@@ -30,7 +30,7 @@ def test_a_password_of_digits_goes(name: str) -> None:
         {"first_pass": "gpt-4o-mini", "pass": 3},
         {"sid": "SM" + "0123456789abcdef" * 2},
         {"inside": "0123456789abcdef", "compass": "n0rth-w3st!", "side": "l3ft-hand"},
-        {"project_key": "AT-17"},
+        {"project_key": "AT-17", "bearer": "Frodo", "ring_bearers": 3},
         {"storage_key": "reports/2026.pdf"},
         {"session_key": "2026-11-27"},
         {"password": "000000", "otp": "1234"},
