@@ -28,6 +28,9 @@ def read_table(path: Path) -> Mapping[str, object] | None:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from None
     if path.name == OWN_FILE:
+        for name, heading in (("tool", "[tool.agenttape]"), ("agenttape", "[agenttape]")):
+            if isinstance(parsed.get(name), dict):
+                raise ConfigError(f"{path}: settings stand here without the heading {heading}; take it out")
         return parsed
     tool = parsed.get("tool", {})
     table = tool.get("agenttape") if isinstance(tool, dict) else None

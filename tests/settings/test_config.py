@@ -218,6 +218,13 @@ def test_invalid_toml_names_the_file(tmp_path: Path, name: str, content: bytes) 
         Config.load(tmp_path)
 
 
+@pytest.mark.parametrize("heading", ["[tool.agenttape]", "[agenttape]"])
+def test_the_heading_of_pyproject_in_our_own_file_is_to_be_taken_out(tmp_path: Path, heading: str) -> None:
+    (tmp_path / "agenttape.toml").write_text(f"{heading}\nstrict = true\n")
+    with pytest.raises(ConfigError, match=re.escape(f"settings stand here without the heading {heading}; take it out")):
+        Config.load(tmp_path)
+
+
 def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "agenttape.toml").mkdir()
     with pytest.raises(ConfigError, match=re.escape(f"{tmp_path / 'agenttape.toml'}: cannot be read: ")):
