@@ -24,11 +24,13 @@ def unplayed_text(session: History, left: Sequence[Interaction]) -> str:
     lines += [f"  {summary_line(each)}" for each in left[:_SHOWN]]
     if len(left) > _SHOWN:
         lines.append(f"  and {len(left) - _SHOWN} more")
-    if session.settings.refreshing:
+    # In a trial (--agenttape-live) a live call led to it, and nothing is wrong with the recording.
+    if session.settings.refreshing and not session.settings.is_tried:
         lines.append(f"  accept the change, without a live call: {session.settings.refreshing}")
     return "\n".join(lines)
 
 
 def unplayed_error(session: History, left: Sequence[Interaction]) -> UnplayedInteractionsError:
     """Return the error for the recordings *left* unplayed in strict mode."""
-    return UnplayedInteractionsError(f"{unplayed_text(session, left)}\n  re-record: {session.settings.advice}")
+    again = "" if session.settings.is_tried else f"\n  re-record: {session.settings.advice}"
+    return UnplayedInteractionsError(unplayed_text(session, left) + again)

@@ -103,6 +103,16 @@ def test_calls_of_models_are_live_and_all_else_is_replayed(project: Project, pro
     assert [name for name in project.files() if name not in before] == ["cassettes/test_it/test_easy.derived.yaml"]
 
 
+def test_what_a_live_call_left_unplayed_is_no_reason_to_record_again(project: Project, provider: Provider) -> None:
+    path = project.path / "test_it.py"
+    path.write_text(path.read_text().replace('look_up(ask("easy"))["city"]', 'ask("easy")'))
+    for args, kind in (([], "Warning"), (["--agenttape-strict"], "Error")):
+        result = project.run("--agenttape-live=llm", "-k", "easy", *args)
+        result.stdout.fnmatch_lines([f"*UnplayedInteractions{kind}: 1 recorded interaction of *"])
+        result.stdout.no_re_match_line(".*(--snapshot-update|--agenttape-record)")
+    assert provider.models == ["gpt-4o", "gpt-4o"]
+
+
 def test_what_a_test_says_about_the_model_is_about_the_one_that_the_agent_names(
     project: Project, provider: Provider
 ) -> None:
