@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from pytest_agenttape.errors import ConfigError
 
@@ -21,11 +23,9 @@ def read_table(path: Path) -> Mapping[str, object] | None:
     # Most pyproject.toml files do not mention us; parsing them would be the main cost of a load.
     if content is None or (path.name == SHARED_FILE and b"agenttape" not in content):
         return None
-    import tomllib
-
     try:
-        parsed = tomllib.loads(content.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        parsed = _parsed(content)
+    except ValueError as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from None
     if path.name == OWN_FILE:
         for name, heading in (("tool", "[tool.agenttape]"), ("agenttape", "[agenttape]")):
@@ -37,6 +37,13 @@ def read_table(path: Path) -> Mapping[str, object] | None:
     if table is not None and not isinstance(table, dict):
         raise ConfigError(f"{path}: tool.agenttape = {short(table)}: must be a table")
     return table
+
+
+@lru_cache(maxsize=8)  # each block reads the same files
+def _parsed(content: bytes) -> Mapping[str, Any]:
+    import tomllib  # most files need not be parsed
+
+    return tomllib.loads(content.decode("utf-8-sig"))
 
 
 def place(source: Path | None) -> str:
