@@ -21,6 +21,13 @@ WHERE_IT_DIFFERS = "live only where it differs"
 _SEARCHED = 100  # cassettes of other tests
 
 
+def say_how_to_record(error: AgentTapeError, settings: Settings) -> None:
+    """Add the command to the message of an *error* that ends with the advice to record again."""
+    text = str(error.args[0]) if error.args else ""
+    if text.endswith("record it again") and not settings.is_tried:
+        error.args = (f"{text}: {settings.advice}", *error.args[1:])
+
+
 class Misses:
     """The calls of one run that its cassette does not hold; callers must hold the run's lock.
 

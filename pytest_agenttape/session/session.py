@@ -27,7 +27,7 @@ from pytest_agenttape.session.faults import Faults, Injectable
 from pytest_agenttape.session.frozen_world import FrozenWorld
 from pytest_agenttape.session.history import History
 from pytest_agenttape.session.loaded import Loaded, load
-from pytest_agenttape.session.misses import Misses
+from pytest_agenttape.session.misses import Misses, say_how_to_record
 from pytest_agenttape.session.observer import SessionObserver, cover
 from pytest_agenttape.session.poison import has_failed, poison_of
 from pytest_agenttape.session.recording import Recording
@@ -280,6 +280,7 @@ class Session(Injectable, Gatekeeper, History):
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         """Return *error*; if the plugin opened the session, it becomes the verdict of the run."""
         __tracebackhide__ = True
+        say_how_to_record(error, self.settings)
         if self.run.is_forked:
             child_processes.report(str(error))
         with self.run.lock:

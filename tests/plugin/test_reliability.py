@@ -252,7 +252,7 @@ DRIFTS = (
     Drift(
         "a recorded answer was edited and is no longer a response",
         CALLS.replace("httpx.get", "with contextlib.suppress(Exception):\n    httpx.get"),
-        ("E *AgentTapeError: the recording of this request is not an HTTP response with a status; record it again",),
+        ("E *AgentTapeError: the recording of this request is not an HTTP response with a status; record it again: *",),
         FAILED,
         edit=lambda text: text.replace("status: 200", "status: fine", 1),
     ),
