@@ -1,13 +1,16 @@
-"""What a block heeds when it is entered: the pytest run it is part of, and the sessions that are open beside it."""
+"""What a block heeds: the pytest run it is part of, and what records the same file in it."""
 
 from __future__ import annotations
 
 import os
 import shlex
+import warnings
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
 from pytest_agenttape import ownership
-from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.errors import AgentTapeWarning, ConfigError
 from pytest_agenttape.matching.policy import replays_only
 from pytest_agenttape.model import Mode
 from pytest_agenttape.session.settings import Settings
@@ -45,6 +48,23 @@ def entering(settings: Settings) -> Settings:
             "other; give each a cassette of its own, open one block around both, or use mode='new_episodes' for both"
         )
     return found
+
+
+def warn_of_lost_calls(settings: Settings, calls: Iterable[object]) -> None:
+    """Warn if an earlier block of the run has recorded other calls than *calls* into the same file."""
+    flags = flags_of_the_run()
+    if flags is None or settings.named_mode is not None or settings.mode not in (Mode.ALL, Mode.REFRESH):
+        return
+    file, made = os.path.abspath(settings.file), Counter(calls)
+    before, flags.recorded[file] = flags.recorded.get(file), made
+    if before is not None and before - made:
+        warnings.warn(
+            AgentTapeWarning(
+                f"{settings.name}: another block of this run has recorded other calls into {settings.path}, which now "
+                "holds those of the last block only; give each a cassette of its own"
+            ),
+            stacklevel=4,
+        )
 
 
 def _is_lost_with(settings: Settings, other: object) -> bool:

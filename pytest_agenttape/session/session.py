@@ -22,7 +22,7 @@ from pytest_agenttape.reading.summary import asked_line
 from pytest_agenttape.session import money
 from pytest_agenttape.session.before_recording import BeforeRecording
 from pytest_agenttape.session.connections import Connections, Gatekeeper
-from pytest_agenttape.session.entering import entering
+from pytest_agenttape.session.entering import entering, warn_of_lost_calls
 from pytest_agenttape.session.faults import Faults, Injectable
 from pytest_agenttape.session.frozen_world import FrozenWorld
 from pytest_agenttape.session.history import History
@@ -157,6 +157,7 @@ class Session(Injectable, Gatekeeper, History):
         if left:
             raise unplayed_error(self, left)
         self.recording.commit()
+        warn_of_lost_calls(self.settings, (self.loaded.digest_of(each.request) for each in self.interactions))
 
     # -- calls
 

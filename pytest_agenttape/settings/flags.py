@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Flags:
         new_snapshots_only: Whether syrupy was asked to write only snapshots that do not exist yet.
         disable: Whether ``--agenttape-disable`` is given: nothing is recorded or replayed.
         purse: What its live calls may cost; None if as much as they do.
+        recorded: The calls that blocks of the run have recorded, by the path of the file.
     """
 
     mode: str | None = None
@@ -43,6 +45,7 @@ class Flags:
     new_snapshots_only: bool = False
     disable: bool = False
     purse: Purse | None = None
+    recorded: dict[str, Counter[object]] = field(default_factory=dict, compare=False)
 
     @property
     def ask_to_record(self) -> bool:

@@ -77,6 +77,20 @@ def test_a_recorded_block_is_recorded_again_and_refreshed_as_a_test_is(
     assert project.live() == ["look_up Rome"]
 
 
+@pytest.mark.parametrize("flag", ["--agenttape-record", "--snapshot-update"])
+@pytest.mark.parametrize(("cities", "lost"), [(["Rome", "Oslo"], 1), (["Rome", "Rome"], 0)])
+def test_blocks_of_one_name_that_make_different_calls_are_reported(
+    project: Project, flag: str, cities: list[str], lost: int
+) -> None:
+    ask = "@use_cassette('at')\ndef ask(city):\n    look_up(city)\n"
+    tests = "".join(f"def test_{at}(): ask({city!r})\n" for at, city in enumerate(cities))
+    project.write(test_it=f"from agent import look_up\nfrom pytest_agenttape import use_cassette\n{ask}{tests}")
+    result = project.run(flag)
+    result.assert_outcomes(passed=2, warnings=lost)
+    said = "AgentTapeWarning: the cassette block 'at': another block of this run has recorded other calls into"
+    assert (said in result.stdout.str()) is bool(lost)
+
+
 def test_a_block_that_names_a_mode_keeps_it(project: Project) -> None:
     project.write(test_it=UNMARKED.format(options=", mode='none'", answer="old"))
     project.run("--agenttape-record").assert_outcomes(failed=1)
