@@ -303,16 +303,16 @@ def _overridden(live: Live, operation: providers.Operation | None, request: Http
     model = live.recorder.model_override
     if model is None or operation is None or not operation.is_said:
         return request
-    found = providers.with_model(request.url, json.loads(without_encoding(request)[0]), model)
+    said, encoding = without_encoding(request)
+    found = providers.with_model(request.url, json.loads(said), model)
     if found is None:
         return request
     live.send_to(model)
     url, body = found
     changed = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    changed = b"".join(bodies.encode_content([changed], encoding)) if encoding else changed
     headers = tuple(
-        (name, str(len(changed)) if name.lower() == "content-length" else value)
-        for name, value in request.headers
-        if name.lower() != "content-encoding"
+        (name, str(len(changed)) if name.lower() == "content-length" else value) for name, value in request.headers
     )
     return HttpRequest(request.method, url, headers, changed)
 

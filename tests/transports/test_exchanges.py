@@ -19,7 +19,7 @@ import urllib3
 from botocore.awsrequest import AWSRequest
 from botocore.httpsession import URLLib3Session
 
-from pytest_agenttape import UnmatchedInteractionError, bodies
+from pytest_agenttape import UnmatchedInteractionError, bodies, use_cassette
 from tests.standin import error, raw
 from tests.transports.conftest import Recorder
 from tests.transports.http_clients import Aiohttp, AsyncHttpx, Requests
@@ -174,6 +174,11 @@ def test_a_compressed_request_is_readable_and_compared_by_what_it_says(recorder:
     recorder.replay(lambda: ask(9))
     with pytest.raises(UnmatchedInteractionError, match="'hello'"):
         recorder.replay(lambda: ask(1, "goodbye"))
+    recorder.provider.reply(raw(b'{"choices": []}', {"content-type": "application/json"}), to="/v1/chat/completions")
+    with use_cassette(recorder.path, live="llm", model="another"):
+        ask(1)
+    (sent,) = recorder.provider.requests[-1:]
+    assert (sent.header("content-encoding"), json.loads(sent.body)["model"]) == ("gzip", "another")  # server undoes it
 
 
 @pytest.mark.parametrize("status", [204, 304])
