@@ -27,12 +27,12 @@ def memory_ratios(work: Path) -> Measured:
 
 def report(measured: Measured, kept: Measured) -> tuple[list[str], list[str]]:
     """Return a table of all ratios, and a line for each that is worse than it may be, or that nothing is kept of."""
-    rows = [("ratio", "kept", "now", "")]
+    rows = [("ratio", "kept", "now", "verdict")]
     worse = []
     for name, now in measured.items():
         before = kept.get(name)
         problem = "" if before is not None and now <= before * _WORSE else "worse" if before is not None else "not kept"
-        rows.append((name, "-" if before is None else f"{before:.2f}", f"{now:.2f}", problem))
+        rows.append((name, "-" if before is None else f"{before:.2f}", f"{now:.2f}", problem or "fits"))
         if problem:
             worse.append(f"{name}: {now:.2f}, kept {before}")
     return table.aligned(rows), worse
