@@ -132,7 +132,8 @@ def session_path(
 ) -> Path:
     """Return the path that `use_cassette` means: *name* in *cassette_dir*, or an absolute `Path` as it is.
 
-    With a folder and an extension, *name* is a path from the working directory, unless it *is_below* in any case.
+    With a folder (``./`` too) and an extension, *name* is a path from the working directory, unless it *is_below* in
+    any case.
     Without an extension, an existing cassette in any format takes precedence over a new one.
 
     Raises:
@@ -146,8 +147,11 @@ def session_path(
     if path and path.is_absolute() and path.name:
         wanted = path
     else:
-        parts = check_name(path.as_posix() if path else name)
-        is_path = len(parts) > 1 and split_extension(parts[-1])[1] and not is_below
+        text: object = path.as_posix() if path else name
+        may_be_path = not is_below and isinstance(text, str) and bool(split_extension(text)[1])
+        starts_here = may_be_path and str(text).startswith("./")
+        parts = check_name(str(text)[2:] if starts_here else text)
+        is_path = starts_here or (may_be_path and len(parts) > 1)
         wanted = Path(*parts) if is_path else cassette_dir.joinpath(*parts)
     if split_extension(wanted.name)[1]:
         return wanted

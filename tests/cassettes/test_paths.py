@@ -264,6 +264,11 @@ def test_a_session_names_a_file_in_the_cassette_directory(
     assert session_path(name, tmp_path, "yaml") == tmp_path / expected
 
 
+@pytest.mark.parametrize("name", ["a.yaml", "fixtures/a.json"])
+def test_a_name_with_an_extension_may_say_that_it_starts_here(name: str) -> None:
+    assert session_path(f"./{name}", Path("cassettes"), "yaml") == Path(name)
+
+
 def test_a_path_may_be_absolute(tmp_path: Path) -> None:
     elsewhere = tmp_path / "x" / "weather"
     assert session_path(elsewhere, Path("/nowhere"), "json") == tmp_path / "x" / "weather.json"
@@ -277,7 +282,7 @@ def test_absolute_name_is_told_how_to_be_a_path() -> None:
         session_path("/tmp/weather.yaml", Path("cassettes"), "yaml")
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../x", "", Path(), Path("../x"), Path("/"), 3])
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x", "./../x.yaml", "./x", "", Path(), Path("../x"), Path("/"), 3])
 def test_a_session_name_that_leaves_the_directory_is_an_error(name: str | Path) -> None:
     with pytest.raises(ConfigError):
         session_path(name, Path("cassettes"), "yaml")
