@@ -32,7 +32,7 @@ class _Transport:
 
 _AIOHTTP = _Transport("pytest_agenttape.transports.aiohttp.connector", frozenset({"aiohttp"}))
 _GRPC = _Transport("pytest_agenttape.transports.grpc.channel", frozenset({"grpc"}))
-_HTTPCORE = _Transport("pytest_agenttape.transports.httpcore")
+_HTTPCORE = _Transport("pytest_agenttape.transports.httpcore", frozenset({"httpcore", "httpx", "respx"}))
 _REQUESTS = _Transport("pytest_agenttape.transports.requests", frozenset({"requests", "responses"}))
 _BOTOCORE = _Transport("pytest_agenttape.transports.botocore.http_session", frozenset({"urllib3"}))
 _CLAUDE = _Transport("pytest_agenttape.transports.claude.program")
@@ -83,7 +83,7 @@ def _patch_imported() -> None:
     due, count = list(filter(_is_due, _TABLE)), len(sys.modules)
     for transport in dict.fromkeys(_TABLE[library] for library in due):
         _load(transport)
-    if len(sys.modules) != count:  # a transport may have imported the library of another
+    if len(sys.modules) != count:  # a transport may have imported the library of another, as respx does with httpcore
         due = list(filter(_is_due, _TABLE))
     for library in due:
         _load(_TABLE[library]).install(library)

@@ -1,8 +1,8 @@
-"""httpcore and httpcore2, below httpx and httpx2: their connection pools, patched below a mock of respx's.
+"""httpcore and httpcore2, below httpx and httpx2: their connection pools, through respx's mocker.
 
-Third-party privates used here: respx 0.22-0.23 `Mocker._patches`, and `.registry`, `.start`, `.stop`, which are not
-documented, where it is imported; httpcore 1.x and httpcore2 2.x `_synchronization.AsyncEvent`, which waits under
-asyncio and trio alike.
+Third-party privates used here: respx 0.22-0.23 `Mocker._patches`, and `.registry`, `.start`, `.stop`, `.targets`,
+`.target_methods`, which are not documented; httpcore 1.x and httpcore2 2.x `_synchronization.AsyncEvent`, which waits
+under asyncio and trio alike.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
+
+from respx.mocks import HTTPCoreMocker, Mocker
 
 from pytest_agenttape import clocks, ownership
 from pytest_agenttape.bodies.messages import HttpRequest, HttpResponse
@@ -34,6 +36,32 @@ _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 _FAULTS = {"timeout": "ReadTimeout", "connection": "ConnectError", "reset": "ReadError"}
 
 
+class _PoolMocker(HTTPCoreMocker):
+    """respx's patching with our own answer; only the pools, or a request that is passed through would be seen twice."""
+
+    name = ""  # respx only registers a subclass that has a name
+    library: ClassVar[str]
+
+    @classmethod
+    def mock(cls, spec: Callable[..., Any]) -> Callable[..., Any]:
+        if hasattr(spec, "__agenttape__"):  # httpcore can be an alias of httpcore2
+            return spec
+        wrap = _wrap_async if inspect.iscoroutinefunction(spec) else _wrap_sync
+        return wrap(spec, cls.library)
+
+
+class _HttpcoreMocker(_PoolMocker):
+    name = "agenttape.httpcore"
+    library = "httpcore"
+    targets: ClassVar[list[str]] = [f"httpcore.{pool}" for pool in _POOLS]
+
+
+class _Httpcore2Mocker(_PoolMocker):
+    name = "agenttape.httpcore2"
+    library = "httpcore2"
+    targets: ClassVar[list[str]] = [f"httpcore2.{pool}" for pool in _POOLS]
+
+
 _lock = threading.Lock()
 _placed: dict[str, object] = {}  # the pool class that was patched last; a re-import makes a new one
 
@@ -46,38 +74,23 @@ def install(library: str) -> None:
     with _lock:
         if pool is not None and (_placed.get(library) is pool or pool.__module__.partition(".")[0] not in _LIBRARIES):
             return  # already patched, or replaced by the user with something that answers everything
-        mocks = _active_mocks()
-        for mock in mocks:
-            mock.stop(force=True)
+        _RESPX.require(HTTPCoreMocker, "_patches", "registry", "start", "stop")
+        chosen = _HttpcoreMocker if library == "httpcore" else _Httpcore2Mocker
+        others = [each for each in Mocker.registry.values() if each._patches and not issubclass(each, _PoolMocker)]
+        for other in others:
+            other.stop(force=True)
+        chosen._patches.clear()  # older pools stay patched: clients built on them may still be around
         try:
-            for name, method in _POOLS.items():
-                _patch(getattr(sys.modules[library], name, None), method, library)
+            chosen.start()
             _check(sys.modules[library], _LIBRARIES[library])
         finally:
-            for mock in mocks:
-                mock.start()
+            for other in others:
+                other.start()
         _placed[library] = pool
 
 
-def _active_mocks() -> list[Any]:
-    """Return respx's mockers that stand in for something; it is not imported for this."""
-    module: Any = sys.modules.get("respx.mocks")
-    if not hasattr(module, "HTTPCoreMocker"):  # it is not there, or in the middle of its import
-        return []
-    _RESPX.require(module.HTTPCoreMocker, "_patches", "registry", "start", "stop")
-    return [each for each in module.Mocker.registry.values() if each._patches]
-
-
-def _patch(pool: Any, method: str, library: str) -> None:
-    """Replace *method* for good: clients that were built on the *pool* may outlive every session."""
-    real = getattr(pool, method, None)
-    if real is not None and not hasattr(real, "__agenttape__"):  # httpcore can be an alias of httpcore2
-        wrap = _wrap_async if inspect.iscoroutinefunction(real) else _wrap_sync
-        setattr(pool, method, wrap(real, library))
-
-
 def _check(module: Any, library: Library) -> None:
-    """Make sure that the pools were there to be patched, and that they can wait."""
+    """Make sure that the pools are patched, because respx skips those it does not find, and that they can wait."""
     for pool, method in _POOLS.items():
         if not hasattr(getattr(getattr(module, pool, None), method, None), "__agenttape__"):
             raise library.lacks(f"{pool}.{method}")
@@ -86,7 +99,7 @@ def _check(module: Any, library: Library) -> None:
 
 
 def _wrap_sync(real: Callable[..., Any], library: str) -> Callable[..., Any]:
-    @functools.wraps(real)  # respx, on top of it, refuses to wrap a function with a different name
+    @functools.wraps(real)  # respx refuses to wrap a function with a different name
     def handle_request(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
         found, url = _owner_of(request)

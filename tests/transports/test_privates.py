@@ -25,7 +25,7 @@ LIBRARIES = ("httpcore", "httpcore2")
 class TestAreThere:
     """Canaries: where one fails, a library has changed, and the file that uses the name has to follow."""
 
-    @pytest.mark.parametrize("name", ["_patches", "registry", "start", "stop"])
+    @pytest.mark.parametrize("name", ["_patches", "registry", "start", "stop", "targets", "target_methods"])
     def test_in_respx(self, name: str) -> None:
         assert hasattr(HTTPCoreMocker, name)
 
