@@ -269,7 +269,8 @@ def _inherited() -> Scope | None:
 def _starting(start: Callable[..., None]) -> Callable[..., None]:
     def start_in_scope(thread: threading.Thread) -> None:
         scope = None if _starts_worker.get() else _inherited()
-        if scope is not None:
+        is_done = getattr(thread.run, "__name__", "") == _RUN  # this wrapper is there twice if other code wraps it, too
+        if scope is not None and not is_done:
             thread.run = _run_once(thread, scope, _job_of(thread, scope))  # type: ignore[method-assign]  # this one only
         start(thread)
 
@@ -307,6 +308,7 @@ def _job_of(thread: threading.Thread, scope: Scope) -> Job | None:
     return Job(_owner_that_counts(scope), function) if code is not None and is_users(code.co_filename) else None
 
 
+_RUN = "run_in_scope_of_agenttape"
 _PATCHES = (Patch(threading.Thread, "start", _starting), Patch(ThreadPoolExecutor, "submit", _submitting))
 
 
@@ -328,6 +330,7 @@ def _run_once(thread: threading.Thread, scope: Scope, job: Job | None) -> Callab
         with within(_scope.get() or scope), job or nullcontext():  # it may be given a context with a scope of its own
             real()
 
+    run.__name__ = _RUN
     return run
 
 

@@ -289,6 +289,19 @@ def test_equal_calls_are_told_apart_by_the_order_in_which_their_jobs_and_threads
             assert run(first) == before
 
 
+def test_threads_are_numbered_once_where_other_code_wraps_their_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading.Thread, "start", threading.Thread.start)  # which will be there again after the test
+    ask = tool(lambda question: question, name="ask")
+    with use_cassette(tmp_path / "x.yaml", mode="all"):
+        ours = threading.Thread.start
+        monkeypatch.setattr(threading.Thread, "start", lambda thread: ours(thread))
+    with use_cassette(tmp_path / "y.yaml", mode="all"):
+        _of_threads(lambda _: str(ask("why?")))
+    assert sorted(each.job for each in Cassette.load(tmp_path / "y.yaml").interactions) == [0, 1, 2]
+
+
 def test_equal_calls_of_tasks_are_told_apart_by_those_that_were_made_meanwhile(tmp_path: Path) -> None:
     seconds, answers = iter([0.02, 0.05, 0.0, 0.0]), iter("abcd")
 
