@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -20,6 +21,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         config.hook.pytest_deselected(items=list(left))
         items[:] = [item for item in items if item not in left]
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage the thousands of tests: each of its rounds would look at all of them."""
+    gc.freeze()
 
 
 def _beyond(every: list[pytest.Item]) -> set[pytest.Item]:
