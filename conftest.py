@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester"]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one worker more than there are processors, for the time in which tests wait."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def _zygote() -> Iterator[Zygote | None]:
     """What child processes are copied from, which also leaves the package's bytecode for those that are not."""
