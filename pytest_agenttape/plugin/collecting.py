@@ -14,7 +14,7 @@ from pytest_agenttape.plugin.header import may_be_live
 from pytest_agenttape.plugin.options import is_marked
 from pytest_agenttape.process import collecting
 
-_USE = re.compile(rb"\bagenttape(_cassette)?\b")  # of the marker or the fixture, not of the package
+_USE = rb"\bagenttape(_cassette)?\b"  # of the marker or the fixture, not of the package
 
 
 class Collecting:
@@ -60,7 +60,7 @@ class Collecting:
         from pytest_agenttape.plugin.rest_of_the_run import place  # heavy, and most runs have no such call
 
         where, file = place(self._config.rootpath), self._file
-        if file is None or may_be_live(self._config) or not _USE.search(file.read_bytes()):
+        if file is None or may_be_live(self._config) or not re.search(_USE, file.read_bytes()):
             line = f"a call ran for real while tests were collected, in a run that only replays ({where})"
             self.calls[line, file] += 1
             return None
