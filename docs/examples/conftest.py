@@ -21,6 +21,7 @@ LOOPBACK = "http://127.0.0.1"
 NOBODY = f"{LOOPBACK}:9"  # a loopback host's port is not part of what is matched
 NO_KEY = "replaying-needs-no-key"
 REPLAYING = "none"
+STARTED_WITH = dict(os.environ)  # during a test, a key that is not set has a stand-in
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Service:
     @property
     def is_configured(self) -> bool:
         """Whether the environment names the real service."""
-        return bool(os.environ.get(self.key_variable or self.url_variable))
+        return bool(STARTED_WITH.get(self.key_variable or self.url_variable))
 
 
 SERVICES = (
