@@ -30,13 +30,29 @@ def recorded(folder: Path, provider: StandInProvider) -> dict[str, bytes]:
     """Record the examples in *folder*; return the files that are there then."""
     keys = {"OPENAI_API_KEY": "a-key-of-no-one", "ANTHROPIC_API_KEY": "a-key-of-no-one"}
     urls = {"OPENAI_BASE_URL": provider.openai_url, "ANTHROPIC_BASE_URL": provider.anthropic_url}
-    environment = {**os.environ, **keys, **urls, "WEATHER_API_URL": provider.url, "PYTHONPATH": str(ROOT)}
+    return run(folder, {**keys, **urls, "WEATHER_API_URL": provider.url}, "--agenttape-record")
+
+
+def test_refreshing_the_examples_needs_no_key_and_changes_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "WEATHER_API_URL"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "examples"
+    shutil.copytree(ROOT / "docs" / "examples", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    before = {each.name: each.read_bytes() for each in folder.rglob("*.yaml")}
+    assert run(folder, {}, "--snapshot-update", "test_weather.py") == before
+
+
+def run(folder: Path, variables: dict[str, str], *arguments: str) -> dict[str, bytes]:
+    """Run the examples in *folder*; return the cassettes that are there then."""
+    environment = {**os.environ, **variables, "PYTHONPATH": str(ROOT)}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # what is not needed takes seconds to import
     plugins = ("no:cacheprovider", "pytest_agenttape.plugin", "syrupy", "pytest_asyncio.plugin")
     command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", "."]
     command += [part for name in plugins for part in ("-p", name)]
     done = subprocess.run(
-        [*command, "--agenttape-record"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
     return {each.name: each.read_bytes() for each in folder.rglob("*.yaml")}
