@@ -206,14 +206,14 @@ def aside() -> AbstractContextManager[None]:
 
 def _of_no_session(bound: Scope | None, url: Callable[[], str], method: str) -> Scope | None:
     found = _rests[-1].owner_of(bound) if _rests else None
-    if found is None and (unguarded := without_plugin.refusal() or collecting.refusal()) is not None:
+    if found is None and (unguarded := without_plugin.refusal()) is not None:
         raise unguarded
     if found is None and child_processes.is_refused():
         error = child_processes.refusal("a child process of one that records or replays")
         child_processes.report(str(error))
         raise error
-    if found is None and _rests:
-        _rests[-1].let_pass(url, method)
+    if found is None:
+        (_rests[-1] if _rests else collecting).let_pass(url, method)
     return found
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Generator, Set
+from collections.abc import Callable, Generator, Set
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.plugin.header import may_be_live
 from pytest_agenttape.plugin.options import is_marked
 from pytest_agenttape.process import collecting
+
+if TYPE_CHECKING:
+    from pytest_agenttape.plugin.importing import Importing
 
 _USE = rb"\bagenttape(_cassette)?\b"  # of the marker or the fixture, not of the package
 
@@ -36,10 +40,13 @@ class Collecting:
     def pytest_make_collect_report(
         self, collector: pytest.Collector
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        """Remember which file is collected."""
+        """Judge the calls that a file makes while it is collected, if it may have marked tests."""
         before, self._file = self._file, collector.path if isinstance(collector, pytest.Module | pytest.Class) else None
         try:
-            return (yield)
+            if self._file is None or not re.search(_USE, self._file.read_bytes()):
+                return (yield)
+            with self._importing.judged(self._file):
+                return (yield)
         finally:
             self._file = before
 
@@ -55,25 +62,31 @@ class Collecting:
         """Leave what comes next to the rest of the run."""
         self.end()
 
-    def refusal(self) -> AgentTapeError | None:
-        """Return the error for a call that is made now; None if it may run."""
+    @cached_property
+    def _importing(self) -> Importing:
+        from pytest_agenttape.plugin.importing import Importing  # heavy, and most runs have no such file
+
+        return Importing(self._config, self._refused)
+
+    def let_pass(self, url: Callable[[], str], method: str) -> None:
+        """Note a call that goes on, which a run that only replays should not have made."""
+        if may_be_live(self._config):
+            if "_importing" in self.__dict__:
+                self._importing.let_pass(url, method)
+            return
         from pytest_agenttape.plugin.rest_of_the_run import place  # heavy, and most runs have no such call
 
-        where, file = place(self._config.rootpath), self._file
-        if file is None or may_be_live(self._config) or not re.search(_USE, file.read_bytes()):
-            line = f"a call ran for real while tests were collected, in a run that only replays ({where})"
-            self.calls[line, file] += 1
-            return None
-        made = f"a call was made while {file.name} was collected, before any cassette is open; nothing ran for real"
-        self.calls[f"{made} ({where})", file] += 1
-        return AgentTapeError(
-            f"{made}\n  make it in the test or in a function-scoped fixture, or open a cassette for it: "
-            "with use_cassette('name'): ..."
-        )
+        where = place(self._config.rootpath)
+        self.calls[
+            f"a call ran for real while tests were collected, in a run that only replays ({where})", self._file
+        ] += 1
 
     def wrong(self) -> list[str]:
         """Return why a run that only replays fails, a line for each call; a file without marked tests is its own."""
         return [line for line, file in self.calls.elements() if file is None or file in self._marked]
+
+    def _refused(self, line: str) -> None:
+        self.calls[line, self._file] += 1
 
 
 COLLECTING = pytest.StashKey[Collecting]()

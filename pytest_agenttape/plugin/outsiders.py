@@ -78,8 +78,8 @@ class Outsider(ABC):
     def begin(self, kind: str, boundary: str | None, request: Mapping[str, Any], **_: object) -> Any:
         """Refuse a call."""
         __tracebackhide__ = True
-        shown = boundary or self._redactor().request({"url": request.get("url")})["url"]
-        raise self.refuse(self._error(f"a call to the {kind} {shown}"))
+        shown = f"the {kind} {boundary}" if boundary else self._redactor().request({"url": request.get("url")})["url"]
+        raise self.refuse(self._error(f"a call to {shown}"))
 
     def instance_number(self, instance: object) -> int:  # noqa: ARG002  # as Session's
         return 0

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from pytest_agenttape.errors import AgentTapeError
-
 
 class Collecting(Protocol):
     """A run that collects its tests."""
 
-    def refusal(self) -> AgentTapeError | None:
-        """Return the error for a call that is made now; None if it may run."""
+    def let_pass(self, url: Callable[[], str], method: str) -> None:
+        """Hear of a call that belongs to nobody and goes on."""
 
 
 _runs: list[Collecting] = []  # in this process; one can run inside another
 
 
 def begin(run: Collecting) -> Callable[[], None]:
-    """Let *run* judge calls that belong to nothing, until what is returned is called."""
+    """Let *run* hear of calls that belong to nothing, until what is returned is called."""
     _runs.append(run)
 
     def end() -> None:
@@ -29,6 +27,7 @@ def begin(run: Collecting) -> Callable[[], None]:
     return end
 
 
-def refusal() -> AgentTapeError | None:
-    """Return the error for a call that is made while tests are collected; None if it may run."""
-    return _runs[-1].refusal() if _runs else None
+def let_pass(url: Callable[[], str], method: str) -> None:
+    """Let the run that collects its tests, if there is one, hear of a call that goes on."""
+    if _runs:
+        _runs[-1].let_pass(url, method)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from tests.loopback import Handler, serving
 from tests.plugin.project import Project
 
 MARKED = """
@@ -22,7 +25,8 @@ SWALLOWED = """try:
         look_up("Oslo")
     except Exception:
         pass"""
-REFUSED = "a call was made while test_it.py was collected, before any cassette is open; nothing ran for real"
+REFUSED = "a call to the {} was made while test_it.py was collected, before any cassette is open; nothing ran for real"
+TOOL_REFUSED = REFUSED.format("tool look_up")
 REAL = "refused: a call ran for real while tests were collected, in a run that only replays (conftest.py:4)"
 
 
@@ -37,7 +41,7 @@ def recorded(project: Project) -> Project:
 def test_a_file_with_marked_tests_runs_no_tool_when_it_is_imported(recorded: Project, call: str) -> None:
     recorded.write(test_it=MARKED.format(call=call))
     result = recorded.run()
-    result.stdout.fnmatch_lines([f"E   *AgentTapeError: {REFUSED}", "*1 error*"])
+    result.stdout.fnmatch_lines([f"E   *AgentTapeError: {TOOL_REFUSED}", "*1 error*"])
     assert recorded.live() == []
 
 
@@ -45,7 +49,7 @@ def test_a_refusal_that_is_swallowed_fails_the_run(recorded: Project) -> None:
     recorded.write(test_it=MARKED.format(call=SWALLOWED))
     result = recorded.run()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines([f"refused: {REFUSED} (test_it.py:5)"])
+    result.stdout.fnmatch_lines([f"refused: {TOOL_REFUSED} (test_it.py:5)"])
     assert recorded.live() == []
 
 
@@ -72,3 +76,85 @@ def test_a_run_that_may_make_live_calls_may_make_these(recorded: Project) -> Non
     recorded.write(test_it=MARKED.format(call=CALL))
     recorded.run("--agenttape-record").assert_outcomes(passed=1)
     assert recorded.live() == ["look_up Oslo", "look_up Rome"]
+    recorded.run().assert_outcomes(errors=1)
+    assert recorded.live() == []
+
+
+# Over the network -------------------------------------------------------------------------------------------------
+
+ASKED: list[str] = []
+
+
+class Provider(Handler):
+    def do_POST(self) -> None:
+        self.read()
+        ASKED.append(self.path)
+        self.answer(b'{"choices": []}', Content_Type="application/json")
+
+    def do_GET(self) -> None:
+        ASKED.append(self.path)
+        self.answer(b"ok")
+
+
+@pytest.fixture
+def provider() -> Iterator[str]:
+    ASKED.clear()
+    with serving(Provider) as url:
+        yield url
+
+
+CLIENTS = {
+    "httpx": "import httpx\nhttpx.post('{}/v1/chat/completions', json={{'model': 'm', 'messages': []}})",
+    "requests": "import requests\nrequests.post('{}/v1/chat/completions', json={{'model': 'm', 'messages': []}})",
+    "urllib": "from urllib.request import urlopen\nurlopen('{}/v1/chat/completions', data=b'{{}}')",
+}
+
+
+def written(call: str) -> str:
+    return f"import pytest\nfrom agent import look_up\n{call}\n" + "\n".join(
+        ("@pytest.mark.agenttape", "def test_it():", "    look_up('Rome')", "")
+    )
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_it_asks_no_model_either(recorded: Project, provider: str, client: str) -> None:
+    recorded.write(test_it=written(CLIENTS[client].format(provider)))
+    result = recorded.run()
+    result.stdout.fnmatch_lines(
+        ["E *AgentTapeError: a call to http://127.0.0.1:*/v1/chat/completions was made while test_it.py was *"]
+    )
+    result.assert_outcomes(errors=1)
+    assert ASKED == []
+
+
+def test_it_leaves_the_machine_by_no_other_way(recorded: Project) -> None:
+    attempt = "sys.audit('socket.connect', socket.socket(), ('192.0.2.1', 9))"  # which is as far as it gets
+    call = f"import socket, sys\ntry:\n    {attempt}\nexcept Exception:\n    pass"
+    recorded.write(test_it=written(call))
+    result = recorded.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["refused: a connection to 192.0.2.1 was made while test_it.py was collected, *"])
+
+
+def test_it_may_look_whether_a_server_of_the_tests_is_there(recorded: Project, provider: str) -> None:
+    recorded.write(test_it=written(f"import httpx\nassert httpx.get('{provider}/health').text == 'ok'"))
+    recorded.run().assert_outcomes(passed=1)
+    assert ASKED == ["/health"]
+
+
+def test_it_may_ask_a_host_that_is_ignored(recorded: Project, provider: str) -> None:
+    host = provider.removeprefix("http://")
+    (recorded.path / "agenttape.toml").write_text(f'ignore_hosts = ["{host}"]')
+    recorded.write(test_it=written(CLIENTS["httpx"].format(provider)))
+    recorded.run().assert_outcomes(passed=1)
+    assert ASKED == ["/v1/chat/completions"]
+
+
+def test_a_recording_tells_of_what_a_replay_will_refuse(recorded: Project, provider: str) -> None:
+    recorded.write(test_it=written(CLIENTS["httpx"].format(provider)))
+    result = recorded.run("--agenttape-record", "-rw")
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(
+        ["*AgentTapeWarning: calls were made while test_it.py was collected, which no cassette *"]
+    )
+    assert ASKED == ["/v1/chat/completions"]
