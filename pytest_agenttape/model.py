@@ -84,7 +84,7 @@ class Call(NamedTuple):  # created for every call: a named tuple costs a third o
     request: Mapping[str, JSON]
     nested: bool = False  # made by the body of a boundary that runs live
     observed: bool = False  # seen by a listener, which cannot answer it
-    job: int | None = None  # the number of the executor's job that made it
+    job: int | str | None = None  # the number of the task or the executor's job that made it
     label: str | None = None  # the user's own word for its kind
     function: str | None = None  # which of those that may have the boundary's name
 
@@ -219,9 +219,10 @@ class Interaction:
         return start if is_number and 0 <= start < _LONGEST_RUN else None
 
     @property
-    def job(self) -> int | None:
-        """The number of the executor's job that made the call, where other jobs made the same call."""
-        return optional(self.metadata.get("job"), int)
+    def job(self) -> int | str | None:
+        """The number of the task or the executor's job that made the call, where others made the same call."""
+        job = self.metadata.get("job")
+        return optional(job, str) if isinstance(job, str) else optional(job, int)
 
     @property
     def label(self) -> str | None:

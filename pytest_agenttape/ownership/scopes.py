@@ -7,7 +7,6 @@ threads, executors and loops created elsewhere, so the real tool would run there
 from __future__ import annotations
 
 import functools
-import os
 import sys
 import threading
 from collections.abc import Callable
@@ -17,16 +16,14 @@ from contextvars import ContextVar
 from dataclasses import replace
 from types import FrameType
 from typing import Any
-from urllib.parse import urlsplit
 
-from pytest_agenttape import telemetry
 from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.ownership.origin import lines_of
 from pytest_agenttape.ownership.owner import Owner, Rest, Scope
-from pytest_agenttape.ownership.strands import Job
+from pytest_agenttape.ownership.strands import Job, creating_task
 from pytest_agenttape.process import child_processes, collecting, without_plugin
 from pytest_agenttape.process.patching import Patch
 from pytest_agenttape.process.user_stack import is_users
-from pytest_agenttape.redaction import RedactionRules, Redactor, shapes
 
 _scope: ContextVar[Scope | None] = ContextVar("agenttape_scope", default=None)
 _starts_worker: ContextVar[bool] = ContextVar("agenttape_starts_worker", default=False)
@@ -225,28 +222,13 @@ def _refuse_late(owner: Owner, url: str) -> Scope | None:
     error = AgentTapeError(
         f"a call for {owner.title} was made after it had ended; nothing ran for real. "
         "Wait for threads and tasks before the test or block ends; start a worker shared by several of them "
-        "in each one, or before the first" + "".join(f"\n  {line}" for line in _origin(url))
+        "in each one, or before the first" + "".join(f"\n  {line}" for line in lines_of(url))
     )
     for scope in tuple(_open):  # the call may just as well be theirs, handed to an older thread or task
         scope.owner.refuse(error)
     if _rests and not _open:
         _rests[-1].refuse(error)
     raise error
-
-
-def _origin(url: str) -> tuple[str, ...]:
-    """Return the lines that say where an HTTP call came from, without what may be a secret."""
-    if not url:
-        return ()
-    parts = urlsplit(url)
-    name = threading.current_thread().name
-    path = "/".join("..." if _may_be_token(each) else each for each in parts.path.split("/"))
-    shown = Redactor(RedactionRules(), os.environ).request({"url": f"{parts.scheme}://{parts.hostname}{path}"})
-    return (f"asked: {shown['url']} in thread {name!r}", *telemetry.hint(url))
-
-
-def _may_be_token(segment: str) -> bool:
-    return shapes.is_random(segment) and not shapes.is_name(segment)
 
 
 def _refuse_ambiguous(scopes: tuple[Scope, ...]) -> Scope | None:
@@ -312,13 +294,23 @@ _RUN = "run_in_scope_of_agenttape"
 _PATCHES = (Patch(threading.Thread, "start", _starting), Patch(ThreadPoolExecutor, "submit", _submitting))
 
 
+def _patches() -> tuple[Patch, ...]:
+    loops: Any = sys.modules.get("asyncio.base_events")
+    return _PATCHES if loops is None else (*_PATCHES, _patch_of(loops.BaseEventLoop))
+
+
+@functools.cache
+def _patch_of(loop: type) -> Patch:
+    return Patch(loop, "create_task", lambda create: creating_task(create, lambda: _owner_that_counts(_inherited())))
+
+
 def _propagate_to_threads() -> None:
-    for patch in _PATCHES:
+    for patch in _patches():
         patch.install()
 
 
 def _stop_propagating() -> None:
-    for patch in _PATCHES:
+    for patch in _patches():
         patch.uninstall()
 
 

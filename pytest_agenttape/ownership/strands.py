@@ -6,20 +6,25 @@ import functools
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary, ref
 
 from pytest_agenttape.process import waits
 
+Number: TypeAlias = int | str
+
 _running = threading.local()  # not a context variable: executors are given functions that run in a context of their own
-_submitted: WeakKeyDictionary[object, Counter[str]] = WeakKeyDictionary()  # jobs by their functions, for each owner
+_submitted: WeakKeyDictionary[object, Counter[tuple[Number | None, str]]] = WeakKeyDictionary()  # for each owner
+_tasks: WeakKeyDictionary[object, Number] = WeakKeyDictionary()  # the numbers of asyncio's
 
 
 class Job:
     """A function given to an executor or a thread; a block of it runs it here, which may be in the middle of another.
 
     Attributes:
-        number: How many jobs of the same function were submitted before it for the same owner; None without an owner.
+        number: How many jobs of the same function were submitted before it by the same job or task, for the same owner;
+            after the number of that one, if it has one, and a slash. None without an owner.
         is_over: Whether its result is there.
     """
 
@@ -89,17 +94,38 @@ def current_job() -> Job | None:
     return getattr(_running, "job", None)
 
 
-def job_number() -> int | None:
-    """Return the number of the job that the running code is part of, if any."""
+def job_number() -> Number | None:
+    """Return the number of the task or job that the running code is part of, if any."""
     job: Job | None = getattr(_running, "job", None)  # asked at every call
-    return None if job is None else job.number
+    number = None if job is None else job.number
+    task = waits.current_task() if _tasks else None
+    return number if task is None else _tasks.get(task, number)
 
 
-def _next_number(owner: object, function: Callable[..., Any]) -> int:
+def creating_task(create: Callable[..., Any], owner_of_next: Callable[[], object]) -> Callable[..., Any]:
+    """Return what wraps *create*, the method of a loop, and numbers its tasks as jobs are numbered."""
+
+    def create_task(loop: Any, coroutine: Any, **kwargs: Any) -> Any:
+        owner = owner_of_next()
+        if owner is None:
+            return create(loop, coroutine, **kwargs)
+        is_part = waits.current_task() is not None  # else it is what `asyncio.run` runs, and the only one there
+        number = _next_number(owner, coroutine) if is_part else job_number()
+        task = create(loop, coroutine, **kwargs)
+        if number is not None:
+            with suppress(TypeError):  # a loop's own kind of task, which nothing can refer to weakly
+                _tasks[task] = number
+        return task
+
+    return create_task
+
+
+def _next_number(owner: object, function: Any) -> Number:  # a function, or a coroutine
     while isinstance(function, functools.partial):
         is_in_context = getattr(function.func, "__qualname__", "") == "Context.run" and function.args
         function = function.args[0] if is_in_context else function.func
-    name = getattr(function, "__qualname__", "")
+    within = job_number()
+    name = within, getattr(function, "__qualname__", "")
     counts = _submitted.setdefault(owner, Counter())
     counts[name] += 1
-    return counts[name] - 1
+    return counts[name] - 1 if within is None else f"{within}/{counts[name] - 1}"

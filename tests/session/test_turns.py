@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import anyio
@@ -253,6 +254,70 @@ def _of_threads(job: Callable[[int], str]) -> list[str]:
     for each in threads:
         each.join()
     return [found[number] for number in range(3)]
+
+
+def _of_tasks(gather: Callable[..., Any]) -> Callable[[Callable[[int], Any]], list[str]]:
+    async def run(job: Callable[[int], Any]) -> list[str]:
+        return list(await gather(job))
+
+    return lambda job: asyncio.run(run(job))
+
+
+async def _gathered(job: Callable[[int], Any]) -> list[str]:
+    return await asyncio.gather(*map(job, range(3)))
+
+
+async def _in_group(job: Callable[[int], Any]) -> list[str]:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(job(number)) for number in range(3)]
+    return [task.result() for task in tasks]
+
+
+async def _nested(job: Callable[[int], Any]) -> list[str]:
+    """Each job is started by a task of its own, the last one first."""
+    turns = [asyncio.Event() for _ in range(4)]
+    turns[3].set()
+
+    async def outer(number: int) -> str:
+        await turns[number + 1].wait()
+        task = asyncio.create_task(job(number))
+        turns[number].set()
+        return str(await task)
+
+    return await asyncio.gather(*map(outer, range(3)))
+
+
+@pytest.mark.parametrize("gather", [_gathered, _in_group, _nested])
+def test_equal_calls_of_tasks_are_told_apart_by_the_order_in_which_these_began(
+    gather: Callable[..., Any], tmp_path: Path
+) -> None:
+    answers = iter("abcdef")
+
+    @tool
+    async def ask(question: str) -> str:
+        return next(answers) if question else ""
+
+    def run(first: int) -> list[str]:
+        """Let the task *first* be the first one to ask, after which the others do, one after the other."""
+        may_ask = {number: asyncio.Event() for number in range(3)}
+        order = [first, *(number for number in range(3) if number != first)]
+        may_ask[first].set()
+
+        async def job(number: int) -> str:
+            await may_ask[number].wait()
+            found = await ask("why?") + await ask("why?")
+            for after in order[order.index(number) + 1 :][:1]:
+                may_ask[after].set()
+            return found
+
+        return _of_tasks(gather)(job)
+
+    with use_cassette(tmp_path / "x.yaml", mode="all"):
+        before = run(first=2)
+    assert before == ["cd", "ef", "ab"]
+    for first in range(3):
+        with use_cassette(tmp_path / "x.yaml"):
+            assert run(first) == before
 
 
 @pytest.mark.parametrize("beside", [_of_an_executor, _of_threads])
