@@ -88,7 +88,7 @@ def _bodies(interaction: JSON) -> Iterator[tuple[str, dict[str, JSON]]]:
 
 
 def _each_body(interaction: JSON, change: Callable[[dict[str, JSON]], dict[str, JSON]]) -> JSON:
-    changed = {side: change(body) for side, body in _bodies(interaction)}
+    changed = {side: new for side, body in _bodies(interaction) if (new := change(body)) is not body}
     return {**interaction, **changed} if changed else interaction
 
 

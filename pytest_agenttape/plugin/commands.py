@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
 from pytest_agenttape.plugin.options import check_report
+from pytest_agenttape.process.garbage import uncollected
 
 
 def run_command(config: pytest.Config) -> int:
@@ -21,7 +18,7 @@ def run_command(config: pytest.Config) -> int:
     if names is not None and compared is not None:
         raise pytest.UsageError("--agenttape-show and --agenttape-diff do not go together; give one of them")
     check_report(config.option)
-    with _without_garbage_collection():
+    with uncollected():
         if names is not None:
             from pytest_agenttape.plugin.showing import show
 
@@ -29,15 +26,3 @@ def run_command(config: pytest.Config) -> int:
         from pytest_agenttape.plugin.comparing import compare
 
         return compare(config, compared)
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Save a quarter of the time of a command, which makes many objects, imports above all, and drops few."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

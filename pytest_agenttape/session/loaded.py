@@ -24,6 +24,7 @@ from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.matching.tape import Tape
 from pytest_agenttape.model import JSON, Call, Interaction
 from pytest_agenttape.ownership.turns import Turns
+from pytest_agenttape.process.garbage import uncollected
 from pytest_agenttape.providers.keys import Names, key_names
 from pytest_agenttape.redaction import Redactor
 from pytest_agenttape.session.settings import Settings
@@ -102,7 +103,8 @@ class Loaded:
         """The variables for the keys of all calls that are answered by a recording or not at all."""
         recordings = (each for each in self.former or self.tape.recordings if each.kind in _HTTP_KINDS)
         replayed = (each for each in recordings if each.parent is None and self.policy.answers(each))
-        return {key_names(each.boundary, str(each.request.get("url", ""))) for each in replayed}
+        asked = {(each.boundary, str(each.request.get("url", ""))) for each in replayed}  # many calls ask one service
+        return {key_names(boundary, url) for boundary, url in asked}
 
     @property
     def texts(self) -> Iterable[str]:
@@ -177,8 +179,9 @@ def load(settings: Settings) -> tuple[Loaded, AgentTapeError | None]:
         AgentTapeError: The file of a block cannot be read as a cassette.
     """
     try:
-        loaded = _read(settings)
-        return (replace(loaded, beside=_beside(settings, loaded.rules)) if settings.also else loaded), None
+        with uncollected():
+            loaded = _read(settings)
+            return (replace(loaded, beside=_beside(settings, loaded.rules)) if settings.also else loaded), None
     except AgentTapeError as problem:
         if not settings.is_sticky:
             raise
