@@ -10,6 +10,8 @@ from pytest_agenttape.serializer.document import MAX_DEPTH, short
 # conversations stays far below; a few lines that stand for more than a memory holds do not.
 _MOST_TIMES = 1_000
 _ALWAYS_ALLOWED = 16_000_000
+# Merge keys do fill memory: as many entries as the document has characters; again, a small one may have more.
+_ENTRIES_ALWAYS_ALLOWED = 1_000_000
 
 
 class Anchors:
@@ -24,6 +26,7 @@ class Anchors:
         self._sizes: dict[int, tuple[int, int]] = {}  # the same by the id of a container
         self._open: set[str] = set()
         self._left = max(_ALWAYS_ALLOWED, _MOST_TIMES * length)
+        self._entries_left = max(_ENTRIES_ALWAYS_ALLOWED, length)
 
     @property
     def values(self) -> dict[str, JSON]:
@@ -61,6 +64,25 @@ class Anchors:
         if depth + levels > MAX_DEPTH:
             raise CassetteCorruptError(f"nested deeper than {MAX_DEPTH} levels")
         return value
+
+    def merge(self, own: dict[str, JSON], named: list[dict[str, JSON]]) -> None:
+        """Give a mapping what its merge key names: first, and what it says itself, or an earlier one does, goes before.
+
+        Raises:
+            CassetteCorruptError: The document becomes too large.
+        """
+        self._entries_left -= sum(map(len, named))
+        if self._entries_left < 0:
+            raise CassetteCorruptError("the merge keys stand for more than can be held; write fewer")
+        merged: dict[str, JSON] = {}
+        for each in named:
+            merged |= {key: value for key, value in each.items() if key not in merged}
+        merged |= own
+        own.clear()
+        own.update(merged)
+        for value in own.values():  # measured once, however often it is merged
+            if isinstance(value, dict | list):
+                self._sizes[id(value)] = self._measured(value)
 
     def _measured(self, value: JSON) -> tuple[int, int]:
         """Return how many characters *value* has when it is written out, about, and how many levels."""

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from pytest_agenttape.model import JSON
 from pytest_agenttape.serializer.document import MAX_DEPTH
+from pytest_agenttape.serializer.merging import Merges
 
 # What an alias is shorter and easier to read than: characters of a tree's texts, a few more for each entry.
 _LEAST_TREE, _LEAST_TEXT = 40, 120
@@ -138,6 +139,7 @@ class Sharing:
 
     Attributes:
         root: The cassette with one object for all equal trees.
+        merges: What of it is written as what differs from something before; nothing of what is nested too deeply.
         names: The anchors of trees, by the id of the tree.
         texts: The anchors of texts.
     """
@@ -151,9 +153,11 @@ class Sharing:
             named = _Naming({name: trees.one(value) for name, value in before.items()})
         except TooDeepError:
             self.root = root
+            self.merges = Merges(None)
             return
-        for what, value in _repeated(self.root, trees.weights):
-            named.add(what, value)
+        self.merges = Merges(self.root)
+        for what, value, content in _repeated(self.root, trees.weights, self.merges):
+            named.add(what, value, content)
         for name, value in named.all():
             if isinstance(value, str):
                 self.texts[value] = name
@@ -161,31 +165,36 @@ class Sharing:
                 self.names[id(value)] = name
 
 
-def _repeated(root: JSON, weights: Mapping[int, int]) -> Iterator[tuple[str, JSON]]:
-    """Yield what stands more than once and is worth an anchor, with what it is, in the order of the file."""
+def _repeated(root: JSON, weights: Mapping[int, int], merges: Merges) -> Iterator[tuple[str, JSON, JSON]]:
+    """Yield what is referred to, in the order of the file, with what it is and what its name is a digest of."""
     uses: dict[object, int] = {}
     found: list[tuple[str, JSON, object]] = []
     waiting: list[tuple[str, JSON, int]] = [("", root, 0)]
     while waiting:
         key, node, depth = waiting.pop()
-        if type(node) is str:
-            mark: object = node
-            is_worth = depth >= _OPEN_LEVELS - 1 and len(node) >= _LEAST_TEXT
-        elif type(node) is dict or type(node) is list:
-            mark = id(node)
-            is_worth = depth >= _OPEN_LEVELS and weights.get(mark, 0) >= _LEAST_TREE
-        else:
+        if type(node) is not str and type(node) is not dict and type(node) is not list:
             continue
+        mark = _mark(node)
         uses[mark] = uses.get(mark, 0) + 1
-        if uses[mark] > 1 and is_worth:
-            continue
-        if is_worth:
+        if mark in merges.named or _is_worth_an_anchor(node, depth, weights):
+            if uses[mark] > 1:
+                continue
             found.append((key, node, mark))
         if type(node) is dict:
-            waiting += [(str(name), each, depth + 1) for name, each in reversed(node.items())]
+            waiting += [(str(name), each, depth + 1) for name, each in reversed([*merges.written(node).items()])]
         elif type(node) is list:
             waiting += [(key, each, depth + 1) for each in reversed(node)]
-    return ((_what(key, node), node) for key, node, mark in found if uses[mark] > 1)
+    for key, node, mark in found:
+        if uses[mark] > 1:
+            yield _what(key, node), node, node
+        elif mark in merges.named:  # for its keys, whichever call is the first to have them
+            yield _what(key, node), node, [key, *node]
+
+
+def _is_worth_an_anchor(node: JSON, depth: int, weights: Mapping[int, int]) -> bool:
+    if type(node) is str:
+        return depth >= _OPEN_LEVELS - 1 and len(node) >= _LEAST_TEXT
+    return depth >= _OPEN_LEVELS and weights.get(id(node), 0) >= _LEAST_TREE
 
 
 def _what(key: str, node: JSON) -> str:
@@ -205,16 +214,16 @@ class _Naming:
         before = {name: value for name, value in before.items() if not _NUMBERED.fullmatch(name)}
         self._before = {_mark(value): name for name, value in before.items()}
         self._kept: dict[str, JSON] = {}
-        self._new: list[tuple[str, JSON]] = []
+        self._new: list[tuple[str, JSON, JSON]] = []
         self._free: defaultdict[str, deque[str]] = defaultdict(deque)  # by what they were names of
         self._names_before = tuple(before)
         self._digests: dict[int, bytes] = {}
 
-    def add(self, what: str, value: JSON) -> None:
-        """Take in what is to have a name."""
+    def add(self, what: str, value: JSON, content: JSON) -> None:
+        """Take in what is to have a name, which says *what* it is and is a digest of *content*."""
         name = self._before.get(_mark(value))
         if name is None:
-            self._new.append((what, value))
+            self._new.append((what, value, content))
         else:
             self._kept[name] = value
 
@@ -225,20 +234,20 @@ class _Naming:
                 self._free[name.rpartition("-")[0]].append(name)
         taken = dict(self._kept)
         really_new = []
-        for what, value in self._new:
+        for what, value, content in self._new:
             if self._free[what]:
                 taken[self._free[what].popleft()] = value
             else:
-                really_new.append((what, value))
+                really_new.append((what, value, content))
         self._add_new(really_new, taken)
         return list(taken.items())
 
-    def _add_new(self, new: list[tuple[str, JSON]], taken: dict[str, JSON]) -> None:
+    def _add_new(self, new: list[tuple[str, JSON, JSON]], taken: dict[str, JSON]) -> None:
         """Add names of their own; those that would be equal get more digits, all of them alike."""
         for digits in _DIGITS:
-            same: defaultdict[str, list[tuple[str, JSON]]] = defaultdict(list)
-            for what, value in new:
-                same[f"{what}-{self._digest(value).hex()[:digits]}"].append((what, value))
+            same: defaultdict[str, list[tuple[str, JSON, JSON]]] = defaultdict(list)
+            for what, value, content in new:
+                same[f"{what}-{self._digest(content).hex()[:digits]}"].append((what, value, content))
             new = []
             for name, named in same.items():
                 if len(named) == 1 and name not in taken:

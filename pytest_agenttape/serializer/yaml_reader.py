@@ -41,6 +41,7 @@ else:  # Any: the stubs do not know that it exists and may be absent
     CParser = _libyaml.CParser  # type: ignore[attr-defined]
 
 _SHORT = 40  # characters
+_MERGE: Any = object()  # in place of the key "<<" until its mapping ends; no other key equals it
 
 # What a YAML stream may not hold (section 5.1 of YAML 1.1).
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -85,7 +86,7 @@ class _Reading:
     """
 
     __slots__ = (
-        "_container", "_key", "_listed", "_next", "_open_anchors", "_reads_tags", "_stack", "_top", "_words",
+        "_container", "_key", "_listed", "_merges", "_next", "_open_anchors", "_reads_tags", "_stack", "_top", "_words",
         "anchors", "lines", "root", "tagged",
     )  # fmt: skip
 
@@ -93,6 +94,7 @@ class _Reading:
         self._next = next_event
         self.anchors = anchors
         self._open_anchors: list[tuple[int, str]] = []  # of open containers: their depth and their anchor
+        self._merges: list[tuple[int, int]] = []  # of open mappings with a merge key: their depth and its line
         self._reads_tags = tags
         self._top: list[JSON] = []  # will hold the root
         self._container: dict[str, JSON] | list[JSON] = self._top  # the open one
@@ -171,15 +173,15 @@ class _Reading:
     def _read_key(self, key: str, event: ScalarEvent | AliasEvent) -> None:
         if "\x1a" in key:
             key = unescaped(key)
-        if key in self._container:
+        is_merge = key == "<<" and type(event) is ScalarEvent and event.implicit[0]
+        found = _MERGE if is_merge else sys.intern(key)
+        if found in self._container:
             _refuse(duplicate(key), event)
-        key = sys.intern(key)
-        if type(event) is ScalarEvent:
-            if key == "<<" and event.implicit[0]:
-                _refuse("merge keys are not supported; write the keys out", event)
-            if event.anchor is not None:
-                self.anchors.add(event.anchor, key)
-        self._key = key
+        if type(event) is ScalarEvent and event.anchor is not None:
+            self.anchors.add(event.anchor, key)
+        if is_merge:
+            self._merges.append((len(self._stack), _start_line(event)))
+        self._key = found
 
     def _open(self, event: MappingStartEvent | SequenceStartEvent) -> bool:
         container = self._container
@@ -204,7 +206,20 @@ class _Reading:
         self._container, self._key = value, None
         return False
 
+    def _merge(self, line: int) -> None:
+        own: dict[Any, JSON] = self._container  # type: ignore[assignment]  # not a list: it has keys
+        named = own.pop(_MERGE)
+        listed = named if type(named) is list else [named]
+        if any(type(each) is not dict for each in listed):
+            raise CassetteCorruptError("a merge key (<<) takes a mapping or a list of mappings", line=line)
+        try:
+            self.anchors.merge(own, listed)
+        except CassetteCorruptError as error:
+            raise CassetteCorruptError(error.problem, line=line) from None
+
     def _close(self, _event: Event) -> bool:
+        if self._merges and self._merges[-1][0] == len(self._stack):
+            self._merge(self._merges.pop()[1])
         if self._open_anchors and self._open_anchors[-1][0] == len(self._stack):
             self.anchors.add(self._open_anchors.pop()[1], self._container)
         self._container, self._key = self._stack.pop()
@@ -212,7 +227,8 @@ class _Reading:
 
     def _alias(self, event: AliasEvent) -> bool:
         try:
-            value = self.anchors.value(event.anchor or "", len(self._stack))
+            depth = len(self._stack) - (self._key is _MERGE)
+            value = self.anchors.value(event.anchor or "", depth)
         except CassetteCorruptError as error:
             _refuse(error.problem, event)
         if self._key is not None or type(self._container) is list:

@@ -26,6 +26,7 @@ from yaml.events import (
 from pytest_agenttape.errors import RecordingRefusedError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.serializer.document import MAX_DEPTH
+from pytest_agenttape.serializer.merging import Merges
 from pytest_agenttape.serializer.sharing import Sharing
 from pytest_agenttape.serializer.surrogates import SURROGATE, escaped
 
@@ -38,6 +39,7 @@ else:  # Any: the stubs do not know that it exists and may be absent
 
 _PLAIN, _QUOTED = (True, False), (False, True)  # "needs no tag": when plain, when quoted
 _CLOSE_MAP, _CLOSE_LIST = MappingEndEvent(), SequenceEndEvent()
+_MERGE_KEY = ScalarEvent(None, None, _PLAIN, "<<")
 _LEAVES = frozenset({str, int, float, bool, type(None)})
 
 # Plain text that YAML 1.1 or 1.2 may read as something other than a string: null, bool, merge and value keys, every
@@ -118,7 +120,8 @@ def walk(root: JSON, sharing: Sharing | None = None) -> Iterator[JSON | Event]:
 
     Without recursion, so a deep value reaches `MAX_DEPTH` and a cyclic one ends.
     """
-    names, texts = (sharing.names, sharing.texts) if sharing is not None else ({}, {})
+    shared = (sharing.names, sharing.texts, sharing.merges) if sharing is not None else ({}, {}, Merges(None))
+    names, texts, merges = shared
     said: set[str] = set()  # anchors
     stack: list[tuple[Iterator[tuple[object, JSON]], Event | None]] = [(iter(((None, root),)), None)]
     trail: list[object] = [None]
@@ -144,7 +147,8 @@ def walk(root: JSON, sharing: Sharing | None = None) -> Iterator[JSON | Event]:
                 raise RecordingRefusedError(f"{_spelled(trail[:8])}...: nested deeper than {MAX_DEPTH} levels")
             yield _opening(isinstance(plain, dict), anchor, _is_on_one_line(trail))
             if isinstance(plain, dict):
-                stack.append((iter(plain.items()), _CLOSE_MAP))
+                yield from _merge_key(merges.base(plain), names)
+                stack.append((iter(merges.written(plain).items()), _CLOSE_MAP))
             else:
                 stack.append((iter(enumerate(plain)), _CLOSE_LIST))
             trail.append(None)
@@ -154,6 +158,12 @@ def walk(root: JSON, sharing: Sharing | None = None) -> Iterator[JSON | Event]:
             trail.pop()
             if end is not None:
                 yield end
+
+
+def _merge_key(base: JSON, names: Mapping[int, str]) -> Iterator[Event]:
+    if base is not None:
+        yield _MERGE_KEY
+        yield AliasEvent(names[id(base)])
 
 
 def _is_on_one_line(trail: list[object]) -> bool:

@@ -164,6 +164,28 @@ def test_anchors_of_any_hand_are_read(data: bytes, expected: Any) -> None:
     assert load(data, format="yaml").root == expected
 
 
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    {
+        "of an alias": (b"a: &x {b: 1, c: 2}\nd: {<<: *x, b: 3}\n", {"a": {"b": 1, "c": 2}, "d": {"b": 3, "c": 2}}),
+        "of several": (
+            b"a: &x {b: 1}\nc: &y {d: 2, b: 3}\ne:\n  f: 4\n  <<: [*x, *y]\n",
+            {"a": {"b": 1}, "c": {"d": 2, "b": 3}, "e": {"b": 1, "d": 2, "f": 4}},
+        ),
+        "written out": (b"a: {<<: {b: [1]}, c: 2}\n", {"a": {"b": [1], "c": 2}}),
+        "of a merged one": (
+            b"a: &x {b: {c: 1}}\nd: &y {<<: *x, e: 2}\nf: {<<: *y, e: {<<: *x}}\n",
+            {"a": {"b": {"c": 1}}, "d": {"b": {"c": 1}, "e": 2}, "f": {"b": {"c": 1}, "e": {"b": {"c": 1}}}},
+        ),
+        "in the root": (b"a: &x {b: 1}\n<<: *x\n", {"b": 1, "a": {"b": 1}}),
+        "that is text": (b'"<<": 1\n', {"<<": 1}),
+    }.values(),
+)
+def test_merge_keys_of_any_hand_are_read(data: bytes, expected: Any) -> None:
+    root = load(data, format="yaml").root
+    assert (root, str(root)) == (expected, str(expected)) == (stock := yaml.safe_load(data), str(stock))  # in order
+
+
 def test_an_alias_among_the_calls_has_a_line() -> None:
     assert load(b"interactions:\n- &x {index: 0}\n- *x\n", format="yaml").lines == (2, 3)
 
