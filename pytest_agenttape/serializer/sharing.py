@@ -24,6 +24,7 @@ _OPEN_LEVELS = 4  # the file, its list of calls, a call, its request and respons
 _DIGITS = (4, 8, 16, 64)
 _LONGEST_NAME = 40
 _NO_NAMES = frozenset(("", "object", "array", "string"))  # types of JSON schemas
+_SHORTER = {"assistant": "ai"}  # a long conversation refers to hundreds of these
 _NUMBERED = re.compile("id[0-9]+")  # what YAML libraries call their anchors; says nothing
 _UNFIT = re.compile("[^A-Za-z0-9_]+")
 
@@ -204,7 +205,7 @@ def _what(key: str, node: JSON) -> str:
         named = function.get("name") if isinstance(function, dict) else node.get("name")
         names = (node.get("role"), named, node.get("event"), node.get("type"))
         key = next((each for each in names if isinstance(each, str) and each not in _NO_NAMES), key)
-    return _UNFIT.sub("_", key[:_LONGEST_NAME]).strip("_") or "part"
+    return _SHORTER.get(key) or _UNFIT.sub("_", key[:_LONGEST_NAME]).strip("_") or "part"
 
 
 class _Naming:
@@ -231,7 +232,8 @@ class _Naming:
         """Return everything with its name."""
         for name in self._names_before:
             if name not in self._kept:
-                self._free[name.rpartition("-")[0]].append(name)
+                what = name.rpartition("-")[0]
+                self._free[_SHORTER.get(what, what)].append(name)
         taken = dict(self._kept)
         really_new = []
         for what, value, content in self._new:

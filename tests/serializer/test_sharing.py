@@ -69,6 +69,19 @@ def test_an_anchor_says_what_it_is() -> None:
     assert names == ["system", "user", "tools", "flights", "json", "response"]
 
 
+def test_the_role_that_every_other_message_has_is_said_shortly() -> None:
+    before = cassette([USER, said("Yes.")], [USER, said("Yes."), said("No.")], tools=None)
+    text = dump(before)
+    (name,) = (line[1:] for line in lines(text, "&ai-"))
+    assert text.count(f"*{name}") == 1
+    older = text.replace(name, "assistant-1c9e")  # as it was called in earlier releases
+    after = json.loads(json.dumps(before).replace("Yes.", "Maybe."))
+    anchors = load(older.encode(), format="yaml").anchors
+    assert changed(older, dump(after, "yaml", anchors)) == [
+        line for line in changed(text, dump(after)) if "Maybe" in line
+    ]
+
+
 def test_what_is_short_is_written_out_each_time() -> None:
     short = {"role": "user", "content": "Hello."}
     assert "&" not in dump(cassette([short], [short, short], tools=None))
