@@ -21,7 +21,7 @@ from pytest_agenttape.reading.delivery import is_about_delivery
 
 _PASSED = ("start_ms", "clock_ms")  # of the metadata
 _TIMES = frozenset(("latency_ms", "match_key"))  # a key differs if an id in the request does
-_OF_RUN = frozenset(("freeze", "redacted"))
+_OF_RUN = frozenset(("freeze", "redacted", "shapes"))
 _SIDES = frozenset(("request", "response"))
 _ENCODED = "encoded"
 _OF_ENCODING = ("content-encoding", "content-length")  # which follows from what was made up
@@ -36,6 +36,8 @@ def is_unchanged(old: JSON, new: dict[str, JSON]) -> bool:
         return False
     before, after = old["interactions"], new["interactions"]
     if len(before) != len(after) or first_difference(_about(old), _about(new)):
+        return False
+    if _has_shapes(new) and not _has_shapes(old):  # recorded by a version that did not say what secrets look like
         return False
     if not _end_alike(before, after):  # a replay ends calls in the recorded order
         return False
@@ -83,6 +85,11 @@ def _about(root: dict[str, JSON]) -> dict[str, JSON]:
     meta = root.get("meta") or {}
     kept = {key: value for key, value in meta.items() if key not in _OF_RUN} if isinstance(meta, dict) else meta
     return {"version": root.get("version"), "meta": kept}
+
+
+def _has_shapes(root: dict[str, JSON]) -> bool:
+    meta = root.get("meta")
+    return isinstance(meta, dict) and bool(meta.get("shapes"))
 
 
 def _placeholders(*roots: dict[str, JSON]) -> frozenset[str] | None:

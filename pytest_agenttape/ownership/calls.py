@@ -147,7 +147,7 @@ class Served:
     Attributes:
         recorder: The session it belongs to.
         call: The call as asked.
-        recorded: The recording that answers it.
+        recorded: The recording that answers it, as the agent gets it.
         descendants: The recorded calls that its body made.
         parent: The live call whose body made it, if any.
         is_kept: Whether it goes into a cassette; HTTP made by a recorded tool does not.
@@ -156,6 +156,7 @@ class Served:
         repeated_at: For a recording that was served before: when it is served now, in milliseconds after the session.
         began: When it was made, by the process's own `monotonic`.
         is_outdated: Whether it has to be made again, because a live call needs the secret that it only stands for.
+        original: The recording as the cassette has it, if something else stands for the secrets in it there.
     """
 
     recorder: Recorder
@@ -169,6 +170,7 @@ class Served:
     repeated_at: float | None = None
     began: float = 0.0
     is_outdated: bool = False
+    original: Interaction | None = None
 
     is_live: ClassVar[bool] = False
 
@@ -180,7 +182,7 @@ class Served:
     @property
     def outcome(self) -> Interaction:
         """The recording: the outcome is known from the start."""
-        return self.recorded
+        return self.original or self.recorded
 
 
 @dataclass(slots=True, eq=False)

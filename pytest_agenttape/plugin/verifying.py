@@ -46,7 +46,7 @@ class VerifyingSession(Session):
         __tracebackhide__ = True
         call = super().begin(kind, boundary, request, parent=parent, metadata=metadata)
         if isinstance(call, Served) and kind in ("llm", "http") and not call.recorded.is_made_up:
-            self._asked.setdefault(id(call.recorded), (request, call.recorded))
+            self._asked.setdefault(id(call.outcome), (request, call.outcome))
         return call
 
     def verify(self) -> Verified:

@@ -60,6 +60,7 @@ def _learn_basic(credential: str, memory: Memory) -> None:
     except (binascii.Error, ValueError):
         return
     password = decoded.partition(":")[2]
+    memory.placeholders.hide(credential, decoded, password)
     for secret in (decoded, password):
         if is_worth_knowing(secret):
             memory.learn(secret)

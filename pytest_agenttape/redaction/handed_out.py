@@ -17,27 +17,32 @@ class HandedOut(Generic[_Giver]):
     """The stand-ins that were handed out, with who gave each first; they are found in every form."""
 
     def __init__(self) -> None:
-        self._givers: dict[str, _Giver] = {}
+        self._givers: dict[str, tuple[str, _Giver]] = {}  # by spelling
         self._known = KnownSecrets()
 
     def note(self, stand_in: str, giver: _Giver) -> None:
         """Note that *giver* has handed out *stand_in*."""
-        if stand_in not in self._givers:
-            self._givers[stand_in] = giver
-            self._known.learn(stand_in)
+        for spelled in (stand_in, stand_in.lower()):
+            if spelled not in self._givers:
+                self._givers[spelled] = stand_in, giver
+                self._known.learn(spelled)
+
+    def __bool__(self) -> bool:
+        return bool(self._givers)
 
     def find(self, sent: JSON) -> tuple[str, _Giver] | None:
         """Return a stand-in that the stored request *sent* holds, and who gave it; None if there is none."""
         if not self._givers:
             return None
         needle = next((each for text in _texts(sent) for each in self._known.in_text(text)), None)
-        return None if needle is None else (needle.secret, self._givers[needle.secret])
+        return None if needle is None else self._givers[needle.secret]
 
 
 def _texts(sent: JSON) -> Iterator[str]:
-    """Yield a stored request as text, and what its body holds if that is compressed."""
+    """Yield a stored request as text, and the bytes of its body: as they are, and if they are compressed, unpacked."""
     yield repr(sent)
     encoded = sent.get("body_b64") if isinstance(sent, dict) else None
     if isinstance(encoded, str):
-        plain, _ = unpacked(base64.b64decode(encoded))
-        yield (plain or b"").decode("latin-1")
+        raw = base64.b64decode(encoded)
+        yield raw.decode("latin-1")  # in which UTF-16 can be read
+        yield (unpacked(raw)[0] or b"").decode("latin-1")

@@ -141,13 +141,23 @@ class Memory:
         """Redact *secret*, a credential that was seen, wherever it appears from now on."""
         is_new = len(secret) >= SHORTEST and secret not in self.known and not self.placeholders.is_part(secret)
         if is_new and not self.is_allowed(secret):
-            self.known.learn(secret)
-            self._start = None
-            if secret.isdigit():
-                self.scalars -= {int}
-            # What was clean may hold the new one; and to new sets no other thread adds what it found in those before.
-            self.headers, self.urls = {}, {}
-            self.clean_texts, self.plain_keys = set(), set()
+            self._look_for(secret)
+
+    def recognise(self, look_alike: str, stands_for: str) -> None:
+        """Take *look_alike* for the placeholder that it *stands_for*, wherever its secret would have been found."""
+        if look_alike not in self.placeholders.looks:
+            self.placeholders.recognise(look_alike, stands_for)
+            if is_worth_knowing(look_alike):
+                self._look_for(look_alike)
+
+    def _look_for(self, secret: str) -> None:
+        self.known.learn(secret)
+        self._start = None
+        if secret.isdigit():
+            self.scalars -= {int}
+        # What was clean may hold the new one; and to new sets no other thread adds what it found in those before.
+        self.headers, self.urls = {}, {}
+        self.clean_texts, self.plain_keys = set(), set()
 
     def replaced(self, secret: str) -> str:
         """Return the stand-in of *secret*; a blank text or a placeholder stays."""

@@ -17,6 +17,7 @@ from pytest_agenttape.model import JSON
 from pytest_agenttape.redaction import names
 from pytest_agenttape.redaction.credentials import redact_cookies, redact_credential, redact_set_cookie
 from pytest_agenttape.redaction.documents import NO_DOCUMENT, parsed, rewritten
+from pytest_agenttape.redaction.look_alikes import dressed
 from pytest_agenttape.redaction.memory import Memory
 from pytest_agenttape.redaction.names import HeaderRule, Rule
 from pytest_agenttape.redaction.streams import spread
@@ -59,15 +60,24 @@ def redact_message(stored: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
         return stored
     if any(redacted.get(form) != stored.get(form) for form in _BODY_FORMS):
         with contextlib.suppress(CassetteCorruptError):  # edited by hand
-            redacted.update(_fitting(stored, redacted, memory))
+            redacted.update(_fitting(stored, redacted, memory.placeholders.pattern))
     return redacted
 
 
-def _fitting(stored: Mapping[str, JSON], redacted: Mapping[str, JSON], memory: Memory) -> dict[str, JSON]:
+def dress_message(stored: dict[str, JSON], looks: Mapping[str, str], memory: Memory) -> dict[str, JSON]:
+    """Return a recorded response with look-alikes for its placeholders (`dressed`); the same object if it has none."""
+    worn: dict[str, JSON] = dressed(stored, looks, memory)
+    if any(worn.get(form) != stored.get(form) for form in _BODY_FORMS):
+        with contextlib.suppress(CassetteCorruptError):  # edited by hand
+            worn = {**worn, **_fitting(stored, worn, re.compile("|".join(map(re.escape, memory.placeholders.looks))))}
+    return worn
+
+
+def _fitting(stored: Mapping[str, JSON], redacted: Mapping[str, JSON], stand_in: re.Pattern[str]) -> dict[str, JSON]:
     """Return what a message says about its body, so that it fits the redacted one and tells no secret's length."""
     found: dict[str, JSON] = {}
     if chunks.KEY in stored:
-        found[chunks.KEY] = _moved_borders(stored, redacted, memory)
+        found[chunks.KEY] = _moved_borders(stored, redacted, stand_in)
     if stored.get("complete") is False:  # how much was read of it, before redaction changes its length
         return {**found, "bytes_read": stored.get("bytes_read", len(decode_body(stored)))}
     headers = redacted.get("headers")
@@ -81,11 +91,11 @@ def _is_length(name: str, value: JSON) -> bool:
     return str(name).lower() == "content-length" and isinstance(value, str)
 
 
-def _moved_borders(stored: Mapping[str, JSON], redacted: Mapping[str, JSON], memory: Memory) -> list[int]:
+def _moved_borders(stored: Mapping[str, JSON], redacted: Mapping[str, JSON], stand_in: re.Pattern[str]) -> list[int]:
     """Return the sizes of chunks that end where those of *stored* do, but for the secrets."""
     before = [chunk.decode("latin-1") for chunk in decode_chunks(stored)]
     whole = decode_body(redacted).decode("latin-1")
-    return [len(piece) for piece in spread(before, whole, memory.placeholders.pattern) if piece]
+    return [len(piece) for piece in spread(before, whole, stand_in) if piece]
 
 
 # Headers and address

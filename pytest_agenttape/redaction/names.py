@@ -16,9 +16,10 @@ class Rule(IntEnum):
     LOOSE = 3  # a secret when it is secret-shaped, and no name made of words and numbers
     SHAPED = 4  # a secret when it is secret-shaped
     PASSWORD = 5  # like SHAPED, and digits alone are one as well
-    SEVERAL = 6  # like SHAPED, and a mapping under it holds secrets under names of any kind
-    COOKIES = 7
-    ALWAYS = 8
+    CODE = 6  # like PASSWORD, but no person has chosen it
+    SEVERAL = 7  # like SHAPED, and a mapping under it holds secrets under names of any kind
+    COOKIES = 8
+    ALWAYS = 9
 
 
 class HeaderRule(IntEnum):
@@ -39,7 +40,7 @@ _ENDS = (  # also of a word that is written without separators, such as "adminpa
     "csrftoken", "xsrftoken",
 )  # fmt: skip
 _PASSWORD_ENDS = ("password", "passwd", "passphrase", "passcode", "pwd")
-_PASSWORDS = frozenset("otp totp".split())
+_CODES = frozenset("otp totp".split())
 _LOOSE_PASSWORDS = frozenset("pass pw sid".split())  # which also mean other things: a pass over the data, a resource
 _PASSWORD_OWNERS = frozenset(
     "db database user admin root app smtp imap mail email ftp sftp ssh ldap redis mysql postgres pg mongo rabbitmq mq"
@@ -127,7 +128,9 @@ def _rule_of_words(words: tuple[str, ...]) -> Rule:
         return Rule.SEVERAL
     if last in _LOOSE_PASSWORDS:
         return Rule.PASSWORD if last != "sid" and before in _PASSWORD_OWNERS else Rule.LOOSE
-    if last in _PASSWORDS or last.endswith(_PASSWORD_ENDS):
+    if last in _CODES:
+        return Rule.CODE
+    if last.endswith(_PASSWORD_ENDS):
         return Rule.PASSWORD
     if last in _ALONE or last.endswith(_ENDS) or (last == "key" and before in _KEY_KINDS):
         return Rule.SHAPED

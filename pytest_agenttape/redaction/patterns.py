@@ -40,7 +40,7 @@ class Format:
         for literal in self.starts:
             at = text.find(literal)
             while at >= 0:
-                match = _compiled(self.expression).match(text, at) if self.glued or _is_boundary(text, at) else None
+                match = _compiled(self.expression).match(text, at) if self.glued or is_boundary(text, at) else None
                 if match is None:
                     at = text.find(literal, at + len(literal))
                     continue
@@ -57,6 +57,13 @@ def find_formats(text: str) -> Iterator[tuple[str, Span]]:
             yield from ((each.name, span) for span in each.find(text))
     yield from _find_beside(text)
     yield from (("discord-token", span) for span in _find_discord(text))
+
+
+def starts_of(secret: str) -> Iterator[str]:
+    """Yield the literals at which the formats begin that *secret* has, as a whole."""
+    for each in FORMATS:
+        if any(secret.startswith(start) for start in each.starts) and _compiled(each.expression).fullmatch(secret):
+            yield from each.starts
 
 
 def find_userinfo(text: str) -> Iterator[Span]:
@@ -96,7 +103,7 @@ def find_emails(text: str) -> Iterator[Span]:
         at = text.find("@", at + 1)
 
 
-def _is_boundary(text: str, at: int) -> bool:
+def is_boundary(text: str, at: int) -> bool:
     """Return whether a word can begin at *at*: also after an escape such as ``\\n``, ``%20`` or ``\\u0022``."""
     if at == 0:
         return True

@@ -149,6 +149,8 @@ class Placeholders:
         end = len(template) if word is None else template.index(word) + len(word)
         self._head, self._tail, self._is_numbered = template[:end], template[end:], word is not None
         self._numbers: dict[str, int] = {}
+        self._hidden: set[str] = set()  # secrets of which nobody is to know what they look like
+        self._looks: dict[str, str] = {}  # look-alikes, with what each stands for
         self._highest = max((int(number) for text in taken for number in _NUMBERED.findall(text)), default=0)
         number = "[0-9]{4}" if self._is_numbered else ""
         spelled = (f"{re.escape(head)}{number}{re.escape(tail)}" for head, tail in self._spellings())
@@ -163,12 +165,39 @@ class Placeholders:
 
     def stand_in(self, secret: str) -> str:
         """Return what replaces *secret*: its placeholder in the shape that code which parses the secret expects."""
+        if secret in self._looks:
+            return self._looks[secret]
         if secret.startswith("eyJ") and (token := _TOKEN.fullmatch(secret)):
             return self._token(secret, token[1], token[2])
         if secret.startswith("-----BEGIN ") and (block := _PEM.fullmatch(secret)):
             newline = block[2] or ""
             return f"{block[1]}{newline}{self.text_for(_PEM_LINES.sub('', secret))}{newline}{block[3]}{block[4]}"
         return self.text_for(secret)
+
+    def recognise(self, look_alike: str, stands_for: str) -> None:
+        """Take *look_alike*, which is handed out in replay, for the placeholder that it *stands_for*."""
+        self._looks[look_alike] = stands_for
+        self._highest = max(self._highest, int(self.number_in(stands_for)))  # another secret must not get its number
+
+    @property
+    def looks(self) -> Mapping[str, str]:
+        """The look-alikes that were handed out, each with what it stands for."""
+        return self._looks
+
+    def hide(self, *secrets: str) -> None:
+        """Never say what *secrets* look like: a person chose them, and who knows their length guesses them sooner."""
+        self._hidden.update(secrets)
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The secrets that were given a number of their own, by number, but for those that are hidden."""
+        shown = ((secret, each) for secret, each in self._numbers.items() if secret not in self._hidden)
+        return {f"{number:04}": secret for secret, number in shown if number < _LAST_NUMBER}
+
+    @staticmethod
+    def number_in(placeholder: str) -> str:
+        """Return the four digits of *placeholder*; empty if it has none."""
+        return next(iter(_NUMBERED.findall(placeholder)), "")
 
     def is_settled(self, text: str) -> bool:
         """Return whether *text* is nothing but placeholders and what may surround them."""
@@ -184,7 +213,8 @@ class Placeholders:
 
     def found_in(self, text: str, listed: Container[str] | None) -> set[str]:
         """Return what stands for a secret in *text*: only what is *listed*, if there is a list."""
-        return {each for each in self.pattern.findall(text) if _is_listed(each, listed)}
+        found = {each for each in self.pattern.findall(text) if _is_listed(each, listed)}
+        return found.union(each for each in self._looks if each in text and not each.isdigit())
 
     def is_part(self, text: str) -> bool:
         """Return whether *text* could occur inside a placeholder, and so must never be looked for."""

@@ -9,8 +9,9 @@ from types import MappingProxyType
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.redaction import text as flat
 from pytest_agenttape.redaction.known import environment_secrets
+from pytest_agenttape.redaction.look_alikes import dressed, is_dressed, shapes_in
 from pytest_agenttape.redaction.memory import Memory
-from pytest_agenttape.redaction.message import redact_message
+from pytest_agenttape.redaction.message import dress_message, redact_message
 from pytest_agenttape.redaction.rules import RedactionRules
 from pytest_agenttape.redaction.text import Finding
 from pytest_agenttape.redaction.tree import redact_text, redact_value
@@ -106,6 +107,30 @@ class Redactor:
     def stand_ins_in(self, text: str, listed: Container[str] | None) -> set[str]:
         """Return what stands for a secret in *text*: only what is *listed*, if there is a list."""
         return self._memory.placeholders.found_in(text, listed)
+
+    @property
+    def shapes(self) -> dict[str, str]:
+        """What the secrets that were taken out look like, by the numbers of their placeholders (`look_alikes`)."""
+        return shapes_in(self._memory)
+
+    def dressed(self, recorded: Interaction, shapes: Mapping[str, str]) -> Interaction:
+        """Return a recording as it is handed out in replay, with secrets made up in their *shapes*.
+
+        From now on they are taken for the placeholders that they stand for. The request stays as it is stored.
+        """
+        if not (self._is_enabled and shapes and is_dressed(recorded.request)):
+            return recorded
+        is_message = _is_message(recorded.request) and isinstance(recorded.response, dict)
+        dress = dress_message if is_message else dressed
+        response = dress(recorded.response, shapes, self._memory)
+        error, metadata = (dressed(each, shapes, self._memory) for each in (recorded.error, recorded.metadata))
+        if response is recorded.response and error is recorded.error and metadata is recorded.metadata:
+            return recorded
+        return replace(recorded, response=response, error=error, metadata=metadata)
+
+    def stands_for(self, look_alike: str) -> str:
+        """Return the placeholder of a *look_alike*; itself, if it is none."""
+        return self._memory.placeholders.looks.get(look_alike, look_alike)
 
     def scan(self, data: bytes | str) -> list[Finding]:
         """Return where *data*, about to be written, still holds a known secret in any form or a known format."""

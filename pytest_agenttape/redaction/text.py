@@ -15,6 +15,7 @@ from pytest_agenttape.redaction.patterns import Span
 _QUOTED = re.compile(r"(?:[A-Za-z0-9_.~+*/-]|%[0-9A-Fa-f]{2})++")
 _QUOTED_MARKS = ("%3A%2F%2F", "%3a%2f%2f", "%3A//", "%3a//", "-----BEGIN%20", "-----BEGIN+")
 _PASSWORD_MARKS = tuple("assw ASSW assphrase ASSPHRASE asscode ASSCODE _pass _PASS pwd Pwd PWD ecret ECRET".split())
+_PASSWORD_IN_URL = "password-in-url"
 _SCHEME_MARKS = ("asic ", "earer ", "ASIC ", "EARER ")
 
 
@@ -81,7 +82,9 @@ def _requoted(quoted: str, memory: Memory) -> str:
 def _redact_plain(text: str, memory: Memory) -> str:
     placeholders = memory.placeholders
     redacted = memory.known.replace(text, placeholders.stand_in)
-    spans = [span for _, span in _hard_spans(redacted, memory)]
+    found = list(_hard_spans(redacted, memory))
+    placeholders.hide(*(redacted[start:end] for kind, (start, end) in found if kind == _PASSWORD_IN_URL))
+    spans = [span for _, span in found]
     spans += context.find_assigned(redacted)
     spans += commands.find_options(redacted)
     spans += context.find_cookies(redacted)
@@ -101,7 +104,7 @@ def _hard_spans(text: str, memory: Memory) -> Iterator[tuple[str, Span]]:
     """Yield the secrets that are recognised by their look alone, whatever is around them."""
     yield from patterns.find_formats(text)
     if "://" in text:
-        yield from (("password-in-url", span) for span in patterns.find_userinfo(text))
+        yield from ((_PASSWORD_IN_URL, span) for span in patterns.find_userinfo(text))
     yield from (("authorization", span) for span in patterns.find_authorization(text))
     if memory.redacts_emails:
         yield from (("email", span) for span in patterns.find_emails(text))

@@ -242,6 +242,8 @@ def redact_string(text: str, rule: Rule, memory: Memory) -> str:
         if is_secret(text, rule, memory):
             if text[:1] in "{[" and (document := _document(text, memory)) is not None:
                 return document
+            if rule is Rule.PASSWORD:
+                memory.placeholders.hide(text)
             return memory.named(text)
     return redact_text(text, memory)
 
@@ -253,7 +255,7 @@ def is_secret(text: str, rule: Rule, memory: Memory) -> bool:
         return bool(text.strip())
     if rule in (Rule.RANDOM, Rule.LOGIN):
         return shapes.is_random(text) and not shapes.is_name(text)
-    if rule is Rule.PASSWORD and shapes.is_number(text):
+    if rule in (Rule.PASSWORD, Rule.CODE) and shapes.is_number(text):
         return True
     return shapes.is_secret_shaped(text) and not (rule is Rule.LOOSE and shapes.is_name(text))
 

@@ -71,6 +71,7 @@ def _authority(authority: str, memory: Memory) -> str:
         return _part(authority, memory)
     user, colon, password = userinfo.partition(":")
     user = _replaced(user, memory) if shapes.is_random(user) else _part(user, memory)
+    memory.placeholders.hide(unquote_plus(password))
     return user + colon + (_replaced(password, memory) if password else "") + at + host
 
 

@@ -170,6 +170,8 @@ def _is_on_one_line(trail: list[object]) -> bool:
     """Return whether the value at *trail* in a cassette is written on one line: what a reader wants to skip or scan."""
     if len(trail) == 3:
         return trail[1:] == ["meta", "redacted"]
+    if len(trail) == 4:
+        return trail[1:3] == ["meta", "shapes"]
     if len(trail) == 5:  # interactions, number, response, name
         return trail[4] in ("delivery", "chunk_bytes")
     return len(trail) == 8 and trail[6] == "deltas"  # interactions, number, response, events, number, deltas, number

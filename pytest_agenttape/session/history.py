@@ -104,7 +104,7 @@ class History(Block):
 
     def is_same(self, recorded: JSON, given: JSON) -> bool:
         """Return whether two values in stored form are equal but for which secrets were in them."""
-        return self.loaded.are_same(recorded, given)
+        return self.loaded.are_same(self.redacted(recorded), given)
 
     @property
     def former(self) -> Path | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +47,7 @@ class Loaded:
         telemetry: What is answered without a recording.
         turns: In which order answers are due.
         beside: The recordings of further cassettes, which answer first.
+        shapes: What secrets looked like, by the numbers of their placeholders; by recording, of further cassettes.
         lines: The line of the file on which each recording starts.
         former: The recordings that a test without a cassette may have had under another name.
         seconds_to_load: How much of the processor's time reading the file took: waiting for it is not its fault.
@@ -59,6 +60,7 @@ class Loaded:
     telemetry: Telemetry
     turns: Turns
     beside: tuple[Tape, ...] = ()
+    shapes: Mapping[int | None, Mapping[str, str]] = field(default_factory=dict)
     lines: tuple[int, ...] = ()
     former: Sequence[Interaction] = ()
     seconds_to_load: float = 0.0
@@ -72,7 +74,8 @@ class Loaded:
         policy = _policy(settings, fresh=cassette is None)
         turns = Turns(filter(policy.is_missed, recordings))
         tape = _tape(settings, recordings, rules)
-        return cls(cassette, tape, policy, rules, answered, turns, lines=lines)
+        shapes: dict[int | None, Mapping[str, str]] = {None: shapes_of(_meta_of(cassette))}
+        return cls(cassette, tape, policy, rules, answered, turns, shapes=shapes, lines=lines)
 
     def decide(self, call: Call) -> Decision:
         """Return what *call* gets; serving a recording marks it played."""
@@ -92,6 +95,10 @@ class Loaded:
     def meta(self) -> Mapping[str, JSON]:
         """The `meta` of the cassette."""
         return _meta_of(self.cassette)
+
+    def looks_of(self, recorded: Interaction) -> Mapping[str, str]:
+        """Return what the secrets of the cassette looked like that *recorded* is from."""
+        return self.shapes.get(id(recorded.request), self.shapes.get(None, {}))
 
     @property
     def frozen(self) -> Cassette | None:
@@ -172,6 +179,13 @@ def _meta_of(cassette: Cassette | None) -> Mapping[str, JSON]:
     return {"redacted": []} if cassette is None else cassette.meta
 
 
+def shapes_of(meta: Mapping[str, JSON]) -> dict[str, str]:
+    """Return what the secrets looked like that a cassette with this *meta* has placeholders for, by their numbers."""
+    shapes = meta.get("shapes")
+    pairs = shapes.items() if isinstance(shapes, Mapping) else ()
+    return {str(each)[-4:]: str(shape) for shape, names in pairs if isinstance(names, list) for each in names}
+
+
 def load(settings: Settings) -> tuple[Loaded, AgentTapeError | None]:
     """Return what was recorded; for a test whose file cannot be read, also the problem, which becomes its verdict.
 
@@ -181,7 +195,7 @@ def load(settings: Settings) -> tuple[Loaded, AgentTapeError | None]:
     try:
         with uncollected():
             loaded = _read(settings)
-            return (replace(loaded, beside=_beside(settings, loaded.rules)) if settings.also else loaded), None
+            return (_with_others(settings, loaded) if settings.also else loaded), None
     except AgentTapeError as problem:
         if not settings.is_sticky:
             raise
@@ -218,13 +232,13 @@ def _from_file(path: Path, settings: Settings) -> tuple[Cassette, tuple[int, ...
     return cassette, lines
 
 
-def _beside(settings: Settings, own: KeyRules) -> tuple[Tape, ...]:
-    """Return the recordings of the further cassettes; what stands for a secret in them does so for the session.
+def _with_others(settings: Settings, loaded: Loaded) -> Loaded:
+    """Return *loaded* with the further cassettes; what stands for a secret in them does so for the session.
 
     Raises:
         CassetteNotFoundError: There is no such cassette.
     """
-    tapes = []
+    own, tapes, shapes = loaded.rules, [], dict(loaded.shapes)
     for path in settings.also:
         try:
             cassette, _ = _from_file(path, settings)
@@ -238,7 +252,8 @@ def _beside(settings: Settings, own: KeyRules) -> tuple[Tape, ...]:
         tapes.append(_tape(settings, cassette.interactions, rules))
         if own.placeholders is not None:
             own.placeholders.update(rules.placeholders or ())
-    return tuple(tapes)
+        shapes |= dict.fromkeys((id(each.request) for each in cassette.interactions), shapes_of(cassette.meta))
+    return replace(loaded, beside=tuple(tapes), shapes=shapes)
 
 
 def _policy(settings: Settings, *, fresh: bool) -> Policy:

@@ -17,13 +17,13 @@ from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Poison
 from pytest_agenttape.reading.one_line import visible
 from pytest_agenttape.reading.summary import summary_line
-from pytest_agenttape.redaction import placeholders_in
 from pytest_agenttape.session.appending import appended_to
 from pytest_agenttape.session.aside import has_outdated, laid_aside
 from pytest_agenttape.session.before_recording import without_headers
 from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.frozen_world import FrozenWorld
 from pytest_agenttape.session.loaded import Loaded
+from pytest_agenttape.session.placeholders import Listing
 from pytest_agenttape.session.poison import poisoned
 from pytest_agenttape.session.run import Placed, Run
 from pytest_agenttape.session.secrets import Secrets
@@ -64,7 +64,7 @@ class Recording:
         self._has_new_order = False
         self.run_id = str(uuid.UUID(bytes=os.urandom(16), version=4))
         self._finished: dict[tuple[object, ...], tuple[Interaction, Interaction]] = {}
-        self._spelled: dict[int, tuple[Interaction, list[str]]] = {}  # the placeholders in each of them
+        self._listing = Listing(loaded, secrets)
         self._secrets_known = 0  # when these were redacted
         self._prepared: tuple[int, writing.Prepared] | None = None  # and how many secrets were known then
 
@@ -211,15 +211,14 @@ class Recording:
     def _cassette_of(self, placed: Sequence[Placed], old: Cassette | None) -> Cassette:
         interactions = self._with_needed_facts([self._interaction(each, with_key=True) for each in placed])
         before = old.meta if old else {}
-        listed = self._placeholders_in(interactions, before.get("redacted"))
         return Cassette(
             created_at=old.created_at if old else self._world.created_at,
             run_id=old.run_id if old else self.run_id,
             meta={
-                **before,
+                **{name: each for name, each in before.items() if name != "shapes"},
                 **self._meta(),
                 **self._secrets.redactor.value(_tags(before.get("tags"), self._settings.tags)),
-                "redacted": listed,
+                **self._listing.of(interactions, before),
             },
             interactions=interactions,
         )
@@ -304,17 +303,6 @@ class Recording:
             needless = tuple(name for name in _TELLING if name in each.metadata and len(among[name] - {None}) < 2)
             kept.append(_without(needless, each, self._finished) if needless else each)
         return kept
-
-    def _placeholders_in(self, interactions: list[Interaction], before: JSON) -> list[JSON]:
-        """Return what stands for a secret in *interactions*, and did *before*; other text may look like it."""
-        known, found = self._loaded.rules.placeholders, set[str]()
-        if known is not None and isinstance(before, list):
-            known = known | {str(each) for each in before}
-        for each in interactions:
-            if id(each) not in self._spelled:
-                self._spelled[id(each)] = each, placeholders_in(repr(each))
-            found.update(self._spelled[id(each)][1])
-        return sorted(found if known is None else found & known)
 
     def _meta(self) -> dict[str, JSON]:
         meta: dict[str, JSON] = {} if self._settings.test is None else {"test": self._settings.test}

@@ -156,7 +156,7 @@ class Run:
 
     def served(self) -> list[Interaction]:
         """Return the recordings that calls were answered from."""
-        return [each.recorded for each in self._begun if isinstance(each, Served) and not each.recorded.is_made_up]
+        return [each.outcome for each in self._begun if isinstance(each, Served) and not each.recorded.is_made_up]
 
     def has_made(self, observed: Observed) -> bool:
         """Return whether a call that could be the *observed* one has been made since."""

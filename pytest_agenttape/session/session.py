@@ -332,7 +332,8 @@ class Session(Injectable, Gatekeeper, History):
             if is_kept and not (agrees and tape.is_keyed) and not recorded.is_made_up:
                 self._misses.note_divergence(call, recorded, agrees=agrees)
             turn = None if is_repeat else self.loaded.turns.of(recorded)
-            served = Served(self, call, recorded, descendants, parent, is_kept, turn=turn)
+            given = self._stand_ins.given(recorded)
+            served = Served(self, call, given, descendants, parent, is_kept, turn=turn, original=recorded)
             if (seconds := seconds_passed(recorded)) > 0:
                 self.world.freeze.pass_time(seconds)
             return self.run.repeat(served) if is_repeat else self.run.serve(served)

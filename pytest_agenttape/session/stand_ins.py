@@ -28,16 +28,24 @@ class StandIns:
         if loaded.policy.can_execute and loaded.needless_keys:
             self._handed_out.note(VALUE, None)
 
+    def given(self, recorded: Interaction) -> Interaction:
+        """Return *recorded* as the agent gets it: with secrets made up that look like those that were taken out."""
+        looks = self._loaded.looks_of(recorded)
+        return self._secrets.redactor.dressed(recorded, looks) if looks else recorded
+
     def refusal(self, call: Call, sent: JSON) -> RecordingRefusedError | None:
         """Return the error for a live *call* if what is *sent* holds what a replayed call handed out.
 
         The call that handed it out is no longer an answer: the next refresh makes it again.
         """
         self._look()
+        redactor = self._secrets.redactor
         found = self._handed_out.find(sent)
+        if found is None and self._handed_out:  # a code of six digits is looked for by its name alone
+            found = self._handed_out.find(redactor.request(sent) if isinstance(sent, dict) else redactor.value(sent))
         if found is None:
             return None
-        stand_in, giver = found
+        stand_in, giver = redactor.stands_for(found[0]), found[1]
         asked = asked_line(call)
         if giver is None:
             return _needs_key(call, f"{asked} would send {stand_in}, which stands for a key that is not set")
@@ -52,10 +60,10 @@ class StandIns:
         """See what the calls that were answered since the last look have handed out."""
         for each in self._run.since(self._seen):
             if isinstance(each, Served):
-                answer = [each.recorded.response, each.recorded.error, each.recorded.changes]
-                listed = self._loaded.rules.placeholders
-                for stand_in in self._secrets.redactor.stand_ins_in(repr(answer), listed):
-                    self._handed_out.note(stand_in, each)
+                for given in (each.outcome, each.recorded):
+                    answer = repr([given.response, given.error, given.metadata])
+                    for stand_in in self._secrets.redactor.stand_ins_in(answer, self._loaded.rules.placeholders):
+                        self._handed_out.note(stand_in, each)
         self._seen = len(self._run)
 
     def _way_out(self, giver: Interaction) -> str:

@@ -16,6 +16,8 @@ WAYS: dict[str, Callable[[str], JSON]] = {
     "a header": lambda token: {"headers": {"authorization": f"Bearer {token}"}},
     "basic authentication": lambda token: {"headers": {"a": base64.b64encode(f"ada:{token}".encode()).decode()}},
     "bytes": lambda token: {"body_b64": base64.b64encode(b"\xff " + token.encode()).decode()},
+    "lower case": lambda token: {"url": f"https://shop.example/{token.lower()}"},
+    "UTF-16": lambda token: {"body_b64": base64.b64encode(token.encode("utf-16")).decode()},
     "gzip": lambda token: {"body_b64": base64.b64encode(gzip.compress(f"is {token}".encode())).decode()},
     "deflate": lambda token: {"body_b64": base64.b64encode(zlib.compress(f"is {token}".encode())).decode()},
 }

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import http.client
+import re
 import threading
 import time
 import warnings
@@ -242,7 +243,9 @@ class TestABodyThatIsLeftEarlyAndThatRedactionMadeShorter:
         stored = recorder.interactions[0].response
         assert stored["complete"] is False
         assert stored["bytes_read"] >= len(live) >= 2000
-        assert recorder.replay(lambda: read(f"{recorder.provider.url}/keys")).decode() == stored["text"]
+        replayed = recorder.replay(lambda: read(f"{recorder.provider.url}/keys")).decode()
+        assert len(replayed) == len(live)  # its keys are as long as those that were taken out
+        assert re.sub(r"ghp_(REDACTED[0-9]{4})\w+", r"\1", replayed) == stored["text"]
 
     def test_says_nothing_of_its_length_where_nothing_was_redacted(self, recorder: Recorder) -> None:
         recorder.provider.reply(

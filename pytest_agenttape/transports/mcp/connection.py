@@ -170,7 +170,7 @@ class Connection:
         if recorded["method"] not in messages.COMPARED_ANSWERS:
             return
         given = script.recorder.redacted(answer)
-        if given == recorded.get("answer"):
+        if script.recorder.is_same(recorded.get("answer"), given):
             return
         before, now = shown_pair(recorded.get("answer"), given)
         error = UnmatchedInteractionError(

@@ -1,0 +1,209 @@
+"""Look-alikes: what replay hands out in place of a placeholder, for code that parses the secret.
+
+A cassette says of the placeholders in its answers what their secrets looked like: a prefix that everyone knows, an
+alphabet and a length, written as a pattern, such as ``ghp_[A-Za-z0-9]{36}``. A look-alike is made of that pattern and
+of the number alone, so it holds nothing of the secret. It has no character that a URL, a cookie or JSON would escape,
+and the word of the placeholder where its alphabet has room for it. Whoever sends it is understood to send the
+placeholder, as a secret is while recording.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import string
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from urllib.parse import unquote
+
+from pytest_agenttape.model import JSON, REDACTION_PLACEHOLDER, SECRET_PLACEHOLDER
+from pytest_agenttape.redaction import patterns, shapes
+from pytest_agenttape.redaction.memory import Memory
+
+_LONGEST = 4_096
+_ALPHABETS = {
+    "[0-9]": string.digits,
+    "[0-9a-f]": "0123456789abcdef",
+    "[0-9A-F]": "0123456789ABCDEF",
+    "[89ab]": "89ab",
+    "[89AB]": "89AB",
+    "[A-Z2-7]": string.ascii_uppercase + "234567",
+    "[A-Z0-9]": string.ascii_uppercase + string.digits,
+    "[a-z0-9]": string.ascii_lowercase + string.digits,
+    "[A-Za-z0-9]": string.ascii_letters + string.digits,
+}
+_WIDEST = "[A-Za-z0-9]"
+_READ_AS_WIDEST = frozenset(_ALPHABETS[_WIDEST] + "_-+/")  # of base64: a look-alike needs no more than letters
+_LAST_OF_BASE64 = "AQgw"  # whatever the length, these set no bit that decoding would drop
+_DIGITS = re.compile(r"[0-9]{4,20}")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_TOKEN = re.compile(r"eyJ[\w-]+\.eyJ[\w-]+\.([\w-]+)", re.ASCII)
+# Of formats whose name goes on; and of an object with its secret, as Stripe's are.
+_PREFIX = re.compile(
+    r"xox[a-z](?:\.xox[a-z])?-|sk-ant-[a-z]{2,6}[0-9]{2}-|sk-or-v[0-9]-|lsv2_[a-z]{2}_|gAAAAA"
+    r"|[a-z]{2,5}_(?:test_|live_)?[A-Za-z0-9]{8,64}_secret_"
+)
+_OWN_PREFIX = re.compile(r"((?:(?:[a-z]{2,8}|[A-Z]{2,8})[_-]){1,3})([A-Za-z0-9+/]+={0,2}|[0-9a-fA-F-]{36})")
+_FIELDS = re.compile(r"[.:|~]|[^.:|~]+")
+_NUMBERED_FIELDS = re.compile(r"((?:[0-9]{4,}|[0-9a-f]{8,})([-_]))(?:(?:[0-9]{4,}|[0-9a-f]{8,})\2)*[A-Za-z0-9]+")
+_PARTS = re.compile(r"(\[[^]]{1,12}\])(?:\{([0-9]{1,4})\})?|([A-Za-z0-9_.:|~=-]{1,128})")
+_MOST_PARTS = 64
+_EMBEDDED = 16  # with this length, the word of a placeholder is not all that there is
+
+
+def shape_of(secret: str) -> str | None:
+    """Return what *secret* looks like, as a pattern; None for what a person may have chosen: its length is no one's."""
+    if len(secret) > _LONGEST or not secret.isascii():
+        return None
+    if _DIGITS.fullmatch(secret):
+        return f"[0-9]{{{len(secret)}}}"
+    if token := _TOKEN.fullmatch(secret):  # its placeholder decodes already, all but the signature
+        return _run(token[1])
+    head = _prefix_of(secret)
+    if len(secret) - len(head) < 8 or not (head or shapes.is_random(secret)):
+        return None
+    body = secret[len(head) :]
+    bare = body.rstrip("=")
+    runs = [_uuid(body)] if _UUID.fullmatch(body) else [_run(each) for each in _fields_of(bare)]
+    shape = "".join((head, *filter(None, runs), body[len(bare) :]))
+    return shape if all(runs) and _parsed(shape) else None
+
+
+def _prefix_of(secret: str) -> str:
+    """Return the well-known beginning of *secret*; empty if it has none."""
+    if found := _PREFIX.match(secret):
+        return found[0]
+    own = _OWN_PREFIX.fullmatch(secret)
+    if own and (_UUID.fullmatch(own[2]) or shapes.is_random(own[2])):  # without it, still nothing that can be guessed
+        return own[1]
+    return max((start for start in patterns.starts_of(secret) if secret.startswith(start)), key=len, default="")
+
+
+def _uuid(text: str) -> str:
+    upper = text != text.lower()
+    h, variant = ("[0-9A-F]", "[89AB]") if upper else ("[0-9a-f]", "[89ab]")
+    version, variant = (text[14], variant) if text[14] in "12345678" and text[19] in "89abAB" else (h, h)
+    return f"{h}{{8}}-{h}{{4}}-{version}{h}{{3}}-{variant}{h}{{3}}-{h}{{12}}"
+
+
+def _fields_of(body: str) -> Iterator[str]:
+    """Yield the parts of *body* and the marks between them; in base64, ``-`` and ``_`` are none."""
+    for each in _FIELDS.findall(body):
+        marked = _NUMBERED_FIELDS.fullmatch(each)
+        yield from re.split(f"({marked[2]})", each) if marked else (each,)
+
+
+def _run(text: str) -> str | None:
+    if text in tuple("-_.:|~"):
+        return text
+    found = set(text)
+    fitting = (name for name, alphabet in _ALPHABETS.items() if found <= set(alphabet))
+    name = next(fitting, _WIDEST if found <= _READ_AS_WIDEST else None)
+    return None if name is None else f"{name}{{{len(text)}}}"
+
+
+def shapes_in(memory: Memory) -> dict[str, str]:
+    """Return what the secrets that were taken out look like, by the numbers of their placeholders."""
+    found = ((number, secret, shape_of(secret)) for number, secret in memory.placeholders.secrets.items())
+    return {number: shape for number, secret, shape in found if shape and look_alike(shape, number) != secret}
+
+
+# Making one
+
+
+@lru_cache(maxsize=1024)
+def look_alike(shape: str, number: str) -> str | None:
+    """Return the look-alike of *shape* for the placeholder with *number*; None if the shape is none of ours."""
+    parts = _parsed(shape)
+    if parts is None:
+        return None
+    source = _bytes_of(f"{shape} {number}")
+    made, word = [], f"{SECRET_PLACEHOLDER}{number}"
+    for alphabet, length, literal in parts:
+        if not alphabet:
+            made.append(literal)
+        elif alphabet == string.digits:
+            made.append(_digits(int(number), length))
+        else:
+            has_room = bool(word) and length >= _EMBEDDED and set(word) <= set(alphabet)
+            start, word = (word, "") if has_room else ("", word)
+            rest = length - len(start)
+            letters = [alphabet[next(source) % len(alphabet)] for _ in range(rest)]
+            if set(_LAST_OF_BASE64) <= set(alphabet):
+                letters[-1:] = _LAST_OF_BASE64[next(source) % 4]
+            made += [start, *letters]
+    return "".join(made)
+
+
+def _parsed(shape: str) -> list[tuple[str, int, str]] | None:
+    """Return the parts of *shape*: an alphabet and a length, or a literal; None if it is not one of ours."""
+    parts: list[tuple[str, int, str]] = []
+    at = 0
+    while at < len(shape):
+        found = _PARTS.match(shape, at)
+        alphabet, length = (_ALPHABETS.get(found[1] or ""), int(found[2] or 1)) if found else (None, 0)
+        if found is None or (found[1] and (alphabet is None or length > _LONGEST)):
+            return None
+        parts.append((alphabet or "", length, found[3] or ""))
+        at = found.end()
+    return parts if len(parts) <= _MOST_PARTS and any(alphabet for alphabet, _, _ in parts) else None
+
+
+def _bytes_of(seed: str) -> Iterator[int]:
+    count = 0
+    while True:
+        yield from hashlib.sha256(f"{seed} {count}".encode()).digest()
+        count += 1
+
+
+def _digits(number: int, length: int) -> str:
+    """Return digits of which no two numbers have the same, as long as there are that many."""
+    lowest = 10 ** (length - 1)
+    return str(lowest + (number * 7919 + 4 * lowest) % (9 * lowest))
+
+
+# Handing it out
+
+
+def is_dressed(request: Mapping[str, JSON]) -> bool:
+    """Return whether the answers to *request* get look-alikes: gRPC's come back in the bytes that the cassette has."""
+    return request.get("method") != "GRPC"
+
+
+def dressed(node: JSON, looks: Mapping[str, str], memory: Memory) -> JSON:
+    """Return *node* with look-alikes of the *looks* by number, which *memory* takes for the placeholders."""
+    if isinstance(node, str):
+        if SECRET_PLACEHOLDER not in node and REDACTION_PLACEHOLDER not in node:
+            return node
+        return memory.placeholders.pattern.sub(lambda found: _worn(found, looks, memory), node)
+    if isinstance(node, dict):
+        new = {key: dressed(value, looks, memory) for key, value in node.items()}
+        return new if any(new[key] is not node[key] for key in node) else node
+    if isinstance(node, list):
+        items = [dressed(each, looks, memory) for each in node]
+        return items if any(now is not was for now, was in zip(items, node, strict=True)) else node
+    return node
+
+
+def _worn(found: re.Match[str], looks: Mapping[str, str], memory: Memory) -> str:
+    text, stored = found.string, found[0]
+    name = unquote(stored)
+    number = memory.placeholders.number_in(name)
+    shape = looks.get(number)
+    # In base64, the rest of which is not ours to move.
+    is_within = not patterns.is_boundary(text, found.start()) or text[found.end() : found.end() + 1].isalnum()
+    made = look_alike(shape, number) if shape is not None and not is_within else None
+    if made is None:
+        return stored
+    head, dot, _ = stored.rpartition(".")
+    if dot and stored.startswith("IH"):
+        made = f"{'.'.join(map(_unspaced, head.split('.')))}.{made}"
+    memory.recognise(made, name)
+    return made
+
+
+def _unspaced(segment: str) -> str:
+    """Return a segment of a stand-in for a token as a real one has it, without the mark that tells them apart."""
+    raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    return base64.urlsafe_b64encode(raw.lstrip()).decode("ascii").rstrip("=")

@@ -1,0 +1,240 @@
+"""A secret of an answer keeps its shape in replay, on every way that it may come and be sent on."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any, ClassVar
+from uuid import UUID
+
+import httpx
+import pytest
+import requests
+import yaml
+
+from pytest_agenttape import RecordingRefusedError, tool, use_cassette
+from tests.loopback import serving
+from tests.redaction.test_redaction import JWT, fake
+
+PATH = Path("tapes/x.yaml")
+
+
+class Shop(BaseHTTPRequestHandler):
+    """Gives away secrets; the test says which."""
+
+    protocol_version = "HTTP/1.1"
+    secret: ClassVar[str] = ""
+    asked: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        self.asked.append(f"{self.path}\n{self.headers}\n{body}")
+        data = json.dumps({"access_token": self.secret, "help": f"send {self.secret}"}).encode()
+        self.send_response(200)
+        self.send_header("Set-Cookie", f"sid={self.secret}; Path=/")
+        self.send_header("X-Api-Key", self.secret)
+        self.send_header("Location", f"/next?token={self.secret}")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    Shop.asked.clear()
+    with serving(Shop) as url:
+        yield url
+
+
+def strict(token: str) -> str:
+    """Return a *token* that is what its prefix says, as an agent's own check would."""
+    if token.startswith("eyJ"):
+        head, claims, _ = token.split(".")
+        assert json.loads(base64.urlsafe_b64decode(head + "=="))["alg"] == "HS256"
+        assert json.loads(base64.urlsafe_b64decode(claims + "=="))["exp"] == 1781000000
+    elif token.startswith("sk_live_"):
+        assert len(token) == 32
+    elif len(token) == 36:
+        assert UUID(token).version == 4
+    else:
+        assert len(base64.b64decode(token, validate=True)) == 32
+    return token
+
+
+def with_httpx(url: str) -> None:
+    with httpx.Client(base_url=url) as client:
+        answer = client.post("/login")
+        assert int(answer.headers["content-length"]) == len(answer.content)
+        token = strict(answer.json()["access_token"])
+        assert answer.json()["help"] == f"send {token}"
+        assert answer.headers["x-api-key"] == client.cookies["sid"] == token
+        assert answer.headers["location"] == f"/next?token={token}"
+        client.post("/buy", json={"token": token}, headers={"authorization": f"Bearer {token}"})
+        client.post("/buy", params={"token": token}, data={"note": f"with {token}"})
+
+
+def with_requests(url: str) -> None:
+    with requests.Session() as session:
+        token = strict(session.post(f"{url}/login").json()["access_token"])
+        session.post(f"{url}/buy", json={"secret": token, "again": json.dumps({"token": token})})
+
+
+@tool
+def log_in() -> dict[str, Any]:
+    return {"access_token": Shop.secret, "expires": 3600, "hint": [f"send {Shop.secret}"]}
+
+
+@tool
+def buy(item: str, credential: str, *, note: str = "") -> str:  # noqa: ARG001  # what matters is how it is asked
+    return f"{item} bought"
+
+
+def with_tools(_: str = "") -> None:
+    answer = log_in()
+    token = strict(answer["access_token"])
+    assert answer["hint"] == [f"send {token}"]
+    assert buy("tea", token, note=f"for {token}") == "tea bought"
+
+
+SECRETS = {
+    "stripe": fake("sk_live_", 24),
+    "jwt": JWT,
+    "uuid": "f81d4fae-7dec-41d0-a765-00a0c91e6bf6",
+    "base64": "Wu06AGTLTGdKUfwItUpeo6M9Z3KFGLNl1zA6IIzY9bQ=",
+}
+
+
+@pytest.mark.parametrize("agent", [with_httpx, with_requests, with_tools])
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+def test_an_agent_that_parses_it_takes_the_recorded_way(url: str, secret: str, agent: Callable[[str], None]) -> None:
+    Shop.secret = secret
+    with use_cassette(PATH, mode="all"):
+        agent(url)
+    assert secret not in (written := PATH.read_text())
+    Shop.asked.clear()
+    for _ in range(2):  # the same in each replay
+        with use_cassette(PATH):
+            agent(url)
+    assert Shop.asked == []
+    assert PATH.read_text() == written
+
+
+def test_the_cassette_says_the_shape_and_lists_the_placeholder_as_ever() -> None:
+    Shop.secret = SECRETS["stripe"]
+    with use_cassette(PATH, mode="all"):
+        with_tools()
+    stored = yaml.safe_load(PATH.read_text())
+    assert stored["meta"]["redacted"] == ["REDACTED0001"]
+    assert stored["meta"]["shapes"] == {"sk_live_[A-Za-z0-9]{24}": ["REDACTED0001"]}
+    assert "    sk_live_[A-Za-z0-9]{24}: [REDACTED0001]\n" in PATH.read_text()
+    assert stored["interactions"][0]["response"]["access_token"] == "REDACTED0001"
+
+
+def test_a_cassette_that_says_no_shapes_is_replayed_as_before() -> None:
+    Shop.secret = SECRETS["stripe"]
+
+    def agent() -> str:
+        token: str = log_in()["access_token"]
+        buy("tea", token)
+        return token
+
+    with use_cassette(PATH, mode="all"):
+        agent()
+    stored = yaml.safe_load(PATH.read_text())
+    del stored["meta"]["shapes"]
+    PATH.write_text(yaml.safe_dump(stored))
+    with use_cassette(PATH):
+        assert agent() == "REDACTED0001"
+    with use_cassette(PATH, mode="all"):  # says nothing else but what the secrets look like
+        agent()
+    with use_cassette(PATH):
+        assert agent().startswith("sk_live_REDACTED0001")
+
+
+def test_what_only_a_request_has_says_no_shape() -> None:
+    Shop.secret = SECRETS["stripe"]
+    with use_cassette(PATH, mode="all"):
+        buy("tea", Shop.secret)
+    assert "shapes" not in yaml.safe_load(PATH.read_text())["meta"]
+
+
+def test_a_secret_of_another_shape_keeps_the_number_and_says_the_new_one() -> None:
+    Shop.secret = SECRETS["stripe"]
+    with use_cassette(PATH, mode="all"):
+        with_tools()
+    Shop.secret = SECRETS["uuid"]
+    with use_cassette(PATH, mode="all"):
+        with_tools()
+        buy("more", Shop.secret)
+    meta = yaml.safe_load(PATH.read_text())["meta"]
+    assert meta["redacted"] == ["REDACTED0001"]
+    assert list(meta["shapes"].values()) == [["REDACTED0001"]]
+    assert next(iter(meta["shapes"])).startswith("[0-9a-f]{8}-")
+
+
+def test_a_refresh_keeps_shapes_of_replayed_calls_and_adds_those_of_new_ones() -> None:
+    @tool
+    def sign_up() -> str:
+        return f"your token is {SECRETS['jwt']}"
+
+    Shop.secret = SECRETS["stripe"]
+    with use_cassette(PATH, mode="all"):
+        log_in()
+    with use_cassette(PATH, mode="refresh"):
+        log_in()
+        sign_up()
+    assert yaml.safe_load(PATH.read_text())["meta"]["shapes"] == {
+        "sk_live_[A-Za-z0-9]{24}": ["REDACTED0001"],
+        "[A-Za-z0-9]{43}": ["REDACTED0002"],
+    }
+
+
+@pytest.mark.parametrize("mode", ["refresh", "new_episodes"])
+@pytest.mark.parametrize(
+    "spelled",
+    [str, str.lower, lambda token: base64.b64encode(f"ada:{token}".encode()).decode()],
+    ids=["plain", "lower case", "base64"],
+)
+def test_it_is_never_sent(url: str, mode: str, spelled: Callable[[str], str]) -> None:
+    Shop.secret = SECRETS["stripe"]
+    with use_cassette(PATH, mode="all"):
+        log_in()
+    before = PATH.read_bytes()
+    with (
+        pytest.raises(RecordingRefusedError, match="would send REDACTED0001, which stands for a secret"),
+        use_cassette(PATH, mode=mode),
+    ):
+        httpx.post(f"{url}/buy", json={"note": spelled(log_in()["access_token"])})
+    assert Shop.asked == []
+    assert PATH.read_bytes() == before
+
+
+def test_a_code_of_six_digits_is_one_and_is_not_sent(url: str) -> None:
+    @tool
+    def read_mail() -> dict[str, str]:
+        return {"otp": "482913"}
+
+    def agent(*, is_wrong: bool = False) -> None:
+        code = f"{int(read_mail()['otp']):06d}"
+        assert len(code) == 6
+        httpx.post(f"{url}/login{'/again' * is_wrong}", json={"otp": code})
+
+    with use_cassette(PATH, mode="all"):
+        agent()
+    assert "482913" not in PATH.read_text()
+    with use_cassette(PATH):
+        agent()
+    with pytest.raises(RecordingRefusedError, match="would send REDACTED0001"), use_cassette(PATH, mode="refresh"):
+        agent(is_wrong=True)
