@@ -173,8 +173,13 @@ def is_of_tests(name: str) -> bool:
 
 def is_marked(item: pytest.Item) -> bool:
     """Return whether *item* has our marker."""
-    # Not `item.keywords`: hardly faster, and it misses marks appended to `own_markers`.
-    return item.get_closest_marker(MARKER) is not None
+    # `get_closest_marker` takes three times as long, for each of all tests, four times. `item.keywords` would miss
+    # marks appended to `own_markers`.
+    for node in item.iter_parents():
+        for mark in node.own_markers:
+            if getattr(mark, "name", None) == MARKER:
+                return True
+    return False
 
 
 def has_snapshot_update(config: pytest.Config) -> bool:

@@ -60,6 +60,19 @@ def scope_of(item: pytest.Item, name: str) -> str | None:
     return definitions[-1].scope if definitions else None
 
 
+def asks_for(item: pytest.Item, name: str, *, apart_from: str) -> bool:
+    """Return whether *item* or one of its fixtures, *apart_from* one, asks for the fixture *name*."""
+    if not hasattr(item, "_fixtureinfo"):  # another plugin's item
+        return True
+    info = private(item, "_fixtureinfo")
+    return name in private(info, "initialnames") or any(
+        name in each.argnames
+        for other, definitions in private(info, "name2fixturedefs").items()
+        if other != apart_from
+        for each in definitions
+    )
+
+
 def fixtures_reached_by(item: pytest.Item) -> Iterator[pytest.FixtureDef[Any]]:
     """Return the fixtures that *item* can ask for by name, and those that they override."""
     if hasattr(item, "_fixtureinfo"):  # another plugin's item may have none

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_agenttape.plugin.options import is_marked
-from pytest_agenttape.plugin.pytest_privates import scope_of
+from pytest_agenttape.plugin.pytest_privates import asks_for, scope_of
 
 NAME = "_agenttape_session"  # defined in the plugin's module, where pytest looks for fixtures
 
@@ -14,8 +14,9 @@ def leave_out(item: pytest.Item) -> None:
     """Remove our fixture from an unmarked test: setting up any fixture, even an empty one, costs too much."""
     names = getattr(item, "fixturenames", None)
     if names and NAME in names and not is_marked(item):
+        ours = {NAME} if asks_for(item, "request", apart_from=NAME) else {NAME, "request"}
         # A new list: the tests of a parametrized function share one, and another of them may be marked.
-        item.fixturenames = [name for name in names if name != NAME]  # type: ignore[attr-defined]  # of functions
+        item.fixturenames = [name for name in names if name not in ours]  # type: ignore[attr-defined]  # of functions
 
 
 def move_first(item: pytest.Item) -> None:

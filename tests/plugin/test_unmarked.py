@@ -35,11 +35,46 @@ TESTS = """
         def test_marked(self):
             assert active_session() is not None
 """
+FIXTURES = """
+    import pytest
+
+    @pytest.fixture(params=[1])
+    def asks(request):
+        return request.param
+
+    def test_plain():
+        pass
+
+    def test_with_a_fixture_that_asks(asks):
+        assert asks == 1
+
+    def test_that_asks(request):
+        assert request.node.name == "test_that_asks"
+
+    @pytest.mark.usefixtures("request")
+    def test_that_is_told_to_ask():
+        pass
+"""
 
 
 def test_our_fixture_is_set_up_for_marked_tests_alone(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
     pytester.runpytest().assert_outcomes(passed=6)
+
+
+def test_an_unmarked_test_has_the_fixtures_that_it_has_without_us(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as `request`, which pytest would set up for ours alone: that takes longer than all else that we do."""
+    pytester.makepyfile(FIXTURES)
+    collected = []
+    for plugins in ("", "pytest_agenttape.plugin"):
+        monkeypatch.setenv("PYTEST_PLUGINS", plugins)
+        items, _ = pytester.inline_genitems()
+        collected.append({each.name: sorted(vars(each)["fixturenames"]) for each in items})
+    assert collected[0] == collected[1]
+    assert collected[1]["test_plain"] == []
+    pytester.runpytest().assert_outcomes(passed=4)
 
 
 def test_a_plain_project_reads_nothing_about_pytest_asyncio(project: Project) -> None:
