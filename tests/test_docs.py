@@ -45,7 +45,7 @@ import yaml
 
 from pytest_agenttape import Cassette, Config, Interaction
 from pytest_agenttape.plugin.options import INI_KEYS as INI
-from pytest_agenttape.settings.flags import hear
+from pytest_agenttape.process import runs
 from tests.standin import StandInProvider
 
 ROOT = Path(__file__).parent.parent
@@ -163,7 +163,7 @@ class Reader:
         line = int(block.place.rpartition(":")[2])
         code = compile("\n" * line + block.text, block.place.rpartition(":")[0], "exec")
         with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.ExitStack() as stack:
-            stack.callback(hear(None))  # as outside pytest
+            stack.enter_context(unittest.mock.patch.object(runs, "_running", []))  # as outside pytest
             exec(code, self._module.__dict__)  # noqa: S102  # running the documentation is what this is for
         self._printed = printed.getvalue()
 

@@ -21,7 +21,7 @@ from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.ownership.origin import lines_of
 from pytest_agenttape.ownership.owner import Owner, Rest, Scope
 from pytest_agenttape.ownership.strands import Job, creating_task
-from pytest_agenttape.process import child_processes, collecting, without_plugin
+from pytest_agenttape.process import child_processes, runs
 from pytest_agenttape.process.patching import Patch
 from pytest_agenttape.process.user_stack import is_users
 
@@ -203,14 +203,14 @@ def aside() -> AbstractContextManager[None]:
 
 def _of_no_session(bound: Scope | None, url: Callable[[], str], method: str) -> Scope | None:
     found = _rests[-1].owner_of(bound) if _rests else None
-    if found is None and (unguarded := without_plugin.refusal()) is not None:
+    if found is None and (unguarded := runs.refusal()) is not None:
         raise unguarded
     if found is None and child_processes.is_refused():
         error = child_processes.refusal("a child process of one that records or replays")
         child_processes.report(str(error))
         raise error
     if found is None:
-        (_rests[-1] if _rests else collecting).let_pass(url, method)
+        (_rests[-1] if _rests else runs).let_pass(url, method)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,8 +26,7 @@ from pytest_agenttape.plugin.pytest_privates import conftest_failure
 from pytest_agenttape.plugin.report.gathering import Gathering
 from pytest_agenttape.plugin.report.ledger import LEDGER
 from pytest_agenttape.plugin.report.workers import refusing_the_run
-from pytest_agenttape.process import without_plugin
-from pytest_agenttape.settings.flags import hear
+from pytest_agenttape.process import runs
 
 if TYPE_CHECKING:
     from pytest_agenttape.plugin.disabled import NoCassette
@@ -48,8 +48,6 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if COLLECTING not in config.stash:  # a conftest has loaded this plugin
         _begin_to_collect(config)
-    without_plugin.plugin_is_loaded(1)
-    config.add_cleanup(lambda: without_plugin.plugin_is_loaded(-1))
     check_report(config.option)
     if any((config.option.agenttape_live, config.option.agenttape_model, config.option.agenttape_times)):
         from pytest_agenttape.plugin.another_model import prepare as prepare_another_model
@@ -67,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_agenttape.plugin.budget import prepare as prepare_budget
 
         prepare_budget(config)
-    config.add_cleanup(hear(flags_of(config)))
+    config.add_cleanup(runs.begin(partial(flags_of, config)))
     config.addinivalue_line("markers", marker_help())
     config.pluginmanager.register(Gathering(config), "agenttape-ledger")
     for patch in noting():

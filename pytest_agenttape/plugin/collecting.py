@@ -13,7 +13,7 @@ import pytest
 
 from pytest_agenttape.plugin.header import may_be_live
 from pytest_agenttape.plugin.options import is_marked
-from pytest_agenttape.process import collecting
+from pytest_agenttape.process import runs
 
 if TYPE_CHECKING:
     from pytest_agenttape.plugin.importing import Importing
@@ -33,7 +33,7 @@ class Collecting:
         self._file: Path | None = None
         self._marked: Set[Path] = frozenset()  # the files with marked tests
         self.calls: Counter[tuple[str, Path | None]] = Counter()
-        self.end = collecting.begin(self)
+        self.end = runs.begin_to_collect(self)
         config.add_cleanup(self.end)
 
     @pytest.hookimpl(wrapper=True)

@@ -6,18 +6,20 @@ import argparse
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_agenttape.settings.ci import updates_snapshots
-from pytest_agenttape.settings.flags import Flags, Purse
 from pytest_agenttape.settings.words import INI_KEYS, MARKER_OPTIONS, MODES
+
+if TYPE_CHECKING:
+    from pytest_agenttape.settings.flags import Flags, Purse
 
 MARKER = "agenttape"
 CASSETTES = "cassettes"  # also in cassettes.paths; repeated because a run without a marked test must not load that
 BROKEN_CONFTEST = pytest.StashKey[str]()  # why a conftest was not imported, where that stops nothing
-PURSE = pytest.StashKey[Purse]()  # of a run with a budget
+PURSE: pytest.StashKey[Purse] = pytest.StashKey()  # of a run with a budget
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -202,6 +204,8 @@ def flag_given(config: pytest.Config, names: Iterable[str]) -> str | None:
 
 def flags_of(config: pytest.Config) -> Flags:
     """Return what the command line says about the mode of tests and blocks."""
+    from pytest_agenttape.settings.flags import Flags  # only for runs with a marked test or a block
+
     return Flags(
         mode=config.option.agenttape_mode,
         record=config.option.agenttape_record,

@@ -13,9 +13,9 @@ from pytest_agenttape import ownership
 from pytest_agenttape.errors import AgentTapeWarning, ConfigError
 from pytest_agenttape.matching.policy import replays_only
 from pytest_agenttape.model import Mode
+from pytest_agenttape.process.runs import flags_of_the_run
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.settings.ci import is_ci
-from pytest_agenttape.settings.flags import flags_of_the_run
 from pytest_agenttape.settings.precedence import block_mode
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import Call, Interaction
 from pytest_agenttape.ownership.calls import Live
-from pytest_agenttape.settings.flags import Purse, flags_of_the_run
+from pytest_agenttape.process.runs import flags_of_the_run
+from pytest_agenttape.settings.flags import Purse
 
 
 def purse() -> Purse | None:

@@ -1,9 +1,9 @@
-"""The flags of a pytest run that say what may be recorded. Imports nothing heavy, because every run loads it."""
+"""The flags of a pytest run that say what may be recorded."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -51,23 +51,3 @@ class Flags:
     def ask_to_record(self) -> bool:
         """Whether one of our own flags, which count in CI as well, asks for recordings."""
         return self.record if self.mode is None else self.mode != "none"
-
-
-_heard: Flags | None = None  # of the run that this process is part of: a block can be opened anywhere in it
-
-
-def flags_of_the_run() -> Flags | None:
-    """Return the flags of the pytest run that this process is part of; None outside pytest."""
-    return _heard
-
-
-def hear(flags: Flags | None) -> Callable[[], None]:
-    """Let blocks hear *flags* until what is returned is called; a run can start another one in its own process."""
-    global _heard
-    before, _heard = _heard, flags
-
-    def forget() -> None:
-        global _heard
-        _heard = before
-
-    return forget
