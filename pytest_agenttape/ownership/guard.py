@@ -1,4 +1,4 @@
-"""Asks the owner of a connection before it leaves the machine, and that of a program before it starts."""
+"""Asks the owner of what leaves the process: a connection to another machine, HTTP to this one, a program."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 from pytest_agenttape.errors import AgentTapeError
-from pytest_agenttape.ownership.scopes import current
-from pytest_agenttape.process import network, programs
+from pytest_agenttape.ownership.scopes import current, is_outside, leave_if_serving
+from pytest_agenttape.process import network, programs, spoken_http
 from pytest_agenttape.process.programs import Program
+from pytest_agenttape.process.spoken_http import SpokenRequest
 
 Judge: TypeAlias = Callable[[str, int | None], AgentTapeError | None]
 
@@ -36,12 +37,14 @@ def arm() -> None:
     network.arm()
     programs.install(ask_owner_of_program)
     programs.arm()
+    spoken_http.arm(ask_owner_of_http)
 
 
 def disarm() -> None:
     """End what one `arm` began."""
     network.disarm()
     programs.disarm()
+    spoken_http.disarm()
 
 
 def ask_owner(host: str, port: int | None) -> None:
@@ -59,6 +62,24 @@ def ask_owner(host: str, port: int | None) -> None:
     if found.is_aside:
         return
     error = found.owner.blocks(host, port, found.running)
+    if error is not None:
+        raise found.owner.refuse(error)
+
+
+def ask_owner_of_http(request: SpokenRequest) -> None:
+    """Raise if a *request* that no transport sends must not be made; a proxy of the test's own passes it on.
+
+    Raises:
+        AgentTapeError: Its owner blocks it.
+    """
+    __tracebackhide__ = True
+    leave_if_serving()
+    if is_outside():  # as a proxy is: the request that it passes on was judged
+        return
+    found = current(lambda: request.url, request.method)
+    if found is None or found.is_aside or found.owner.admits(request.method, request.url):
+        return
+    error = found.owner.blocks(request.host, request.port, found.running)
     if error is not None:
         raise found.owner.refuse(error)
 

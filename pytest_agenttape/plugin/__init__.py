@@ -122,22 +122,27 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
         session_fixture.leave_out(item)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Stop a marked test without a session: recording would miss its calls, and replay would run them for real."""
-    if not is_marked(item):
-        return
-    if item.config.option.agenttape_disable:
+    __tracebackhide__ = True
+    was_marked = is_marked(item)
+    if was_marked and item.config.option.agenttape_disable:
         from pytest_agenttape.plugin.disabled import skip_with_faults
 
         skip_with_faults(item)
-        return
-    lifecycle = _lifecycle(item.config)
-    if lifecycle is None or not lifecycle.has_open(item):
+    elif was_marked and not _has_session(item):
         raise pytest.UsageError(
             f"{item.nodeid} is marked agenttape but has no session; it was not run: the marker was added after "
             "collection, or it is not a Python test and has no fixtures"
         )
+    result = yield
+    if not was_marked and is_marked(item) and not item.config.option.agenttape_disable:
+        raise pytest.UsageError(
+            f"{item.nodeid} was marked agenttape while it ran, which is too late: its calls were not recorded, and "
+            "none was replayed; mark it at collection"
+        )
+    return result
 
 
 @pytest.fixture
@@ -192,6 +197,11 @@ def _claim(session: pytest.Session, items: list[pytest.Item]) -> None:
 def _lifecycle(config: pytest.Config) -> Lifecycle | None:
     found: Lifecycle | None = config.pluginmanager.get_plugin(_LIFECYCLE)
     return found
+
+
+def _has_session(item: pytest.Item) -> bool:
+    lifecycle = _lifecycle(item.config)
+    return lifecycle is not None and lifecycle.has_open(item)
 
 
 def _holds_cassettes(items: list[pytest.Item]) -> bool:

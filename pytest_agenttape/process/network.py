@@ -22,6 +22,8 @@ from pytest_agenttape.process.patching import Patch
 
 Decide: TypeAlias = Callable[[str, int | None], None]
 
+NOTHING_LEAVES = "in replay nothing leaves the machine"
+
 # Families that never leave the machine; all others (IP, but also VSOCK and Bluetooth) can.
 _LOCAL_FAMILIES = frozenset(
     getattr(socket, name) for name in ("AF_UNIX", "AF_NETLINK", "AF_ALG", "AF_SYSTEM") if hasattr(socket, name)
@@ -87,7 +89,7 @@ def blocked(
     test: str,
     *,
     library: str | None = None,
-    why: str = "in replay nothing leaves the machine",
+    why: str = NOTHING_LEAVES,
     way_out: str = "",
 ) -> NetworkBlockedError:
     """Return the error for a connection that *test* must not make; the library is found in the call stack."""

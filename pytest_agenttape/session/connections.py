@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from pytest_agenttape.errors import NetworkBlockedError, RecordingRefusedError
-from pytest_agenttape.hosts import host_rules, is_allowed, is_url_allowed
+from pytest_agenttape.hosts import host_rules, is_allowed, is_local, is_url_allowed
 from pytest_agenttape.ownership.calls import Live
 from pytest_agenttape.process import network
 from pytest_agenttape.process.user_stack import user_traceback
@@ -39,7 +39,8 @@ class Connections:
         if unrecordable:
             return NetworkBlockedError(unrecordable, host=host, port=port)
         if not self._records:
-            return network.blocked(host, port, self._title)
+            why = "in replay no HTTP is sent that nothing replays" if is_local(host) else network.NOTHING_LEAVES
+            return network.blocked(host, port, self._title, why=why)
         if not self._unrecorded:
             self._traceback = user_traceback()
         self._unrecorded.setdefault(host, network.calling_library())

@@ -81,11 +81,22 @@ def _finished(function: Callable[..., Any], result: Any) -> Any:
     Raises:
         ConfigError: *result* is such code.
     """
-    if not (inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result)):
+    if not _runs_later(result):
         return result
     if inspect.iscoroutine(result):
         result.close()
     raise ConfigError(
         f"{getattr(function, '__name__', function)!s} returned a {type(result).__name__}, which would run after the "
         "cassette is closed; decorate the async or generator function itself"
+    )
+
+
+def _runs_later(result: object) -> bool:
+    if isinstance(result, contextlib.AbstractContextManager | contextlib.AbstractAsyncContextManager):
+        result = getattr(result, "gen", result)  # what @contextmanager makes of a generator function
+    return (
+        inspect.isawaitable(result)
+        or inspect.isgenerator(result)
+        or inspect.isasyncgen(result)
+        or isinstance(result, map | filter)
     )

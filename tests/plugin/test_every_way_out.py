@@ -155,6 +155,11 @@ def _by_socket() -> None:
     socket.create_connection((FOREIGN, 443), timeout=1).close()
 
 
+def _by_own_http() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+
 async def _by_trio() -> None:
     await trio.open_tcp_stream(FOREIGN, 443)
 
@@ -173,6 +178,7 @@ async def _by_trio_program() -> None:
 
 REFUSED: dict[str, Callable[[], object]] = {
     "a TCP socket": _by_socket,
+    "HTTP written into a socket to this machine": _by_own_http,
     "a UDP socket": _by_udp,
     "a look-up of a name": lambda: socket.getaddrinfo("api.invalid", 443),
     "`asyncio.open_connection`": lambda: asyncio.run(asyncio.open_connection(FOREIGN, 443)),
@@ -204,7 +210,11 @@ def _outcome(path: Path, mode: str, run: Callable[[], object]) -> str:
     except AgentTapeError as error:
         refused = error
     refused = block.verdict.first or refused
-    return f"`{str(refused).splitlines()[0]}`" if refused else "free"
+    return f"`{_without_port(str(refused).splitlines()[0])}`" if refused else "free"
+
+
+def _without_port(line: str) -> str:
+    return re.sub(r"localhost:\d+", "localhost:8080", line)
 
 
 def _recorded_call() -> None:

@@ -351,3 +351,17 @@ def test_a_test_that_is_marked_while_it_is_set_up_does_not_run(project: Project)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*is marked agenttape but has no session; it was not run*"])
     assert project.live() == []
+
+
+def test_a_test_that_is_marked_while_it_runs_fails(project: Project) -> None:
+    write(
+        project,
+        """
+        def test_it(request):
+            request.node.add_marker("agenttape")
+            look_up("Rome")
+        """,
+    )
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*was marked agenttape while it ran, which is too late: *"])

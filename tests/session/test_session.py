@@ -17,7 +17,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -561,9 +561,27 @@ def test_what_is_no_function_cannot_be_decorated(target: Any) -> None:
         use_cassette("x")(target)
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: work_later(1), lambda: (work(n) for n in (1, 2))], ids=["coroutine", "generator"]
-)
+@contextlib.contextmanager
+def works_around() -> Iterator[int]:
+    yield work(1)
+
+
+@contextlib.asynccontextmanager
+async def works_around_later() -> AsyncIterator[int]:
+    yield work(1)
+
+
+LATER: dict[str, Callable[[], Any]] = {
+    "coroutine": lambda: work_later(1),
+    "generator": lambda: (work(n) for n in (1, 2)),
+    "map": lambda: map(work, (1, 2)),
+    "filter": lambda: filter(work, (1, 2)),
+    "context manager": works_around,
+    "async context manager": works_around_later,
+}
+
+
+@pytest.mark.parametrize("make", LATER.values(), ids=LATER)
 def test_code_that_would_run_after_the_session_is_refused(make: Callable[[], Any], path: Path) -> None:
     with pytest.raises(ConfigError, match="would run after the cassette is closed"):
         record(path)(make)()
