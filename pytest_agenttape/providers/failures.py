@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
+from pytest_agenttape.bodies.events import looks_like_events
 from pytest_agenttape.model import JSON
 from pytest_agenttape.providers.registry import BY_BOUNDARY, WORDS
 from pytest_agenttape.providers.streams import is_whole
@@ -16,6 +17,7 @@ from pytest_agenttape.providers.view import View
 _ERROR_FIELDS = tuple(
     tuple(int(step) if step.isdigit() else step for step in path.split(".")) for path in WORDS.error_fields
 )
+_OTHER_FORMS = frozenset(("json", "events", "form", "body_b64", "messages"))
 _NAMES = ("code", "status", "error_type", "type")  # the fields of an error that name it, the most exact first
 
 
@@ -53,9 +55,11 @@ def failure_of(boundary: str | None, response: JSON) -> Failure | None:
         names = _names(response, next(_errors(response, objects), ()))
         means = _meaning(status or WORDS.failed_reasons.get(reason.lower()), said or "", names)
         return Failure(means, said or f"finish reason {reason}")
+    if _was_left(response):
+        return None
     if _has_ended(response) and reason in ("", *WORDS.unfinished) and not is_whole(view, response):
         return Failure(None)
-    return None
+    return None if objects or status else _other_page(response)
 
 
 def failure_said(status: int, said: str) -> Failure:
@@ -135,9 +139,22 @@ def _status_in(name: JSON) -> int | None:
     return code if code is not None and 400 <= code <= 599 else None
 
 
+def _was_left(response: Mapping[str, JSON]) -> bool:
+    """Return whether the body of a stored answer broke, or its reader did not read it to its end."""
+    return "complete" in response or "stream_error" in response
+
+
 def _has_ended(response: Mapping[str, JSON]) -> bool:
-    """Return whether a stored answer is a stream that its reader did not leave, and that did not break."""
+    """Return whether a stored answer is a stream that came to its end."""
     events = response.get("events")
-    if not isinstance(events, list) or "complete" in response or "stream_error" in response:
-        return False
-    return not (events and at(events[-1], "ended"))  # the program that said them failed
+    return isinstance(events, list) and not (events and at(events[-1], "ended"))  # the program that said them failed
+
+
+def _other_page(response: Mapping[str, JSON]) -> Failure | None:
+    """Return what is wrong with a success that has nothing of an answer: a proxy's page, half a JSON text, nothing."""
+    if response.get("status") != 200 or not _OTHER_FORMS.isdisjoint(response):
+        return None
+    said = text(response.get("text"))
+    if looks_like_events(said.encode("utf-8", "replace")):
+        return None
+    return Failure(502, said.strip() or "an empty answer")

@@ -22,9 +22,12 @@ def payloads(response: Mapping[str, JSON]) -> list[Mapping[str, JSON]]:
 
 
 def _payload(entry: JSON) -> JSON:
-    _, data = read_event(entry)
+    name, data = read_event(entry)
     failed = at(entry, "exception")  # Amazon's name of an error in the middle of a stream
-    return data if failed is None else {"error": {"type": failed, **(data if isinstance(data, Mapping) else {})}}
+    if failed is not None:
+        return {"error": {"type": failed, **(data if isinstance(data, Mapping) else {})}}
+    says_so = isinstance(data, Mapping) and ("error" in data or data.get("type") == "error")
+    return {"error": data} if name == "error" and not says_so else data
 
 
 def at(value: JSON, *path: str | int) -> JSON:

@@ -154,6 +154,15 @@ FAILED: dict[str, tuple[str, int, str, object, Failure]] = {
         Failure(429, "Model is overloaded"),
     ),
     "HTML of a proxy": ("openai.chat", 400, "text/html", b"<p>no</p>", Failure(400, "<p>no</p>")),
+    "a page of a proxy": ("openai.chat", 200, "text/html", b"<p>Log in</p>", Failure(502, "<p>Log in</p>")),
+    "HTML under the type of JSON": ("anthropic.messages", 200, JSON, b"<p>no</p>", Failure(502, "<p>no</p>")),
+    "no answer at all": ("openai.embeddings", 200, JSON, b"", Failure(502, "an empty answer")),
+    "blanks only": ("openai.chat", 200, JSON, b" \n ", Failure(502, "an empty answer")),
+    "half an answer": ("openai.chat", 200, JSON, b'{"choices": [', Failure(502, '{"choices": [')),
+    "an event that is an error by its name": (
+        *("openai.chat", 200, EVENTS, b'event: error\ndata: {"message": "busy"}\n\n' + sse("[DONE]")),
+        Failure(500, "busy"),
+    ),
     "a chat that stops short": ("openai.chat", 200, EVENTS, sse(chunk("Hel"), chunk("lo")), Failure(None)),
     "a message that stops short": ("anthropic.messages", 200, EVENTS, sse(START, SAID, names=True), Failure(None)),
     "a response that stops short": (
@@ -171,6 +180,8 @@ GOOD: dict[str, tuple[str, int, str, object]] = {
     "no [DONE] after a finish reason": ("openai.chat", 200, EVENTS, sse(chunk("Hello", "stop"))),
     "[DONE] without a finish reason": ("openai.chat", 200, EVENTS, sse(chunk("Hello"), "[DONE]")),
     "no end after a stop reason": ("anthropic.messages", 200, EVENTS, sse(START, SAID, STOPPED, names=True)),
+    "events under another type": ("openai.chat", 200, "text/plain", sse(chunk("Hello", "stop"), "[DONE]")),
+    "bytes that nobody here can read": ("bedrock.invoke", 200, "application/octet-stream", b"\xff\x00"),
     "a null error": ("openai.responses", 200, JSON, {"status": "completed", "error": None, "output": []}),
     "an answer cut by its limit": (
         *(
@@ -202,8 +213,9 @@ def test_a_good_answer_is_none(boundary: str, status: int, kind: str, body: obje
 
 
 @pytest.mark.parametrize("end", [{"complete": False}, {"stream_error": {"type": "ReadError"}}], ids=["left", "broken"])
-def test_a_stream_that_its_reader_left_or_that_broke_is_not_cut_short(end: dict[str, Any]) -> None:
-    assert failure_of("openai.chat", {**answer(200, EVENTS, sse(chunk("Hel"))), **end}) is None
+@pytest.mark.parametrize("kind", [EVENTS, JSON])
+def test_an_answer_that_its_reader_left_or_that_broke_is_not_cut_short(end: dict[str, Any], kind: str) -> None:
+    assert failure_of("openai.chat", {**answer(200, kind, sse(chunk("Hel"))), **end}) is None
 
 
 @pytest.mark.parametrize("boundary", sorted(BOUNDARIES))
