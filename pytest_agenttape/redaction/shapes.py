@@ -7,7 +7,7 @@ import re
 _DIGIT = re.compile(r"[0-9]")
 _LOWER = re.compile(r"[a-z]")
 _UPPER = re.compile(r"[A-Z]")
-_SYMBOL = re.compile(r"[^A-Za-z0-9\s.,:;!?'()\[\]-]")
+_SYMBOL = re.compile(r"[^\w\s.,:;!?'()\[\]-]|_")
 _SPACE = re.compile(r"\s")
 _TEMPLATE = re.compile(r"\$\{[^}]*\}|\$\w+|\{\{[^}]*\}\}|<[^<>]*>|%\w+%|\*+")
 _PATH = re.compile(r"(?:~|\.{1,2})?/[\w.@+-]*(?:/[\w.@+ -]*)*|[A-Za-z]:[\\/].*")
@@ -58,9 +58,9 @@ def is_random(text: str) -> bool:
 
 def is_mixed(text: str) -> bool:
     """Return whether a short *text* mixes characters as a password does and a word does not."""
-    classes = [bool(each.search(text)) for each in (_LOWER, _UPPER, _DIGIT, _SYMBOL)]
-    has_letter = classes[0] or classes[1]
-    return has_letter and (classes[2] or sum(classes) >= 3) and len(set(text)) >= 5
+    has_digit, has_symbol = _DIGIT.search(text) is not None, _SYMBOL.search(text) is not None
+    is_varied = has_digit or (has_symbol and text not in (text.lower(), text.upper()))
+    return is_varied and any(map(str.isalpha, text)) and len(set(text)) >= 5
 
 
 def is_filler(text: str) -> bool:

@@ -52,6 +52,8 @@ def test_a_name_that_has_other_uses_takes_no_plain_value(value: dict[str, object
         ("API_TOKEN", "8374920155"),
         ("ADMINPASSWORD", "hunter2hunter2"),
         ("APP_CREDS", "alice:tr0ub4dor"),
+        ("APP_PASSWORD", "пароль-Ж7щЮ9"),
+        ("APP_PASSWORD", "密码-42-北京市"),
     ],
 )
 def test_a_variable_with_a_secrets_name_is_known_by_its_value(name: str, secret: str) -> None:
@@ -80,6 +82,8 @@ def test_a_number_that_is_a_known_password_goes() -> None:
         ("DB_PASS", "11111111"),
         ("PASSPHRASE_HINT", "the name of my first pet"),
         ("ORACLE_SID", "orclpdb1"),
+        ("APP_PASSWORD", "Schlüsselwort"),
+        ("APP_PASSWORD", "Обязательно"),
     ],
 )
 def test_a_plain_value_of_a_variable_stays(name: str, value: str) -> None:
