@@ -81,6 +81,20 @@ def test_a_body_is_replayed_however_it_is_read(recorder: Recorder, how: str, kin
     assert len(stored.get("events", [])) == (0 if kind == "empty" else 3)
 
 
+@pytest.mark.parametrize("how", ["whole", "after some", "at most"])
+@pytest.mark.parametrize("path", ["/truncated", "/truncated?chunked=1"])
+def test_a_body_that_stops_short_is_replayed_as_far_as_it_came(recorder: Recorder, path: str, how: str) -> None:
+    def run() -> Any:
+        with opener().open(recorder.provider.url + path) as response:
+            first = response.read(3) if how == "after some" else b""
+            try:
+                return first + (response.read(999) if how == "at most" else response.read())
+            except http.client.IncompleteRead as error:
+                return first + error.partial, str(error)
+
+    assert "line 0" in str(recorder.both(run))
+
+
 def test_a_connection_is_used_again(recorder: Recorder) -> None:
     parts = urlsplit(recorder.provider.url)
 

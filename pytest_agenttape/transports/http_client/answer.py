@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pytest_agenttape.bodies.messages import CONNECTION_HEADERS, HttpResponse
+from pytest_agenttape.bodies.messages import CONNECTION_HEADERS, HttpResponse, header
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.live_response import LiveResponse
 from pytest_agenttape.transports.replayed_body import ReplayedBody
@@ -24,7 +24,22 @@ _LISTENER = "_agenttape"  # the attribute of a response with what hears of its b
 
 def replayed(answer: HttpResponse, exchange: Exchange) -> io.BufferedReader:
     """Return the file from which http.client reads the recorded *answer*."""
-    return io.BufferedReader(_Answer(answer, exchange))
+    return _File(_Answer(answer, exchange))
+
+
+class _File(io.BufferedReader):
+    """A file whose reader is told what came before the answer broke, as http.client tells it."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        wanted = sys.maxsize if size is None or size < 0 else size
+        came = bytearray()
+        try:
+            while len(came) < wanted and (piece := self.read1(min(wanted - len(came), 65536))):
+                came += piece
+        except http.client.IncompleteRead as error:
+            error.partial = bytes(came)
+            raise
+        return bytes(came)
 
 
 class _Answer(io.RawIOBase):
@@ -34,16 +49,25 @@ class _Answer(io.RawIOBase):
         self._body = ReplayedBody(answer, exchange, failure_of)
         self._pieces = iter(self._body)
         self._rest = memoryview(_head(answer))
+        self._is_counted = header(answer.headers, "content-length") is not None
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         if not self._rest:
-            self._rest = memoryview(next(filter(None, self._pieces), b""))
+            self._rest = memoryview(self._next())
         taken = self._rest[: len(buffer)]
         buffer[: len(taken)], self._rest = taken, self._rest[len(taken) :]
         return len(taken)
+
+    def _next(self) -> bytes:
+        try:
+            return next(filter(None, self._pieces), b"")
+        except http.client.IncompleteRead:
+            if self._is_counted:
+                return b""  # http.client finds that itself, and says how much is missing
+            raise
 
     def close(self) -> None:
         self._body.close()
@@ -118,6 +142,10 @@ class _Listener:
         if response.isclosed():
             self.recording.end()
 
+    def end(self) -> None:
+        if not self._is_inside:
+            self.recording.end()
+
     def stop(self) -> None:
         if not self._is_inside:
             self.recording.close()
@@ -135,6 +163,9 @@ def _heard(base: Any) -> Any:  # a class
             with vars(self)[_LISTENER].reading(self, is_rest=name != "read1") as note:  # which alone sees chunks
                 found = real(self, *args, **kwargs)
                 note(bytes(memoryview(args[0])[:found]) if name == "readinto" else found)
+            asked = (*args, *kwargs.values(), None)[0]
+            if name == "read" and asked is not None and len(found) < asked:
+                vars(self)[_LISTENER].end()
             return found
 
         return read
