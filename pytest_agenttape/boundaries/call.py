@@ -145,10 +145,11 @@ class LiveCall:
                 self.end(error=stored)
         else:
             self.live.drop()
-            if isinstance(error, Exception | SystemExit) and not isinstance(error, AgentTapeError):
-                # If the agent goes on after it, the recording would lack the call.
-                problem = f"{self.boundary.name} raised {type(error).__name__}, which cannot be recorded"
-                self.owner.refuse(RecordingRefusedError(problem))
+            if not isinstance(error, AgentTapeError):
+                self.live.lost = (
+                    f"{self.boundary.name} raised {type(error).__name__}, which cannot be recorded, and the run went "
+                    "on\n  catch it in the function, or let it raise an exception of its own"
+                )
 
     def _refuse_error(self, error: BaseException) -> None:
         """Refuse the recording of an exception that an `except` clause would not know again in replay."""

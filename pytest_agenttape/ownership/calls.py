@@ -205,6 +205,7 @@ class Live:
         interaction: The call as recorded; None while it is running.
         has_failed: Whether it ended with anything but an answer, whoever is to blame.
         poison: Why it must not be kept, if it failed in a way that does not belong in a good recording.
+        lost: How it ended if that cannot be recorded: a run that goes on after it would lack the call.
     """
 
     recorder: Recorder
@@ -222,6 +223,7 @@ class Live:
     interaction: Interaction | None = None
     has_failed: bool = False
     poison: Poison | None = None
+    lost: str = ""
 
     is_live: ClassVar[bool] = True
     descendants: ClassVar[tuple[Interaction, ...]] = ()

@@ -111,7 +111,7 @@ class Recording:
         if not self._policy.records:
             return None
         if refusal is None or isinstance(refusal, RecordingRefusedError):
-            return refusal or self.gap
+            return refusal or self.gap or (RecordingRefusedError(self._run.lost) if self._run.lost else None)
         error = RecordingRefusedError(
             f"a call was refused, and the run went on as if nothing had happened; the recording is not kept\n"
             f"  {refusal}"

@@ -143,6 +143,11 @@ class Run:
         """How many calls ran for real."""
         return sum(each.is_live for each in self._begun)
 
+    @property
+    def lost(self) -> str:
+        """How the first of the agent's calls ended that cannot be recorded; empty if there is none."""
+        return next((each.lost for each in self._begun if isinstance(each, Live) and not each.parent and each.lost), "")
+
     def settle(self) -> None:
         """Finish the live calls whose answers the agent left unread."""
         for each in tuple(self._begun):

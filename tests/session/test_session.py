@@ -747,16 +747,48 @@ def test_an_exception_of_that_name_is_an_answer_that_replay_does_not_wait_for(pa
         assert time.monotonic() - started < 5
 
 
-def test_a_swallowed_exit_of_a_tool_is_not_left_out_of_a_recording(path: Path) -> None:
+class Stop(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, Stop])
+def test_a_swallowed_exit_of_a_tool_is_not_left_out_of_a_recording(path: Path, error: type[BaseException]) -> None:
     @tool
     def leave() -> None:
-        raise SystemExit(2)
+        raise error
 
     with (
-        pytest.raises(RecordingRefusedError, match="leave raised SystemExit"),
+        pytest.raises(RecordingRefusedError, match=f"leave raised {error.__name__}, which cannot be recorded"),
         use_cassette(path, mode="all"),
-        contextlib.suppress(SystemExit),
+        contextlib.suppress(error),
     ):
+        leave()
+    assert not path.exists()
+
+
+def test_an_exit_that_the_tool_around_it_answers_is_part_of_that_tool(path: Path) -> None:
+    @tool
+    def leave() -> None:
+        raise Stop
+
+    @tool
+    def ask() -> str:
+        with contextlib.suppress(Stop):
+            leave()
+        return "asked"
+
+    with use_cassette(path, mode="all"):
+        ask()
+    with use_cassette(path, strict=True):
+        assert ask() == "asked"
+
+
+def test_an_exit_of_a_tool_that_ends_the_block_is_itself(path: Path) -> None:
+    @tool
+    def leave() -> None:
+        raise Stop
+
+    with pytest.raises(Stop), use_cassette(path, mode="all"):
         leave()
     assert not path.exists()
 
