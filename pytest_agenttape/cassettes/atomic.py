@@ -6,8 +6,9 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable
-from contextlib import suppress
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +23,7 @@ _STALE_SECONDS = 3600
 _UNTIL_LOCKED = 0.1  # seconds within which a new temporary file is certain to be locked
 _NAME_IN_TEMP = 40  # a temporary name must fit even if the cassette's own barely does
 _TEMP = re.compile(r"\..{1,40}\.[0-9a-f]{16}\.tmp", re.DOTALL)
+_of_threads = threading.RLock()
 
 
 def real(path: Path) -> Path:
@@ -93,6 +95,19 @@ def write_whole(path: Path, content: bytes) -> None:
         raise
     _sync_folder(path.parent)
     _remove_abandoned(_temporaries(path.parent), now)
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Return a block that waits for those of other threads and processes with the same *folder*."""
+    with _of_threads, ExitStack() as undo:
+        with suppress(OSError):  # the folder is not there yet, or its file system has no locks
+            if fcntl is not None:
+                descriptor = os.open(folder, os.O_RDONLY)
+                undo.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                undo.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)  # a forked child may have a copy of it
+        yield
 
 
 def missing_folders(folder: Path) -> list[Path]:

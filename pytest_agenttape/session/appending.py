@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
-from pytest_agenttape.cassettes import imported
+from pytest_agenttape.cassettes import atomic, imported
 from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import Mode
@@ -17,10 +17,19 @@ def appended_to(settings: Settings, loaded: Loaded) -> Cassette | None:
 
     It is as the file has it now: a session that was open at the same time may have added to it, or made it.
     """
-    if settings.mode is not Mode.NEW_EPISODES:
+    if not _appends(settings):
         return None
     with suppress(AgentTapeError):
         found = Cassette.load(settings.file)
         if not imported.is_imported(found.interactions):
             return found
     return loaded.cassette
+
+
+def one_at_a_time(settings: Settings) -> AbstractContextManager[None]:
+    """Return a block for what a session does from reading the file to writing it, if it appends."""
+    return atomic.one_at_a_time(settings.file.parent) if _appends(settings) else nullcontext()
+
+
+def _appends(settings: Settings) -> bool:
+    return settings.mode is Mode.NEW_EPISODES

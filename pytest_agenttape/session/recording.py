@@ -17,7 +17,7 @@ from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Poison
 from pytest_agenttape.reading.one_line import visible
 from pytest_agenttape.reading.summary import summary_line
-from pytest_agenttape.session.appending import appended_to
+from pytest_agenttape.session.appending import appended_to, one_at_a_time
 from pytest_agenttape.session.aside import has_outdated, laid_aside
 from pytest_agenttape.session.before_recording import without_headers
 from pytest_agenttape.session.connections import Connections
@@ -195,8 +195,9 @@ class Recording:
         if former is not None and self._is_untouched(by=self._has_new_order):
             writing.move(former, self.target())
             return True
-        prepared = self._prepare()
-        has_changed = prepared is not None and self._write(prepared)
+        with one_at_a_time(self._settings):
+            prepared = self._prepare()
+            has_changed = prepared is not None and self._write(prepared)
         if former is not None and self._run.served():
             writing.remove(former)
         warn_of_unknown_tokens(self._settings, self._loaded, self._run)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -355,6 +356,20 @@ def test_sessions_that_append_to_one_file_lose_no_call_of_each_other(tmp_path: P
         for number in (4, 3, 2, 1):
             asked(number)
     assert session.unplayed == []
+
+
+def test_threads_that_append_to_one_file_at_the_same_time_lose_no_call_of_each_other(tmp_path: Path) -> None:
+    path, asked = tmp_path / "x.yaml", tool(lambda number: number, name="asked")
+    together = threading.Barrier(6)
+
+    def append(number: int) -> None:
+        with use_cassette(path, mode="new_episodes"):
+            asked(number)
+            together.wait()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(append, range(6)))
+    assert sorted(each.request["args"]["number"] for each in Cassette.load(path).interactions) == list(range(6))
 
 
 @pytest.mark.parametrize("mode", [Mode.ONCE, Mode.REFRESH, Mode.ALL])
