@@ -58,7 +58,7 @@ def _is_assigned_secret(name: str, value: str) -> bool:
     if shapes.is_random(value):
         return sum(map(str.isdigit, value)) >= 3
     lowered = name.lower()
-    is_password = rule is Rule.PASSWORD or (rule is Rule.SHAPED and "secret" in lowered)
+    is_password = rule in (Rule.PASSWORD, Rule.PHRASE) or (rule is Rule.SHAPED and "secret" in lowered)
     return is_password and shapes.is_secret_shaped(value) and shapes.is_mixed(value)
 
 

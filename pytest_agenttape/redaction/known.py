@@ -118,8 +118,7 @@ def _is_password(name: str, value: str) -> bool:
     rule = names.variable_rule(name)
     if value.isdigit():
         return rule >= Rule.SHAPED and len(value) >= SHORTEST and shapes.is_number(value)
-    is_phrase = rule is Rule.PASSWORD and " " in value and len(value) >= 12
-    return is_phrase and not (shapes.is_filler(value) or shapes.is_path(value) or shapes.is_plain_url(value))
+    return rule in (Rule.PASSWORD, Rule.PHRASE) and shapes.is_phrase(value) and not shapes.is_filler(value)
 
 
 def _password_of_url(value: str) -> Iterator[str]:

@@ -17,9 +17,10 @@ class Rule(IntEnum):
     SHAPED = 4  # a secret when it is secret-shaped
     PASSWORD = 5  # like SHAPED, and digits alone are one as well
     CODE = 6  # like PASSWORD, but no person has chosen it
-    SEVERAL = 7  # like SHAPED, and a mapping under it holds secrets under names of any kind
-    COOKIES = 8
-    ALWAYS = 9
+    PHRASE = 7  # like PASSWORD, and several words are one as well
+    SEVERAL = 8  # like SHAPED, and a mapping under it holds secrets under names of any kind
+    COOKIES = 9
+    ALWAYS = 10
 
 
 class HeaderRule(IntEnum):
@@ -39,7 +40,8 @@ _ENDS = (  # also of a word that is written without separators, such as "adminpa
     "accesstoken", "refreshtoken", "idtoken", "authtoken", "apitoken", "sessiontoken", "bearertoken", "securitytoken",
     "csrftoken", "xsrftoken",
 )  # fmt: skip
-_PASSWORD_ENDS = ("password", "passwd", "passphrase", "passcode", "pwd")
+_PASSWORD_ENDS = ("password", "passwd", "passcode", "pwd")
+_PHRASES = frozenset({("pass", "phrase"), ("seed", "phrase"), ("recovery", "phrase")})
 _CODES = frozenset("otp totp".split())
 _LOOSE_PASSWORDS = frozenset("pass pw sid".split())  # which also mean other things: a pass over the data, a resource
 _PASSWORD_OWNERS = frozenset(
@@ -93,7 +95,7 @@ _SESSIONS = ("-session", "-session-id")
 _PARAMETERS = frozenset("sig signature hmac key token auth appid code".split())
 _MARKERS = (
     "key", "token", "secret", "pass", "pwd", "pw", "cred", "auth", "cookie", "jwt", "code", "connection", "assertion",
-    "otp", "sid", "bearer",
+    "otp", "sid", "bearer", "phrase",
 )  # fmt: skip
 
 # What the name of a variable says in addition: there, a key or a token is nothing else.
@@ -130,6 +132,8 @@ def _rule_of_words(words: tuple[str, ...]) -> Rule:
         return Rule.PASSWORD if last != "sid" and before in _PASSWORD_OWNERS else Rule.LOOSE
     if last in _CODES:
         return Rule.CODE
+    if last.endswith("passphrase") or (before, last) in _PHRASES:
+        return Rule.PHRASE
     if last.endswith(_PASSWORD_ENDS):
         return Rule.PASSWORD
     if last in _ALONE or last.endswith(_ENDS) or (last == "key" and before in _KEY_KINDS):

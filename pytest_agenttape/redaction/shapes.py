@@ -44,6 +44,11 @@ def is_number(text: str) -> bool:
     return len(text) >= 6 and text.isascii() and text.isdigit() and len(set(text)) > 2
 
 
+def is_phrase(text: str) -> bool:
+    """Return whether *text*, which is a passphrase by its name, is one made of words."""
+    return len(text) >= 12 and " " in text and not is_path(text) and not is_plain_url(text)
+
+
 def is_random(text: str) -> bool:
     """Return whether *text* is a long token of letters and digits that nobody would write as a name."""
     if len(text) < 16 or _SPACE.search(text):

@@ -28,6 +28,8 @@ from pytest_agenttape.redaction.typed import TYPE, is_typed, redact_typed
 _STREAM_KEYS = frozenset(("events", "$stream", "after"))  # the values under them came in pieces
 _BINARY_KEYS = frozenset(("base64", "body_b64"))
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_CHOSEN = (Rule.PASSWORD, Rule.PHRASE)  # by a person
+_OF_DIGITS = (*_CHOSEN, Rule.CODE)  # which may be digits alone
 _UNPLAIN_KEYS = (
     _STREAM_KEYS | _BINARY_KEYS | entries.LOGPROB_KEYS | entries.VALUE_KEYS | {entries.KEY_TYPE}
 )  # their neighbours matter
@@ -148,8 +150,10 @@ def redact_by_rule(node: JSON, rule: Rule, memory: Memory) -> JSON:
         clean = redact_bytes(bytes(node), memory)
         return node if clean == node else type(node)(clean)
     if isinstance(node, int | float) and not isinstance(node, bool):
-        is_secret_number = (rule is Rule.ALWAYS or str(node) in memory.known) and not memory.is_allowed(str(node))
-        return memory.placeholders.text_for(str(node)) if is_secret_number else node
+        text = str(node)
+        is_by_name = rule is Rule.ALWAYS or (rule in _OF_DIGITS and shapes.is_number(text))
+        is_secret_number = (is_by_name or text in memory.known) and not memory.is_allowed(text)
+        return memory.placeholders.text_for(text) if is_secret_number else node
     return node
 
 
@@ -242,7 +246,7 @@ def redact_string(text: str, rule: Rule, memory: Memory) -> str:
         if is_secret(text, rule, memory):
             if text[:1] in "{[" and (document := _document(text, memory)) is not None:
                 return document
-            if rule is Rule.PASSWORD:
+            if rule in _CHOSEN:
                 memory.placeholders.hide(text)
             return memory.named(text)
     return redact_text(text, memory)
@@ -255,7 +259,9 @@ def is_secret(text: str, rule: Rule, memory: Memory) -> bool:
         return bool(text.strip())
     if rule in (Rule.RANDOM, Rule.LOGIN):
         return shapes.is_random(text) and not shapes.is_name(text)
-    if rule in (Rule.PASSWORD, Rule.CODE) and shapes.is_number(text):
+    if rule in _OF_DIGITS and shapes.is_number(text):
+        return True
+    if rule is Rule.PHRASE and shapes.is_phrase(text):
         return True
     return shapes.is_secret_shaped(text) and not (rule is Rule.LOOSE and shapes.is_name(text))
 

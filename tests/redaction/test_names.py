@@ -23,6 +23,17 @@ def test_a_password_of_digits_goes(name: str) -> None:
     assert Redactor(RedactionRules()).value({name: "493021"}) == {name: "REDACTED0001"}
 
 
+@pytest.mark.parametrize("name", ["password", "DB_PASS", "otp"])
+def test_so_does_a_number(name: str) -> None:
+    assert Redactor(RedactionRules()).value({name: 493021}) == {name: "REDACTED0001"}
+
+
+@pytest.mark.parametrize("name", ["passphrase", "sshKeyPassphrase", "pass_phrase", "seed_phrase", "recoveryPhrase"])
+def test_a_phrase_goes(name: str) -> None:
+    phrase = "correct horse battery staple"
+    assert Redactor(RedactionRules()).value({"args": {name: phrase}}) == {"args": {name: "REDACTED0001"}}
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -33,7 +44,8 @@ def test_a_password_of_digits_goes(name: str) -> None:
         {"project_key": "AT-17", "bearer": "Frodo", "ring_bearers": 3},
         {"storage_key": "reports/2026.pdf"},
         {"session_key": "2026-11-27"},
-        {"password": "000000", "otp": "1234"},
+        {"password": "000000", "otp": "1234", "pwd": 4096, "db_password": 777777},
+        {"password": "must have 8 characters or more", "passphrase": "not set", "phrase": "a horse is not a staple"},
         {"max_tokens": "4096", "api_key": "12345678"},
         {"credentials": {"expires_at": "2026-06-17T10:20:30.123456+00:00"}},
     ],
