@@ -14,6 +14,7 @@ from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.model import Interaction, Mode
 from pytest_agenttape.plugin.call_order import order_drift
 from pytest_agenttape.plugin.costs import cost_problem
+from pytest_agenttape.plugin.fake_files import real_files
 from pytest_agenttape.plugin.headlines import unmet
 from pytest_agenttape.plugin.syrupy import view_problem
 from pytest_agenttape.reading import calls, expectations, expectations_text
@@ -266,7 +267,8 @@ class CassetteHandle:
         if drift is not None:
             _fail_if(f"{drift}\nif this is intended, accept it: {self._command()} --snapshot-update")
         self._require_all_played()
-        problem = view_problem(self._snapshot(), view, name, writes_new=self._is_recorded_now())
+        with real_files():
+            problem = view_problem(self._snapshot(), view, name, writes_new=self._is_recorded_now())
         if problem is not None:
             raise unmet(f"{problem}\n{self._hint()}", "the view is not the stored one")
 

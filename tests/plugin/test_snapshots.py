@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.plugin.project import Project, writes_new_only
@@ -380,3 +382,25 @@ def test_an_interrupted_update_keeps_the_views_of_the_rest(project: Project) -> 
     project.write(test_it=VIEWS.replace("assert FLAG", "pytest.exit('enough')"))
     project.run_apart("--snapshot-update")
     assert (project.path / "__snapshots__" / "test_it.ambr").read_text() == views
+
+
+def test_a_view_is_on_the_disk_also_where_the_test_has_a_fake_file_system(project: Project) -> None:
+    pytest.importorskip("pyfakefs")
+    project.write(
+        test_it="""
+        import pathlib, pytest
+        from pyfakefs.fake_filesystem_unittest import Patcher
+        from agent import look_up
+
+        @pytest.mark.agenttape
+        def test_it(agenttape_cassette):
+            city = look_up("Rome")["city"]
+            with Patcher():
+                pathlib.Path("/notes.txt").write_text(city)
+                agenttape_cassette.assert_snapshot()
+                assert pathlib.Path("/notes.txt").read_text() == "Rome"
+        """
+    )
+    project.record().assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+    assert not Path("/notes.txt").exists()
