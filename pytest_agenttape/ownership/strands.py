@@ -83,6 +83,10 @@ class Strand:
         """Return whether both are tasks in one thread."""
         return self._task is not None and other._task is not None and self.thread is other.thread
 
+    def may_wait_for(self, other: Strand) -> bool:
+        """Return whether tasks of this one's loop may wait for the *other*: it takes rounds until they go on."""
+        return self._task is not None and other._task is None
+
     def _parts(self) -> tuple[Any, ...]:
         if self._task is not None:
             return (self._task,)

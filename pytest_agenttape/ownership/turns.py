@@ -204,11 +204,14 @@ class Turn:
     def has_seen_the_effect_of(self, other: Turn) -> bool:
         """Return whether the code that got the answer of *other* has dealt with it."""
         assert other.ended is not None
-        if other.has_moved_on or other.strand.is_over(beside=self.strand):
+        if other.has_moved_on:
             return True
         if self.strand.is_alone and other.strand.is_alone:  # both answers come through one pipe, in their order
             return True
-        if not other.strand.shares_loop(self.strand):
+        if other.strand.is_over(beside=self.strand):
+            if not self.strand.may_wait_for(other.strand):
+                return True
+        elif not other.strand.shares_loop(self.strand):
             return False
         looks = self._looks[id(other)] = self._looks.get(id(other), 0) + 1
         return looks > _ROUNDS

@@ -39,6 +39,19 @@ async def look_up_async(name: str) -> str:
     return name
 
 
+def _by_tasks_and_threads(ask: Callable[[str], str]) -> list[str]:
+    async def run() -> list[str]:
+        notes: list[str] = []
+
+        async def note(name: str) -> None:
+            notes.append(await (look_up_async(name) if name in "ac" else asyncio.to_thread(ask, name)))
+
+        await asyncio.gather(*map(note, DELAYS))
+        return notes
+
+    return asyncio.run(run())
+
+
 @tool
 def fail(name: str) -> str:
     time.sleep(DELAYS[name])
@@ -73,7 +86,12 @@ def _by_gather(ask: Callable[[str], str]) -> list[str]:
     return asyncio.run(run())
 
 
-GROUPS = {"threads": _by_threads, "an executor": _by_executor, "gather and to_thread": _by_gather}
+GROUPS = {
+    "threads": _by_threads,
+    "an executor": _by_executor,
+    "gather and to_thread": _by_gather,
+    "tasks and to_thread": _by_tasks_and_threads,
+}
 
 
 def _failed(name: str) -> str:
