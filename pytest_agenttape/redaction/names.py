@@ -128,14 +128,8 @@ def _rule_of_words(words: tuple[str, ...]) -> Rule:
         return Rule.LOOSE
     if last in _ALONE_SEVERAL or (last == "keys" and before in _KEY_KINDS):
         return Rule.SEVERAL
-    if last in _LOOSE_PASSWORDS:
-        return Rule.PASSWORD if last != "sid" and before in _PASSWORD_OWNERS else Rule.LOOSE
-    if last in _CODES:
-        return Rule.CODE
-    if last.endswith("passphrase") or (before, last) in _PHRASES:
-        return Rule.PHRASE
-    if last.endswith(_PASSWORD_ENDS):
-        return Rule.PASSWORD
+    if password := _rule_of_password(before, last):
+        return password
     if last in _ALONE or last.endswith(_ENDS) or (last == "key" and before in _KEY_KINDS):
         return Rule.SHAPED
     if last == "token":
@@ -145,6 +139,16 @@ def _rule_of_words(words: tuple[str, ...]) -> Rule:
     if (before, last) in _PAIRS:
         return Rule.SHAPED
     return Rule.LOGIN if last == "auth" and before in _LOGIN_KINDS else Rule.NONE
+
+
+def _rule_of_password(before: str, last: str) -> Rule:
+    if last in _LOOSE_PASSWORDS:
+        return Rule.PASSWORD if last != "sid" and before in _PASSWORD_OWNERS else Rule.LOOSE
+    if last in _CODES:
+        return Rule.CODE
+    if last.endswith("passphrase") or (before, last) in _PHRASES:
+        return Rule.PHRASE
+    return Rule.PASSWORD if last.endswith(_PASSWORD_ENDS) else Rule.NONE
 
 
 def _rule_of_token(before: str) -> Rule:
