@@ -12,6 +12,7 @@ import threading
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from pytest_agenttape import clocks
 from pytest_agenttape.model import Interaction
@@ -33,6 +34,7 @@ _POLL = 0.0005  # seconds
 _NOISE = 0.002  # milliseconds by which recorded times may be off
 _LONGEST = 1e12  # milliseconds
 _MOST = 64  # calls that one call waits for
+_Span: TypeAlias = tuple[float, float, int]  # of a call: its end, its start, its index
 _IN_PIECES = frozenset(
     ("stream_error", "messages", "conversation", "$stream")
 )  # the agent ended it, or took part in it
@@ -43,8 +45,9 @@ class Turns:
 
     def __init__(self, recordings: Iterable[Interaction]) -> None:
         listed = list(recordings)
-        self._before = _ended_meanwhile(listed)
-        self._beside = _made_meanwhile(listed)
+        spans = [(span, each) for each in listed if (span := _span(each)) is not None]
+        self._before = _ended_meanwhile(span for span, _ in spans)
+        self._beside = _made_meanwhile(spans)
         self._outlasted = {each.index: _timeouts(each) for each in listed if _timeouts(each)}
         self._waited_for = {each for earlier in self._before.values() for each in earlier} | {*self._beside.values()}
         self._asked: dict[int, Turn] = {}
@@ -231,9 +234,9 @@ def _timeouts(recorded: Interaction) -> int:
     return found if isinstance(found, int) else 0
 
 
-def _ended_meanwhile(recordings: Iterable[Interaction]) -> dict[int, tuple[int, ...]]:
+def _ended_meanwhile(given: Iterable[_Span]) -> dict[int, tuple[int, ...]]:
     """Return, for each call during which others ended, the indices of these, the last one first."""
-    spans = sorted(span for span in map(_span, recordings) if span is not None)
+    spans = sorted(given)
     ends = [end for end, _, _ in spans]
     found = {}
     for end, start, index in spans:
@@ -244,24 +247,23 @@ def _ended_meanwhile(recordings: Iterable[Interaction]) -> dict[int, tuple[int, 
     return found
 
 
-def _made_meanwhile(recordings: Iterable[Interaction]) -> dict[int, int]:
+def _made_meanwhile(spans: Iterable[tuple[_Span, Interaction]]) -> dict[int, int]:
     """Return, for each call during which equal ones were made, the index of the last of these."""
     equal: defaultdict[tuple[str, str | None, str], list[tuple[float, float, int]]] = defaultdict(list)
-    for each in recordings:
-        if each.match_key and (span := _span(each)) is not None:
-            end, start, index = span
+    for (end, start, index), each in spans:
+        if each.match_key:
             equal[each.kind, each.boundary, each.match_key].append((start, end, index))
     found = {}
-    for spans in equal.values():
-        starts = sorted((start, index) for start, _, index in spans)
-        for start, end, index in spans:
+    for alike in equal.values():
+        starts = sorted((start, index) for start, _, index in alike)
+        for start, end, index in alike:
             last = starts[bisect_right(starts, (end - _NOISE, -1)) - 1]
             if last[0] > start + _NOISE:
                 found[index] = last[1]
     return found
 
 
-def _span(recorded: Interaction) -> tuple[float, float, int] | None:
+def _span(recorded: Interaction) -> _Span | None:
     """Return when a call ended and started, and its index; None if its end says nothing of the others' ends."""
     start, latency, response = recorded.start_ms, recorded.latency_ms, recorded.response
     if (

@@ -24,7 +24,7 @@ from pytest_agenttape.model import (
     unknown_name,
 )
 from pytest_agenttape.settings.ages import parse_age, parse_on_stale
-from pytest_agenttape.settings.config_file import OWN_FILE, SHARED_FILE, place, read_table, short
+from pytest_agenttape.settings.config_file import nearest_table, place, short
 from pytest_agenttape.settings.words import of_vcrpy
 
 _Owner = TypeVar("_Owner", bound="Config | RedactConfig")
@@ -132,13 +132,8 @@ class Config:
         Raises:
             ConfigError: The file cannot be read, or a setting in it is invalid.
         """
-        first = Path(os.path.abspath(start or Path.cwd()))
-        for directory in (first, *first.parents):
-            for name in (OWN_FILE, SHARED_FILE):
-                table = read_table(directory / name)
-                if table is not None:
-                    return cls.from_mapping(table, source=directory / name)
-        return cls()
+        table, source = nearest_table(os.path.abspath(start or Path.cwd()))
+        return cls() if table is None else cls.from_mapping(table, source=source)
 
     @classmethod
     def from_mapping(cls, raw: Mapping[str, object], *, source: Path | None = None, base: Path | None = None) -> Self:
@@ -174,6 +169,8 @@ class Config:
             ConfigError: An option is unknown or its value is invalid.
         """
         said = {key: _in_list(key, value) for key, value in options.items() if value is not None}
+        if not said:
+            return self
         _check_keys(said, _PARSERS)
         redact = said.get("redact")
         if isinstance(redact, Mapping):
@@ -192,9 +189,9 @@ def _check_keys(raw: Mapping[str, object], valid: Mapping[str, object], prefix: 
 def _parse_fields(owner: _Owner, parsers: Mapping[str, _Parser], prefix: str = "") -> None:
     for each in fields(owner):
         parse = parsers.get(each.name)
-        if parse is None:
-            continue
         value = getattr(owner, each.name)
+        if parse is None or value is each.default:
+            continue
         try:
             object.__setattr__(owner, each.name, parse(value))
         except _NestedError as error:

@@ -13,6 +13,24 @@ from pytest_agenttape.errors import ConfigError
 OWN_FILE, SHARED_FILE = "agenttape.toml", "pyproject.toml"
 
 
+def nearest_table(directory: str) -> tuple[Mapping[str, object] | None, Path | None]:
+    """Return our table in the nearest file in *directory* or above it, and the file; None for both if there is none.
+
+    Raises:
+        ConfigError: As `read_table`.
+    """
+    while True:
+        for name in (OWN_FILE, SHARED_FILE):
+            path = os.path.join(directory, name)
+            table = read_table(Path(path)) if os.path.exists(path) else None  # most directories have none
+            if table is not None:
+                return table, Path(path)
+        above = os.path.dirname(directory)
+        if above == directory:
+            return None, None
+        directory = above
+
+
 def read_table(path: Path) -> Mapping[str, object] | None:
     """Return our table in the file at *path*; None if there is none.
 

@@ -44,6 +44,7 @@ def test_a_conversation_is_a_tenth_of_what_it_was(recorded: Path, client: OpenAI
     written_out = dump_yaml(cassette.to_dict())
     assert len(cassette.interactions) == 36
     assert len(written_out) > 10 * len(text)
+    assert len(text) < 73_000
     assert text.count("garden furniture") == text.count("Find orders in the shop's books") == 1
     asked = yaml.safe_load(text)["interactions"][-1]["request"]["json"]
     assert asked["messages"][0] == {"role": "system", "content": conversation.PROMPT}
