@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.cassettes.file_form import filed, unfiled
 from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.serializer import dump_yaml
 from tests.serializer.test_serializer import fingerprint, law, values
 
 REQUEST = {"method": "POST", "url": "http://x/", "headers": {}}
@@ -78,6 +80,21 @@ def test_the_length_of_an_encoded_answer_is_of_one_delivery(tmp_path: Path) -> N
 def test_the_sizes_of_chunks_stand_on_one_line(tmp_path: Path) -> None:
     text = written(answered(headers={}, text="It is raining.", chunk_bytes=[3, 3, 8]), tmp_path / "a.yaml")
     assert text == "status: 200\nheaders: {}\ntext: It is raining.\nchunk_bytes: [3, 3, 8]\n"
+
+
+def test_the_delivery_of_the_next_answer_says_what_differs(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    same = {"x-ratelimit-remaining-requests": "9999", "x-ratelimit-reset-requests": "8.64s"}
+    cassette = answered(headers={**same, "CF-Ray": "a"})
+    cassette.interactions.append(replace(answered(headers={**same, "CF-Ray": "b"}).interactions[0], index=1))
+    second = written(cassette, path).partition("delivery: &")[2].partition("delivery: ")[2]
+    assert second == "{<<: *delivery-eec1, CF-Ray: b}\n"
+    assert Cassette.load(path) == cassette
+    older = dump_yaml(yaml.safe_load(path.read_text()))
+    path.write_text(older)
+    assert not cassette.save(path)
+    assert path.read_text() == older
+    assert Cassette.load(path) == cassette
 
 
 def test_all_headers_come_back(tmp_path: Path) -> None:
