@@ -13,7 +13,7 @@ from pytest_agenttape.model import JSON
 _LEAST = 48  # characters that need not be written; the merge key takes about half of them
 _WIDEST = 16  # of a value that is counted; of a longer one, an alias would be written
 _DEEPEST_OPEN = 4  # the file, its list of calls, a call, its request and response say all themselves
-_STREAM = "events"  # has a short form of its own
+_STREAMS = ("events", "messages")  # of a response: they have a short form of their own
 
 
 class Merges:
@@ -48,7 +48,7 @@ class Merges:
         self._seen.add(id(node))
         if type(node) is dict:
             self._look_at_mapping(node, what, depth)
-        elif what != _STREAM:
+        elif depth > _DEEPEST_OPEN or what not in _STREAMS:
             for each in node:
                 self._look(each, what, depth + 1)
 

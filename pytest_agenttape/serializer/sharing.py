@@ -152,11 +152,11 @@ class Sharing:
         try:
             self.root = trees.opened(root)
             named = _Naming({name: trees.one(value) for name, value in before.items()})
-        except TooDeepError:
+            self.merges = Merges(self.root)
+        except (TooDeepError, RecursionError):
             self.root = root
             self.merges = Merges(None)
             return
-        self.merges = Merges(self.root)
         for what, value, content in _repeated(self.root, trees.weights, self.merges):
             named.add(what, value, content)
         for name, value in named.all():
@@ -189,7 +189,7 @@ def _repeated(root: JSON, weights: Mapping[int, int], merges: Merges) -> Iterato
         if uses[mark] > 1:
             yield _what(key, node), node, node
         elif mark in merges.named:  # for its keys, whichever call is the first to have them
-            yield _what(key, node), node, [key, *node]
+            yield _what(key, node), node, (key, *node)
 
 
 def _is_worth_an_anchor(node: JSON, depth: int, weights: Mapping[int, int]) -> bool:

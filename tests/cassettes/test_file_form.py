@@ -88,7 +88,7 @@ def test_the_delivery_of_the_next_answer_says_what_differs(tmp_path: Path) -> No
     cassette = answered(headers={**same, "CF-Ray": "a"})
     cassette.interactions.append(replace(answered(headers={**same, "CF-Ray": "b"}).interactions[0], index=1))
     second = written(cassette, path).partition("delivery: &")[2].partition("delivery: ")[2]
-    assert second == "{<<: *delivery-eec1, CF-Ray: b}\n"
+    assert second == "{<<: *delivery-3fe8, CF-Ray: b}\n"
     assert Cassette.load(path) == cassette
     older = dump_yaml(yaml.safe_load(path.read_text()))
     path.write_text(older)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,7 +48,7 @@ def test_only_what_differs_is_written() -> None:
     name = text.partition("json: &")[2].split()[0]
     assert bodies(text)[1:] == [
         f"<<: *{name}\nid: answer-1\n",
-        f"<<: *{name}\nid: answer-2\nusage:\n  <<: *usage-35c6\n  prompt_tokens: 7\n",
+        f"<<: *{name}\nid: answer-2\nusage:\n  <<: *usage-08b4\n  prompt_tokens: 7\n",
     ]
     assert str(yaml.safe_load(text)) == str(load(text.encode(), format="yaml").root) == str(whole)  # in order
 
@@ -66,11 +67,17 @@ def test_a_request_and_a_response_say_all_themselves() -> None:
     assert text.count("method: GET") == text.count("url: http://x/a/longer/path") == text.count("status: 200") == 2
 
 
-def test_the_events_of_a_stream_are_written_out() -> None:
+@pytest.mark.parametrize("stream", ["events", "messages"])
+def test_what_a_stream_says_is_written_out(stream: str) -> None:
     whole = cassette()
-    events = [{"data": answer(0)}, {"data": answer(1)}]
-    whole["interactions"] = [{"index": 0, "request": {}, "response": {"status": 200, "events": events}}]
+    said = [{"data": answer(0)}, {"data": answer(1)}]
+    whole["interactions"] = [{"index": 0, "request": {}, "response": {"status": 200, stream: said}}]
     assert "<<" not in dump(whole)
+
+
+def test_messages_of_a_request_are_merged() -> None:
+    calls = cassette({"messages": [answer(0)]}, {"messages": [answer(1)]})
+    assert dump(calls).count("- <<: *messages-") == 1
 
 
 def test_nothing_is_merged_with_what_it_stands_in() -> None:
