@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import guard, histories, linear, memory, provider, startup, suites, table
+from tests.benchmarks import guard, histories, linear, memory, parts, provider, startup, suites, table
 from tests.benchmarks.calls import KINDS
 from tests.benchmarks.recorders import AGAIN, RECORDERS
 
@@ -210,6 +210,7 @@ def main() -> int:
         "calls": partial(single_calls, repeats=options.repeats),
         "sizes": partial(sizes, repeats=options.repeats),
         "histories": lambda work: histories.lines(work, min(options.repeats, 3)),
+        "parts": parts.lines,
         "memory": memory.lines,
         "clients": partial(clients, repeats=options.repeats),
         "imports": partial(imports, repeats=options.repeats),
@@ -242,7 +243,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tests", type=int, default=300, help="tests in the headline's suites (default 300)")
     parser.add_argument("--guard", action="store_true", help="fail if a ratio got worse by more than a third")
     parser.add_argument("--keep", action="store_true", help="keep the ratios of this run for --guard")
-    sections = "headline, conversations, calls, sizes, histories, memory, clients, imports, unmarked, linear"
+    sections = "headline, conversations, calls, sizes, histories, parts, memory, clients, imports, unmarked, linear"
     parser.add_argument("only", nargs="*", help=f"{sections}; default all")
     return parser.parse_args()
 
