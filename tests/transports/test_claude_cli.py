@@ -510,6 +510,22 @@ def test_secrets_in_questions_and_answers_are_equal_in_replay(desk: Desk) -> Non
     assert len(desk.replay(agent(keys[2], keys[3]))) == len(live)
 
 
+def test_what_stands_for_a_secret_is_not_sent_to_a_program_that_asks(desk: Desk) -> None:
+    @tool
+    def log_in() -> dict[str, str]:
+        return {"access_token": "sk_live_" + "hT4vRm8KpXz2WnQ6YdLs9Gb3"}
+
+    async def may(_name: str, given: Any, _context: Any) -> Any:
+        return sdk.PermissionResultAllow(updated_input={**given, "note": log_in()["access_token"]})
+
+    with use_cassette(desk.path, mode="all"):
+        log_in()
+    before = desk.path.read_bytes()
+    with pytest.raises(RecordingRefusedError, match="would send REDACTED0001, which stands for a secret"):
+        desk.run(several("bash login", can_use_tool=may), mode="refresh")
+    assert desk.path.read_bytes() == before
+
+
 def test_an_agent_that_is_stopped_is_stopped_again(desk: Desk) -> None:
     async def agent(desk: Desk) -> Any:
         found = []

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_agenttape import Cassette, Interaction, Session, record_call, use_cassette
+from pytest_agenttape import Cassette, Interaction, Session, record_call, tool, use_cassette
 
 mcp = pytest.importorskip("mcp")
 anyio = pytest.importorskip("anyio")
@@ -317,3 +317,29 @@ def test_a_secret_among_the_arguments_reaches_no_file(desk: Desk) -> None:
     yaml.safe_load(desk.path.read_text())
     other = desk.replay(echo("sk-proj-" + "zY8wV6uT" * 6))
     assert len(other) == len(live)
+
+
+def test_a_secret_keeps_its_shape_and_what_stands_for_it_is_not_sent_to_a_server_that_asks(desk: Desk) -> None:
+    @tool
+    def log_in() -> dict[str, str]:
+        return {"access_token": "sk_live_" + "hT4vRm8KpXz2WnQ6YdLs9Gb3"}
+
+    async def agent(session: Any) -> None:
+        token = plain(await session.call_tool("echo", {"text": log_in()["access_token"]}))["content"][0]["text"]
+        assert token.startswith("echo sk_live_")
+        assert len(token) == 37
+        await session.call_tool("echo", {"text": f"again: {token}"})
+
+    async def asked_back(session: Any) -> None:
+        desk.sampled = log_in()["access_token"]
+        await ask(session)
+
+    desk.record(agent)
+    assert "hT4vRm8K" not in desk.path.read_text()
+    desk.replay(agent)
+    shutil.copy(SERVER, desk.script)
+    before = desk.path.read_bytes()
+    with pytest.raises(BaseException) as caught:
+        desk.run(asked_back, mode="refresh")
+    assert "would send REDACTED0001, which stands for a secret" in repr(caught.getrepr())
+    assert desk.path.read_bytes() == before

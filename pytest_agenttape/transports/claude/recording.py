@@ -107,10 +107,15 @@ class Recording:
         self._add({"sent": messages.mark_of(message)})
 
     def answered(self, message: Message) -> None:
-        """The agent answers a question of the program."""
+        """The agent answers a question of the program.
+
+        Raises:
+            RecordingRefusedError: The answer holds what stands for a secret.
+        """
         number = messages.number_of(message)
         chapter, question, calls = self._questions.pop(number, (None, {}, 0))
         if chapter is not None:
+            chapter.live.recorder.vet(chapter.live, message)
             self._note_tool(chapter.live, question, calls)
             chapter.add({"sent": messages.renumbered(message, self._numbers[number])})
 

@@ -95,7 +95,7 @@ class Connection:
         self._pending: dict[_Number, _Pending] = {}
         self._latest: _Pending | None = None
         self._handshakes: dict[_Number, str] = {}  # under way, by number
-        self._questions: dict[_Number, Message] = {}  # of a real server, waiting for the client's answer
+        self._questions: dict[_Number, tuple[_Pending, Message]] = {}  # of a real server, waiting for an answer
         self._scripts: dict[_Number, tuple[_Script, Message]] = {}  # the same of a replayed one
         self._unanswered: list[_Script] = []
         self._queued: list[tuple[Turn, _Script]] = []  # to be played when it is their turn
@@ -156,15 +156,26 @@ class Connection:
     def _answered(self, message: Message) -> bool:
         """Take the client's answer to a question; return whether a real server waits for it."""
         number = message["id"]
-        question = self._questions.pop(number, None)
-        if question is not None:
+        pending, question = self._questions.pop(number, (None, {}))
+        if pending is not None:
             question["answer"] = messages.outcome_of(message)
+            self._vet(pending, question["answer"])
         if number not in self._scripts:
             return True
         script, recorded = self._scripts.pop(number)
         self._compare(script, recorded, messages.outcome_of(message))
         self._play(script)
         return False
+
+    def _vet(self, pending: _Pending, answer: JSON) -> None:
+        try:
+            pending.live.recorder.vet(pending.live, answer)
+        except AgentTapeError as error:  # nor is there an answer to the client, of whom the server wanted this
+            pending.live.drop()
+            for number in [number for number, each in self._pending.items() if each is pending]:
+                del self._pending[number]
+                self._deliver(messages.refusal(number, error))
+            raise
 
     def _compare(self, script: _Script, recorded: Message, answer: Message) -> None:
         if recorded["method"] not in messages.COMPARED_ANSWERS:
@@ -253,7 +264,7 @@ class Connection:
         kept = messages.stored(message)
         if messages.is_request(message):
             kept["answer"] = None
-            self._questions[message["id"]] = kept
+            self._questions[message["id"]] = pending, kept
         pending.hear(kept)
 
     def ended(self, *, by_client: bool) -> None:
