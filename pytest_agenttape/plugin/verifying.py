@@ -83,7 +83,7 @@ class VerifyingSession(Session):
         said = json.dumps(request, default=str)
         if stand_in_keys.VALUE in said:
             return "no key is set"
-        if any(each in said for each in self.loaded.rules.placeholders or ()):
+        if any(each in said for each in self.loaded.rules.placeholders or ()) or self.sends_stand_in(request):
             return "it carries what stands for a secret in the recording"
         return None
 

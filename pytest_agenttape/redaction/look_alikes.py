@@ -3,8 +3,8 @@
 A cassette says of the placeholders in its answers what their secrets looked like: a prefix that everyone knows, an
 alphabet and a length, written as a pattern, such as ``ghp_[A-Za-z0-9]{36}``. A look-alike is made of that pattern and
 of the number alone, so it holds nothing of the secret. It has no character that a URL, a cookie or JSON would escape,
-and the word of the placeholder where its alphabet has room for it. Whoever sends it is understood to send the
-placeholder, as a secret is while recording.
+and begins with ``REDACTEDn0001`` where its alphabet has room for it, which is no placeholder: all that finds secrets
+finds it, too. Whoever sends it is understood to send the placeholder, as a secret is while recording.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ _FIELDS = re.compile(r"[.:|~]|[^.:|~]+")
 _NUMBERED_FIELDS = re.compile(r"((?:[0-9]{4,}|[0-9a-f]{8,})([-_]))(?:(?:[0-9]{4,}|[0-9a-f]{8,})\2)*[A-Za-z0-9]+")
 _PARTS = re.compile(r"(\[[^]]{1,12}\])(?:\{([0-9]{1,4})\})?|([A-Za-z0-9_.:|~=-]{1,128})")
 _MOST_PARTS = 64
-_EMBEDDED = 16  # with this length, the word of a placeholder is not all that there is
+_MARK = re.compile(rf"{SECRET_PLACEHOLDER}[nN]([0-9]{{4}})")
+_LEAST_MARKED = 16
+_MOST_TRIES = 16
 
 
 def shape_of(secret: str) -> str | None:
@@ -118,18 +120,31 @@ def look_alike(shape: str, number: str) -> str | None:
     parts = _parsed(shape)
     if parts is None:
         return None
-    source = _bytes_of(f"{shape} {number}")
-    made, word = [], f"{SECRET_PLACEHOLDER}{number}"
+    tries = (_made(parts, number, f"{shape} {number} {turn}") for turn in range(_MOST_TRIES))
+    first = next(tries)
+    return next(filter(shapes.is_random, (first, *tries)), first)  # so that it is found wherever the secret is
+
+
+def marked_in(text: str) -> str | None:
+    """Return the placeholder of a look-alike in *text* that says what it is; None if there is none."""
+    found = _MARK.search(text)
+    return None if found is None else f"{SECRET_PLACEHOLDER}{found[1]}"
+
+
+def _made(parts: list[tuple[str, int, str]], number: str, seed: str) -> str:
+    source = _bytes_of(seed)
+    made, is_marked = [], False
     for alphabet, length, literal in parts:
+        mark = f"{SECRET_PLACEHOLDER}{'n' if 'n' in alphabet else 'N'}{number}"
+        has_room = not is_marked and length >= _LEAST_MARKED and set(mark) <= set(alphabet)
+        is_marked = is_marked or has_room
         if not alphabet:
             made.append(literal)
         elif alphabet == string.digits:
             made.append(_digits(int(number), length))
         else:
-            has_room = bool(word) and length >= _EMBEDDED and set(word) <= set(alphabet)
-            start, word = (word, "") if has_room else ("", word)
-            rest = length - len(start)
-            letters = [alphabet[next(source) % len(alphabet)] for _ in range(rest)]
+            start = mark if has_room else ""
+            letters = [alphabet[next(source) % len(alphabet)] for _ in range(length - len(start))]
             if set(_LAST_OF_BASE64) <= set(alphabet):
                 letters[-1:] = _LAST_OF_BASE64[next(source) % 4]
             made += [start, *letters]
@@ -172,7 +187,7 @@ def is_dressed(request: Mapping[str, JSON]) -> bool:
 
 
 def dressed(node: JSON, looks: Mapping[str, str], memory: Memory) -> JSON:
-    """Return *node* with look-alikes of the *looks* by number, which *memory* takes for the placeholders."""
+    """Return *node* with look-alikes for placeholders that have a shape in *looks*; *memory* knows them then."""
     if isinstance(node, str):
         if SECRET_PLACEHOLDER not in node and REDACTION_PLACEHOLDER not in node:
             return node
@@ -188,18 +203,17 @@ def dressed(node: JSON, looks: Mapping[str, str], memory: Memory) -> JSON:
 
 def _worn(found: re.Match[str], looks: Mapping[str, str], memory: Memory) -> str:
     text, stored = found.string, found[0]
-    name = unquote(stored)
-    number = memory.placeholders.number_in(name)
-    shape = looks.get(number)
+    name = memory.placeholders.name_in(unquote(stored))
+    shape = looks.get(name)
     # In base64, the rest of which is not ours to move.
     is_within = not patterns.is_boundary(text, found.start()) or text[found.end() : found.end() + 1].isalnum()
-    made = look_alike(shape, number) if shape is not None and not is_within else None
+    made = look_alike(shape, name[-4:]) if shape is not None and not is_within else None
     if made is None:
         return stored
     head, dot, _ = stored.rpartition(".")
     if dot and stored.startswith("IH"):
         made = f"{'.'.join(map(_unspaced, head.split('.')))}.{made}"
-    memory.recognise(made, name)
+    memory.recognise(made, unquote(stored))
     return made
 
 

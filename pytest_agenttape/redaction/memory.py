@@ -147,7 +147,7 @@ class Memory:
         """Take *look_alike* for the placeholder that it *stands_for*, wherever its secret would have been found."""
         if look_alike not in self.placeholders.looks:
             self.placeholders.recognise(look_alike, stands_for)
-            if is_worth_knowing(look_alike):
+            if self.has_room and is_worth_knowing(look_alike):
                 self._look_for(look_alike)
 
     def _look_for(self, secret: str) -> None:

@@ -177,7 +177,7 @@ class Placeholders:
     def recognise(self, look_alike: str, stands_for: str) -> None:
         """Take *look_alike*, which is handed out in replay, for the placeholder that it *stands_for*."""
         self._looks[look_alike] = stands_for
-        self._highest = max(self._highest, int(self.number_in(stands_for)))  # another secret must not get its number
+        self._highest = max(self._highest, int(self.name_in(stands_for)[-4:]))  # another must not get its number
 
     @property
     def looks(self) -> Mapping[str, str]:
@@ -195,9 +195,9 @@ class Placeholders:
         return {f"{number:04}": secret for secret, number in shown if number < _LAST_NUMBER}
 
     @staticmethod
-    def number_in(placeholder: str) -> str:
-        """Return the four digits of *placeholder*; empty if it has none."""
-        return next(iter(_NUMBERED.findall(placeholder)), "")
+    def name_in(placeholder: str) -> str:
+        """Return *placeholder* as a cassette lists it, without what may surround it."""
+        return next(reversed(_LIKE_ONE.findall(placeholder)), "")
 
     def is_settled(self, text: str) -> bool:
         """Return whether *text* is nothing but placeholders and what may surround them."""

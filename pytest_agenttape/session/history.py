@@ -15,6 +15,7 @@ from pytest_agenttape.session.misses import Misses
 from pytest_agenttape.session.recording import Recording
 from pytest_agenttape.session.run import Run
 from pytest_agenttape.session.secrets import Secrets
+from pytest_agenttape.session.stand_ins import StandIns
 
 
 class History(Block):
@@ -35,6 +36,7 @@ class History(Block):
     is_closed: bool
     _misses: Misses
     _connections: Connections
+    _stand_ins: StandIns
 
     def instance_number(self, instance: object) -> int:
         """Return the number of *instance* among the instances of its class, by first call, from 0."""
@@ -105,6 +107,11 @@ class History(Block):
     def is_same(self, recorded: JSON, given: JSON) -> bool:
         """Return whether two values in stored form are equal but for which secrets were in them."""
         return self.loaded.are_same(self.redacted(recorded), given)
+
+    def sends_stand_in(self, request: JSON) -> bool:
+        """Return whether *request*, as it was sent, holds what a replayed call handed out in place of a secret."""
+        with self.run.lock:
+            return self._stand_ins.found_in(request) is not None
 
     @property
     def former(self) -> Path | None:

@@ -47,7 +47,7 @@ class Loaded:
         telemetry: What is answered without a recording.
         turns: In which order answers are due.
         beside: The recordings of further cassettes, which answer first.
-        shapes: What secrets looked like, by the numbers of their placeholders; by recording, of further cassettes.
+        shapes: What secrets looked like, by their placeholders; of further cassettes by recording.
         lines: The line of the file on which each recording starts.
         former: The recordings that a test without a cassette may have had under another name.
         seconds_to_load: How much of the processor's time reading the file took: waiting for it is not its fault.
@@ -180,10 +180,10 @@ def _meta_of(cassette: Cassette | None) -> Mapping[str, JSON]:
 
 
 def shapes_of(meta: Mapping[str, JSON]) -> dict[str, str]:
-    """Return what the secrets looked like that a cassette with this *meta* has placeholders for, by their numbers."""
+    """Return what the secrets looked like that a cassette with this *meta* has placeholders for, by these."""
     shapes = meta.get("shapes")
     pairs = shapes.items() if isinstance(shapes, Mapping) else ()
-    return {str(each)[-4:]: str(shape) for shape, names in pairs if isinstance(names, list) for each in names}
+    return {str(each): str(shape) for shape, names in pairs if isinstance(names, list) for each in names}
 
 
 def load(settings: Settings) -> tuple[Loaded, AgentTapeError | None]:

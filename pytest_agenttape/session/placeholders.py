@@ -38,11 +38,11 @@ class Listing:
 
     def _shapes_of(self, placeholders: Sequence[str], before: Mapping[str, JSON]) -> dict[str, JSON]:
         """Return what each of *placeholders* looks like, by the look: many secrets have the same."""
-        looks = {**shapes_of(self._loaded.meta), **shapes_of(before), **self._secrets.redactor.shapes}
+        new, old = self._secrets.redactor.shapes, {**shapes_of(self._loaded.meta), **shapes_of(before)}
         shapes: dict[str, JSON] = {}
         for each in placeholders:
-            if each[-4:] in looks:
-                shapes.setdefault(looks[each[-4:]], []).append(each)
+            if shape := new.get(each[-4:]) or old.get(each):
+                shapes.setdefault(shape, []).append(each)
         return shapes
 
 

@@ -9,6 +9,7 @@ from pytest_agenttape.process.stand_in_keys import VALUE
 from pytest_agenttape.providers.keys import key_names
 from pytest_agenttape.reading.summary import asked_line
 from pytest_agenttape.redaction.handed_out import HandedOut
+from pytest_agenttape.redaction.look_alikes import marked_in
 from pytest_agenttape.session.loaded import Loaded
 from pytest_agenttape.session.run import Run
 from pytest_agenttape.session.secrets import Secrets
@@ -38,14 +39,10 @@ class StandIns:
 
         The call that handed it out is no longer an answer: the next refresh makes it again.
         """
-        self._look()
-        redactor = self._secrets.redactor
-        found = self._handed_out.find(sent)
-        if found is None and self._handed_out:  # a code of six digits is looked for by its name alone
-            found = self._handed_out.find(redactor.request(sent) if isinstance(sent, dict) else redactor.value(sent))
+        found = self.found_in(sent)
         if found is None:
-            return None
-        stand_in, giver = redactor.stands_for(found[0]), found[1]
+            return self._not_ours(call, sent)
+        stand_in, giver = found
         asked = asked_line(call)
         if giver is None:
             return _needs_key(call, f"{asked} would send {stand_in}, which stands for a key that is not set")
@@ -54,6 +51,25 @@ class StandIns:
             f"{asked} would send {stand_in}, which stands for a secret; nothing was sent\n"
             f"  it was handed out by a call that was replayed: {asked_line(giver.recorded)}\n"
             f"  {self._way_out(giver.recorded)}"
+        )
+
+    def found_in(self, sent: JSON) -> tuple[str, Served | None] | None:
+        """Return what stands for a secret in *sent*, and the call that handed it out; None if nothing does."""
+        self._look()
+        redactor = self._secrets.redactor
+        found = self._handed_out.find(sent)
+        if found is None and self._handed_out:  # a code of six digits is looked for by its name alone
+            found = self._handed_out.find(redactor.request(sent) if isinstance(sent, dict) else redactor.value(sent))
+        return None if found is None else (redactor.stands_for(found[0]), found[1])
+
+    def _not_ours(self, call: Call, sent: JSON) -> RecordingRefusedError | None:
+        """Return the error for a live *call* that would send what a replay of another cassette handed out."""
+        stand_in = marked_in(repr(sent))
+        if stand_in is None:
+            return None
+        return RecordingRefusedError(
+            f"{asked_line(call)} would send {stand_in}, which stands for a secret; nothing was sent\n"
+            "  it was handed out by a call that was replayed from another cassette: record that again, too"
         )
 
     def _look(self) -> None:

@@ -145,6 +145,36 @@ def test_a_shared_login_is_replayed_beside_each_tests_own_cassette(logged_in: Pr
     assert logged_in.live() == []
 
 
+def test_the_secrets_of_each_cassette_keep_their_own_shapes(project: Project) -> None:
+    project.write(
+        test_it="""
+        import uuid
+        import pytest
+        from pytest_agenttape import tool
+
+        @tool
+        def log_in():
+            return {"access_token": "sk_live_" + "hT4vRm8KpXz2WnQ6YdLs9Gb3"}
+
+        @tool
+        def open_session():
+            return {"session_token": "f81d4fae-7dec-41d0-a765-00a0c91e6bf6"}
+
+        @pytest.mark.agenttape("login")
+        def test_login():
+            log_in()
+
+        @pytest.mark.agenttape(also="login")
+        def test_it():
+            assert log_in()["access_token"].startswith("sk_live_")
+            assert uuid.UUID(open_session()["session_token"]).version == 4
+        """
+    )
+    project.record("test_it.py::test_login")
+    project.run("--agenttape-record", "-k", "not login").assert_outcomes(passed=1, deselected=1)
+    project.run("--agenttape-strict").assert_outcomes(passed=2)
+
+
 def test_a_cassette_that_is_not_there_is_named(project: Project) -> None:
     project.write(test_it=BESIDE)
     result = project.run("--agenttape-record", "-k", "not login and not other")

@@ -136,6 +136,29 @@ def test_a_retired_model_is_named_in_the_providers_words(project: Project, world
     )
 
 
+def test_what_a_replayed_call_handed_out_for_a_secret_is_not_sent(project: Project, world: World) -> None:
+    project.write(
+        test_it=f"""
+        import pytest, requests
+        from pytest_agenttape import tool
+
+        @tool
+        def log_in():
+            return {{"access_token": "sk_live_" + "hT4vRm8KpXz2WnQ6YdLs9Gb3"}}
+
+        @pytest.mark.agenttape
+        def test_it():
+            requests.get({world.url!r} + "/page", auth=("ada", log_in()["access_token"]))
+        """
+    )
+    project.record().assert_outcomes(passed=1)
+    world.asked.clear()
+    result = project.run("--agenttape-verify")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["not sent: GET (127.0.0.1:*): it carries what stands for a secret in the recording *"])
+    assert world.asked == []
+
+
 def test_the_same_cause_in_several_tests_is_said_once_over_workers(project: Project, world: World) -> None:
     path = project.path / "test_it.py"
     path.write_text(

@@ -160,7 +160,7 @@ def test_a_cassette_that_says_no_shapes_is_replayed_as_before() -> None:
     with use_cassette(PATH, mode="all"):  # says nothing else but what the secrets look like
         agent()
     with use_cassette(PATH):
-        assert agent().startswith("sk_live_REDACTED0001")
+        assert agent().startswith("sk_live_REDACTEDn0001")
 
 
 def test_what_only_a_request_has_says_no_shape() -> None:
@@ -238,3 +238,20 @@ def test_a_code_of_six_digits_is_one_and_is_not_sent(url: str) -> None:
         agent()
     with pytest.raises(RecordingRefusedError, match="would send REDACTED0001"), use_cassette(PATH, mode="refresh"):
         agent(is_wrong=True)
+
+
+def test_one_that_another_cassette_handed_out_is_found_like_a_secret_and_never_sent(url: str) -> None:
+    Shop.secret = fake("", 24)
+
+    def agent(*, mode: str, item: str = "tea") -> None:
+        with use_cassette("tapes/login.yaml", mode="once"):
+            token = log_in()["access_token"]
+        with use_cassette(PATH, mode=mode):
+            httpx.post(f"{url}/{item}", json={"token": token})
+
+    agent(mode="all")
+    assert Shop.secret not in PATH.read_text()
+    agent(mode="none")
+    with pytest.raises(RecordingRefusedError, match=r"would send REDACTED0001, which .*\n.*from another cassette"):
+        agent(mode="refresh", item="coffee")
+    assert len(Shop.asked) == 1
