@@ -136,7 +136,7 @@ def test_code_that_parses_a_secret_can_parse_it() -> None:
     assert "REDACTED" in str(stored["otp"])
     head, claims, signature = given_out["access_token"].split(".")
     assert head.startswith("eyJ")
-    assert json.loads(base64.urlsafe_b64decode(claims + "=="))["exp"] == 1781000000
+    assert json.loads(base64.urlsafe_b64decode(claims + "==")) == {"exp": 1781000000}
     assert len(base64.urlsafe_b64decode(signature + "=")) == 32
     assert UUID(given_out["client_secret"]).version == 4
     raw = base64.b64decode(given_out["encryption_key"], validate=True)
