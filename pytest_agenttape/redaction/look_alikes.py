@@ -15,6 +15,7 @@ import re
 import string
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from typing import Any
 from urllib.parse import unquote
 
 from pytest_agenttape.model import JSON, REDACTION_PLACEHOLDER, SECRET_PLACEHOLDER
@@ -189,16 +190,18 @@ def is_dressed(request: Mapping[str, JSON]) -> bool:
 def dressed(node: JSON, looks: Mapping[str, str], memory: Memory) -> JSON:
     """Return *node* with look-alikes for placeholders that have a shape in *looks*; *memory* knows them then."""
     if isinstance(node, str):
-        if SECRET_PLACEHOLDER not in node and REDACTION_PLACEHOLDER not in node:
-            return node
         return memory.placeholders.pattern.sub(lambda found: _worn(found, looks, memory), node)
-    if isinstance(node, dict):
-        new = {key: dressed(value, looks, memory) for key, value in node.items()}
-        return new if any(new[key] is not node[key] for key in node) else node
-    if isinstance(node, list):
-        items = [dressed(each, looks, memory) for each in node]
-        return items if any(now is not was for now, was in zip(items, node, strict=True)) else node
-    return node
+    if not isinstance(node, dict | list):
+        return node
+    new: Any = node  # of either kind; a copy, once something changes: most of an answer has no placeholder
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        kind = type(value)
+        if (kind is str and (SECRET_PLACEHOLDER in value or REDACTION_PLACEHOLDER in value)) or kind in (dict, list):
+            worn = dressed(value, looks, memory)
+            if worn is not value:
+                new = node.copy() if new is node else new
+                new[key] = worn
+    return new
 
 
 def _worn(found: re.Match[str], looks: Mapping[str, str], memory: Memory) -> str:

@@ -33,7 +33,7 @@ class Listing:
             found.update(self._spelled[id(each)][1])
             answered |= self._spelled[id(each)][2]
         listed = sorted(found if known is None else found & known)
-        shapes = self._shapes_of([each for each in listed if each in answered], before)
+        shapes = self._shapes_of([each for each in listed if each in answered], before) if answered else {}
         return {"redacted": listed, **({"shapes": shapes} if shapes else {})}
 
     def _shapes_of(self, placeholders: Sequence[str], before: Mapping[str, JSON]) -> dict[str, JSON]:

@@ -76,7 +76,7 @@ class StandIns:
         """See what the calls that were answered since the last look have handed out."""
         for each in self._run.since(self._seen):
             if isinstance(each, Served):
-                for given in (each.outcome, each.recorded):
+                for given in (each.recorded,) if each.recorded is each.outcome else (each.outcome, each.recorded):
                     answer = repr([given.response, given.error, given.metadata])
                     for stand_in in self._secrets.redactor.stand_ins_in(answer, self._loaded.rules.placeholders):
                         self._handed_out.note(stand_in, each)
