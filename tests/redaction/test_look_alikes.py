@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 from uuid import UUID
 
 import pytest
@@ -165,6 +165,13 @@ def test_what_is_not_listed_stays_and_what_is_inside_base64_or_a_word() -> None:
     shapes = {"REDACTED0001": "ghp_[A-Za-z0-9]{36}"}
     for text in ("****0001", "dXNlcjREDACTED0001AA", "xREDACTED0001", "REDACTED0001x", "REDACTED0002"):
         assert Redactor(RedactionRules()).dressed(recorded(text), shapes).response == text
+
+
+def test_one_that_was_escaped_is_made_as_it_reads_once_decoded() -> None:
+    key = "Wu06AGTLTGdKUfwItUpeo6M9Z3KFGLNl1/A6II+Y9bQ="
+    _, given_out, _ = replayed(f"see /next?token={quote(key, safe='')}&page=2")
+    token = parse_qs(str(given_out))["see /next?token"][0]
+    assert len(base64.b64decode(token, validate=True)) == 32
 
 
 def test_the_length_that_a_message_says_fits() -> None:
