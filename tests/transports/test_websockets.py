@@ -667,6 +667,24 @@ def test_no_thread_outlives_its_session(desk: Desk) -> None:
     opened.pop().close()
 
 
+def test_a_secret_that_is_received_keeps_its_shape(desk: Desk) -> None:
+    key = "sk_live_" + "hT4vRm8KpXz2WnQ6YdLs9Gb3"
+
+    def agent(url: str) -> None:
+        with connect_sync(url) as connection:
+            connection.recv()
+            connection.send(json.dumps({"token": key}))
+            token = json.loads(connection.recv())["token"]
+            assert token.startswith("sk_live_")
+            assert len(token) == 32
+            connection.send(f"again: {token}")
+            assert connection.recv() == f"again: {token}"
+
+    desk.record(agent)
+    assert key not in desk.path.read_text()
+    desk.replay(agent)
+
+
 def test_the_stand_in_of_a_secret_is_not_sent(desk: Desk) -> None:
     heard: list[object] = []
 
