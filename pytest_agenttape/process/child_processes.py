@@ -20,14 +20,13 @@ from pathlib import Path
 from pytest_agenttape import clocks
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import OWN_VARIABLES
-from pytest_agenttape.process.family import FOLDER, VARIABLE
+from pytest_agenttape.process.family import FOLDER, OFTEN, VARIABLE
 
 _, _FREE = OWN_VARIABLES  # the second is set for programs of the suite's own
 _SIZE = 8192
 _PIDS = 4096  # from here on, the processes that a live call has started
 _TEXT = 4  # where the text of a refusal begins; before it: are calls refused, was one refused, length of the text
 _MOST_ANCESTORS = 64
-_OFTEN = 0.001  # seconds between two looks of a process that has no such ancestor
 _FRESH = 50_000_000  # nanoseconds in which a folder can change again without another time of change
 
 # The page that this process shares with its children, the page that a fork has inherited, and those of its ancestors.
@@ -126,7 +125,7 @@ def _look() -> bool:
     """Look for the pages of ancestors, unless nothing can have changed; return whether there are any."""
     global _looked_at, _looked
     now = clocks.monotonic()
-    if not _above and now - _looked < _OFTEN:
+    if not _above and now - _looked < OFTEN:
         return False
     _looked = now
     try:

@@ -85,6 +85,19 @@ def test_a_call_outside_of_tests_loads_nothing_more() -> None:
     assert run(f"{code}\nprint('pytest_agenttape.boundaries.shells' in sys.modules)") == "False\n"
 
 
+def test_a_call_outside_of_tests_asks_the_system_for_nothing() -> None:
+    """It looks for a parent with tests a thousand times a second at most."""
+    code = """
+        from pytest_agenttape import tool
+
+        looks = []
+        sys.addaudithook(lambda event, args: looks.append(args) if event in ("os.listdir", "open") else None)
+        plain = tool(lambda x: x)
+        print([plain(x) for x in range(1000)] == [*range(1000)], 0 < len(looks) < 100)
+    """
+    assert run(code) == "True True\n"
+
+
 def test_neither_pytest_nor_our_other_dependencies_need_be_installed() -> None:
     code = """
         class Missing:
