@@ -19,7 +19,7 @@ from pytest_agenttape.redaction.placeholders import Placeholders
 from pytest_agenttape.redaction.rules import RedactionRules
 
 _MOST_TEXTS = 4_096  # clean texts and plain keys that are remembered
-_LONGEST_TEXT = 16_384  # characters of one
+_LONGEST_TEXT = 262_144  # characters of one; while its cassette is open, the call that has it is kept anyway
 _MOST_PASSED_ON = 4_000_000  # characters of all that another cassette begins with
 # Values found by name and then looked for elsewhere: bounded, or a long recording would get slower and slower.
 _MOST_FOUND_BY_NAME = 256

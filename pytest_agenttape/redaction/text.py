@@ -57,9 +57,10 @@ def is_unmarked(text: str, memory: Memory) -> bool:
     """Return whether *text* has none of the signs that come with every secret that is plain in it."""
     if has_token(text) or memory.patterns:
         return False
-    if "://" in text and ("@" in text or "=" in text):
+    # A single character is looked for some fifty times as fast as a longer text.
+    if ("@" in text or "=" in text) and "://" in text:
         return False
-    if "%40" in text or NUL in text:
+    if NUL in text or ("%" in text and "%40" in text):
         return False
     for mark in _SCHEME_MARKS:  # a generator costs more
         if mark in text:

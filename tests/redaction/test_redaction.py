@@ -19,7 +19,7 @@ from pytest_agenttape import bodies, serializer
 from pytest_agenttape.bodies.messages import Headers, grouped, listed
 from pytest_agenttape.errors import ConfigError, RecordingRefusedError
 from pytest_agenttape.model import JSON
-from pytest_agenttape.redaction import PLACEHOLDER, RedactionRules, Redactor, canonical_secrets
+from pytest_agenttape.redaction import PLACEHOLDER, RedactionRules, Redactor, canonical_secrets, commands
 from pytest_agenttape.redaction.placeholders import Placeholders
 from pytest_agenttape.redaction.streams import spread
 
@@ -783,6 +783,39 @@ def test_credential_on_a_command_line_goes(command: str, secret: str, form: str)
     for _ in range(form.count("JSON")):
         redacted = json.loads(redacted)["command"]
     assert redacted == command.replace("{}", "REDACTED0001")
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *"\n '\"\\;|-=:x",
+                "curl ",
+                "mysql ",
+                "http ",
+                "docker login ",
+                "-p",
+                "-u",
+                "-a",
+                "-H",
+                "--token ",
+                "a:hunter2",
+            ]
+        )
+    )
+)
+@example(["curl ", "-u", " ", "a:hunter2"])
+def test_a_text_without_a_sign_has_no_credential_on_a_command_line(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    assert commands.is_marked(text) or not list(commands.find_options(text))
+
+
+def test_a_long_text_that_is_clean_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "some prose. " * 5_000
+    first = redactor()
+    assert first.text(text) is text
+    monkeypatch.setattr("pytest_agenttape.redaction.tree._is_clean", None)
+    assert first.value({"said": text}) == {"said": text}
 
 
 def test_credential_among_arguments_goes() -> None:
