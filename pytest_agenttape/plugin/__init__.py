@@ -22,7 +22,7 @@ from pytest_agenttape.plugin.options import (
     marker_help,
     runs_no_test,
 )
-from pytest_agenttape.plugin.pytest_privates import conftest_failure
+from pytest_agenttape.plugin.pytest_privates import conftest_failure, leave_as_written
 from pytest_agenttape.plugin.report.gathering import Gathering
 from pytest_agenttape.plugin.report.ledger import LEDGER
 from pytest_agenttape.plugin.report.workers import refusing_the_run
@@ -41,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    leave_as_written(pluginmanager, "pytest_agenttape")
     pluginmanager.add_hookspecs(hookspecs)
     pluginmanager.register(quiet, "agenttape-quiet")
 

@@ -105,6 +105,16 @@ def collected_with(item: pytest.Item) -> Sequence[pytest.Item]:
     return [each for each in report.result if isinstance(each, pytest.Item)] if report else []
 
 
+def leave_as_written(manager: pytest.PytestPluginManager, package: str) -> None:
+    """Let pytest import the modules of *package* as Python does; of a plugin's it reads and compares each source."""
+    hook = getattr(manager, "rewrite_hook", None)
+    marked: set[str] | None = getattr(hook, "_must_rewrite", None)
+    if hook is None or marked is None:  # --assert=plain; a later pytest may have neither, and all works, but slower
+        return
+    marked -= {each for each in marked if each.partition(".")[0] == package}
+    hook.mark_rewrite()  # forgets what it has said of these modules
+
+
 def raises_contexts() -> Sequence[type]:
     """Return the classes of the contexts that catch an expected exception."""
     groups = getattr(pytest, "RaisesGroup", None)  # since pytest 8.4

@@ -185,9 +185,13 @@ def test_the_plugin_imports_nothing_heavy(project: Project, monkeypatch: pytest.
             light |= {f".settings{x}" for x in ("", ".ci", ".words")}
             assert ours <= {f"pytest_agenttape{x}" for x in light}
             assert not heavy & sys.modules.keys()
+
+        def test_what_is_imported_later_is_not_rewritten():
+            from pytest_agenttape.plugin import lifecycle
+            assert type(lifecycle.__loader__).__name__ == "SourceFileLoader"
         """
     )
-    project.pytester.run(sys.executable, "-m", "pytest", "-p", "pytest_agenttape.plugin").assert_outcomes(passed=1)
+    project.pytester.run(sys.executable, "-m", "pytest", "-p", "pytest_agenttape.plugin").assert_outcomes(passed=2)
 
 
 MEASURED = """

@@ -89,6 +89,13 @@ class TestTheNamesThatWeNeedAreThere:
         assert output.getvalue() == "written\n"
         assert issubclass(pytest_privates.conftest_failure(), Exception)
 
+    def test_of_what_imports_modules(self, pytestconfig: pytest.Config) -> None:
+        hook: Any = pytestconfig.pluginmanager.rewrite_hook
+        before = {*hook._must_rewrite}
+        hook.mark_rewrite("a_plugin", "a_plugins_neighbour")
+        pytest_privates.leave_as_written(pytestconfig.pluginmanager, "a_plugin")
+        assert hook._must_rewrite == {*before, "a_plugins_neighbour"}
+
     def test_of_what_runs_a_test(self) -> None:
         assert callable(pytest_privates.private(pytest_privates.pytest_runner, "runtestprotocol"))
 
