@@ -31,6 +31,7 @@ _FRESH = 50_000_000  # nanoseconds in which a folder can change again without an
 
 # The page that this process shares with its children, the page that a fork has inherited, and those of its ancestors.
 _ours: mmap.mmap | None = None
+_our_path = ""
 _inherited: mmap.mmap | None = None
 _above: list[mmap.mmap] = []
 _looked_at = -1  # when the folder had changed for the last time
@@ -42,11 +43,11 @@ is_fork = False
 
 def announce(is_refused: bool) -> None:  # what is announced
     """Let the children of this process know whether their calls are refused."""
-    global _ours
+    global _ours, _our_path
     if _ours is None:
         if not is_refused:
             return
-        _ours = _new_page()
+        _ours, _our_path = _new_page()
     _ours[0] = is_refused
 
 
@@ -134,8 +135,9 @@ def _look() -> bool:
         return False
     if changed != _looked_at:
         parents = [_name(pid, began) for pid, began in _ancestors(os.getppid())]
-        files = [os.environ.get(VARIABLE, ""), *(os.path.join(FOLDER, name) for name in parents)]
-        _above[:] = filter(None, map(_open_page, dict.fromkeys(files)))
+        files = {os.environ.get(VARIABLE, ""): None, **dict.fromkeys(os.path.join(FOLDER, name) for name in parents)}
+        files.pop(_our_path, None)  # which the variable names, too
+        _above[:] = filter(None, map(_open_page, files))
         _looked_at = changed if clocks.time_ns() - changed > _FRESH else -1
     return bool(_above)
 
@@ -177,7 +179,7 @@ def _name(pid: int, began: str) -> str:
     return f"{pid}-{began}"
 
 
-def _new_page() -> mmap.mmap:
+def _new_page() -> tuple[mmap.mmap, str]:
     pid = os.getpid()
     try:
         os.makedirs(FOLDER, mode=0o700, exist_ok=True)
@@ -192,7 +194,7 @@ def _new_page() -> mmap.mmap:
         os.close(descriptor)
     os.environ[VARIABLE] = path
     atexit.register(_remove, path, pid)
-    return page
+    return page, path
 
 
 def _open_page(path: str) -> mmap.mmap | None:
@@ -209,9 +211,9 @@ def _remove(path: str, owner: int) -> None:
 
 def _after_fork() -> None:
     """Treat the page that a forked child has inherited as its parent's; its own sessions will get a new page."""
-    global _ours, _inherited, _looked_at, _looked, is_fork
+    global _ours, _our_path, _inherited, _looked_at, _looked, is_fork
     if _ours is not None:
-        _ours, _inherited, is_fork = None, _ours, True
+        _ours, _our_path, _inherited, is_fork = None, "", _ours, True
     _looked_at, _looked = -1, 0.0
     _above.clear()
 

@@ -98,6 +98,23 @@ def test_a_call_outside_of_tests_asks_the_system_for_nothing() -> None:
     assert run(code) == "True True\n"
 
 
+def test_a_call_beside_sessions_asks_the_system_for_nothing(tmp_path: Path) -> None:
+    code = f"""
+        import os
+        from pathlib import Path
+        from pytest_agenttape import tool, use_cassette
+
+        plain = tool(lambda x: x)
+        with use_cassette(Path({str(tmp_path / "it.yaml")!r}), mode="all"):
+            plain(0)
+
+        looks, stat = [], os.stat
+        os.stat = lambda path, **more: looks.append(path) or stat(path, **more)
+        print([plain(x) for x in range(1000)] == [*range(1000)], 0 < len(looks) < 100)
+    """
+    assert run(code) == "True True\n"
+
+
 def test_neither_pytest_nor_our_other_dependencies_need_be_installed() -> None:
     code = """
         class Missing:

@@ -95,6 +95,7 @@ class TestTheNamesThatWeNeedAreThere:
         hook.mark_rewrite("a_plugin", "a_plugins_neighbour")
         pytest_privates.leave_as_written(pytestconfig.pluginmanager, "a_plugin")
         assert hook._must_rewrite == {*before, "a_plugins_neighbour"}
+        pytest_privates.leave_as_written(pytestconfig.pluginmanager, "a_plugins_neighbour")
 
     def test_of_what_runs_a_test(self) -> None:
         assert callable(pytest_privates.private(pytest_privates.pytest_runner, "runtestprotocol"))
