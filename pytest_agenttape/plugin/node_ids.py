@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable
+from itertools import chain
 
 import pytest
 
@@ -55,12 +56,10 @@ def siblings_of(items: Iterable[pytest.Item]) -> dict[str, list[str]]:
     Unselected ones count because the order of ids that differ only by case decides which file each gets.
     """
     found: dict[str, list[str]] = {}
-    known: set[pytest.Item] = set()
-    for item in items:
-        for each in (*collected_with(item), item):
-            if each not in known:
-                known.add(each)
-                _, parameter = split_id(each)
-                if parameter is not None:
-                    found.setdefault(without_parameter(each), []).append(parameter)
+    listed = list(items)
+    beside = (collected_with(one) for one in {item.parent: item for item in listed}.values())
+    for each in dict.fromkeys((*chain.from_iterable(beside), *listed)):
+        _, parameter = split_id(each)
+        if parameter is not None:
+            found.setdefault(without_parameter(each), []).append(parameter)
     return found
