@@ -28,6 +28,8 @@ class Selection:
     def of(cls, tokens: Iterable[str]) -> Self:
         """Return the calls that *tokens* name."""
         names = frozenset(tokens)
+        if not names:
+            return cls()
         hosts: list[HostRule] = []
         for each in sorted(names - {"*"}):
             with suppress(ConfigError):  # no host, so a name

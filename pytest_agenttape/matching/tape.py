@@ -15,6 +15,7 @@ from pytest_agenttape.matching.completion import Completion
 from pytest_agenttape.matching.matchers import KeyMatcher, Matcher, OrderMatcher, PredicateMatcher, Request
 from pytest_agenttape.matching.namesakes import Namesakes
 from pytest_agenttape.matching.selection import Selection
+from pytest_agenttape.matching.step import Step, is_same
 from pytest_agenttape.matching.ties import Ties
 from pytest_agenttape.model import Call, Interaction
 
@@ -131,17 +132,29 @@ class Tape:
         self._ties = Ties(self.as_asked, rules or KeyRules())
         self._tree = CallTree.of(self.recordings)
         self._shelves = [_Shelf(matcher, self.recordings, self._tree) for matcher in matchers]
-        _ = self._shelves[0].buckets  # now, not in the first call
         self._played: set[int] = set()
+        self._step = Step(filter(self._is_for_agent, range(len(self.recordings))))
+        if not (isinstance(matchers[0], KeyMatcher) and matchers[0].is_canonical):
+            self._leave_step()
         self._positions = {each.index: position for position, each in enumerate(self.recordings)}
         self._is_flat = self._tree.is_flat  # asked at every call
-        self._lanes = {_lane_of(each, self._tree) for each in self.recordings}
         #: Whether only equal canonical requests match, so a served recording is always one of this very request.
         self.is_keyed = all(_is_canonical(matcher) for matcher in matchers)
 
+    @cached_property
+    def _lanes(self) -> set[_Lane]:
+        return {_lane_of(each, self._tree) for each in self.recordings}
+
     def take(self, call: Call) -> Replay | None:
         """Return the first unplayed recording that answers *call*, and mark it played; or a repeat."""
-        position, agrees, is_repeat = self._search(call)
+        if call.boundary not in self._called:
+            self._complete(call)
+        if (position := self._step.next) is not None and self._is_word_for_word(call, position):
+            self._step.go_on()
+            agrees, is_repeat = True, False
+        else:
+            self._leave_step()
+            position, agrees, is_repeat = self._search(call)
         if position is None:
             return None
         self._ties.note(call.request, self.as_asked[position].request)
@@ -151,6 +164,23 @@ class Tape:
         """Return the recording that would answer *call*, and leave it unplayed."""
         position, _, _ = self._search(call)
         return None if position is None else self.recordings[position]
+
+    def _is_for_agent(self, position: int) -> bool:
+        recorded = self.recordings[position]
+        return recorded.unplayable is None and _lane_of(recorded, self._tree) is False
+
+    def _is_word_for_word(self, call: Call, position: int) -> bool:
+        """Return whether *call* is what was recorded at *position*, the first that is left."""
+        if call.nested or call.observed or self._namesakes.are_told_apart(call):
+            return False
+        recorded = self.as_asked[position]
+        is_call = (recorded.kind, recorded.boundary) == (call.kind, call.boundary)
+        return is_call and recorded.job in (None, call.job) and is_same(call.request, recorded.request)
+
+    def _leave_step(self) -> None:
+        """Look at all recordings for each call from now on."""
+        self._step.end()
+        _ = self._shelves[0].buckets
 
     def _search(self, call: Call) -> tuple[int | None, bool, bool]:
         """Return the position of what answers *call*, whether it agrees in what is not compared, and is a repeat."""

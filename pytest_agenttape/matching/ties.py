@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from pytest_agenttape.hosts import is_local
@@ -24,13 +25,17 @@ class Ties:
 
     def __init__(self, recordings: Sequence[Interaction], rules: KeyRules) -> None:
         self._recordings = recordings
-        # Headers that differ in each run by their nature agree with nothing.
-        self._rules = replace(rules.exact(), names=VOLATILE_HEADERS, base_url=True, credentials=frozenset())
+        self._given_rules = rules
         self._texts: dict[int, str] = {}  # what each recording has, by its position
         self._parties: dict[int, tuple[str, ...]] = {}  # and who asked
         self._answered: list[tuple[Mapping[str, JSON], Mapping[str, JSON]]] = []  # not yet looked at
         self._recorded_as: dict[str, str] = {}  # who asks: who that was when recorded
         self._asks_as: dict[str, str] = {}  # and back
+
+    @cached_property
+    def _rules(self) -> KeyRules:
+        # Headers that differ in each run by their nature agree with nothing.
+        return replace(self._given_rules.exact(), names=VOLATILE_HEADERS, base_url=True, credentials=frozenset())
 
     def note(self, asked: Mapping[str, JSON], recorded: Mapping[str, JSON]) -> None:
         """Remember that *recorded* answered *asked*."""

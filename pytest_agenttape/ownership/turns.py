@@ -39,6 +39,8 @@ _IN_PIECES = frozenset(
     ("stream_error", "messages", "conversation", "$stream")
 )  # the agent ended it, or took part in it
 
+_Span: TypeAlias = tuple[float, float, int]  # when a call ended and started, and its index
+
 
 class Turns:
     """The recorded calls that were under way together."""
@@ -46,9 +48,11 @@ class Turns:
     def __init__(self, recordings: Iterable[Interaction]) -> None:
         listed = list(recordings)
         spans = [(span, each) for each in listed if (span := _span(each)) is not None]
+        if _follow_each_other(span for span, _ in spans):
+            spans = []
         self._before = _ended_meanwhile(span for span, _ in spans)
         self._beside = _made_meanwhile(spans)
-        self._outlasted = {each.index: _timeouts(each) for each in listed if _timeouts(each)}
+        self._outlasted = {each.index: timeouts for each in listed if (timeouts := _timeouts(each))}
         self._waited_for = {each for earlier in self._before.values() for each in earlier} | {*self._beside.values()}
         self._asked: dict[int, Turn] = {}
         self._answered: list[Turn] = []  # whose answers may not have been dealt with
@@ -232,6 +236,16 @@ def _timeouts(recorded: Interaction) -> int:
     """Return how many timeouts of the agent's passed before the call was over, for which nobody waited on."""
     found = recorded.metadata.get("timeouts")
     return found if isinstance(found, int) else 0
+
+
+def _follow_each_other(spans: Iterable[_Span]) -> bool:
+    """Return whether each call began when the one before it, in this order, had ended, as those of most agents do."""
+    last = -_LONGEST
+    for end, start, _ in spans:
+        if start < last or end < start:
+            return False
+        last = end
+    return True
 
 
 def _ended_meanwhile(given: Iterable[_Span]) -> dict[int, tuple[int, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,8 +55,8 @@ def open_session(
     """
     __tracebackhide__ = True
     try:
-        settings = _settings(item, claim, claims, overrides, pending)
-        session = _class_for(item.config)(_looking_elsewhere(settings, claims, pending, renames)).open()
+        settings = _settings(item, claim, claims, overrides, pending, renames)
+        session = _class_for(item.config)(_taking_over(settings)).open()
     except AgentTapeError as error:  # about the marker, the fixture or a file: no line of code is at fault
         raise error.with_traceback(traceback_of(item)) from None
     session.verdict.place = partial(traceback_of, item)
@@ -72,19 +73,22 @@ def _class_for(config: pytest.Config) -> type[Session]:
     return VerifyingSession
 
 
-def _looking_elsewhere(settings: Settings, claims: Claims, pending: Pending | None, renames: Renames) -> Settings:
-    """Return *settings* that know where else recordings may be; a refresh takes over what a renamed test had."""
-    path = settings.path
-    elsewhere = Elsewhere(
+def _elsewhere(path: Path, claims: Claims, pending: Pending | None, renames: Renames) -> Elsewhere:
+    """Return where else recordings of the cassette at *path* may be."""
+    return Elsewhere(
         candidates=partial(renames.candidates, path),
         likely=partial(renames.former, path),
         others=lambda: sorted(each for each in claims.paths if each.parent == path.parent and each != path),
         has_pending=lambda: pending is not None and pending.find(path) is not None,
     )
-    is_taken_over = settings.mode is Mode.REFRESH and settings.pending is None and not path.exists()
-    former = elsewhere.likely() if is_taken_over else None
+
+
+def _taking_over(settings: Settings) -> Settings:
+    """Return *settings*; in a refresh, with what a renamed test had."""
+    is_taken_over = settings.mode is Mode.REFRESH and settings.pending is None and not settings.path.exists()
+    former = settings.elsewhere.likely() if is_taken_over and settings.elsewhere else None
     if former is None:
-        return replace(settings, elsewhere=elsewhere)
+        return settings
     taken = PendingRecording(former, settings.path, settings.title, "", Cassette.load(former))
     return replace(settings, former=former, pending=taken)
 
@@ -106,7 +110,9 @@ def restore_runtest(item: pytest.Function) -> None:
     vars(item).pop("runtest", None)
 
 
-def _settings(item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, pending: Pending | None) -> Settings:
+def _settings(
+    item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, pending: Pending | None, renames: Renames
+) -> Settings:
     __tracebackhide__ = True
     options = claim.options
     config, mode, rules = claims.settings(item, claim, overrides)
@@ -130,6 +136,7 @@ def _settings(item: pytest.Item, claim: Claim, claims: Claims, overrides: Any, p
         is_sticky=True,
         test=item.nodeid if claims.users(claim.path) == 1 and not options.shared else None,
         pending=pending.find(claim.path) if pending and mode is Mode.REFRESH else None,
+        elsewhere=_elsewhere(claim.path, claims, pending, renames),
         allow_errors=options.allow_errors,
         faults=options.faults,
         rules=rules,

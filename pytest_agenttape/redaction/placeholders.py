@@ -11,7 +11,8 @@ import binascii
 import itertools
 import json
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from pytest_agenttape.model import REDACTION_PLACEHOLDER, SECRET_PLACEHOLDER
@@ -145,19 +146,11 @@ class Placeholders:
 
     def __init__(self, template: str, taken: Iterable[str] = (), issued: set[str] | None = None) -> None:
         self._issued = set() if issued is None else issued
-        word = next((word for word in _WORDS if word in template), None)
-        end = len(template) if word is None else template.index(word) + len(word)
-        self._head, self._tail, self._is_numbered = template[:end], template[end:], word is not None
+        self._head, self._tail, self._is_numbered, self.pattern = _parts_of(template)
         self._numbers: dict[str, int] = {}
         self._hidden: set[str] = set()  # secrets of which nobody is to know what they look like
         self._looks: dict[str, str] = {}  # look-alikes, with what each stands for
         self._highest = max((int(number) for text in taken for number in _NUMBERED.findall(text)), default=0)
-        number = "[0-9]{4}" if self._is_numbered else ""
-        spelled = (f"{re.escape(head)}{number}{re.escape(tail)}" for head, tail in self._spellings())
-        self.pattern = re.compile(
-            rf"(?<![A-Za-z0-9_-])IHs[ij][A-Za-z0-9_-]*+\.IHs[ij][A-Za-z0-9_-]*+\.REDACTED[0-9]{{4}}"
-            rf"|{'|'.join(spelled)}|REDACTED[0-9]{{4}}|\*{{4}}(?:[0-9]{{4}})?"
-        )
 
     def text_for(self, secret: str) -> str:
         """Return the bare placeholder of *secret*."""
@@ -223,11 +216,6 @@ class Placeholders:
             self.pattern.search(text)
         )
 
-    def _spellings(self) -> Iterator[tuple[str, str]]:
-        """Yield the parts around the number, plain and as in a URL."""
-        yield self._head, self._tail
-        yield quote(self._head, safe="*"), quote(self._tail, safe="*")
-
     def _number(self, secret: str) -> str:
         number = self._numbers.get(secret)
         if number is None:
@@ -243,6 +231,21 @@ class Placeholders:
             name: value for name, value in _decoded(head).items() if name in ("alg", "typ") and len(str(value)) < 16
         }
         return f"{_encoded(kind)}.{_encoded(kept)}.{PLACEHOLDER}{self._number(secret)}"
+
+
+@lru_cache(maxsize=4)
+def _parts_of(template: str) -> tuple[str, str, bool, re.Pattern[str]]:
+    """Return what is before and after the number of a placeholder, whether it has one, and what all look like."""
+    word = next((word for word in _WORDS if word in template), None)
+    end = len(template) if word is None else template.index(word) + len(word)
+    head, tail, number = template[:end], template[end:], "" if word is None else "[0-9]{4}"
+    in_url = quote(head, safe="*"), quote(tail, safe="*")
+    spelled = "|".join(f"{re.escape(before)}{number}{re.escape(after)}" for before, after in ((head, tail), in_url))
+    pattern = re.compile(
+        rf"(?<![A-Za-z0-9_-])IHs[ij][A-Za-z0-9_-]*+\.IHs[ij][A-Za-z0-9_-]*+\.REDACTED[0-9]{{4}}"
+        rf"|{spelled}|REDACTED[0-9]{{4}}|\*{{4}}(?:[0-9]{{4}})?"
+    )
+    return head, tail, word is not None, pattern
 
 
 def _is_listed(stand_in: str, listed: Container[str] | None) -> bool:

@@ -37,7 +37,8 @@ class Redactor:
     ) -> None:
         self._is_enabled = rules.enabled
         self._memory = Memory(rules, taken, issued)
-        self.know_environment(environment_secrets(environ))
+        if environ:
+            self.know_environment(environment_secrets(environ))
 
     def __repr__(self) -> str:
         return "<Redactor>"

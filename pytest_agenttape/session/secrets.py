@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from pytest_agenttape.redaction import RedactionRules, Redactor, environment_secrets
@@ -25,6 +26,7 @@ class Secrets:
         self._rules = rules
         self._taken = taken
         self._environment: Mapping[Any, Any] = {}  # as the redactor knows it
+        self._learned: tuple[str, ...] | None = None  # the secrets in it
         self._redactor: Redactor | None = None
 
     @property
@@ -40,7 +42,9 @@ class Secrets:
             if self._redactor is None:
                 self._redactor = Redactor(self._rules, taken=self._taken, issued=self._issued)
             environment, secrets = _seen.now()
-            self._redactor.know_environment(secrets)
+            if secrets is not self._learned:  # most variables that tests set are none, as pytest's own for each phase
+                self._redactor.know_environment(secrets)
+                self._learned = secrets
             self._environment = environment  # only now, or another thread would think it already learned
             return self._redactor
 
@@ -52,24 +56,22 @@ class _SeenEnvironment:
         self._lock = threading.Lock()
         self._variables: dict[Any, Any] = {}
         self._secrets: dict[Any, tuple[str, ...]] = {}  # of the variables that hold any
+        self._all: tuple[str, ...] = ()  # the same object for as long as they stay the same
 
-    def now(self) -> tuple[Mapping[Any, Any], list[str]]:
+    def now(self) -> tuple[Mapping[Any, Any], tuple[str, ...]]:
         """Return the environment as it is now, and the secrets in it."""
         with self._lock:
-            before, self._variables = self._variables, dict(_raw_environment())
-            for name in before.keys() - self._variables.keys():
-                self._secrets.pop(name, None)
-            for name, value in self._variables.items():
-                if before.get(name) != value:
-                    self._read(name, value)
-            return self._variables, [each for found in self._secrets.values() for each in found]
-
-    def _read(self, name: Any, value: Any) -> None:
-        found = tuple(environment_secrets({os.fsdecode(name): os.fsdecode(value)}))
-        if found:
-            self._secrets[name] = found
-        else:
-            self._secrets.pop(name, None)
+            before, now = self._variables, dict(_raw_environment())
+            changed = {name: value for name, value in now.items() if before.get(name) != value}
+            kept = {name: found for name, found in self._secrets.items() if name in now and name not in changed}
+            for name, value in changed.items():
+                if found := tuple(environment_secrets({os.fsdecode(name): os.fsdecode(value)})):
+                    kept[name] = found
+            if kept != self._secrets:
+                self._secrets = kept
+                self._all = tuple(chain.from_iterable(kept.values()))
+            self._variables = now
+            return now, self._all
 
 
 _seen = _SeenEnvironment()

@@ -109,7 +109,8 @@ class Settings:
     @property
     def file(self) -> Path:
         """The path, made absolute if the agent has left the directory that a relative path starts from."""
-        return self.path if self.directory in (Path(), working_directory()) else self.directory / self.path
+        is_here = self.directory == Path() or self.directory == working_directory()
+        return self.path if is_here else self.directory / self.path
 
     @property
     def advice(self) -> str:

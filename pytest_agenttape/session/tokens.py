@@ -14,9 +14,12 @@ from pytest_agenttape.settings import selectors
 
 def warn_of_unknown_tokens(settings: Settings, loaded: Loaded, run: Run) -> None:
     """Warn of what `live`, `frozen` and `repeats` name that is no call of *run*, and no other known one."""
+    named = {"live": settings.live, "frozen": settings.frozen, "repeats": settings.repeats}
+    if not any(named.values()):
+        return
     asked = [each.call for each in run]
     known = loaded.known_tokens(each.boundary for each in asked)
-    for what, given in (("live", settings.live), ("frozen", settings.frozen), ("repeats", settings.repeats)):
+    for what, given in named.items():
         unused = frozenset(each for each in given or () if not any(map(Selection.of([each]).covers, asked)))
         for problem in selectors.problems(unused, known, what):
             warnings.warn(AgentTapeWarning(f"{settings.name}: {problem}"), stacklevel=4)

@@ -177,3 +177,25 @@ def test_the_same_request_is_found_played_or_not() -> None:
     assert [each.index for each in subject.same_request(call(1))] == [0, 2]
     assert subject.same_request(call(9)) == []
     assert tape(recording(0, 1), matchers="ordered").same_request(call(1)) == []
+
+
+def test_a_run_that_asks_word_for_word_what_was_recorded_makes_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = tape(recording(0, 1), recording(1, 2), recording(2, 1))
+    with monkeypatch.context() as patched:
+        patched.setattr("pytest_agenttape.matching.tape._Shelf.key", None)
+        assert [served(subject.take(call(x))) for x in (1, 2)] == [0, 1]
+    assert [served(subject.take(call(x))) for x in (2, 1)] == ["NoneType", 2]
+
+
+@pytest.mark.parametrize("asked", [True, 1.0, "1", {"1": 1}], ids=repr)
+def test_word_for_word_means_equal_types_too(asked: Any) -> None:
+    assert tape(recording(0, 1)).take(call(asked)) is None
+
+
+@given(recorded=values, asked=values)
+def test_keys_find_what_is_found_word_for_word(recorded: list[int], asked: list[int]) -> None:
+    recordings = [recording(index, x) for index, x in enumerate(recorded)]
+    by_words, by_keys = tape(*recordings), tape(*recordings)
+    by_keys._leave_step()
+    asked = [*recorded[:3], *asked]
+    assert [served(by_words.take(call(x))) for x in asked] == [served(by_keys.take(call(x))) for x in asked]

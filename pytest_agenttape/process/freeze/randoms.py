@@ -29,7 +29,7 @@ def seed(layer: Layer) -> None:
     if layer.plan.random_seed is None:
         return
     random.seed(layer.plan.random_seed)
-    layer.seeded = random.getstate()
+    layer.seeded = layer.seeded or random.getstate()  # which takes longer; a seed gives the same state each time
     _seed_numpy(layer, layer.plan.random_seed)
 
 
