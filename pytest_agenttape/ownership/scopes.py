@@ -148,11 +148,15 @@ def leave_if_serving() -> None:
         return
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        module = str(frame.f_globals.get("__name__", ""))
-        if module in _SERVERS or module.partition(".")[0] in _SERVERS:
+        if _is_server(str(frame.f_globals.get("__name__", ""))):
             bind(replace(scope, is_outside=True))
             return
         frame = frame.f_back
+
+
+@functools.lru_cache(maxsize=1024)  # asked for all callers of each wait
+def _is_server(module: str) -> bool:
+    return module in _SERVERS or module.partition(".")[0] in _SERVERS
 
 
 def add_rest(rest: Rest) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from pytest_agenttape.plugin.pytest_privates import collected_with
 from pytest_agenttape.plugin.report.workers import is_worker
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.settings.ci import is_ci
-from pytest_agenttape.settings.config import Config
+from pytest_agenttape.settings.config import Config, RedactConfig
 from pytest_agenttape.settings.options import Options
 from pytest_agenttape.settings.precedence import effective_mode, ini_layer, resolve
 
@@ -146,7 +147,7 @@ class Claims:
             sharing = {each.owner: each for each in recording}
             if len(sharing) > 1:
                 raise ConfigError(_collision(claim.path, sharing))
-        return config, mode, RedactionRules.of(config.redact).merged(self._policy_rules)
+        return config, mode, _rules_of(config.redact, self._policy_rules)
 
     def cassettes_of(self, folder: Path) -> Path:
         """Return the folder with the cassettes of the tests in *folder*."""
@@ -279,6 +280,11 @@ class Claims:
             return not replays_only(mode, has_cassette=False)
         except ConfigError:  # the test itself will fail with it
             return False
+
+
+@lru_cache(maxsize=16)  # the same for nearly all tests of a run
+def _rules_of(redact: RedactConfig, policy: RedactionRules) -> RedactionRules:
+    return RedactionRules.of(redact).merged(policy)
 
 
 def _collision(path: Path, owners: Mapping[str, Claim]) -> str:

@@ -37,9 +37,7 @@ def ignore(checks: Checks) -> None:
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:  # what an audit event carries is its own
-    __tracebackhide__ = True
-    if not _checks:
-        return
     check = _checks.get(event)
     if check is not None:
+        __tracebackhide__ = True  # only here: each test has a hundred events without a check
         check(*args)

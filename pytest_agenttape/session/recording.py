@@ -258,6 +258,8 @@ class Recording:
 
     def _interaction(self, placed: Placed, *, with_key: bool = False) -> Interaction:
         """Return a call as it is shown and recorded; cached until another secret becomes known."""
+        if not (with_key or placed.is_live):  # as most are when a test is replayed: nothing to search
+            return self._numbered(placed)
         known = self._secrets.redactor.secrets_known
         if known != self._secrets_known:
             self._finished.clear()

@@ -25,7 +25,7 @@ class StandIns:
         self._run = run
         self._secrets = secrets
         self._seen = 0  # how many calls of the run were looked at
-        self._handed_out = HandedOut[Served | None]()
+        self._handed_out: HandedOut[Served | None] = HandedOut()
         if loaded.policy.can_execute and loaded.needless_keys:
             self._handed_out.note(VALUE, None)
 

@@ -12,7 +12,7 @@ def stored_request(request: HttpRequest) -> dict[str, JSON]:
     """Return *request* in the form that a cassette stores, with its secrets still in it."""
     body, encoding = without_encoding(request)
     undone = ("content-encoding",) if encoding else ()
-    kept = tuple(each for each in request.headers if is_stored(*each) and each[0].lower() not in undone)
+    kept = tuple([each for each in request.headers if is_stored(*each) and each[0].lower() not in undone])
     stored: dict[str, JSON] = {"method": request.method, "url": request.url, "headers": grouped(kept)}
     if encoding:
         stored["encoded"] = encoding

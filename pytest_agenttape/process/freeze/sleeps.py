@@ -28,7 +28,7 @@ def _moving(sleep: Callable[..., Any]) -> Callable[..., Any]:  # asyncio.sleep r
 
     async def moving_sleep(delay: float, *args: Any, **kwargs: Any) -> Any:
         layer = layers.pinned()
-        start = layer.begin_wait() if layer is not None else 0
+        start = layer.begin_wait() if layer is not None and delay else 0
         answer = await sleep(delay, *args, **kwargs)
         if layer is not None and delay > 0:
             layer.advance(start, delay)
