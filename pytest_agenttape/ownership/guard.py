@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 from pytest_agenttape.errors import AgentTapeError
-from pytest_agenttape.ownership.scopes import current, is_outside, leave_if_serving
+from pytest_agenttape.ownership.scopes import current, is_outside
 from pytest_agenttape.process import network, programs, spoken_http
 from pytest_agenttape.process.programs import Program
 from pytest_agenttape.process.spoken_http import SpokenRequest
@@ -73,7 +73,6 @@ def ask_owner_of_http(request: SpokenRequest) -> None:
         AgentTapeError: Its owner blocks it.
     """
     __tracebackhide__ = True
-    leave_if_serving()
     if is_outside():  # as a proxy is: the request that it passes on was judged
         return
     found = current(lambda: request.url, request.method)

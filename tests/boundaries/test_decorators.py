@@ -738,10 +738,11 @@ def test_what_is_sent_and_thrown_into_a_generator_is_part_of_its_recording(path:
     assert ran.since() == ["echo"]
 
 
-def test_sending_something_else_than_recorded_is_no_replay(path: Path) -> None:
-    around(path, _talk, mode="all")
+@pytest.mark.parametrize(("sent", "instead"), [("a", "b"), (1, True), (1, 1.0)])
+def test_sending_something_else_than_recorded_is_no_replay(path: Path, sent: object, instead: object) -> None:
+    around(path, lambda: _talk(sent=sent), mode="all")
     with use_cassette(path), pytest.raises(StreamingReplayError, match="sent a different value after item 0"):
-        _talk(sent="b")
+        _talk(sent=instead)
 
 
 def test_an_exception_that_the_recorded_body_never_saw_comes_back_out(path: Path) -> None:

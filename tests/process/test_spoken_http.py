@@ -88,6 +88,8 @@ def test_it_is_sent_in_a_tool_and_by_a_library_whose_host_is_ignored(tmp_path: P
 
 
 @pytest.mark.parametrize("said", [b"SELECT 1", b"GET key\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"*1\r\n"])
-def test_what_is_no_request_is_free(tmp_path: Path, port: int, said: bytes) -> None:
-    with use_cassette(tmp_path / "x.yaml"), socket.create_connection(("127.0.0.1", port)) as sock:
+def test_what_is_no_request_is_free(tmp_path: Path, said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, use_cassette(tmp_path / "x.yaml"):
+        sock = socket.create_connection(server.getsockname())
         assert sock.send(said) == len(said)
+        sock.close()

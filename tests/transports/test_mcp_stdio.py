@@ -31,6 +31,7 @@ class Desk:
         self.path = folder / "cassette.yaml"
         self.said: list[Any] = []
         self.sampled = "blue"
+        self.sure: object = 1
         shutil.copy(SERVER, self.script)
 
     def run(self, agent: Agent, *, backend: str = "asyncio", **options: Any) -> Any:
@@ -60,7 +61,7 @@ class Desk:
 
     async def sample(self, _context: Any, params: Any) -> Any:
         self.said.append(params.messages[0].content.text)
-        content = mcp.types.TextContent(type="text", text=self.sampled)
+        content = mcp.types.TextContent(type="text", text=self.sampled, _meta={"sure": self.sure})
         return mcp.types.CreateMessageResult(role="assistant", content=content, model="m")
 
     async def hear(self, params: Any) -> None:
@@ -192,9 +193,10 @@ def test_the_server_asks_back_in_replay_too(desk: Desk) -> None:
     assert desk.said == ["which colour?"] * 2
 
 
-def test_another_answer_to_what_the_server_asked_is_a_drift(desk: Desk) -> None:
+@pytest.mark.parametrize(("answer", "sure"), [("red", 1), ("blue", True)])
+def test_another_answer_to_what_the_server_asked_is_a_drift(desk: Desk, answer: str, sure: object) -> None:
     desk.record(ask)
-    desk.sampled = "red"
+    desk.sampled, desk.sure = answer, sure
     with pytest.raises(BaseException) as caught:
         desk.run(ask)
     error = caught.value
