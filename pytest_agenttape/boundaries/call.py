@@ -64,7 +64,7 @@ class Boundary:
         begun = owner.begin(self.kind, self.name, request, parent=found.running, metadata=facts)
         if isinstance(begun, Served):
             watch = values.Watch(changeable) if has_changes(begun.recorded) else None
-            return ServedCall(begun.recorder, begun.recorded, self, begun.turn, watch)
+            return ServedCall(begun, self, watch)
         call = LiveCall(owner, begun, self, values.Watch(changeable) if changeable else None)
         begun.source = call
         return call
@@ -186,11 +186,21 @@ class LiveCall:
 class ServedCall:
     """A call that is answered by its recording."""
 
-    recorder: Recorder
-    recorded: Interaction
+    served: Served
     boundary: Boundary
-    turn: Turn | None = None
     watch: values.Watch | None = None
+
+    @property
+    def recorder(self) -> Recorder:
+        return self.served.recorder
+
+    @property
+    def recorded(self) -> Interaction:
+        return self.served.recorded
+
+    @property
+    def turn(self) -> Turn | None:
+        return self.served.turn
 
     @property
     def nature(self) -> str | None:

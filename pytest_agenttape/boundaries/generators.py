@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from pytest_agenttape import ownership
 from pytest_agenttape.boundaries.call import Boundary, LiveCall, ServedCall, Stored
+from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.process import waits
 from pytest_agenttape.process.cancellation import is_cancellation
@@ -280,6 +281,9 @@ async def _items_async(call: ServedCall) -> AsyncGenerator[Any, Any]:
 
 def _served_items(call: ServedCall, stream: Stored) -> Generator[Any, Any, None]:
     items = stream.get("items") or ()
+    put_in = [*(stream.get("sent") or ()), *(stream.get("thrown") or ())]  # the positions of what came from the reader
+    if put_in:
+        call.served.judge = lambda: _left_out(call, put_in)
     for position, item in enumerate(items):
         call.redo((stream.get("changed") or {}).get(str(position), ()))
         try:
@@ -292,13 +296,30 @@ def _served_items(call: ServedCall, stream: Stored) -> Generator[Any, Any, None]
         except BaseException as error:
             # When this was recorded, the body went on after this exception; it never saw any other.
             name = type(error).__name__
+            _note_as_given(put_in, position)
             if (stream.get("thrown") or {}).get(str(position)) != name:
                 if isinstance(error, Exception):
                     call.past_the_end(f"had no {name} thrown into it after item {position}")
                 raise
         else:
+            _note_as_given(put_in, position)
+            thrown = (stream.get("thrown") or {}).get(str(position))
+            if thrown is not None:
+                raise call.past_the_end(f"had a {thrown} thrown into it after item {position}")
             _check_sent(call, sent, (stream.get("sent") or {}).get(str(position)), position)
         call.look()
+
+
+def _note_as_given(put_in: list[str], position: int) -> None:
+    if str(position) in put_in:
+        put_in.remove(str(position))
+
+
+def _left_out(call: ServedCall, put_in: list[str]) -> AgentTapeError | None:
+    """Refuse a replay whose reader did not put in all that it had put in when this was recorded."""
+    if not put_in:
+        return None
+    return call.past_the_end(f"was sent something after item {put_in[0]}, which is missing now")
 
 
 def _check_sent(call: ServedCall, sent: object, recorded: JSON, position: int) -> None:

@@ -714,6 +714,30 @@ def _talk(*, sent: object = "a", thrown: Exception | None = None) -> list[Any]:
     return said
 
 
+@pytest.mark.parametrize("given", ["value", "error"])
+def test_what_was_put_into_a_generator_has_to_be_put_into_it_again(path: Path, given: str) -> None:
+    def talk(*, is_left_out: bool) -> None:
+        talking = echo()
+        next(talking)
+        if not is_left_out:
+            talking.send("a") if given == "value" else talking.throw(KeyError("k"))
+        talking.close()
+
+    around(path, lambda: talk(is_left_out=False), mode="all")
+    around(path, lambda: talk(is_left_out=False))
+    with pytest.raises(StreamingReplayError, match="after item 0, which is missing now"), use_cassette(path):
+        talk(is_left_out=True)
+
+
+def test_an_error_that_was_thrown_into_a_generator_is_no_plain_step(path: Path) -> None:
+    around(path, _talk, mode="all")
+    with use_cassette(path):
+        talking = echo()
+        assert [next(talking), talking.send("a")] == ["start", "a"]
+        with pytest.raises(StreamingReplayError, match="had a KeyError thrown into it after item 1"):
+            next(talking)
+
+
 def test_a_generator_that_is_still_read_is_a_call_that_assertions_see(path: Path) -> None:
     @tool
     def count() -> Iterator[int]:
