@@ -29,14 +29,18 @@ TRANSPORT_HEADERS = frozenset(
 TRANSPORT_HEADER_PREFIXES = (*WORDS.sdk_headers, "sec-")
 
 # Say what is asked for. Any other header tells of the machine more often: its SDK, kernel, organisation, trace.
-COMPARED_HEADERS = frozenset(
-    (
-        *"accept content-type range if-match prefer soapaction".split(),
-        *"x-http-method-override x-http-method x-method-override depth destination".split(),
-        *"x-amz-target x-amz-copy-source x-goog-fieldmask notion-version".split(),
-        *WORDS.asking_headers,
-    )
+# A final `-` makes a prefix.
+_ASKING_HEADERS = (
+    *"accept content-type range if-match prefer soapaction".split(),
+    *"x-http-method-override x-http-method x-method-override depth destination".split(),
+    *"x-amz-target x-amz-invocation-type x-amz-acl x-amz-copy-source x-amz-meta- x-amzn-sagemaker-".split(),
+    *"x-ms-copy-source x-ms-rename-source x-ms-meta- azureml-model-deployment".split(),
+    *"x-goog-fieldmask x-goog-copy-source x-goog-acl x-goog-meta-".split(),
+    *"notion-version dropbox-api-arg x-target-selector x-remove-selector x-return-format x-respond-with".split(),
+    *WORDS.asking_headers,
 )
+COMPARED_HEADERS = frozenset(name for name in _ASKING_HEADERS if not name.endswith("-"))
+_COMPARED_PREFIXES = tuple(name for name in _ASKING_HEADERS if name.endswith("-"))
 
 # How a body was written, which a client decides rather than the agent.
 _SAYS_HOW = frozenset(("json_layout", "events_layout", "encoded", "charset"))
@@ -140,7 +144,7 @@ class KeyRules:
         """Return whether a header (lower-case) is compared."""
         if header in self.names or (header == "accept" and not self.accept):
             return False
-        if header in COMPARED_HEADERS or header in self.headers:
+        if header in COMPARED_HEADERS or header in self.headers or header.startswith(_COMPARED_PREFIXES):
             return True
         is_credential = header_rule(header) is not HeaderRule.PLAIN
         return not (self.volatile or is_transport_header(header) or is_credential)

@@ -209,6 +209,7 @@ VIEW = View(
         made_up=("toolUseId", "signature", "p", "beside", "latencyMs", _METRICS),
         users_own=("inputSchema",),
         serving_headers=("x-amzn-",),
+        asking_headers=("x-amzn-bedrock-",),
         conversations=("prompt",),
         system_prompts=("system",),
         result_parts=("toolResult",),

@@ -78,7 +78,7 @@ class Words:
         users_own: Keys below which everything is the user's, whatever its keys are called.
         serving_headers: Response headers that say when and by whom it was served; a final ``-`` makes a prefix.
         sdk_headers: Request headers of the provider's client library; a final ``-`` makes a prefix.
-        asking_headers: Request headers that change what is asked for.
+        asking_headers: Request headers that change what is asked for; a final ``-`` makes a prefix.
         conversations: Keys of a request body under which the conversation is.
         system_prompts: Keys of a request body under which the system prompt is.
         roles: Who speaks in a message of this role or type: ``system``, ``user``, ``model`` or ``tool``.
