@@ -37,9 +37,13 @@ def code_calling(boundary: Any, *, like: FunctionType, nature: Nature | None = N
     """Return code that passes its arguments to *boundary*, and is found where that of *like* is."""
     meant = {"TAKEN": boundary, "CLOSING": contextlib.aclosing}
     code, shown = _CODES[nature or nature_of(like)], like.__code__
+    free = shown.co_freevars
     return code.replace(
+        # The first instruction fetches as many variables of the closure as its argument says. Whoever looked at the
+        # frame's variables, as pytest does, would crash the process if one was missing.
+        co_code=code.co_code[:1] + bytes([len(free)]) + code.co_code[2:],
         co_consts=tuple(meant.get(each, each) if isinstance(each, str) else each for each in code.co_consts),
-        co_freevars=shown.co_freevars,
+        co_freevars=free,
         co_name=shown.co_name,
         co_qualname=shown.co_qualname,
         co_filename=shown.co_filename,
@@ -47,36 +51,42 @@ def code_calling(boundary: Any, *, like: FunctionType, nature: Nature | None = N
     )
 
 
-def _plain(*args: Any, **kwargs: Any) -> Any:
-    __tracebackhide__ = True
-    boundary: Any = "TAKEN"
-    return boundary(*args, **kwargs)
+def _templates() -> dict[Nature, CodeType]:
+    free = None  # each template has a variable of a closure, and with it the instruction that fetches such variables
+
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        nonlocal free
+        __tracebackhide__ = True
+        boundary: Any = "TAKEN"
+        return boundary(*args, **kwargs)
+
+    async def coroutine(*args: Any, **kwargs: Any) -> Any:
+        nonlocal free
+        __tracebackhide__ = True
+        boundary: Any = "TAKEN"
+        return await boundary(*args, **kwargs)
+
+    def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        nonlocal free
+        __tracebackhide__ = True
+        boundary: Any = "TAKEN"
+        return (yield from boundary(*args, **kwargs))
+
+    async def async_generator(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        nonlocal free
+        __tracebackhide__ = True
+        boundary: Any = "TAKEN"
+        closing: Any = "CLOSING"
+        async with closing(boundary(*args, **kwargs)) as items:
+            async for each in items:
+                yield each
+
+    return {
+        Nature.PLAIN: plain.__code__,
+        Nature.COROUTINE: coroutine.__code__,
+        Nature.GENERATOR: generator.__code__,
+        Nature.ASYNC_GENERATOR: async_generator.__code__,
+    }
 
 
-async def _coroutine(*args: Any, **kwargs: Any) -> Any:
-    __tracebackhide__ = True
-    boundary: Any = "TAKEN"
-    return await boundary(*args, **kwargs)
-
-
-def _generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-    __tracebackhide__ = True
-    boundary: Any = "TAKEN"
-    return (yield from boundary(*args, **kwargs))
-
-
-async def _async_generator(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-    __tracebackhide__ = True
-    boundary: Any = "TAKEN"
-    closing: Any = "CLOSING"
-    async with closing(boundary(*args, **kwargs)) as items:
-        async for each in items:
-            yield each
-
-
-_CODES = {
-    Nature.PLAIN: _plain.__code__,
-    Nature.COROUTINE: _coroutine.__code__,
-    Nature.GENERATOR: _generator.__code__,
-    Nature.ASYNC_GENERATOR: _async_generator.__code__,
-}
+_CODES = _templates()

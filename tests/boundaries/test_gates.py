@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
 import typing
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_agenttape import tool, use_cassette
+from pytest_agenttape.boundaries.gates import gate
 
 ran: list[str] = []
 
@@ -84,6 +86,43 @@ def test_it_looks_like_the_function(function: Callable[..., Any]) -> None:
         assert (found.__name__, found.__qualname__) == (function.__name__, function.__qualname__)
         for nature in (inspect.iscoroutinefunction, inspect.isasyncgenfunction):
             assert nature(found) == nature(function)
+
+
+def _closures(first: str, second: str) -> dict[str, Callable[[], Any]]:
+    def in_plain() -> str:
+        return first + second
+
+    async def in_coroutine() -> str:
+        return first + second
+
+    def in_generator() -> Iterator[str]:
+        yield first + second
+
+    async def in_async_generator() -> AsyncIterator[str]:
+        yield first + second
+
+    return {each.__name__: each for each in (in_plain, in_coroutine, in_generator, in_async_generator)}
+
+
+@pytest.mark.parametrize("name", _closures("", ""))
+def test_the_variables_of_its_frame_can_be_looked_at(name: str) -> None:
+    """As pytest does with each frame of a traceback: where a closure's variables were missing, the process crashed."""
+    seen: list[dict[str, object]] = []
+
+    def boundary() -> Any:
+        seen.append(dict(sys._getframe(1).f_locals))
+        raise LookupError
+
+    made: Any = gate(_closures("a", "b")[name], boundary)  # type: ignore[arg-type]  # a function
+    with pytest.raises(LookupError):
+        _run(made())
+    assert seen[0].items() >= {"first": "a", "second": "b"}.items()
+
+
+def _run(started: Any) -> None:
+    if inspect.isasyncgen(started):
+        started = anext(started)
+    started.send(None)
 
 
 def test_a_closure_is_one(tmp_path: Path) -> None:
