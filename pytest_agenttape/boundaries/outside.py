@@ -71,20 +71,28 @@ def _holder(path: str) -> tuple[Any, ModuleType]:
 def _functions(path: str, holder: Any) -> list[FunctionType]:
     """Return the functions in *holder* that *path* names; its last part may be a pattern."""
     where, _, last = path.rpartition(".")
-    found = [each for name, each in vars(holder).items() if fnmatchcase(name, last)]
+    found = [(name, each) for name, each in vars(holder).items() if fnmatchcase(name, last)]
     if any(each in last for each in "*?["):
-        own = [each for each in map(_function, found) if each is not None and _is_own(each, holder)]
+        functions = (_function(name, each) for name, each in found)
+        own = [each for each in functions if each is not None and _is_own(each, holder)]
     else:
-        own = [_required(each) for each in found]
+        own = [_required(name, each) for name, each in found]
     if not own:
         raise ConfigError(f"{where} has no function {last!r}")
     return own
 
 
-def _function(found: object) -> FunctionType | None:
+def _function(name: str, found: object) -> FunctionType | None:
+    """Return the function that *found* is, or that it keeps under its own *name*: a cache, or a framework's tool."""
     if isinstance(found, staticmethod | classmethod):
         found = found.__func__
-    return found if isinstance(found, FunctionType) else None
+    if isinstance(found, FunctionType | ModuleType | type):
+        return found if isinstance(found, FunctionType) else None
+    try:
+        kept = object.__getattribute__(found, "__dict__").values()  # a proxy would look at what it stands for
+    except AttributeError:
+        return None
+    return next((each for each in kept if isinstance(each, FunctionType) and each.__name__ == name), None)
 
 
 def _is_own(function: FunctionType, holder: object) -> bool:
@@ -93,8 +101,8 @@ def _is_own(function: FunctionType, holder: object) -> bool:
     return not function.__name__.startswith("_") and function.__module__ == module
 
 
-def _required(found: object) -> FunctionType:
-    function = _function(found)
+def _required(name: str, found: object) -> FunctionType:
+    function = _function(name, found)
     if function is None:
         raise ConfigError(
             f"it is a {type(found).__name__}, which has no code that could be taken; put @tool above it, or wrap it "

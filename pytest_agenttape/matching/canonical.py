@@ -24,14 +24,13 @@ from pytest_agenttape.redaction.names import HeaderRule, header_rule
 # Set by the client library or by the connection, never by the agent: neither stored nor compared.
 TRANSPORT_HEADERS = frozenset(
     "host connection keep-alive proxy-connection te trailer transfer-encoding upgrade content-length "
-    "accept-encoding accept-language user-agent expect priority".split()
+    "accept-encoding user-agent expect priority".split()
 )
 TRANSPORT_HEADER_PREFIXES = (*WORDS.sdk_headers, "sec-")
 
-# Say what is asked for. Any other header tells of the machine more often: its SDK, kernel, organisation, trace.
-# A final `-` makes a prefix.
+# Say what is asked for; any other header tells of the machine more often. A final `-` makes a prefix.
 _ASKING_HEADERS = (
-    *"accept content-type range if-match prefer soapaction".split(),
+    *"accept accept-language content-type range if-match prefer soapaction".split(),
     *"x-http-method-override x-http-method x-method-override depth destination".split(),
     *"x-amz-target x-amz-invocation-type x-amz-acl x-amz-copy-source x-amz-meta- x-amzn-sagemaker-".split(),
     *"x-ms-copy-source x-ms-rename-source x-ms-meta- azureml-model-deployment".split(),
@@ -39,7 +38,7 @@ _ASKING_HEADERS = (
     *"notion-version dropbox-api-arg x-target-selector x-remove-selector x-return-format x-respond-with".split(),
     *WORDS.asking_headers,
 )
-COMPARED_HEADERS = frozenset(name for name in _ASKING_HEADERS if not name.endswith("-"))
+_COMPARED_HEADERS = frozenset(name for name in _ASKING_HEADERS if not name.endswith("-"))
 _COMPARED_PREFIXES = tuple(name for name in _ASKING_HEADERS if name.endswith("-"))
 
 # How a body was written, which a client decides rather than the agent.
@@ -114,9 +113,12 @@ class KeyRules:
         """Sort the configured *ignored* fields into names (no dot) and paths; *headers* are compared as well.
 
         Raises:
-            ConfigError: A field is empty.
+            ConfigError: A field is empty, or a header is not stored.
         """
-        ignored = tuple(ignored)
+        ignored, headers = tuple(ignored), tuple(headers)
+        unknown = next((name for name in headers if is_transport_header(name.lower())), None)
+        if unknown is not None:
+            raise ConfigError(f"match_headers: no cassette has the header {unknown!r}: clients and connections set it")
         if not all(_split_path(field.strip()) for field in ignored):
             raise ConfigError("ignore_volatile_fields: an entry is empty; name a header, a parameter or a path")
         names = frozenset(field.lower() for field in ignored if "." not in field)
@@ -144,7 +146,7 @@ class KeyRules:
         """Return whether a header (lower-case) is compared."""
         if header in self.names or (header == "accept" and not self.accept):
             return False
-        if header in COMPARED_HEADERS or header in self.headers or header.startswith(_COMPARED_PREFIXES):
+        if header in _COMPARED_HEADERS or header in self.headers or header.startswith(_COMPARED_PREFIXES):
             return True
         is_credential = header_rule(header) is not HeaderRule.PLAIN
         return not (self.volatile or is_transport_header(header) or is_credential)

@@ -48,6 +48,20 @@ SHOP = '''
 
     convert = made(2)
 
+    @functools.lru_cache
+    def rate(currency):
+        RAN.append(currency)
+        return 2
+
+    class Kept:
+        def __init__(self, function):
+            self.function = function
+
+    @Kept
+    def look_up(word):
+        RAN.append(word)
+        return [word]
+
     class Cart:
         def __init__(self):
             self.items = []
@@ -107,6 +121,8 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "a method": lambda shop: shop.Cart().add("tea"),
     "a static method": lambda shop: shop.TOOLS[2]["cart"]("tea"),
     "a class method": lambda shop: shop.Cart.of("tea"),
+    "a cached function": lambda shop: (shop.rate.cache_clear(), shop.rate("EUR")),
+    "a framework's tool": lambda shop: shop.look_up.function("tea"),
 }
 EVERYTHING = Config(tools=("shop_outside.*", "shop_outside.Cart.*", "shop_outside.convert"))
 
