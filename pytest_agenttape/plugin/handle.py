@@ -151,8 +151,10 @@ class CassetteHandle:
         """
         __tracebackhide__ = True
         how = _made(expectations.parse_mode, mode)
-        wanted = _made(expectations.parse_expected, expected, mode=how)
-        forbidden = _made(expectations.parse_expected, [forbid] if isinstance(forbid, str) else forbid, "forbid")
+        redacted = self.session.secrets.redactor.value
+        wanted = _made(expectations.parse_expected, expected, mode=how, without_secrets=redacted)
+        forbid = [forbid] if isinstance(forbid, str) else forbid
+        forbidden = _made(expectations.parse_expected, forbid, "forbid", without_secrets=redacted)
         most = _count(max_calls, "max_calls")
         self._require_sound_run()
         made = self.tool_calls
@@ -230,10 +232,9 @@ class CassetteHandle:
         """Assert that the final output equals *expected*, using its ``==``."""
         __tracebackhide__ = True
         self._require_sound_run()
-        found = self.final_output
-        if expected == found or (isinstance(expected, str) and self.session.secrets.redactor.text(expected) == found):
-            return
-        _fail_if(f"the final output is not as expected\n{_output_difference(expected, found)}")
+        found, wanted = self.final_output, self.session.secrets.redactor.value(expected)
+        if not (expected == found or wanted == found):
+            _fail_if(f"the final output is not as expected\n{_output_difference(wanted, found)}")
 
     def assert_snapshot(
         self,

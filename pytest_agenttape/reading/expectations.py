@@ -79,8 +79,14 @@ class Row:
         return not self.is_same
 
 
-def parse_expected(given: object, what: str = "assert_tool_calls", *, mode: CallsMode = "unordered") -> list[Expected]:
-    """Return the expected calls that a test names.
+def parse_expected(
+    given: object,
+    what: str = "assert_tool_calls",
+    *,
+    mode: CallsMode = "unordered",
+    without_secrets: Callable[[Any], Any] = lambda value: value,
+) -> list[Expected]:
+    """Return the expected calls that a test names, *without_secrets* like those that were made.
 
     Raises:
         ConfigError: *given* is not a list, has no order although *mode* compares it, or an item has none of the allowed
@@ -92,7 +98,8 @@ def parse_expected(given: object, what: str = "assert_tool_calls", *, mode: Call
         raise ConfigError(f"{what} takes a list; for one call write [{given!r}]")
     if isinstance(given, Mapping | bytes | ToolCall) or not isinstance(given, Iterable):
         raise ConfigError(f"{what} takes a list of calls, found {visible(repr(given), 80)}")
-    return [_parse_item(item, f"{what}: item {number}") for number, item in enumerate(given)]
+    items = [_parse_item(item, f"{what}: item {number}") for number, item in enumerate(given)]
+    return [Expected(each.name, without_secrets(each.arguments)) for each in items]
 
 
 def compared(expected: Sequence[Expected], calls: Sequence[ToolCall], mode: CallsMode) -> list[Row]:

@@ -37,6 +37,10 @@ class Secrets:
             return self._up_to_date()
         return redactor
 
+    def hide_in(self, error: Exception) -> None:
+        """Take the secrets out of what *error* says: it names keys and places by the agent's own words."""
+        error.args = tuple(self.redactor.text(each) if isinstance(each, str) else each for each in error.args)
+
     def _up_to_date(self) -> Redactor:
         with self._lock:
             if self._redactor is None:

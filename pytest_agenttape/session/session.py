@@ -281,6 +281,7 @@ class Session(Injectable, Gatekeeper, History):
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         """Return *error*; if the plugin opened the session, it becomes the verdict of the run."""
         __tracebackhide__ = True
+        self.secrets.hide_in(error)
         say_how_to_record(error, self.settings)
         if self.run.is_forked:
             child_processes.report(str(error))

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_agenttape import Cassette, UnmatchedInteractionError, diff_cassettes, tool, use_cassette
+from pytest_agenttape import (
+    Cassette,
+    RecordingRefusedError,
+    UnmatchedInteractionError,
+    diff_cassettes,
+    tool,
+    use_cassette,
+)
+from pytest_agenttape.plugin.handle import CassetteHandle
 
 KEY = "hT4vRm8KpXz2WnQ6Yd"
 
@@ -83,3 +91,24 @@ def test_a_diff_tells_a_card_from_another(tmp_path: Path) -> None:
             charge(card)
     a, b = (Cassette.load(tmp_path / f"{name}.yaml") for name in "ab")
     assert not diff_cassettes(a, b).identical
+
+
+def test_the_place_of_what_cannot_be_recorded_shows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_API_KEY", KEY)
+    with pytest.raises(RecordingRefusedError) as caught, use_cassette(tmp_path / "x.yaml", mode="all"):
+        charge({KEY: object()})  # type: ignore[arg-type]  # as an agent may
+    assert str(caught.value).startswith("args.card.REDACTED0001: ")
+
+
+def test_an_expectation_that_is_not_met_shows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_API_KEY", KEY)
+    with use_cassette(tmp_path / "x.yaml", mode="all") as session:
+        charge("4242")
+        handle = CassetteHandle(session, lambda: None)
+        with pytest.raises(AssertionError, match=r"card=.REDACTED") as calls:
+            handle.assert_tool_calls([("charge", {"card": KEY, "password": "tr0ub4dor&3"})])
+        charge(KEY, "tr0ub4dor&3")
+        handle.assert_tool_calls(["charge", ("charge", {"card": KEY, "password": "tr0ub4dor&3"})])
+        with pytest.raises(AssertionError, match="expected  'for REDACTED") as output:
+            handle.assert_final_output(f"for {KEY}")
+    assert not any(secret in str(each.value) for each in (calls, output) for secret in (KEY, "tr0ub4dor&3"))
