@@ -15,6 +15,7 @@ _SCHEMES = frozenset(
     " service jwt".split()
 )
 _SIGNED = re.compile(r"\b(Credential|Signature)=([^/,\s]+)")
+_JOINED = re.compile(r"(, ?)(?=[^\s;,=]{1,128}=)")  # what a library puts between two values of one header
 _COOKIE_ATTRIBUTES = frozenset(("path", "domain", "expires", "max-age", "samesite", "priority"))
 
 
@@ -44,14 +45,15 @@ def redact_cookies(value: str, memory: Memory) -> str:
 
 
 def redact_set_cookie(value: str, memory: Memory) -> str:
-    """Return the value of a Set-Cookie header with the name and the attributes kept."""
-    pair, mark, attributes = value.partition(";")
-    return _cookie(pair, memory) + mark + attributes
+    """Return the value of a Set-Cookie header, or of several joined, with the names and the attributes kept."""
+    return "".join(_set_cookie(each, memory) for each in _JOINED.split(value))
 
 
 def redact_any_cookies(value: str, memory: Memory) -> str:
     """Return the value of a Cookie or a Set-Cookie header, if it is unknown which of them it is."""
-    return "; ".join(_cookie_or_attribute(each.strip(), memory) for each in value.split(";"))
+    return "; ".join(
+        "".join(_cookie_or_attribute(part, memory) for part in _JOINED.split(each.strip())) for each in value.split(";")
+    )
 
 
 def _learn_basic(credential: str, memory: Memory) -> None:
@@ -64,6 +66,11 @@ def _learn_basic(credential: str, memory: Memory) -> None:
     for secret in (decoded, password):
         if is_worth_knowing(secret):
             memory.learn(secret)
+
+
+def _set_cookie(value: str, memory: Memory) -> str:
+    pair, mark, attributes = value.partition(";")
+    return _cookie(pair, memory) + mark + attributes
 
 
 def _cookie(pair: str, memory: Memory) -> str:

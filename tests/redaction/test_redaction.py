@@ -330,6 +330,13 @@ def test_cookie_names_and_attributes_stay() -> None:
     assert redactor().value({"set-cookie": headers[1][1]}) == {"set-cookie": expected[1][1].replace("3;", "1;")}
 
 
+def test_several_cookies_that_a_library_joined_all_go() -> None:
+    joined = "sid=xyzabc; Expires=Wed, 09 Jun 2027 10:18:14 GMT, visit=first; HttpOnly,theme=dark"
+    expected = joined.replace("xyzabc", "REDACTED0001").replace("first", "REDACTED0002").replace("dark", "REDACTED0003")
+    assert redact_headers(redactor(), (("Set-Cookie", joined),)) == (("Set-Cookie", expected),)
+    assert redactor().value({"headers": {"Set-Cookie": joined}}) == {"headers": {"Set-Cookie": expected}}
+
+
 def test_cookie_without_a_name_and_a_session_in_a_header_of_its_own_go() -> None:
     headers = (
         ("Cookie", OPAQUE),
