@@ -68,8 +68,8 @@ def find_options(text: str) -> Iterator[Span]:
 
 def _find_of_programs(text: str) -> Iterator[Span]:
     programs = list(_PROGRAM.finditer(text))
-    for program, following in zip(programs, [*programs[1:], None], strict=True):
-        limit = min(program.end() + _LONGEST, following.start() if following else len(text))
+    for place, program in enumerate(programs, 1):
+        limit = min(program.end() + _LONGEST, *(each.start() for each in programs[place : place + 1]), len(text))
         end = _END.search(text, program.end(), limit)
         limit = end.start() if end else limit
         for match in _OPTIONS[program[1]].finditer(text, program.end(), limit):

@@ -852,6 +852,7 @@ def test_credential_among_arguments_goes() -> None:
         "mkdir -p dir1/dir2 and mysql -p shop",
         "ssh -p 2222 me@h.example",
         "https://h.example -a me",
+        "libcurl is older than pymysql is, and .http files hold -u me:Tr0ub4dor",
     ],
 )
 def test_option_that_holds_no_credential_stays(text: str) -> None:
