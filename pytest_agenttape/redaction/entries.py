@@ -15,7 +15,7 @@ VALUE_KEYS = frozenset(("value", "Value"))
 
 _ERROR_KEYS = frozenset(("type", "module"))
 _SCHEMA_KEYS = frozenset(("$ref", "anyOf", "oneOf", "allOf", "enum", "properties"))
-_SCHEMA_TYPES = frozenset(("string", "object", "array", "number", "integer", "boolean"))
+_SCHEMA_TYPES = ("string", "object", "array", "number", "integer", "boolean", "null")
 # The last word of keys whose values say something about a secret.
 _LABELS = frozenset(
     "id name type kind version user username login email scope region description label status at on by in url uri"
@@ -60,10 +60,16 @@ def rule_for_entries(node: Mapping[JSON, JSON], rule: Rule) -> Rule:
     """Return the rule for entries of *node*, whose name implies *rule*; a schema only describes them."""
     if rule in (Rule.ALWAYS, Rule.SEVERAL):
         return rule
-    if rule < Rule.LOOSE or node.get("type") in _SCHEMA_TYPES or not _SCHEMA_KEYS.isdisjoint(node):
+    if rule < Rule.LOOSE or _is_schema(node):
         return Rule.NONE
     is_cookie_of_browser = rule is Rule.COOKIES and "name" in node
     return Rule.NONE if is_cookie_of_browser else Rule.LOOSE
+
+
+def _is_schema(node: Mapping[JSON, JSON]) -> bool:
+    kind = node.get("type")
+    kinds = kind if isinstance(kind, list) and kind else [kind]
+    return all(each in _SCHEMA_TYPES for each in kinds) or not _SCHEMA_KEYS.isdisjoint(node)
 
 
 def rule_of_entry(key: JSON, inherited: Rule) -> Rule:

@@ -231,6 +231,10 @@ NO_SECRETS: dict[str, JSON] = {
     "path under a name": {"password": "/run/secrets/db_password_2024"},
     "url under a name": {"credentials": "https://example.com/credentials/help-page"},
     "ordinary key": {"key": "city-of-london-2024-population", "keys": ["a", "b"], "primary_key": "user_0123456789abcd"},
+    "schema of a parameter that may be null": {
+        "properties": {"api_key": {"type": ["string", "null"], "description": "Of the shop, see the 2nd page"}}
+    },
+    "no schema": {"api_key": {"type": {"a": [1]}}, "password": {"type": [["b"], {}]}},
     "schema": {"properties": {"password": {"type": "string", "description": "A password"}}, "required": ["api_key"]},
     "thinking signature": {"type": "thinking", "signature": fake("EqQB", 200)},
     "encrypted content": {"encrypted_content": fake("gAAAA", 200)},
