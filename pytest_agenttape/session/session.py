@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Self
 
-from pytest_agenttape import clocks, ownership, telemetry, transports
+from pytest_agenttape import clocks, ownership, telemetry, transports, values
 from pytest_agenttape.boundaries import outside
 from pytest_agenttape.errors import AgentTapeError, ConfigError
 from pytest_agenttape.matching.policy import Refuse
@@ -264,7 +264,7 @@ class Session(Injectable, Gatekeeper, History):
             boundary=live.call.boundary,
             request=dict(live.call.request),
             response=redactor.response(response, live.call.request),
-            error=redactor.value(error),
+            error=values.redacted_error(error, redactor.value),
             usage=usage_in(response) if usage is None and live.call.kind == "llm" else usage,
             latency_ms=round(elapsed * 1000, 3),
             tags=(*self.settings.tags, *tags),

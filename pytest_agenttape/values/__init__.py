@@ -21,6 +21,7 @@ from pytest_agenttape.values._codec import (
     encode,
     encode_each,
     encode_error,
+    redacted_error,
 )
 from pytest_agenttape.values._codecs import register_codec, unregister_codec
 from pytest_agenttape.values._errors import RecordedError, is_recordable_error
@@ -39,6 +40,7 @@ __all__ = [
     "encode_each",
     "encode_error",
     "is_recordable_error",
+    "redacted_error",
     "register_codec",
     "unregister_codec",
     "watch_use",

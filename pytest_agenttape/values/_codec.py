@@ -12,7 +12,14 @@ from pytest_agenttape.model import JSON
 from pytest_agenttape.values._builtin import FORMS, FORMS_BY_NAME, as_what
 from pytest_agenttape.values._classes import CLASS_FAMILIES
 from pytest_agenttape.values._codecs import EXCEPTION, codecs, codecs_by_name, run_codec
-from pytest_agenttape.values._errors import RecordedError, error_from_stored, error_text, error_to_stored, rebuild_error
+from pytest_agenttape.values._errors import (
+    RecordedError,
+    error_from_stored,
+    error_text,
+    error_to_stored,
+    rebuild_error,
+    reworded,
+)
 from pytest_agenttape.values._forms import (
     ATOMS,
     MARKER,
@@ -107,6 +114,12 @@ def comes_back(stored: Stored) -> bool:
 def decode_error(stored: Stored) -> BaseException:
     """Return the exception to raise: of the recorded class, or a `RecordedError` when that cannot be rebuilt here."""
     return error_from_stored(stored, decode)
+
+
+def redacted_error(stored: Stored | None, redact: Callable[[Any], Any]) -> Stored | None:
+    """Return a stored exception as *redact* leaves it, which still comes back as its own class."""
+    clean: Stored | None = redact(stored)
+    return clean if stored is None or clean is None else reworded(stored, clean, decode)
 
 
 # --- encoding

@@ -198,3 +198,21 @@ def _blank(cls: type[Exception], stored: Stored, part: DecodePart) -> Exception:
     error: Exception = base.__new__(cls)
     _ARGS.__set__(error, tuple(args))
     return error
+
+
+def reworded(before: Stored, after: Stored, part: DecodePart) -> Stored:
+    """Return *after*, which is *before* without its secrets: it says what its class makes of what is left in it."""
+    if before is after:
+        return after
+    out = dict(after)
+    if "cause" in out:
+        out["cause"] = reworded(before["cause"], after["cause"], part)
+    if "exceptions" in out:
+        members = zip(before["exceptions"], after["exceptions"], strict=True)
+        out["exceptions"] = [reworded(*each, part) for each in members]
+    try:
+        cls = type(rebuild_error(before, part))
+        out["message"] = str(_rebuild(cls, out, part))
+    except Exception:  # noqa: BLE001 - then a stand-in answers, with the text as it is
+        return out
+    return out

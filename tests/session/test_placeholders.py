@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,29 @@ def test_an_expectation_that_is_not_met_shows_no_secret(tmp_path: Path, monkeypa
         with pytest.raises(AssertionError, match="expected  'for REDACTED") as output:
             handle.assert_final_output(f"for {KEY}")
     assert not any(secret in str(each.value) for each in (calls, output) for secret in (KEY, "tr0ub4dor&3"))
+
+
+@pytest.mark.parametrize(
+    "carried",
+    [("api_key", "tr0ub4dor&3"), (base64.b64encode(b"key=" + KEY.encode()).decode(), "x"), (KEY, {"password": KEY})],
+    ids=["a pair", "base64", "a mapping"],
+)
+def test_an_exception_that_carries_a_secret_is_its_own_class_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, carried: tuple[object, ...]
+) -> None:
+    monkeypatch.setenv("SHOP_API_KEY", KEY)
+
+    @tool
+    def log_in() -> None:
+        try:
+            raise ValueError(*carried)
+        except ValueError as cause:
+            raise ExceptionGroup("both", [LookupError(*carried)]) from cause
+
+    for mode in ("all", "none"):
+        with use_cassette(tmp_path / "x.yaml", mode=mode), pytest.raises(ExceptionGroup) as caught:
+            log_in()
+        assert type(caught.value.exceptions[0]) is LookupError
+        assert type(caught.value.__cause__) is ValueError
+    kept = (tmp_path / "x.yaml").read_text()
+    assert not any(str(each) in kept for each in (KEY, "tr0ub4dor&3", carried[0]) if each != "api_key")
