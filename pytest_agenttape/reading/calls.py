@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from pytest_agenttape import values
+from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.matching.call_tree import in_call_order, parent_of
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.providers import Answer, RequestedTool, conversation, operation_of, read_answer, read_messages
@@ -74,7 +76,7 @@ class ToolCall(str):
         if self._recorded is None:
             return self._given
         request = self._recorded.request
-        return values.decode(request.get("args", request))
+        return _decoded(request.get("args", request))
 
     @property
     def compared(self) -> Any:
@@ -225,8 +227,16 @@ def error_text(error: Mapping[str, JSON]) -> str:
 def _result_of(recorded: Interaction) -> Any:
     response = recorded.response
     if isinstance(response, dict) and isinstance(response.get("$stream"), dict):
-        return [values.decode(item) for item in response["$stream"].get("items") or ()]
-    return values.decode(response)
+        return [_decoded(item) for item in response["$stream"].get("items") or ()]
+    return _decoded(response)
+
+
+def _decoded(stored: JSON) -> Any:
+    """Return a recorded value; JSON of an MCP server that has a ``$type`` of its own stays JSON."""
+    try:
+        return values.decode(stored)
+    except CassetteCorruptError:
+        return copy.deepcopy(stored)
 
 
 def _usage(counted: TokenTotals) -> dict[str, int]:

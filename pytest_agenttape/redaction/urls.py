@@ -97,7 +97,7 @@ def _replaced(value: str, memory: Memory) -> str:
 def _part(text: str, memory: Memory) -> str:
     """Return a part of a URL without secrets that are plain in it or appear once it is decoded."""
     redacted = redact_text(text, memory)
-    if redacted != text or "%" not in text:
+    if redacted != text or not ("%" in text or "+" in text):
         return redacted
     plain = unquote_plus(text)
     redacted = redact_text(plain, memory)

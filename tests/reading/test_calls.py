@@ -44,6 +44,13 @@ def test_arguments_and_results_come_back_typed_and_fresh() -> None:
     assert call.arguments == {"day": day}
 
 
+def test_json_of_another_program_that_names_a_type_of_its_own_stays_json() -> None:
+    shape = {"shape": {"$type": "circle", "r": 1}}
+    [call] = tool_calls([Interaction(index=0, kind="tool", boundary="draw", request={"args": shape}, response=shape)])
+    assert call.arguments == call.result == shape
+    assert call.arguments["shape"] is not shape["shape"]
+
+
 def test_a_raised_exception_is_the_error_of_the_call() -> None:
     stored = values.encode_error(KeyError("seat"))
     (call,) = tool_calls([Interaction(index=0, kind="tool", boundary="t", request={"args": {}}, error=stored)])

@@ -415,6 +415,7 @@ def test_presigned_url_keeps_what_is_no_secret() -> None:
         (f"https://{FORMATS['github-classic']}@github.com/a", "https://REDACTED0001@github.com/a"),
         (f"https://h/?{FORMATS['github-classic']}=1", "https://h/?REDACTED0001=1"),
         ("https://h/a%20b?x=%7B%7D&password=a", "https://h/a%20b?x=%7B%7D&password=REDACTED0001"),
+        (f"https://h.example/?q=Bearer+{OPAQUE}", "https://h.example/?q=Bearer%20REDACTED0001"),
     ],
 )
 def test_secret_in_a_url_goes(url: str, expected: str) -> None:
