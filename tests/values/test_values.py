@@ -1034,6 +1034,14 @@ def test_exception_that_cannot_be_rebuilt_has_a_stand_in(stored: dict[str, Any],
     assert encode_error(again) == stored
 
 
+@pytest.mark.parametrize("shown", ["{'a', 'b'}", "{'b', 'a'}"])
+def test_an_exception_that_carries_a_set_comes_back_in_a_process_that_orders_sets_otherwise(shown: str) -> None:
+    stored = {"type": "ValueError", "module": "builtins", "message": f"('missing', {shown})"}
+    again = decode_error({**stored, "args": ["missing", {"$type": "set", "items": ["a", "b"]}]})
+    assert type(again) is ValueError
+    assert again.args == ("missing", {"a", "b"})
+
+
 def test_text_that_an_exception_cannot_make_does_not_stop_the_recording() -> None:
     assert encode_error(BrokenTextError())["message"] == "<RuntimeError in __str__>"
     assert isinstance(decode_error(encode_error(BrokenTextError())), RecordedError)
