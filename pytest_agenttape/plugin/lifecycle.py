@@ -18,7 +18,7 @@ from pytest_agenttape.plugin.claims import Claim, Claims
 from pytest_agenttape.plugin.committing import commit, keep_parsed_files, pending_store, prune
 from pytest_agenttape.plugin.judging import error_of_ours, fail_drifted, judge_returned, judged, put_headline_first
 from pytest_agenttape.plugin.missing_keys import note_missing_key
-from pytest_agenttape.plugin.node_ids import unrepeated
+from pytest_agenttape.plugin.node_ids import unrepeated, was_recorded_for
 from pytest_agenttape.plugin.opening import configuration_of, open_session, reseed_before, restore_runtest
 from pytest_agenttape.plugin.options import CASSETTES, has_snapshot_update, is_marked
 from pytest_agenttape.plugin.orphans import find, is_narrowed, sees_whole_files
@@ -231,7 +231,8 @@ class Lifecycle:
 
     def _attempt(self, item: pytest.Item, claim: Claim, session: Session) -> Attempt:
         users = self._claims.users(claim.path)
-        may_have_others = claim.is_named and not self._is_whole and session.loaded.meta.get("test") != item.nodeid
+        test = session.loaded.meta.get("test")
+        may_have_others = claim.is_named and not self._is_whole and not was_recorded_for(item, test)
         return Attempt(
             item=item,
             session=session,

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable
 from itertools import chain
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -21,6 +22,13 @@ def address_of(item: pytest.Item) -> str:
     if path.is_relative_to(start):
         path = path.relative_to(start)
     return shlex.quote("::".join([path.as_posix(), *item.nodeid.split("::")[1:]]))
+
+
+def was_recorded_for(item: pytest.Item, test: object) -> bool:
+    """Return whether *test*, the node id in a cassette, is that of *item*, whatever the root directory was then."""
+    file, _, name = str(test).partition("::")
+    parts = tuple(part for part in PurePosixPath(file).parts if part != "..")
+    return bool(parts) and item.path.parts[-len(parts) :] == parts and name == item.nodeid.partition("::")[2]
 
 
 def split_id(item: pytest.Item) -> tuple[str, str | None]:

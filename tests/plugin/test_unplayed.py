@@ -158,3 +158,19 @@ def test_a_shared_cassette_is_not_judged_when_not_all_its_tests_run(shared: Proj
     result.assert_outcomes(passed=1, deselected=1 if "-k" in args else 0)
     result.stdout.no_fnmatch_line("*nplayed*")
     assert result.ret == 0
+
+
+def test_a_named_cassette_is_judged_from_another_root_directory_in_a_narrowed_run(project: Project) -> None:
+    source = """
+        import pytest
+        from agent import look_up
+
+        @pytest.mark.agenttape("named")
+        def test_it():
+            for city in "{}": look_up(city)
+    """
+    project.write(test_it=source.format("ab"))
+    project.record().assert_outcomes(passed=1)
+    project.write(test_it=source.format("a"))
+    for root in (".", "..", "/"):
+        project.run("--agenttape-strict", f"--rootdir={root}", "test_it.py::test_it").assert_outcomes(failed=1)
