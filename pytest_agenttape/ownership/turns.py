@@ -39,8 +39,6 @@ _IN_PIECES = frozenset(
     ("stream_error", "messages", "conversation", "$stream")
 )  # the agent ended it, or took part in it
 
-_Span: TypeAlias = tuple[float, float, int]  # when a call ended and started, and its index
-
 
 class Turns:
     """The recorded calls that were under way together."""

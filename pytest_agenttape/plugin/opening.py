@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pytest_agenttape.cassettes import paths
 from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.cassettes.pending import Pending, PendingRecording
 from pytest_agenttape.errors import AgentTapeError
@@ -73,12 +74,12 @@ def _class_for(config: pytest.Config) -> type[Session]:
     return VerifyingSession
 
 
-def _elsewhere(path: Path, claims: Claims, pending: Pending | None, renames: Renames) -> Elsewhere:
+def _elsewhere(path: Path, pending: Pending | None, renames: Renames) -> Elsewhere:
     """Return where else recordings of the cassette at *path* may be."""
     return Elsewhere(
         candidates=partial(renames.candidates, path),
         likely=partial(renames.former, path),
-        others=lambda: sorted(each for each in claims.paths if each.parent == path.parent and each != path),
+        others=partial(_beside, path),
         has_pending=lambda: pending is not None and pending.find(path) is not None,
     )
 
@@ -91,6 +92,11 @@ def _taking_over(settings: Settings) -> Settings:
         return settings
     taken = PendingRecording(former, settings.path, settings.title, "", Cassette.load(former))
     return replace(settings, former=former, pending=taken)
+
+
+def _beside(path: Path) -> list[Path]:
+    """Return the cassettes in the folder of the one at *path*, also of tests that this run has not collected."""
+    return sorted(each for each in path.parent.glob("*.*") if paths.format_by_name(each.name) and each != path)
 
 
 def reseed_before(item: pytest.Function, reseed: Callable[[], None]) -> None:
@@ -136,7 +142,7 @@ def _settings(
         is_sticky=True,
         test=item.nodeid if claims.users(claim.path) == 1 and not options.shared else None,
         pending=pending.find(claim.path) if pending and mode is Mode.REFRESH else None,
-        elsewhere=_elsewhere(claim.path, claims, pending, renames),
+        elsewhere=_elsewhere(claim.path, pending, renames),
         allow_errors=options.allow_errors,
         faults=options.faults,
         rules=rules,

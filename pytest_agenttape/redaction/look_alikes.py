@@ -109,7 +109,7 @@ def _run(text: str) -> str | None:
 def shapes_in(memory: Memory) -> dict[str, str]:
     """Return what the secrets that were taken out look like, by the numbers of their placeholders."""
     secrets = memory.placeholders.secrets.items()
-    found = ((number, secret, shape_of(unquote(secret))) for number, secret in secrets)  # as whoever reads it decodes it
+    found = ((number, secret, shape_of(unquote(secret))) for number, secret in secrets)  # as it is decoded
     return {number: shape for number, secret, shape in found if shape and look_alike(shape, number) != secret}
 
 
