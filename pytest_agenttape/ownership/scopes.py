@@ -6,6 +6,7 @@ threads, executors and loops created elsewhere, so the real tool would run there
 
 from __future__ import annotations
 
+import _thread
 import functools
 import sys
 import threading
@@ -263,6 +264,10 @@ def _starting(start: Callable[..., None]) -> Callable[..., None]:
     return start_in_scope
 
 
+def _starting_bare(start: Callable[..., int]) -> Callable[..., int]:
+    return lambda function, *args: start(_in_scope(_inherited(), function, Job(None, function)), *args)
+
+
 def _submitting(submit: Callable[..., Future[object]]) -> Callable[..., Future[object]]:
     def submit_in_scope(
         pool: ThreadPoolExecutor, fn: Callable[..., object], /, *args: object, **kwargs: object
@@ -295,7 +300,11 @@ def _job_of(thread: threading.Thread, scope: Scope) -> Job | None:
 
 
 _RUN = "run_in_scope_of_agenttape"
-_PATCHES = (Patch(threading.Thread, "start", _starting), Patch(ThreadPoolExecutor, "submit", _submitting))
+_PATCHES = (
+    Patch(threading.Thread, "start", _starting),
+    Patch(_thread, "start_new_thread", _starting_bare),  # `threading` has a name of its own for it
+    Patch(ThreadPoolExecutor, "submit", _submitting),
+)
 
 
 def _patches() -> tuple[Patch, ...]:

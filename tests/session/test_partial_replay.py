@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import concurrent.futures
 import contextlib
@@ -341,7 +342,7 @@ def test_nested_calls_keep_their_parent_however_they_arrive(arrival: str, path: 
 
 
 @pytest.mark.parametrize("mode", ["none", "all"])
-@pytest.mark.parametrize("how", ["thread", "timer", "pool", "module pool", "copied context"])
+@pytest.mark.parametrize("how", ["thread", "thread without a Thread", "timer", "pool", "module pool", "copied context"])
 def test_a_call_after_its_session_is_over_raises_and_runs_nothing(mode: str, how: str, path: Path) -> None:
     release = threading.Event()
     outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -360,6 +361,8 @@ def test_a_call_after_its_session_is_over_raises_and_runs_nothing(mode: str, how
     with use_cassette(path, mode=mode):
         if how == "thread":
             threading.Thread(target=late).start()
+        elif how == "thread without a Thread":
+            _thread.start_new_thread(late, ())
         elif how == "timer":
             threading.Timer(0, late).start()
         elif how == "copied context":
