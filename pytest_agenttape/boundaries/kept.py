@@ -20,13 +20,35 @@ def keeper_of(function: Callable[..., Any], *, is_passed_on: bool) -> str | None
         is_passed_on: Whether the decorator was made by a call, as in ``@tool(name="look_up")``.
     """
     is_new = _references(function) <= (_OF_A_NEW_ONE_PASSED_ON if is_passed_on else _OF_A_NEW_ONE)
-    if is_new or not _is_decorating(function):
+    is_wrapper = hasattr(function, "__wrapped__")
+    if (is_new and not is_wrapper) or not _is_decorating(function):
         return None
     own = _held_by(function)
-    for holder in gc.get_referrers(function):  # no expression with a scope of its own, which would keep it as well
-        if id(holder) not in own and _keeps(holder, function):
+    if not is_new and (holder := _holder_of(function, own)) is not None:
+        return _shown(holder)
+    if is_wrapper and len(own) < _MOST:
+        below = _unwrapped(function)
+        if _others(below, own) > _OF_A_WRAPPED_ONE and (holder := _holder_of(below, own)) is not None:
             return _shown(holder)
     return None
+
+
+def _holder_of(function: object, own: dict[int, object]) -> object | None:
+    """Return what keeps *function* beside *own* objects."""
+    holder: object
+    for holder in gc.get_referrers(function):  # no expression with a scope of its own, which would keep it as well
+        if id(holder) not in own and holder is not own and _keeps(holder, function):
+            return holder
+    return None
+
+
+def _others(function: object, own: dict[int, object]) -> int:
+    """Return how many references there are to *function* beside those of *own* objects."""
+    count = _references(function)
+    for holder in own.values():
+        for each in gc.get_referents(holder):
+            count -= each is function
+    return count
 
 
 def _keeps(holder: object, function: object) -> bool:
@@ -66,16 +88,16 @@ _OF_A_NEW_ONE = _in_decorator(lambda: None)
 _OF_A_NEW_ONE_PASSED_ON = (lambda function: _in_decorator(function, name=""))(lambda: None)
 
 
-def _held_by(function: Callable[..., Any]) -> set[int]:
-    """Return the ids of what *function* holds itself, such as a wrapper that is an attribute of it."""
-    found = {id(function)}
+def _held_by(function: object) -> dict[int, object]:
+    """Return by id what *function* holds itself, such as a wrapper that is an attribute of it, or one that it wraps."""
+    found = {id(function): function}
     left = deque(gc.get_referents(function))
     shared = getattr(_unwrapped(function), "__globals__", None)
     while left and len(found) < _MOST:
         each = left.popleft()
         if id(each) in found or each is shared or isinstance(each, type | ModuleType):
             continue
-        found.add(id(each))
+        found[id(each)] = each
         if not (isinstance(each, dict) and "__builtins__" in each):  # the globals of another module
             left.extend(gc.get_referents(each))
     return found
@@ -95,3 +117,24 @@ def _shown(holder: object) -> str:
     if kind is FunctionType or kind.__name__ == "cell":
         return "a function"
     return f"a {kind.__qualname__}" if kind.__module__ == "builtins" else f"a {kind.__module__}.{kind.__qualname__}"
+
+
+def _of_a_wrapped_one() -> int:
+    """Return how many others hold a new function that is wrapped: where they are counted above, the running code."""
+
+    def wrapped() -> Callable[..., Any]:
+        def function() -> None:
+            """Do nothing."""
+
+        def run() -> None:
+            function()
+
+        run.__wrapped__ = function  # type: ignore[attr-defined]  # as functools.wraps does
+        return run
+
+    wrapper = wrapped()
+    own, below = _held_by(wrapper), _unwrapped(wrapper)
+    return _others(below, own)
+
+
+_OF_A_WRAPPED_ONE = _of_a_wrapped_one()

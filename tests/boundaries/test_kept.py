@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +66,26 @@ def test_it_is_refused_with_the_place_where_it_belongs(keep: Callable[[Any], obj
 
         @tool
         @agent.tool
+        def charge(city: str) -> str:
+            return city
+
+
+@pytest.mark.parametrize(("keep", "shown"), KEEPERS.values(), ids=KEEPERS)
+def test_also_where_the_decorator_returns_a_wrapper(keep: Callable[[Any], object], shown: str) -> None:
+    kept: list[object] = []
+
+    def registered(function: Any) -> Any:
+        @functools.wraps(function)
+        def run(*args: Any) -> Any:
+            return function(*args)
+
+        kept.append(keep(function))
+        return run
+
+    with pytest.raises(ConfigError, match=rf"^put @tool directly above the function charge: .* in {shown}, which"):
+
+        @tool
+        @registered
         def charge(city: str) -> str:
             return city
 
@@ -145,5 +167,12 @@ def test_a_new_function_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> No
     @tool(name="pay")
     async def another(city: str) -> str:
         return city
+
+    @tool
+    @functools.cache
+    @typing.no_type_check
+    @contextlib.contextmanager
+    def wrapped(city: str) -> Iterator[str]:
+        yield city
 
     assert charge("Rome") == "Rome"
