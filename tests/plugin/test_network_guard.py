@@ -214,6 +214,39 @@ def test_another_port_of_an_ignored_host_is_recorded(project: Project, origin: O
     assert origin.asked == ["/x"]
 
 
+APPLICATION = """
+    import threading
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    import httpx2, pytest
+    from agent import look_up
+
+    class Application(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = look_up("Rome")["city"].encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_): pass
+
+    @pytest.mark.agenttape(ignore_hosts=["127.0.0.1"])
+    def test_it():
+        with HTTPServer(("127.0.0.1", 0), Application) as server:
+            threading.Thread(target=server.handle_request).start()
+            assert httpx2.get(f"http://127.0.0.1:{server.server_port}").text == "Rome"
+"""
+
+
+def test_an_application_of_the_tests_runs_in_replay_and_what_it_asks_is_replayed(project: Project) -> None:
+    project.write(test_it=APPLICATION)
+    project.record().assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+    project.write(test_it=APPLICATION.replace(".encode()", ".upper().encode()"))
+    project.run().assert_outcomes(failed=1)
+    assert project.live() == []
+
+
 def test_an_ignored_host_may_be_connected_to_in_replay(project: Project, escaped: list[str]) -> None:
     write(project, f"with pytest.raises(OSError):\n    {ASK['socket']}", marker='ignore_hosts=["api.invalid"]')
     project.run().assert_outcomes(passed=1)
