@@ -79,7 +79,7 @@ _PAIRS = frozenset(
         ("password", "value"),
     }
 )
-_COOKIES = frozenset({("cookie",), ("set", "cookie"), ("cookies",)})
+_COOKIES = frozenset(("cookie", "cookies"))
 
 _PLAIN_HEADERS = frozenset(
     "idempotency-key x-idempotency-key sec-websocket-key sec-websocket-accept surrogate-key x-surrogate-key x-cache-key"
@@ -117,7 +117,7 @@ def body_rule(name: str) -> Rule:
     words = tuple(word.lower() for word in _WORD.findall(name))
     if not words:
         return Rule.NONE
-    if words[-2:] in _COOKIES or words in _COOKIES:
+    if words[-1] in _COOKIES:
         return Rule.COOKIES
     return _rule_of_words(words)
 

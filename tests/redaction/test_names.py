@@ -9,7 +9,7 @@ from pytest_agenttape.redaction import RedactionRules, Redactor
 
 ARGUMENTS = (
     "pass pw DB_PASS SMTP_PASS smtpPass PGPASSWORD adminpassword appsecret authkey secretaccesskey otp sid passphrase"
-    " app_creds APP_JWT admin_pw login_passcode totp rootpasswd bearer"
+    " app_creds APP_JWT admin_pw login_passcode totp rootpasswd bearer session_cookie authCookie"
 ).split()
 
 
@@ -43,6 +43,7 @@ def test_a_phrase_goes(name: str) -> None:
         {"inside": "0123456789abcdef", "compass": "n0rth-w3st!", "side": "l3ft-hand"},
         {"project_key": "AT-17", "bearer": "Frodo", "ring_bearers": 3},
         {"storage_key": "reports/2026.pdf"},
+        {"fortune_cookie": "A long journey is ahead", "accept_cookies": True, "cookie_name": "l3ft-hand"},
         {"session_key": "2026-11-27"},
         {"password": "000000", "otp": "1234", "pwd": 4096, "db_password": 777777},
         {"password": "must have 8 characters or more", "passphrase": "not set", "phrase": "a horse is not a staple"},
