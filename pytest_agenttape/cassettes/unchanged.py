@@ -13,7 +13,7 @@ from pytest_agenttape.bodies.chunks import KEY as CHUNK_BYTES
 from pytest_agenttape.cassettes.comparing import first_difference
 from pytest_agenttape.cassettes.file_form import unfiled
 from pytest_agenttape.hosts import is_local
-from pytest_agenttape.matching.canonical import VOLATILE_HEADERS
+from pytest_agenttape.matching.headers import VOLATILE_HEADERS
 from pytest_agenttape.model import JSON, SECRET_PLACEHOLDER
 from pytest_agenttape.providers.made_up import is_made_up, is_the_users, without_made_up
 from pytest_agenttape.providers.streams import with_whole_texts

@@ -15,47 +15,15 @@ from pytest_agenttape.bodies import decode_body, normalise_multipart
 from pytest_agenttape.bodies.forms import encode_binary
 from pytest_agenttape.errors import CassetteCorruptError, ConfigError
 from pytest_agenttape.hosts import is_local
+from pytest_agenttape.matching.headers import is_asking_header, is_connection_header, is_transport_header
 from pytest_agenttape.model import JSON
 from pytest_agenttape.providers import is_llm_path, mcp
-from pytest_agenttape.providers.registry import WORDS
 from pytest_agenttape.redaction import canonical_base64, canonical_secrets, is_placeholder
 from pytest_agenttape.redaction.names import HeaderRule, header_rule
-
-# Set by the client library or by the connection, never by the agent: neither stored nor compared.
-TRANSPORT_HEADERS = frozenset(
-    "host connection keep-alive proxy-connection te trailer transfer-encoding upgrade content-length "
-    "accept-encoding user-agent expect priority".split()
-)
-TRANSPORT_HEADER_PREFIXES = (*WORDS.sdk_headers, "sec-")
-
-# Say what is asked for; any other header tells of the machine more often. A final `-` makes a prefix.
-_ASKING_HEADERS = (
-    *"accept accept-language content-type range if-match prefer soapaction".split(),
-    *"x-http-method-override x-http-method x-method-override depth destination".split(),
-    *"x-amz-target x-amz-invocation-type x-amz-acl x-amz-copy-source x-amz-meta- x-amzn-sagemaker-".split(),
-    *"x-ms-copy-source x-ms-rename-source x-ms-meta- azureml-model-deployment".split(),
-    *"x-goog-fieldmask x-goog-copy-source x-goog-acl x-goog-meta-".split(),
-    *"notion-version dropbox-api-arg x-target-selector x-remove-selector x-return-format x-respond-with".split(),
-    *WORDS.asking_headers,
-)
-_COMPARED_HEADERS = frozenset(name for name in _ASKING_HEADERS if not name.endswith("-"))
-_COMPARED_PREFIXES = tuple(name for name in _ASKING_HEADERS if name.endswith("-"))
 
 # How a body was written, which a client decides rather than the agent.
 _SAYS_HOW = frozenset(("json_layout", "events_layout", "encoded", "charset"))
 
-# What clients accept that were not told what to.
-_ANY_ACCEPT = frozenset(("*/*", "application/json", "text/event-stream"))
-
-# Differ from run to run by their nature: stored, compared only by the `exact` matcher.
-VOLATILE_HEADERS = frozenset(
-    "date age cookie idempotency-key x-idempotency-key traceparent tracestate baggage b3 x-b3-traceid x-b3-spanid "
-    "x-b3-sampled x-b3-parentspanid x-request-id x-correlation-id request-id x-client-request-id x-amzn-trace-id "
-    "x-cloud-trace-context sentry-trace x-datadog-trace-id x-datadog-parent-id x-datadog-sampling-priority "
-    "x-amz-date x-amz-security-token x-amz-content-sha256 amz-sdk-invocation-id amz-sdk-request "
-    "x-goog-api-client x-goog-request-params if-modified-since "
-    "if-none-match mcp-session-id last-event-id".split()
-)
 VOLATILE_PARAMETERS = frozenset(
     "timestamp ts nonce request_id requestid trace_id traceid correlation_id idempotency_key cachebuster _ "
     "x-amz-date x-amz-expires x-amz-credential x-amz-security-token x-amz-signature".split()
@@ -113,12 +81,12 @@ class KeyRules:
         """Sort the configured *ignored* fields into names (no dot) and paths; *headers* are compared as well.
 
         Raises:
-            ConfigError: A field is empty, or a header is not stored.
+            ConfigError: A field is empty, or a header is the connection's.
         """
         ignored, headers = tuple(ignored), tuple(headers)
-        unknown = next((name for name in headers if is_transport_header(name.lower())), None)
+        unknown = next((name for name in headers if is_connection_header(name.lower())), None)
         if unknown is not None:
-            raise ConfigError(f"match_headers: no cassette has the header {unknown!r}: clients and connections set it")
+            raise ConfigError(f"match_headers: no cassette has the header {unknown!r}, which the connection sets")
         if not all(_split_path(field.strip()) for field in ignored):
             raise ConfigError("ignore_volatile_fields: an entry is empty; name a header, a parameter or a path")
         names = frozenset(field.lower() for field in ignored if "." not in field)
@@ -146,7 +114,7 @@ class KeyRules:
         """Return whether a header (lower-case) is compared."""
         if header in self.names or (header == "accept" and not self.accept):
             return False
-        if header in _COMPARED_HEADERS or header in self.headers or header.startswith(_COMPARED_PREFIXES):
+        if is_asking_header(header) or header in self.headers:
             return True
         is_credential = header_rule(header) is not HeaderRule.PLAIN
         return not (self.volatile or is_transport_header(header) or is_credential)
@@ -172,21 +140,6 @@ def canonical_request(request: Mapping[str, JSON], rules: KeyRules) -> JSON:
 def match_key(text: str) -> str:
     """Return the digest that the cassette has for a canonical *text*, 16 hex digits."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-@lru_cache(maxsize=1024)  # clients send the same few names with each request
-def is_transport_header(name: str) -> bool:
-    """Return whether the header *name* (lower-case) belongs to the client library rather than to the agent."""
-    return name in TRANSPORT_HEADERS or name.startswith(TRANSPORT_HEADER_PREFIXES)
-
-
-def is_stored(name: str, value: str) -> bool:
-    """Return whether a header says something of the request, rather than of the client library."""
-    name = name.lower()
-    if name == "accept":
-        kinds = {each.partition(";")[0].strip().lower() for each in value.split(",")}
-        return not kinds <= _ANY_ACCEPT or kinds == {"text/event-stream"}
-    return not is_transport_header(name)
 
 
 def _canonical_http(request: Mapping[str, JSON], rules: KeyRules) -> dict[str, JSON]:

@@ -13,7 +13,8 @@ from functools import cached_property
 from urllib.parse import urlsplit
 
 from pytest_agenttape.hosts import is_local
-from pytest_agenttape.matching.canonical import VOLATILE_HEADERS, KeyRules, canonical_text
+from pytest_agenttape.matching.canonical import KeyRules, canonical_text
+from pytest_agenttape.matching.headers import VOLATILE_HEADERS
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.redaction import placeholders_in
 

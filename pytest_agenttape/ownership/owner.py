@@ -38,6 +38,10 @@ class Owner(Protocol):
     def allow_programs(self) -> tuple[str, ...]:
         """The programs that may be started outside of a live call: names, with wildcards."""
 
+    @property
+    def match_headers(self) -> frozenset[str]:
+        """The further request headers that are compared, lower-case."""
+
     def admits(self, method: str, url: str) -> bool:
         """Return whether an HTTP request may pass without belonging to a session."""
 

@@ -35,6 +35,7 @@ class Outsider(ABC):
     propagates = False  # to threads: a server started by the fixture keeps running after its setup
     can_execute = False
     observer = None
+    match_headers = frozenset[str]()
     allow_programs = ("*",)  # a server, a container: what a fixture starts is the suite's
 
     def __init__(self, title: str, config: Config) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_agenttape.matching.canonical import VOLATILE_HEADERS
+from pytest_agenttape.matching.headers import VOLATILE_HEADERS
 from pytest_agenttape.model import JSON
 from pytest_agenttape.providers.made_up import is_about_serving as is_known_to_provider
 

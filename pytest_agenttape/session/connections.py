@@ -74,6 +74,11 @@ class Gatekeeper:
     is_closed: bool
     _connections: Connections
 
+    @property
+    def match_headers(self) -> frozenset[str]:
+        """The further request headers that are compared, lower-case."""
+        return self.loaded.rules.headers
+
     def admits(self, method: str, url: str) -> bool:  # noqa: ARG002  # other owners look at it
         """Return whether an HTTP request may pass without belonging to a session: to an ignored host."""
         return self._connections.ignores(url)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from pytest_agenttape import bodies
 from pytest_agenttape.bodies.messages import HttpRequest, grouped, header
-from pytest_agenttape.matching.canonical import is_stored
+from pytest_agenttape.matching.headers import is_stored
 from pytest_agenttape.model import JSON
 
 
-def stored_request(request: HttpRequest) -> dict[str, JSON]:
-    """Return *request* in the form that a cassette stores, with its secrets still in it."""
+def stored_request(request: HttpRequest, compared: Container[str] = ()) -> dict[str, JSON]:
+    """Return *request* as a cassette stores it, its secrets still in it; headers that are *compared* stay."""
     body, encoding = without_encoding(request)
     undone = ("content-encoding",) if encoding else ()
-    kept = tuple([each for each in request.headers if is_stored(*each) and each[0].lower() not in undone])
+    kept = tuple([each for each in request.headers if is_stored(*each, compared) and each[0].lower() not in undone])
     stored: dict[str, JSON] = {"method": request.method, "url": request.url, "headers": grouped(kept)}
     if encoding:
         stored["encoded"] = encoding

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_agenttape import Cassette, diff_cassettes, use_cassette
 from pytest_agenttape.bodies import encode_body
-from pytest_agenttape.matching.canonical import is_transport_header
+from pytest_agenttape.matching.headers import is_transport_header
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.providers import Answer, Operation, RequestedTool, identify, read_answer, read_messages
 from pytest_agenttape.providers.streams import is_last_event

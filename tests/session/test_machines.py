@@ -156,13 +156,19 @@ def test_where_a_model_is_asked_is_compared_unless_it_is_left_out(
             assert HERE.send("https://gateway.invalid") == before
 
 
-def test_a_header_that_is_named_is_compared(tmp_path: Path, standin_provider: StandInProvider) -> None:
-    config = Config(match_headers=["OpenAI-Organization"])
+@pytest.mark.parametrize("name", ["OpenAI-Organization", "User-Agent"])
+def test_a_header_that_is_named_is_compared(tmp_path: Path, standin_provider: StandInProvider, name: str) -> None:
+    config = Config(match_headers=[name])
+    there = with_headers(**{name.replace("-", "_").lower(): "other/1"})
     with use_cassette(tmp_path / "x.yaml", mode="all", config=config):
-        HERE.send(standin_provider.url)
-    asked, expected = with_headers(openai_organization="org-ci"), "openai-organization"
-    with pytest.raises(UnmatchedInteractionError, match=expected), use_cassette(tmp_path / "x.yaml", config=config):
-        asked.send(standin_provider.url)
+        before = HERE.send(standin_provider.url)
+    with use_cassette(tmp_path / "x.yaml", config=config):
+        assert HERE.send(standin_provider.url) == before
+    with (
+        pytest.raises(UnmatchedInteractionError, match=name.lower()),
+        use_cassette(tmp_path / "x.yaml", config=config),
+    ):
+        there.send(standin_provider.url)
 
 
 def test_the_page_says_what_is_replayed() -> None:

@@ -6,7 +6,7 @@ from pytest_agenttape import bodies, providers
 from pytest_agenttape.bodies.messages import CONNECTION_HEADERS, Headers, grouped, header, standard_phrase
 from pytest_agenttape.cassettes.imported.body import Body
 from pytest_agenttape.errors import CassetteCorruptError
-from pytest_agenttape.matching.canonical import is_stored
+from pytest_agenttape.matching.headers import is_stored
 from pytest_agenttape.model import JSON
 
 

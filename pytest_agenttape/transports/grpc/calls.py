@@ -76,7 +76,7 @@ def begin(found: Scope, url: str, metadata: Iterable[Any] | None, body: Mapping[
     ownership.current(lambda: url)  # it is late if only its being telemetry had let it through
     headers = written(metadata or ())
     request = HttpRequest(METHOD, url, headers, b"")
-    stored = {**stored_request(request), **body}
+    stored = {**stored_request(request, found.owner.match_headers), **body}
     call = found.owner.begin("http", _BOUNDARY, stored, parent=found.running)
     return Exchange(found.owner, call, None, request, calls_before=call.recorder.calls_made)
 
