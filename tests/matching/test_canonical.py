@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from pytest_agenttape import ConfigError
 from pytest_agenttape.matching.canonical import (
-    VOLATILE_HEADERS,
     VOLATILE_PARAMETERS,
     KeyRules,
     canonical_text,
     is_stored,
     match_key,
 )
+from pytest_agenttape.matching.headers import VOLATILE_HEADERS
 from pytest_agenttape.model import JSON
 from pytest_agenttape.redaction import RedactionRules, Redactor
 
