@@ -15,10 +15,9 @@ from pytest_agenttape.matching.canonical import (
     VOLATILE_PARAMETERS,
     KeyRules,
     canonical_text,
-    is_stored,
     match_key,
 )
-from pytest_agenttape.matching.headers import VOLATILE_HEADERS
+from pytest_agenttape.matching.headers import VOLATILE_HEADERS, is_stored
 from pytest_agenttape.model import JSON
 from pytest_agenttape.redaction import RedactionRules, Redactor
 
