@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import guard, histories, linear, memory, parts, provider, startup, suites, table
-from tests.benchmarks.calls import KINDS
+from tests.benchmarks.calls import KINDS, TOOL_KINDS
 from tests.benchmarks.recorders import AGAIN, RECORDERS
 
 _US = "pytest-agenttape"
@@ -180,6 +181,20 @@ def _suite_samples(work: Path, repeats: int, count: int, talk: str, compared: Se
     return table.interleaved(measures, repeats)
 
 
+def workers(work: Path, repeats: int, count: int = 1_000) -> list[str]:
+    """Compare recording *count* tests in one process and in two workers of xdist, by the time that passes."""
+    ours, folder = next(each for each in suites.SUITES if each.name == _US), work / "workers"
+    ours.write(folder, count, "SHORT")
+    passed: table.Samples = {"in one process": [], "in two workers": []}
+    with provider.serving() as url:
+        for _ in range(repeats):
+            for name, several in zip(passed, ((), ("-p", "xdist", "-n", "2")), strict=True):
+                started = time.monotonic()
+                ours.run(folder, url, "--agenttape-record", *several)
+                passed[name].append((time.monotonic() - started) * 1e9)
+    return table.compared(f"{count} tests recorded", passed, "in one process")
+
+
 def guarded(work: Path, repeats: int) -> dict[str, float]:
     """Return the ratios that the project keeps."""
     stub, ours = suites.SUITES[:2]
@@ -192,7 +207,7 @@ def guarded(work: Path, repeats: int) -> dict[str, float]:
         for kind in KINDS:
             samples = _call_samples(started, kind, work, repeats)
             floors = floors or samples["floor"]  # of the shortest call with a client; a plain function is too short
-            is_plain = kind == "@tool call"
+            is_plain = kind in TOOL_KINDS
             found[f"{kind}, to the floor{' of an httpx2 POST' if is_plain else ''}"] = table.ratio(
                 samples[_US], floors if is_plain else samples["floor"]
             )
@@ -216,6 +231,7 @@ def main() -> int:
         "imports": partial(imports, repeats=options.repeats),
         "unmarked": partial(unmarked, repeats=options.repeats),
         "linear": lambda _: linear.lines(min(options.repeats, 3)),
+        "workers": partial(workers, repeats=min(options.repeats, 3)),
     }
     os.environ.setdefault("OPENAI_API_KEY", "benchmark-key")
     print(
@@ -243,7 +259,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tests", type=int, default=300, help="tests in the headline's suites (default 300)")
     parser.add_argument("--guard", action="store_true", help="fail if a ratio got worse by more than a third")
     parser.add_argument("--keep", action="store_true", help="keep the ratios of this run for --guard")
-    sections = "headline, conversations, calls, sizes, histories, parts, memory, clients, imports, unmarked, linear"
+    sections = (
+        "headline, conversations, calls, sizes, histories, parts, memory, clients, imports, unmarked, linear, workers"
+    )
     parser.add_argument("only", nargs="*", help=f"{sections}; default all")
     return parser.parse_args()
 

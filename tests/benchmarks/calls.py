@@ -10,7 +10,10 @@ from typing import Any, TypeAlias
 from tests.benchmarks import provider
 
 Ask: TypeAlias = Callable[[int], object]
-KINDS = ("httpx2 POST", "OpenAI SDK call", "requests GET", "aiohttp GET", "boto3 call", "@tool call")
+TOOL_KINDS = ("@tool call", "@tool call, 60 kB")
+KINDS = (
+    "httpx2 POST", "OpenAI SDK call", "OpenAI SDK stream", "requests GET", "aiohttp GET", "boto3 call", *TOOL_KINDS
+)  # fmt: skip
 
 
 def httpx2_post(url: str, *, is_stubbed: bool) -> Ask:
@@ -23,6 +26,11 @@ def httpx2_post(url: str, *, is_stubbed: bool) -> Ask:
 def openai_call(url: str, *, is_stubbed: bool) -> Ask:
     create: Any = openai_client(url, is_stubbed=is_stubbed).chat.completions.create
     return lambda number: create(model=provider.MODEL, messages=provider.messages(number), tools=provider.SHORT.tools)
+
+
+def openai_stream(url: str, *, is_stubbed: bool) -> Ask:
+    create: Any = openai_client(url, is_stubbed=is_stubbed).chat.completions.create
+    return lambda number: list(create(model=provider.MODEL, messages=provider.messages(number), stream=True))
 
 
 def openai_client(url: str, *, is_stubbed: bool) -> Any:
@@ -84,12 +92,26 @@ def get_weather(number: int, unit: str = "celsius") -> dict[str, Any]:
     return {"station": number, "unit": unit, "temperature": 14, "conditions": ["rain", "wind"]}
 
 
+def tool_call(kind: str, wrap: Callable[[Any], Any]) -> Ask:
+    """Return the call of a tool that *wrap* makes of its body."""
+    if kind == "@tool call":
+        wrapped: Ask = wrap(get_weather)
+        return wrapped
+    summarised, text = wrap(summarise), "".join(f"Line {at} of a long report on weather.\n" for at in range(1_600))
+    return lambda number: summarised(number, text)
+
+
+def summarise(number: int, text: str) -> str:
+    """The body of the tool with a long argument."""
+    return f"{number}: {len(text)} characters"
+
+
 def stub_transport() -> Any:
     import httpx2
 
     def respond(request: Any) -> Any:
         content = provider.answer(request.method, request.url.path, request.content)
-        return httpx2.Response(200, headers=provider.HEADERS, content=content)
+        return httpx2.Response(200, headers=provider.headers(content), content=content)
 
     return httpx2.MockTransport(respond)
 
@@ -108,7 +130,7 @@ def _stub_connector() -> Any:
         def write(self, data: Any) -> None:
             target = bytes(data).split(b" ", 2)[1].decode().partition("?")[0]
             content = provider.answer("GET", target, b"")
-            head = "".join(f"{name}: {value}\r\n" for name, value in provider.HEADERS)
+            head = "".join(f"{name}: {value}\r\n" for name, value in provider.headers(content))
             self.protocol.data_received(
                 f"HTTP/1.1 200 OK\r\n{head}content-length: {len(content)}\r\n\r\n".encode() + content
             )
@@ -139,7 +161,7 @@ def _answer_of_aws(request: Any, **_: Any) -> Any:
         def stream(self, **_: Any) -> Any:
             yield self.read()
 
-    return AWSResponse(request.url, 200, dict(provider.HEADERS), Raw(content))
+    return AWSResponse(request.url, 200, dict(provider.headers(content)), Raw(content))
 
 
 def _stub_adapter() -> Any:
@@ -149,7 +171,9 @@ def _stub_adapter() -> Any:
     class Stub(requests.adapters.HTTPAdapter):
         def send(self, request: Any, **_options: Any) -> Any:  # type: ignore[override]  # every option is left aside
             content = provider.answer(request.method, request.path_url, request.body or b"")
-            raw = HTTPResponse(io.BytesIO(content), dict(provider.HEADERS), 200, reason="OK", preload_content=False)
+            raw = HTTPResponse(
+                io.BytesIO(content), dict(provider.headers(content)), 200, reason="OK", preload_content=False
+            )
             return self.build_response(request, raw)
 
     return Stub()

@@ -12,8 +12,8 @@ from typing import Any
 
 Body = dict[str, Any]
 MODEL = "gpt-4o-mini"
-HEADERS = (
-    ("content-type", "application/json"),
+_DATA = b"data: "
+_HEADERS = (
     ("server", "cloudflare"),
     ("x-request-id", "req_123e4567e89b12d3a456426614174000"),
     ("openai-version", "2020-10-01"),
@@ -93,10 +93,17 @@ def converse_messages(number: int) -> list[Any]:
     return [{"role": "user", "content": [{"text": f"Where does river {number} meet the sea?"}]}]
 
 
+def headers(content: bytes) -> tuple[tuple[str, str], ...]:
+    """Return the headers of an answer."""
+    kind = "text/event-stream" if content.startswith(_DATA) else "application/json"
+    return (("content-type", kind), *_HEADERS)
+
+
 def answer(method: str, path: str, body: bytes) -> bytes:
-    """Return the JSON that the provider answers."""
+    """Return the JSON that the provider answers, or a stream of events where that is asked for."""
     if path.endswith("/chat/completions"):
-        return _compact(_completion(json.loads(body)))
+        asked = json.loads(body)
+        return _streamed() if asked.get("stream") else _compact(_completion(asked))
     if path.endswith("/converse"):
         return _compact(_conversed(json.loads(body)["messages"][0]["content"][0]["text"]))
     if method == "POST":
@@ -137,6 +144,16 @@ def _completion(asked: Body) -> Body:
     }
 
 
+def _streamed() -> bytes:
+    chunk: Body = {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1764547200, "model": MODEL}
+    deltas: list[Body] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": f"{word} "} for word in str(_last_message()["content"]).split()]
+    choices = [{"index": 0, "delta": each, "finish_reason": None} for each in deltas]
+    choices.append({"index": 0, "delta": {}, "finish_reason": "stop"})
+    events = [_compact({**chunk, "choices": [each]}) for each in choices]
+    return b"".join(_DATA + each + b"\n\n" for each in (*events, b"[DONE]"))
+
+
 def _results_since_the_question(said: list[Body]) -> int:
     roles = [each["role"] for each in reversed(said)]
     return roles[: roles.index("user")].count("tool")
@@ -169,7 +186,7 @@ class _Requests(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         content = answer(self.command, self.path, body)
         self.send_response_only(200)
-        for name, value in (*HEADERS, ("content-length", str(len(content)))):
+        for name, value in (*headers(content), ("content-length", str(len(content)))):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)

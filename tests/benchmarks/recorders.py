@@ -18,6 +18,7 @@ Open = Callable[[Path], AbstractContextManager[object]]
 _HTTP: dict[str, Callable[..., Ask]] = {
     "httpx2 POST": calls.httpx2_post,
     "OpenAI SDK call": calls.openai_call,
+    "OpenAI SDK stream": calls.openai_stream,
     "requests GET": calls.requests_get,
     "aiohttp GET": calls.aiohttp_get,
     "boto3 call": calls.boto3_call,
@@ -43,11 +44,16 @@ class Recorder:
     in_order: bool = False
 
 
+def _called(kind: str, url: str, tool: Callable[[Any], Any], *, is_stubbed: bool = False) -> Ask:
+    """Return the call of a *kind*; *tool* makes a tool of a function."""
+    return calls.tool_call(kind, tool) if kind in calls.TOOL_KINDS else _HTTP[kind](url, is_stubbed=is_stubbed)
+
+
 def floor() -> Recorder:
     """Nothing is recorded: a stub answers in the process."""
 
     def ask(kind: str, url: str) -> Ask:
-        return calls.get_weather if kind == "@tool call" else _HTTP[kind](url, is_stubbed=True)
+        return _called(kind, url, lambda body: body, is_stubbed=True)
 
     return Recorder("floor", ask, lambda path: nullcontext(), lambda path: nullcontext())  # noqa: ARG005  # one shape
 
@@ -56,7 +62,7 @@ def pytest_agenttape() -> Recorder:
     from pytest_agenttape import tool, use_cassette
 
     def ask(kind: str, url: str) -> Ask:
-        return tool(calls.get_weather) if kind == "@tool call" else _HTTP[kind](url, is_stubbed=False)
+        return _called(kind, url, tool)
 
     return Recorder(
         "pytest-agenttape",
@@ -106,10 +112,9 @@ def agenttape() -> Recorder:
     peer = importlib.import_module("agenttape")
 
     def ask(kind: str, url: str) -> Ask:
-        if kind == "@tool call":
-            wrapped: Ask = peer.tool(calls.get_weather)
-            return wrapped
-        return {"OpenAI SDK call": calls.openai_call, "requests GET": calls.requests_get}[kind](url, is_stubbed=False)
+        if not kind.startswith(("@tool", "OpenAI", "requests")):
+            raise KeyError(kind)
+        return _called(kind, url, peer.tool)
 
     def opened(path: Path, mode: str) -> Any:
         return peer.use_cassette(path.name, mode=mode, cassette_dir=path.parent)
@@ -121,8 +126,9 @@ def agentcassette() -> Recorder:
     peer = importlib.import_module("agentcassette")
 
     def ask(kind: str, _url: str) -> Ask:
-        wrapped: Ask = peer.intercept({"@tool call": calls.get_weather}[kind], kind="tool")
-        return wrapped
+        if kind not in calls.TOOL_KINDS:
+            raise KeyError(kind)
+        return calls.tool_call(kind, lambda body: peer.intercept(body, kind="tool"))
 
     @contextmanager
     def replay(path: Path) -> Iterator[object]:
