@@ -69,6 +69,10 @@ ERRORS: dict[str, tuple[JSON, BaseException]] = {
         ValueError("a", 1),
     ),
     "none": ({"type": "TimeoutError", "message": "", "repr": "TimeoutError()"}, TimeoutError()),
+    "a file": (
+        {"type": "FileNotFoundError", "message": "[Errno 2] gone", "repr": "FileNotFoundError(2, 'gone')"},
+        FileNotFoundError(2, "gone"),
+    ),
     "plain": ({"type": "ValueError", "message": "no", "repr": "ValueError('no')"}, ValueError("no")),
 }
 
@@ -163,7 +167,8 @@ def test_variable_arguments_of_agentcassette_are_compared(tmp_path: Path, args: 
     typed = {name: tuple(each) if name == "how" else each for name, each in kwargs.items()}
     with use_cassette(path, strict=True):
         assert many(*args, **typed) == "done"
-    for other_args, other_kwargs in (((*args, 9), typed), (args, {**typed, "other": 9})):
+    fewer = [(args[:-1], typed)] if len(args) > 1 else []
+    for other_args, other_kwargs in (((*args, 9), typed), (args, {**typed, "other": 9}), *fewer):
         with pytest.raises((UnmatchedInteractionError, TypeError)), use_cassette(path):
             many(*other_args, **{"a": 1, **other_kwargs} if not other_args else other_kwargs)
 

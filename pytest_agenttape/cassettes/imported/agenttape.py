@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from pytest_agenttape import bodies, values
 from pytest_agenttape.cassettes.imported.body import Body, header_list, unbase64
@@ -137,7 +139,21 @@ def _error(recorded: Mapping[str, JSON]) -> dict[str, JSON]:
         arguments = list(ast.literal_eval(f"({called[1]},)" if called and called[1] else "()"))
     except (ValueError, SyntaxError, MemoryError, RecursionError):  # not literals
         return out
-    return out if arguments in ([], [out["message"]]) else {**out, "args": values.encode(arguments)}
+    if arguments in ([], [out["message"]]):
+        return out
+    return _of_python(out, arguments) or {**out, "args": values.encode(arguments)}
+
+
+def _of_python(error: Mapping[str, JSON], arguments: list[Any]) -> dict[str, JSON] | None:
+    """Return one of Python's own exceptions with all that it keeps of its arguments; None if it is none of these."""
+    cls = vars(builtins).get(str(error["type"])) if error["module"] == "builtins" else None
+    if not (isinstance(cls, type) and issubclass(cls, Exception)):
+        return None
+    try:
+        made = cls(*arguments)
+    except TypeError:
+        return None
+    return {**values.encode_error(made), **error} if str(made) == error["message"] else None
 
 
 def _arguments(request: dict[str, JSON]) -> dict[str, JSON]:

@@ -98,7 +98,10 @@ def _by_name(asked: Request, recorded: Request, defaults: Mapping[str, object]) 
     given, positional, named = asked.get("args"), recorded["positional"], recorded["args"]
     if not isinstance(given, dict) or len(given) < len(positional):
         return None
-    args = {**dict(zip(given, positional, strict=False)), **named}
+    by_position = dict(zip(given, positional, strict=False))
+    if not by_position.keys().isdisjoint(named):
+        return None
+    args = {**by_position, **named}
     if not all(name in args or _is_default(value, name, defaults) for name, value in given.items()):
         return None
     return {"args": {**given, **args}}
