@@ -46,12 +46,13 @@ _PREFIX = re.compile(
     r"|[a-z]{2,5}_(?:test_|live_)?[A-Za-z0-9]{8,64}_secret_"
 )
 _OWN_PREFIX = re.compile(r"((?:(?:[a-z]{2,8}|[A-Z]{2,8})[_-]){1,3})([A-Za-z0-9+/]+={0,2}|[0-9a-fA-F-]{36})")
+_LEAST = 16
+_CAPITAL = re.compile("[a-z0-9][A-Z]")
 _FIELDS = re.compile(r"[.:|~]|[^.:|~]+")
 _NUMBERED_FIELDS = re.compile(r"((?:[0-9]{4,}|[0-9a-f]{8,})([-_]))(?:(?:[0-9]{4,}|[0-9a-f]{8,})\2)*[A-Za-z0-9]+")
 _PARTS = re.compile(r"(\[[^]]{1,12}\])(?:\{([0-9]{1,4})\})?|([A-Za-z0-9_.:|~=-]{1,128})")
 _MOST_PARTS = 64
 _MARK = re.compile(rf"{SECRET_PLACEHOLDER}[nN]([0-9]{{4}})")
-_LEAST_MARKED = 16
 _MOST_TRIES = 16
 
 
@@ -64,7 +65,7 @@ def shape_of(secret: str) -> str | None:
     if token := _TOKEN.fullmatch(secret):  # its placeholder decodes already, all but the signature
         return _run(token[1])
     head = _prefix_of(secret)
-    if len(secret) - len(head) < 8 or not (head or shapes.is_random(secret)):
+    if len(secret) - len(head) < 8 or not (head or _is_machine_made(secret)):
         return None
     body = secret[len(head) :]
     bare = body.rstrip("=")
@@ -73,12 +74,17 @@ def shape_of(secret: str) -> str | None:
     return shape if all(runs) and _parsed(shape) else None
 
 
+def _is_machine_made(text: str) -> bool:
+    """Return whether nobody has chosen *text*: it looks random, or has capitals where no word has any."""
+    return shapes.is_random(text) or (len(text) >= _LEAST and len(_CAPITAL.findall(text)) * 6 >= len(text))
+
+
 def _prefix_of(secret: str) -> str:
     """Return the well-known beginning of *secret*; empty if it has none."""
     if found := _PREFIX.match(secret):
         return found[0]
     own = _OWN_PREFIX.fullmatch(secret)
-    if own and (_UUID.fullmatch(own[2]) or shapes.is_random(own[2])):  # without it, still nothing that can be guessed
+    if own and (_UUID.fullmatch(own[2]) or _is_machine_made(own[2])):  # without it, still nothing that can be guessed
         return own[1]
     return max((start for start in patterns.starts_of(secret) if secret.startswith(start)), key=len, default="")
 
@@ -138,7 +144,7 @@ def _made(parts: list[tuple[str, int, str]], number: str, seed: str) -> str:
     made, is_marked = [], False
     for alphabet, length, literal in parts:
         mark = f"{SECRET_PLACEHOLDER}{'n' if 'n' in alphabet else 'N'}{number}"
-        has_room = not is_marked and length >= _LEAST_MARKED and set(mark) <= set(alphabet)
+        has_room = not is_marked and length >= _LEAST and set(mark) <= set(alphabet)
         is_marked = is_marked or has_room
         if not alphabet:
             made.append(literal)

@@ -32,8 +32,10 @@ SHAPES = {
     f"718293041:{fake('bot', 32)}": "[0-9]{9}:[A-Za-z0-9]{35}",
     "482913": "[0-9]{6}",
     JWT: "[A-Za-z0-9]{43}",  # of its signature: the rest of its stand-in decodes
+    "qPaERxfWpuZkYFNNLXmukQxW": "[A-Za-z0-9]{24}",  # no digit, by chance
     "hunter2!": None,  # a person may have chosen these
     "correct-horse-battery-staple": None,
+    "CorrectHorseBatteryStaple": None,
     "Zq8!vN2$kL5^wR9&": None,
     "abc": None,
 }
