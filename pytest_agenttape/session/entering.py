@@ -30,6 +30,8 @@ def in_its_run(settings: Settings) -> Settings:
     except ConfigError as error:
         return replace(settings, refusal=error)
     command = "" if flags is None or named is not None else f"{_run_of_the_test()} --agenttape-record"
+    if mode is settings.mode and command == settings.command:
+        return settings
     return replace(settings, mode=mode, command=command)
 
 
