@@ -1,7 +1,7 @@
 """Stops a run if the other distribution that registers a pytest plugin ``agenttape`` is installed too.
 
 Both use the same entry point name, and pytest silently loads only the first one that it finds. This module has an
-entry point with a different name, so it is loaded in either case.
+entry point with a different name, so it is loaded in either case. It asserts nothing: PYTEST_DONT_REWRITE
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class StandIns:
         stand_in, giver = found
         asked = asked_line(call)
         if giver is None:
-            return _needs_key(call, f"{asked} would send {stand_in}, which stands for a key that is not set")
+            return _needs_key(call, f"{asked} would send a stand-in for a key that is not set")
         giver.is_outdated = True
         return RecordingRefusedError(
             f"{asked} would send {stand_in}, which stands for a secret; nothing was sent\n"

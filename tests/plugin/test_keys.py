@@ -69,8 +69,8 @@ def test_a_refresh_does_not_send_the_stand_in(recorded: Project, standin_provide
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(
         [
-            "E *RecordingRefusedError: POST *chat/completions* would send stand-in-of-agenttape, which stands for a "
-            "key that is not set; nothing was sent",
+            "E *RecordingRefusedError: POST *chat/completions* would send a stand-in for a key that is not set; "
+            "nothing was sent",
             "E *it is live, so it needs the key: set OPENAI_API_KEY",
         ]
     )
@@ -198,8 +198,8 @@ def test_a_live_call_beside_replayed_ones_does_not_send_the_stand_in(
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(
         [
-            "E *RecordingRefusedError: POST *embeddings* would send stand-in-of-agenttape, which stands for a key that "
-            "is not set; nothing was sent",
+            "E *RecordingRefusedError: POST *embeddings* would send a stand-in for a key that is not set; "
+            "nothing was sent",
             "E *it is live, so it needs the key: set OPENAI_API_KEY",
         ]
     )

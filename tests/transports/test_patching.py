@@ -94,7 +94,7 @@ def test_nothing_is_patched_in_a_run_without_a_marked_test(pytester: pytest.Pyte
             ):
                 assert not hasattr(function, "__wrapped__")
                 assert function.__code__.co_filename == sys.modules[function.__module__].__file__
-            assert not any("agenttape" in type(finder).__module__ for finder in sys.meta_path)
+            assert not any("pytest_agenttape" in type(finder).__module__ for finder in sys.meta_path)
             assert "responses" not in sys.modules
             assert "pytest_agenttape.session.session" not in sys.modules
         """
