@@ -14,24 +14,24 @@ class Step:
     """The recordings that calls of the agent's own are answered by, as long as each call is the very next of them.
 
     As soon as one call is not, the tape has to look which recording answers it, and each one after it.
+
+    Attributes:
+        next: The position of the next recording; None if calls are in step no longer.
     """
+
+    __slots__ = ("_left", "next")
 
     def __init__(self, positions: Iterable[int]) -> None:
         self._left = iter(positions)
-        self._next = next(self._left, None)
-
-    @property
-    def next(self) -> int | None:
-        """The position of the next recording; None if calls are in step no longer."""
-        return self._next
+        self.next = next(self._left, None)
 
     def go_on(self) -> None:
         """Note that the next recording has answered."""
-        self._next = next(self._left, None)
+        self.next = next(self._left, None)
 
     def end(self) -> None:
         """Note that a call was not the next one."""
-        self._next = None
+        self.next = None
 
 
 def is_same(asked: Mapping[str, JSON], recorded: dict[str, JSON]) -> bool:

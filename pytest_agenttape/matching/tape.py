@@ -131,13 +131,13 @@ class Tape:
         self._namesakes = Namesakes(recordings)
         self._ties = Ties(self.as_asked, rules or KeyRules())
         self._tree = CallTree.of(self.recordings)
+        self._is_flat = self._tree.is_flat  # asked at every call
         self._shelves = [_Shelf(matcher, self.recordings, self._tree) for matcher in matchers]
         self._played: set[int] = set()
         self._step = Step(filter(self._is_for_agent, range(len(self.recordings))))
         if not (isinstance(matchers[0], KeyMatcher) and matchers[0].is_canonical):
             self._leave_step()
         self._positions = {each.index: position for position, each in enumerate(self.recordings)}
-        self._is_flat = self._tree.is_flat  # asked at every call
         #: Whether only equal canonical requests match, so a served recording is always one of this very request.
         self.is_keyed = all(_is_canonical(matcher) for matcher in matchers)
 
@@ -167,15 +167,17 @@ class Tape:
 
     def _is_for_agent(self, position: int) -> bool:
         recorded = self.recordings[position]
-        return recorded.unplayable is None and _lane_of(recorded, self._tree) is False
+        is_nested = not self._is_flat and self._tree.is_nested(recorded)
+        return not is_nested and not recorded.is_observed and recorded.unplayable is None
 
     def _is_word_for_word(self, call: Call, position: int) -> bool:
         """Return whether *call* is what was recorded at *position*, the first that is left."""
         if call.nested or call.observed or self._namesakes.are_told_apart(call):
             return False
-        recorded = self.as_asked[position]
-        is_call = (recorded.kind, recorded.boundary) == (call.kind, call.boundary)
-        return is_call and recorded.job in (None, call.job) and is_same(call.request, recorded.request)
+        recorded = self._completion.recordings[position]
+        if recorded.kind != call.kind or recorded.boundary != call.boundary or recorded.job not in (None, call.job):
+            return False
+        return is_same(call.request, recorded.request)
 
     def _leave_step(self) -> None:
         """Look at all recordings for each call from now on."""
