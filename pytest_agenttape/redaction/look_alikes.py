@@ -9,17 +9,16 @@ finds it, too. Whoever sends it is understood to send the placeholder, as a secr
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
 from pytest_agenttape.model import JSON, REDACTION_PLACEHOLDER, SECRET_PLACEHOLDER
-from pytest_agenttape.redaction import patterns, shapes
+from pytest_agenttape.redaction import names, patterns, shapes, tokens
 from pytest_agenttape.redaction.memory import Memory
 
 _LONGEST = 4_096
@@ -39,7 +38,6 @@ _READ_AS_WIDEST = frozenset(_ALPHABETS[_WIDEST] + "_-+/")  # of base64: a look-a
 _LAST_OF_BASE64 = "AQgw"  # whatever the length, these set no bit that decoding would drop
 _DIGITS = re.compile(r"[0-9]{4,20}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_TOKEN = re.compile(r"eyJ[\w-]+\.eyJ[\w-]+\.([\w-]+)", re.ASCII)
 # Of formats whose name goes on; and of an object with its secret, as Stripe's are.
 _PREFIX = re.compile(
     r"xox[a-z](?:\.xox[a-z])?-|sk-ant-[a-z]{2,6}[0-9]{2}-|sk-or-v[0-9]-|lsv2_[a-z]{2}_|gAAAAA"
@@ -56,14 +54,15 @@ _MARK = re.compile(rf"{SECRET_PLACEHOLDER}[nN]([0-9]{{4}})")
 _MOST_TRIES = 16
 
 
-def shape_of(secret: str) -> str | None:
+def shape_of(secret: str, is_told: tokens.IsTold = lambda _path, _text: False) -> str | None:
     """Return what *secret* looks like, as a pattern; None for what a person may have chosen: its length is no one's."""
     if len(secret) > _LONGEST or not secret.isascii():
         return None
     if _DIGITS.fullmatch(secret):
         return f"[0-9]{{{len(secret)}}}"
-    if token := _TOKEN.fullmatch(secret):  # its placeholder decodes already, all but the signature
-        return _run(token[1])
+    if token := tokens.parts_told(secret, is_told):
+        said, signature = token
+        return f"{said}.{_run(signature)}"
     head = _prefix_of(secret)
     if len(secret) - len(head) < 8 or not (head or _is_machine_made(secret)):
         return None
@@ -112,10 +111,18 @@ def _run(text: str) -> str | None:
     return None if name is None else f"{name}{{{len(text)}}}"
 
 
-def shapes_in(memory: Memory) -> dict[str, str]:
-    """Return what the secrets that were taken out look like, by the numbers of their placeholders."""
+def shapes_in(memory: Memory, is_told: Callable[[str], bool]) -> dict[str, str]:
+    """Return what the secrets that were taken out look like, by the numbers of their placeholders.
+
+    *is_told* says whether the cassette has a text in plain: then a token may say it, too.
+    """
     secrets = memory.placeholders.secrets.items()
-    found = ((number, secret, shape_of(unquote(secret))) for number, secret in secrets)  # as it is decoded
+
+    def is_told_below(path: tuple[str, ...], text: str) -> bool:
+        return not any(memory.rule_of(name, names.body_rule) for name in path) and is_told(text)
+
+    # Whoever reads a secret that a URL escapes decodes it first.
+    found = ((number, secret, shape_of(unquote(secret), is_told_below)) for number, secret in secrets)
     return {number: shape for number, secret, shape in found if shape and look_alike(shape, number) != secret}
 
 
@@ -125,6 +132,10 @@ def shapes_in(memory: Memory) -> dict[str, str]:
 @lru_cache(maxsize=1024)
 def look_alike(shape: str, number: str) -> str | None:
     """Return the look-alike of *shape* for the placeholder with *number*; None if the shape is none of ours."""
+    if shape.startswith("{"):
+        token = tokens.segments_of(shape)
+        signature = None if token is None else look_alike(token[1], number)
+        return f"{token[0]}{signature}" if token and signature else None
     parts = _parsed(shape)
     if parts is None:
         return None
@@ -220,14 +231,5 @@ def _worn(found: re.Match[str], looks: Mapping[str, str], memory: Memory) -> str
     made = look_alike(shape, name[-4:]) if shape is not None and not is_within else None
     if made is None:
         return stored
-    head, dot, _ = stored.rpartition(".")
-    if dot and stored.startswith("IH"):
-        made = f"{'.'.join(map(_unspaced, head.split('.')))}.{made}"
     memory.recognise(made, unquote(stored))
     return made
-
-
-def _unspaced(segment: str) -> str:
-    """Return a segment of a stand-in for a token as a real one has it, without the mark that tells them apart."""
-    raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-    return base64.urlsafe_b64encode(raw.lstrip()).decode("ascii").rstrip("=")

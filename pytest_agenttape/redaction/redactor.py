@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -109,10 +109,12 @@ class Redactor:
         """Return what stands for a secret in *text*: only what is *listed*, if there is a list."""
         return self._memory.placeholders.found_in(text, listed)
 
-    @property
-    def shapes(self) -> dict[str, str]:
-        """What the secrets that were taken out look like, by the numbers of their placeholders (`look_alikes`)."""
-        return shapes_in(self._memory)
+    def shapes(self, is_told: Callable[[str], bool] = lambda _: False) -> dict[str, str]:
+        """Return what the secrets that were taken out look like, by the numbers of their placeholders (`look_alikes`).
+
+        *is_told* says whether the cassette has a text in plain: then a token may say it, too.
+        """
+        return shapes_in(self._memory, is_told)
 
     def dressed(self, recorded: Interaction, shapes: Mapping[str, str]) -> Interaction:
         """Return a recording as it is handed out in replay, with secrets made up in their *shapes*.

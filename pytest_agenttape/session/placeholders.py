@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading.delivery import is_about_delivery
@@ -33,12 +35,21 @@ class Listing:
             found.update(self._spelled[id(each)][1])
             answered |= self._spelled[id(each)][2]
         listed = sorted(found if known is None else found & known)
-        shapes = self._shapes_of([each for each in listed if each in answered], before) if answered else {}
+        answered &= set(listed)
+        shapes = self._shapes_of(sorted(answered), interactions, before) if answered else {}
         return {"redacted": listed, **({"shapes": shapes} if shapes else {})}
 
-    def _shapes_of(self, placeholders: Sequence[str], before: Mapping[str, JSON]) -> dict[str, JSON]:
+    def _shapes_of(
+        self, placeholders: Sequence[str], interactions: Sequence[Interaction], before: Mapping[str, JSON]
+    ) -> dict[str, JSON]:
         """Return what each of *placeholders* looks like, by the look: many secrets have the same."""
-        new, old = self._secrets.redactor.shapes, {**shapes_of(self._loaded.meta), **shapes_of(before)}
+        texts = cache(lambda: [repr(each) for each in interactions])
+
+        def is_told(text: str) -> bool:
+            whole = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
+            return any(text in each and whole.search(each) for each in texts())
+
+        new, old = self._secrets.redactor.shapes(is_told), {**shapes_of(self._loaded.meta), **shapes_of(before)}
         shapes: dict[str, JSON] = {}
         for each in placeholders:
             if shape := new.get(each[-4:]) or old.get(each):

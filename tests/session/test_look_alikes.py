@@ -17,7 +17,7 @@ import yaml
 
 from pytest_agenttape import RecordingRefusedError, tool, use_cassette
 from tests.loopback import serving
-from tests.redaction.test_redaction import JWT, fake
+from tests.redaction.test_redaction import JWT, fake, segment
 
 PATH = Path("tapes/x.yaml")
 
@@ -197,8 +197,54 @@ def test_a_refresh_keeps_shapes_of_replayed_calls_and_adds_those_of_new_ones() -
         sign_up()
     assert yaml.safe_load(PATH.read_text())["meta"]["shapes"] == {
         "sk_live_[A-Za-z0-9]{24}": ["REDACTED0001"],
-        "[A-Za-z0-9]{43}": ["REDACTED0002"],
+        '{"alg":"HS256","typ":"JWT"}.{"sub":"REDACTED","exp":1781000000}.[A-Za-z0-9]{43}': ["REDACTED0002"],
     }
+
+
+def test_of_a_token_can_be_read_what_the_cassette_says_in_plain() -> None:
+    head = {"alg": "RS256", "kid": "key-of-may", "typ": "JWT"}
+    claims = {
+        "sub": "user-42",
+        "exp": 1781000000,
+        "email": "ada@example.com",
+        "realm": {"roles": ["buyer", "owner"], "level": 7},
+        "ada@example.com": True,
+    }
+    token = f"{segment(head)}.{segment(claims)}.{fake('', 342)}"
+
+    @tool
+    def sign_in() -> dict[str, str]:
+        return {"id_token": token}
+
+    @tool
+    def keys() -> list[dict[str, str]]:
+        return [{"kid": "key-of-may", "n": "0vx7"}]
+
+    @tool
+    def profile(user: str) -> dict[str, str]:
+        return {"user": user, "role": "buyer"}
+
+    def agent() -> tuple[Any, Any]:
+        head, claims, _ = sign_in()["id_token"].split(".")
+        said_first, said = (json.loads(base64.urlsafe_b64decode(each + "==")) for each in (head, claims))
+        assert said_first["kid"] in {each["kid"] for each in keys()}
+        profile(said["sub"])
+        return said_first, said
+
+    with use_cassette(PATH, mode="all"):
+        agent()
+    assert "ada@" not in PATH.read_text()
+    assert list(yaml.safe_load(PATH.read_text())["meta"]["shapes"].values()) == [["REDACTED0001"]]
+    with use_cassette(PATH):
+        assert agent() == (
+            head,
+            {
+                "sub": "user-42",
+                "exp": 1781000000,
+                "email": "REDACTED",
+                "realm": {"roles": ["buyer", "REDACTED"], "level": 0},
+            },
+        )
 
 
 @pytest.mark.parametrize("mode", ["refresh", "new_episodes"])
