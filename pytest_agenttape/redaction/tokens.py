@@ -43,11 +43,12 @@ def segments_of(shape: str) -> tuple[str, str] | None:
     for _ in range(2):
         try:
             said, at = _decoder.raw_decode(shape, at)
+            text = _text(said)
         except (ValueError, RecursionError):  # edited by hand
             return None
-        if not isinstance(said, dict) or shape[at : at + 1] != ".":
+        if text[:1] != "{" or shape[at : at + 1] != ".":
             return None
-        segments += base64.urlsafe_b64encode(_text(said).encode()).decode("ascii").rstrip("=") + "."
+        segments += base64.urlsafe_b64encode(text.encode()).decode("ascii").rstrip("=") + "."
         at += 1
     return segments, shape[at:]
 

@@ -22,7 +22,7 @@ from pytest_agenttape.matching.matchers import by_rules_of_today, parse_matchers
 from pytest_agenttape.matching.policy import Decision, Execute, Policy, replays_only
 from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.matching.tape import Tape
-from pytest_agenttape.model import JSON, Call, Interaction
+from pytest_agenttape.model import JSON, SECRET_PLACEHOLDER, Call, Interaction
 from pytest_agenttape.ownership.turns import Turns
 from pytest_agenttape.process.garbage import uncollected
 from pytest_agenttape.providers.keys import Names, key_names
@@ -186,6 +186,14 @@ def shapes_of(meta: Mapping[str, JSON]) -> dict[str, str]:
     return {str(each): str(shape) for shape, names in pairs if isinstance(names, list) for each in names}
 
 
+def by_shape(looks: Mapping[str, str]) -> dict[str, JSON]:
+    """Return *looks* as `meta` has them, the placeholders by the shape: many secrets have the same."""
+    shapes: dict[str, JSON] = {}
+    for name, shape in looks.items():
+        shapes.setdefault(shape, []).append(name)
+    return shapes
+
+
 def load(settings: Settings) -> tuple[Loaded, AgentTapeError | None]:
     """Return what was recorded; for a test whose file cannot be read, also the problem, which becomes its verdict.
 
@@ -228,7 +236,10 @@ def _former(settings: Settings) -> Sequence[Interaction]:
 def _from_file(path: Path, settings: Settings) -> tuple[Cassette, tuple[int, ...]]:
     cassette, lines = load_with_lines(path)
     if imported.is_imported(cassette.interactions):
-        cassette = redacted(cassette, Redactor(settings.rules, os.environ))
+        redactor = Redactor(settings.rules, os.environ)
+        cassette = redacted(cassette, redactor)
+        looks = {f"{SECRET_PLACEHOLDER}{number}": shape for number, shape in redactor.shapes().items()}
+        cassette = replace(cassette, meta={**cassette.meta, "shapes": by_shape(looks)})
     return cassette, lines
 
 

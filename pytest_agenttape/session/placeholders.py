@@ -10,7 +10,7 @@ from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading.delivery import is_about_delivery
 from pytest_agenttape.redaction import placeholders_in
 from pytest_agenttape.redaction.look_alikes import is_dressed
-from pytest_agenttape.session.loaded import Loaded, shapes_of
+from pytest_agenttape.session.loaded import Loaded, by_shape, shapes_of
 from pytest_agenttape.session.secrets import Secrets
 
 
@@ -42,7 +42,7 @@ class Listing:
     def _shapes_of(
         self, placeholders: Sequence[str], interactions: Sequence[Interaction], before: Mapping[str, JSON]
     ) -> dict[str, JSON]:
-        """Return what each of *placeholders* looks like, by the look: many secrets have the same."""
+        """Return what *placeholders* look like."""
         texts = cache(lambda: [repr(each) for each in interactions])
 
         def is_told(text: str) -> bool:
@@ -50,11 +50,8 @@ class Listing:
             return any(text in each and whole.search(each) for each in texts())
 
         new, old = self._secrets.redactor.shapes(is_told), {**shapes_of(self._loaded.meta), **shapes_of(before)}
-        shapes: dict[str, JSON] = {}
-        for each in placeholders:
-            if shape := new.get(each[-4:]) or old.get(each):
-                shapes.setdefault(shape, []).append(each)
-        return shapes
+        looks = {each: new.get(each[-4:]) or old.get(each) for each in placeholders}
+        return by_shape({each: shape for each, shape in looks.items() if shape})
 
 
 def _in_answer(recorded: Interaction) -> Iterator[str]:

@@ -247,6 +247,22 @@ def test_of_a_token_can_be_read_what_the_cassette_says_in_plain() -> None:
         )
 
 
+def test_a_cassette_of_another_tool_hands_out_secrets_of_their_shape() -> None:
+    PATH.parent.mkdir()
+    token = {"access_token": SECRETS["stripe"]}
+    asked = {"headers": {}, "method": "POST"}
+    ok = {"headers": {}, "status": {"code": 200, "message": "OK"}}
+    calls = [
+        {"request": {**asked, "uri": "http://a.test/in", "body": None}, "response": {**ok, "body": json.dumps(token)}},
+        {"request": {**asked, "uri": "http://a.test/buy", "body": json.dumps(token)}, "response": {**ok, "body": "ok"}},
+    ]
+    PATH.write_text(yaml.safe_dump({"version": 1, "interactions": calls}))
+    with use_cassette(PATH):
+        given = httpx.post("http://a.test/in").json()
+        strict(given["access_token"])
+        assert httpx.post("http://a.test/buy", content=json.dumps(given)).text == "ok"
+
+
 @pytest.mark.parametrize("mode", ["refresh", "new_episodes"])
 @pytest.mark.parametrize(
     "spelled",
