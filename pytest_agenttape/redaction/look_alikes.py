@@ -9,6 +9,7 @@ finds it, too. Whoever sends it is understood to send the placeholder, as a secr
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import string
@@ -44,6 +45,7 @@ _PREFIX = re.compile(
     r"|[a-z]{2,5}_(?:test_|live_)?[A-Za-z0-9]{8,64}_secret_"
 )
 _OWN_PREFIX = re.compile(r"((?:(?:[a-z]{2,8}|[A-Z]{2,8})[_-]){1,3})([A-Za-z0-9+/]+={0,2}|[0-9a-fA-F-]{36})")
+_BASE64 = "base64 of "
 _LEAST = 16
 _CAPITAL = re.compile("[a-z0-9][A-Z]")
 _FIELDS = re.compile(r"[.:|~]|[^.:|~]+")
@@ -63,6 +65,8 @@ def shape_of(secret: str, is_told: tokens.IsTold = lambda _path, _text: False) -
     if token := tokens.parts_told(secret, is_told):
         said, signature = token
         return f"{said}.{_run(signature)}"
+    if (encoded := _encoded_in(secret)) and (inner := shape_of(encoded)):
+        return f"{_BASE64}{inner}"
     head = _prefix_of(secret)
     if len(secret) - len(head) < 8 or not (head or _is_machine_made(secret)):
         return None
@@ -71,6 +75,15 @@ def shape_of(secret: str, is_told: tokens.IsTold = lambda _path, _text: False) -
     runs = [_uuid(body)] if _UUID.fullmatch(body) else [_run(each) for each in _fields_of(bare)]
     shape = "".join((head, *filter(None, runs), body[len(bare) :]))
     return shape if all(runs) and _parsed(shape) else None
+
+
+def _encoded_in(secret: str) -> str:
+    """Return the text of which *secret* is the base64; empty if it is none, or holds a user's name and password."""
+    try:
+        text = base64.b64decode(secret, validate=True).decode("ascii")
+    except ValueError:
+        return ""
+    return text if text.isprintable() and ":" not in text else ""
 
 
 def _is_machine_made(text: str) -> bool:
@@ -136,6 +149,9 @@ def look_alike(shape: str, number: str) -> str | None:
         token = tokens.segments_of(shape)
         signature = None if token is None else look_alike(token[1], number)
         return f"{token[0]}{signature}" if token and signature else None
+    if shape.startswith(_BASE64):
+        inner = look_alike(shape.removeprefix(_BASE64), number)
+        return inner and base64.b64encode(inner.encode()).decode("ascii")
     parts = _parsed(shape)
     if parts is None:
         return None
