@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
@@ -22,7 +23,7 @@ class HandedOut(Generic[_Giver]):
 
     def note(self, stand_in: str, giver: _Giver) -> None:
         """Note that *giver* has handed out *stand_in*."""
-        for spelled in (stand_in, stand_in.lower()):
+        for spelled in (stand_in, stand_in.lower(), stand_in.upper()):
             if spelled not in self._givers:
                 self._givers[spelled] = stand_in, giver
                 self._known.learn(spelled)
@@ -34,8 +35,14 @@ class HandedOut(Generic[_Giver]):
         """Return a stand-in that the stored request *sent* holds, and who gave it; None if there is none."""
         if not self._givers:
             return None
-        needle = next((each for text in _texts(sent) for each in self._known.in_text(text)), None)
+        found = ((each, text) for text in _texts(sent) for each in self._known.in_text(text))
+        needle = next((each for each, text in found if _is_whole(each.text, text)), None)
         return None if needle is None else self._givers[needle.secret]
+
+
+def _is_whole(form: str, text: str) -> bool:
+    """Return whether *form* stands in *text* by itself: a few digits may be a part of any number."""
+    return not form.isdigit() or re.search(rf"(?<![0-9]){form}(?![0-9])", text) is not None
 
 
 def _texts(sent: JSON) -> Iterator[str]:

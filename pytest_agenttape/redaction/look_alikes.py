@@ -37,7 +37,7 @@ _ALPHABETS = {
 _WIDEST = "[A-Za-z0-9]"
 _READ_AS_WIDEST = frozenset(_ALPHABETS[_WIDEST] + "_-+/")  # of base64: a look-alike needs no more than letters
 _LAST_OF_BASE64 = "AQgw"  # whatever the length, these set no bit that decoding would drop
-_DIGITS = re.compile(r"[0-9]{4,20}")
+_DIGITS = re.compile(r"[0-9]{6,20}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 # Of formats whose name goes on; and of an object with its secret, as Stripe's are.
 _PREFIX = re.compile(

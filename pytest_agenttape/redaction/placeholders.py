@@ -207,7 +207,7 @@ class Placeholders:
     def found_in(self, text: str, listed: Container[str] | None) -> set[str]:
         """Return what stands for a secret in *text*: only what is *listed*, if there is a list."""
         found = {each for each in self.pattern.findall(text) if _is_listed(each, listed)}
-        return found.union(each for each in self._looks if each in text and not each.isdigit())
+        return found.union(each for each in self._looks if each in text)
 
     def is_part(self, text: str) -> bool:
         """Return whether *text* could occur inside a placeholder, and so must never be looked for."""

@@ -58,7 +58,7 @@ class StandIns:
         self._look()
         redactor = self._secrets.redactor
         found = self._handed_out.find(sent)
-        if found is None and self._handed_out:  # a code of six digits is looked for by its name alone
+        if found is None and self._handed_out:  # in what redaction decodes it may stand, too
             found = self._handed_out.find(redactor.request(sent) if isinstance(sent, dict) else redactor.value(sent))
         return None if found is None else (redactor.stands_for(found[0]), found[1])
 

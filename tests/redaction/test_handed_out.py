@@ -23,6 +23,14 @@ WAYS: dict[str, Callable[[str], JSON]] = {
 }
 
 
+def test_a_code_is_found_by_itself_not_in_another_number() -> None:
+    handed_out = HandedOut[str]()
+    handed_out.note("507919", "mail")
+    assert handed_out.find({"url": "https://shop.example/507919?a=k%3D1"}) == ("507919", "mail")
+    assert handed_out.find({"json": {"code": 507919}}) == ("507919", "mail")
+    assert handed_out.find({"json": {"at": 1764507919, "id": "5079190"}}) is None
+
+
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_it_is_found(way: Callable[[str], JSON]) -> None:
     handed_out = HandedOut[str]()

@@ -288,10 +288,10 @@ def test_a_code_of_six_digits_is_one_and_is_not_sent(url: str) -> None:
     def read_mail() -> dict[str, str]:
         return {"otp": "482913"}
 
-    def agent(*, is_wrong: bool = False) -> None:
+    def agent(name: str = "otp") -> None:
         code = f"{int(read_mail()['otp']):06d}"
         assert len(code) == 6
-        httpx.post(f"{url}/login{'/again' * is_wrong}", json={"otp": code})
+        httpx.post(f"{url}/login", json={name: code})
 
     with use_cassette(PATH, mode="all"):
         agent()
@@ -299,7 +299,7 @@ def test_a_code_of_six_digits_is_one_and_is_not_sent(url: str) -> None:
     with use_cassette(PATH):
         agent()
     with pytest.raises(RecordingRefusedError, match="would send REDACTED0001"), use_cassette(PATH, mode="refresh"):
-        agent(is_wrong=True)
+        agent("note")
 
 
 def test_one_that_another_cassette_handed_out_is_found_like_a_secret_and_never_sent(url: str) -> None:
