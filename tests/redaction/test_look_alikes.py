@@ -62,7 +62,11 @@ def test_it_is_made_of_the_shape_and_the_number_alone() -> None:
         assert len({look_alike(shape, f"{number:04}") for number in range(1, 500)}) == 499
 
 
-@pytest.mark.parametrize("shape", ["", "ghp_", "[A-Z]{4}", "[0-9]{9999}", "a b", "[0-9]{4}\n", "[0-9]" * 65, "[0-9"])
+NO_SHAPES = ["", "ghp_", "[A-Z]{4}", "[0-9]{9999}", "a b", "[0-9]{4}\n", "[0-9]" * 65, "[0-9", "base64 of x"]
+NO_SHAPES += ["base64 of " * 999 + "[0-9]", '{"a":1}', '{"a":1}.[1].[0-9]', '{"a":1}.{}.x', '{"a":' * 800, "{" * 9999]
+
+
+@pytest.mark.parametrize("shape", NO_SHAPES, ids=range(len(NO_SHAPES)))
 def test_what_is_no_shape_of_ours_makes_nothing(shape: str) -> None:
     assert look_alike(shape, "0001") is None
 
