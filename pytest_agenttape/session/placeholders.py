@@ -49,9 +49,11 @@ class Listing:
             whole = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
             return any(text in each and whole.search(each) for each in texts())
 
-        new, old = self._secrets.redactor.shapes(is_told), {**shapes_of(self._loaded.meta), **shapes_of(before)}
+        redactor = self._secrets.redactor
+        new, old = redactor.shapes(is_told), {**shapes_of(self._loaded.meta), **shapes_of(before)}
         looks = {each: new.get(each[-4:]) or old.get(each) for each in placeholders}
-        return by_shape({each: shape for each, shape in looks.items() if shape})
+        # A pattern of the user's may find a shape; then it must not be written.
+        return by_shape({each: shape for each, shape in looks.items() if shape and not redactor.scan(shape)})
 
 
 def _in_answer(recorded: Interaction) -> Iterator[str]:

@@ -15,7 +15,7 @@ import pytest
 import requests
 import yaml
 
-from pytest_agenttape import RecordingRefusedError, tool, use_cassette
+from pytest_agenttape import Config, RecordingRefusedError, tool, use_cassette
 from tests.loopback import serving
 from tests.redaction.test_redaction import JWT, fake, segment
 
@@ -161,6 +161,16 @@ def test_a_cassette_that_says_no_shapes_is_replayed_as_before() -> None:
         agent()
     with use_cassette(PATH):
         assert agent().startswith("sk_live_REDACTEDn0001")
+
+
+def test_a_shape_that_a_pattern_of_the_user_finds_is_not_told() -> None:
+    Shop.secret = SECRETS["stripe"]
+    config = Config.from_mapping({"redact": {"regexes": ["sk_live_[^ ]+"]}})
+    with use_cassette(PATH, mode="all", config=config):
+        with_tools()
+    assert "shapes" not in yaml.safe_load(PATH.read_text())["meta"]
+    with use_cassette(PATH, config=config):
+        assert log_in()["access_token"] == "REDACTED0001"
 
 
 def test_what_only_a_request_has_says_no_shape() -> None:
