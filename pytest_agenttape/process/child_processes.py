@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from pytest_agenttape import clocks
@@ -176,13 +177,31 @@ def _free_pids(page: mmap.mmap) -> list[int]:
 
 
 def _name(pid: int, began: str) -> str:
-    return f"{pid}-{began}"
+    return f"{pid}-{began}-{_space()}"
+
+
+@cache
+def _space() -> int:
+    """Return the number of the space in which process ids mean something: containers may share the folder."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
+
+
+def _remove_left_behind() -> None:
+    """Remove the pages of processes that were killed."""
+    for name in os.listdir(FOLDER):
+        pid, began, space = (*name.split("-"), "", "")[:3]
+        if pid.isdecimal() and began and space == str(_space()) and _parent_of(int(pid))[1] != began:
+            Path(FOLDER, name).unlink(missing_ok=True)
 
 
 def _new_page() -> tuple[mmap.mmap, str]:
     pid = os.getpid()
     try:
         os.makedirs(FOLDER, mode=0o700, exist_ok=True)
+        _remove_left_behind()
         path = os.path.join(FOLDER, _name(pid, _parent_of(pid)[1]))
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     except OSError:  # then by the environment alone
