@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import sys
 from collections import deque
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from types import FrameType, FunctionType, GeneratorType, ModuleType
 from typing import Any
 
+_CACHE = type(functools.cache(len))
 _MOST = 500  # objects that are looked at for those that a function holds itself
 
 
@@ -33,11 +35,13 @@ def keeper_of(function: Callable[..., Any], *, is_passed_on: bool) -> str | None
     return None
 
 
-def _holder_of(function: object, own: dict[int, object]) -> object | None:
-    """Return what keeps *function* beside *own* objects."""
+def _holder_of(held: object, own: dict[int, object]) -> object | None:
+    """Return what keeps *held* beside *own* objects."""
     holder: object
-    for holder in gc.get_referrers(function):  # no expression with a scope of its own, which would keep it as well
-        if id(holder) not in own and holder is not own and _keeps(holder, function):
+    holders = gc.get_referrers(held)
+    own = own | {id(own): own, id(holders): holders}
+    for holder in holders:  # no expression with a scope of its own, which would keep it as well
+        if id(holder) not in own and holder is not own and _keeps(holder, held, own):
             return holder
     return None
 
@@ -51,11 +55,15 @@ def _others(function: object, own: dict[int, object]) -> int:
     return count
 
 
-def _keeps(holder: object, function: object) -> bool:
+def _keeps(holder: object, held: object, own: dict[int, object]) -> bool:
     """Return whether *holder* is more than the running code, a call's arguments, or a cache with functions for keys."""
     if isinstance(holder, dict):
-        return id(function) in map(id, holder.values())
-    return not isinstance(holder, FrameType | GeneratorType | tuple)
+        return id(held) in map(id, holder.values())
+    if isinstance(holder, tuple):  # nothing but the running code holds arguments
+        return _holder_of(holder, own | {id(own): own}) is not None
+    if isinstance(holder, _CACHE):  # whose keys are tuples
+        return not isinstance(held, tuple)
+    return not isinstance(holder, FrameType | GeneratorType)
 
 
 def _is_decorating(function: Callable[..., Any]) -> bool:

@@ -27,6 +27,11 @@ class Slotted:
         self.function = function
 
 
+class Route(typing.NamedTuple):
+    name: str
+    function: Callable[..., Any]
+
+
 class Agent:
     """Stands for a framework's, with a decorator that returns the function unchanged."""
 
@@ -52,6 +57,10 @@ KEEPERS: dict[str, tuple[Callable[[Any], object], str]] = {
     "a list": (lambda function: function, "a list"),
     "a dict": (lambda function: {function.__name__: function}, "a dict"),
     "a closure": (in_closure, "a function"),
+    "a tuple": (lambda function: (function.__name__, function), "a tuple"),
+    "a named tuple": (lambda function: Route(function.__name__, function), r"a tests\.boundaries\.test_kept\.Route"),
+    "a tuple in a tuple": (lambda function: (function.__name__, (function,)), "a tuple"),
+    "a default": (lambda function: lambda city, of=function: of(city), "a tuple"),
     "a partial": (lambda function: functools.partial(function), r"a functools\.partial"),
 }
 
@@ -129,6 +138,18 @@ def test_above_decorators_that_keep_nothing_it_is_fine() -> None:
         function.me = function
         return function
 
+    def passed_on(*functions: Any, **settings: Any) -> Any:
+        return functions[0] if settings else passed_on(*functions, again=True)
+
+    @functools.lru_cache
+    def length_of(function: Any, *_: Any) -> int:
+        return len(function.__name__)
+
+    def measured(function: Any) -> Any:
+        length_of(function)
+        length_of(function, (1, (function,)))
+        return function
+
     known: dict[object, int] = {}
 
     def counted(function: Any) -> Any:
@@ -137,6 +158,8 @@ def test_above_decorators_that_keep_nothing_it_is_fine() -> None:
 
     @tool
     @counted
+    @passed_on
+    @measured
     @labelled
     @retried
     def charge(city: str) -> str:
