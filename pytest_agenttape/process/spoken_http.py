@@ -14,12 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 from pytest_agenttape.hosts import is_local
 from pytest_agenttape.process.patching import Patch
 
 _HEAD = 16384  # of what is sent, the bytes that are looked at
-_REQUEST = re.compile(rb"([A-Z]{3,10}) (\S{1,8000}) HTTP/[12]\.[01]\r?\n")  # HTTP/2 begins with `PRI * HTTP/2.0`
+_REQUEST = re.compile(rb"(?:\r?\n)*([A-Z][A-Z-]{2,24}) (\S{1,16000}) HTTP/[12]\.[01]\r?\n")  # HTTP/2: `PRI * HTTP/2.0`
+_BEGINNING = re.compile(rb"(?:\r?\n)*[A-Z-]{1,25}(?: (?:\S{1,16000}(?: [HTP/12.0\r]{0,9})?)?)?")  # of its first line
 _HOST = re.compile(rb"\nhost:[ \t]*(\[[^\]\s]*\]|[^\s:]+)", re.IGNORECASE)
 _PASSING_ON = frozenset({"socket", "ssl", "asyncio", "selectors", "anyio", __name__})
 _JUDGED_ALREADY = frozenset({"aiohttp", "http", "httpcore", "httpcore2", "urllib3"})  # by the transports of these
@@ -51,6 +53,7 @@ Decide: TypeAlias = Callable[[SpokenRequest], None]
 # Module globals that change, because the socket module is process-wide.
 _decide: Decide | None = None
 _armed = 0
+_begun: WeakKeyDictionary[socket.socket, bytes] = WeakKeyDictionary()  # what may be the beginning of a request
 _lock = threading.Lock()
 
 
@@ -78,16 +81,42 @@ def disarm() -> None:
 def _looking_first(send: Any) -> Any:
     def looked_at(self: socket.socket, data: Any, *args: Any) -> Any:
         __tracebackhide__ = True
-        if _armed and isinstance(data, bytes | bytearray | memoryview):
-            line = _REQUEST.match(data)
-            if line is not None:
-                _check(self, line, data)
+        if _armed:
+            _look_at(self, data)
         return send(self, data, *args)
 
     return looked_at
 
 
-_PATCHES = (Patch(socket.socket, "send", _looking_first), Patch(socket.socket, "sendall", _looking_first))
+def _looking_first_at_each(send: Any) -> Any:
+    def looked_at(self: socket.socket, buffers: Any, *args: Any) -> Any:
+        __tracebackhide__ = True
+        if _armed:
+            buffers = [*buffers]
+            for data in buffers:
+                _look_at(self, data)
+        return send(self, buffers, *args)
+
+    return looked_at
+
+
+_PATCHES = (
+    Patch(socket.socket, "send", _looking_first),
+    Patch(socket.socket, "sendall", _looking_first),
+    *([Patch(socket.socket, "sendmsg", _looking_first_at_each)] if hasattr(socket.socket, "sendmsg") else []),
+)
+
+
+def _look_at(sock: socket.socket, data: Any) -> None:
+    __tracebackhide__ = True
+    if not isinstance(data, bytes | bytearray | memoryview):
+        return
+    if begun := _begun.pop(sock, b""):
+        data = begun + bytes(data)
+    if (line := _REQUEST.match(data)) is not None:
+        _check(sock, line, data)
+    elif _BEGINNING.fullmatch(data):
+        _begun[sock] = bytes(data)
 
 
 def _check(sock: socket.socket, line: re.Match[bytes], data: bytes | bytearray | memoryview) -> None:

@@ -46,11 +46,23 @@ async def _stream(port: int) -> bytes:
         return await reader.read(100)
 
 
+def _in_pieces(port: int, *pieces: bytes, head: bytes = GET % b"localhost") -> bytes:
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        for piece in pieces:
+            sock.send(piece)
+            head = head.removeprefix(piece)
+        sock.sendmsg(iter([head[:8], memoryview(head)[8:]]))
+        return sock.recv(100)
+
+
 WAYS: dict[str, Callable[[int], object]] = {
     "a socket": _by_socket,
     "asyncio": lambda port: asyncio.run(_stream(port)),
     "a proxy's form": lambda port: _by_socket(port, b"GET http://localhost/paid HTTP/1.0\r\n\r\n"),
     "HTTP/2": lambda port: _by_socket(port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    "sendmsg, as asyncio's writelines does": lambda port: _in_pieces(port),
+    "pieces": lambda port: _in_pieces(port, b"GE", b"T ", b"/paid", b" HTTP/1.1"),
+    "another method": lambda port: _by_socket(port, b"\r\nM-SEARCH /paid HTTP/1.1\r\n\r\n"),
     "WebSocket": lambda port: _by_socket(port, GET[:-2] % b"localhost" + b"Upgrade: websocket\r\n\r\n"),
 }
 
