@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
-from collections.abc import Callable, Generator, Set
+from collections.abc import Callable, Generator, Iterator, Set
 from functools import cached_property
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,14 +27,14 @@ class Collecting:
     """Judges them: nobody knows yet which tests are marked, so it is told by the text of a test file.
 
     Attributes:
-        calls: What is wrong with each, and the file that was collected, if any.
+        calls: What is wrong with each, and the file that was collected, if any, with those that it imports.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._file: Path | None = None
-        self._marked: Set[Path] = frozenset()  # the files with marked tests
-        self.calls: Counter[tuple[str, Path | None]] = Counter()
+        self._marked: Set[Path] = frozenset()  # the files with marked tests, and the packages that these are in
+        self.calls: Counter[tuple[str, Set[Path]]] = Counter()
         self.end = runs.begin_to_collect(self)
         config.add_cleanup(self.end)
 
@@ -55,7 +57,8 @@ class Collecting:
         """Learn which files have marked tests, even if these are deselected later or another plugin marks them."""
         collected = [*items] if self.calls else []
         yield
-        self._marked = {each.path for each in collected if is_marked(each)}
+        marked = {each.path for each in collected if is_marked(each)}
+        self._marked = marked.union(folder / "__init__.py" for file in marked for folder in file.parents)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self) -> None:
@@ -66,7 +69,7 @@ class Collecting:
     def _importing(self) -> Importing:
         from pytest_agenttape.plugin.importing import Importing  # heavy, and most runs have no such file
 
-        return Importing(self._config, self._refused)
+        return Importing(self._config, self._note)
 
     def let_pass(self, url: Callable[[], str], method: str) -> None:
         """Note a call that goes on, which a run that only replays should not have made."""
@@ -77,16 +80,23 @@ class Collecting:
         from pytest_agenttape.plugin.rest_of_the_run import place  # heavy, and most runs have no such call
 
         where = place(self._config.rootpath)
-        self.calls[
-            f"a call ran for real while tests were collected, in a run that only replays ({where})", self._file
-        ] += 1
+        self._note(f"a call ran for real while tests were collected, in a run that only replays ({where})")
 
     def wrong(self) -> list[str]:
         """Return why a run that only replays fails, a line for each call; a file without marked tests is its own."""
-        return [line for line, file in self.calls.elements() if file is None or file in self._marked]
+        return [line for line, files in self.calls.elements() if not files or files & self._marked]
 
-    def _refused(self, line: str) -> None:
-        self.calls[line, self._file] += 1
+    def _note(self, line: str) -> None:
+        self.calls[line, frozenset() if self._file is None else frozenset({self._file, *_imported()})] += 1
+
+
+def _imported() -> Iterator[Path]:
+    """Yield the files whose import the running code is part of."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "<module>":
+            yield Path(frame.f_code.co_filename)
+        frame = frame.f_back
 
 
 COLLECTING = pytest.StashKey[Collecting]()

@@ -72,6 +72,23 @@ def test_it_may_even_if_none_of_its_tests_is_selected(recorded: Project) -> None
     assert recorded.live() == ["look_up Oslo"]
 
 
+@pytest.mark.parametrize("caller", ["test_it.py", "__init__.py"])
+def test_it_may_not_run_what_marked_tests_come_with(project: Project, caller: str) -> None:
+    files = {
+        "__init__.py": "",
+        "test_a.py": "from pack import test_it\n\ndef test_plain():\n    pass\n",
+        "test_it.py": "import pytest\n\n@pytest.mark.agenttape\ndef test_it():\n    pass\n",
+    }
+    files[caller] += f"\nfrom agent import look_up\n{CALL}\n"
+    project.pytester.mkpydir("pack")
+    for name, text in files.items():
+        (project.path / "pack" / name).write_text(text)
+    result = project.run("-p", "no:randomly")
+    result.assert_outcomes(passed=2)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"refused: a call ran for real while tests were collected, *(pack/{caller}:*)"])
+
+
 def test_a_run_that_may_make_live_calls_may_make_these(recorded: Project) -> None:
     recorded.write(test_it=MARKED.format(call=CALL))
     recorded.run("--agenttape-record").assert_outcomes(passed=1)
