@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pytest_agenttape.errors import CassetteCorruptError, RecordingRefusedError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.serializer.document import MAX_DEPTH, Document, checked_root, duplicate, line_of
-from pytest_agenttape.serializer.surrogates import escaped, unescaped
+from pytest_agenttape.serializer.surrogates import SURROGATE, escaped, unescaped
 
+_TO_ESCAPE = re.compile(rf"{SURROGATE.pattern}|\\u001a")
 _JSON_STRUCTURE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[]}]', re.DOTALL)
 _JSON_LONG_NUMBER = re.compile(r"[\[:,]\s*+-?[0-9]{500}")
 _JSON_INTERACTIONS = re.compile(r'^  "interactions": \[$', re.MULTILINE)
@@ -26,14 +27,19 @@ def dump_json(value: JSON) -> str:
     """
     from pytest_agenttape.serializer.yaml_writer import walk  # imports yaml
 
-    escape = False
-    for token in walk(value):
-        escape = escape or (isinstance(token, str) and escaped(token) != token)
+    for _ in walk(value):
+        pass  # it refuses what cannot be read back
     try:
-        text = json.dumps(_mapped(value, escaped) if escape else value, indent=2, ensure_ascii=False)
+        text = _written(value)
+        if _TO_ESCAPE.search(text):
+            text = _written(_mapped(value, escaped))
     except (ValueError, RecursionError) as error:
         raise RecordingRefusedError(f"JSON cannot hold a value: {error}") from error
     return _HOSTILE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
+
+
+def _written(value: JSON) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 _HOSTILE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")  # valid, but invisible to a reader

@@ -296,6 +296,12 @@ def test_hostile_text_comes_back_as_value_item_and_key(text: str, format: str) -
     assert read_back(value, format) == value
 
 
+@pytest.mark.parametrize("format", ["yaml", "json"])
+def test_half_an_emoji_behind_a_line_break_comes_back_in_a_piece_of_a_stream(format: str) -> None:  # noqa: A002
+    value = {"interactions": [{"response": {"events": [{"deltas": ["a\n\ud83d", "b"]}]}}]}
+    assert read_back(value, format) == value
+
+
 @pytest.mark.parametrize("loader", STOCK)
 @pytest.mark.parametrize("text", [text for text in HOSTILE_TEXT.values() if is_universal(text)])
 def test_hostile_text_means_the_same_to_stock_parsers(text: str, loader: Any) -> None:
