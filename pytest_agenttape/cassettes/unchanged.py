@@ -18,6 +18,7 @@ from pytest_agenttape.model import JSON, SECRET_PLACEHOLDER
 from pytest_agenttape.providers.made_up import is_made_up, is_the_users, without_made_up
 from pytest_agenttape.providers.streams import with_whole_texts
 from pytest_agenttape.reading.delivery import is_about_delivery
+from pytest_agenttape.redaction.look_alikes import fits, shapes_of
 
 _PASSED = ("start_ms", "clock_ms")  # of the metadata
 _TIMES = frozenset(("latency_ms", "match_key"))  # a key differs if an id in the request does
@@ -37,12 +38,13 @@ def is_unchanged(old: JSON, new: dict[str, JSON]) -> bool:
     before, after = old["interactions"], new["interactions"]
     if len(before) != len(after) or first_difference(_about(old), _about(new)):
         return False
-    if _has_shapes(new) and not _has_shapes(old):  # recorded by a version that did not say what secrets look like
-        return False
     if not _end_alike(before, after):  # a replay ends calls in the recorded order
         return False
     comparison = _Comparison(_placeholders(old, new))
-    return all(comparison.is_same(unfiled(a), unfiled(b)) for a, b in zip(before, after, strict=True))
+    if not all(comparison.is_same(unfiled(a), unfiled(b)) for a, b in zip(before, after, strict=True)):
+        return False
+    shapes, shapes_now = shapes_of(old.get("meta") or {}), shapes_of(new.get("meta") or {})
+    return all(fits(shapes.get(comparison.name_before(name), ""), shape) for name, shape in shapes_now.items())
 
 
 def _end_alike(old: list[JSON], new: list[JSON]) -> bool:
@@ -87,11 +89,6 @@ def _about(root: dict[str, JSON]) -> dict[str, JSON]:
     return {"version": root.get("version"), "meta": kept}
 
 
-def _has_shapes(root: dict[str, JSON]) -> bool:
-    meta = root.get("meta")
-    return isinstance(meta, dict) and bool(meta.get("shapes"))
-
-
 def _placeholders(*roots: dict[str, JSON]) -> frozenset[str] | None:
     """Return what the cassettes list as placeholders; None if one of them is older: what looks like one is one."""
     metas = [root.get("meta") or {} for root in roots]
@@ -110,6 +107,10 @@ class _Comparison:
         self._taken: dict[str, str] = {}  # the other way round
         self._same: set[tuple[int, int]] = set()  # ids of trees: what is said once is compared once
         self._alive: list[tuple[JSON, JSON]] = []  # or an id could be reused
+
+    def name_before(self, placeholder: str) -> str:
+        """Return what a *placeholder* of the new recording is in the old one."""
+        return self._taken.get(placeholder, placeholder)
 
     def is_same(self, old: JSON, new: JSON) -> bool:
         """Return whether two calls say the same."""

@@ -139,6 +139,30 @@ def shapes_in(memory: Memory, is_told: Callable[[str], bool]) -> dict[str, str]:
     return {number: shape for number, secret, shape in found if shape and look_alike(shape, number) != secret}
 
 
+def shapes_of(meta: Mapping[str, JSON]) -> dict[str, str]:
+    """Return what the secrets looked like that a cassette with this *meta* has placeholders for, by these."""
+    shapes = meta.get("shapes")
+    pairs = shapes.items() if isinstance(shapes, Mapping) else ()
+    return {str(each): str(shape) for shape, names in pairs if isinstance(names, list) for each in names}
+
+
+def by_shape(looks: Mapping[str, str]) -> dict[str, JSON]:
+    """Return *looks* as `meta` has them, the placeholders by the shape: many secrets have the same."""
+    shapes: dict[str, JSON] = {}
+    for name, shape in looks.items():
+        shapes.setdefault(shape, []).append(name)
+    return shapes
+
+
+def fits(shape: str, other: str) -> bool:
+    """Return whether whatever has this *shape* has the *other*, too: letters that are all digits may be by chance."""
+    parts, others = _parsed(shape) or [], _parsed(other) or []
+    return len(parts) == len(others) and all(
+        set(alphabet) <= set(allowed) and rest == other_rest
+        for (alphabet, *rest), (allowed, *other_rest) in zip(parts, others, strict=True)
+    )
+
+
 # Making one
 
 

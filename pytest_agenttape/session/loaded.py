@@ -27,6 +27,7 @@ from pytest_agenttape.ownership.turns import Turns
 from pytest_agenttape.process.garbage import uncollected
 from pytest_agenttape.providers.keys import Names, key_names
 from pytest_agenttape.redaction import Redactor
+from pytest_agenttape.redaction.look_alikes import by_shape, shapes_of
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.settings import selectors
 from pytest_agenttape.settings.options import key_rules
@@ -177,21 +178,6 @@ class Loaded:
 
 def _meta_of(cassette: Cassette | None) -> Mapping[str, JSON]:
     return {"redacted": []} if cassette is None else cassette.meta
-
-
-def shapes_of(meta: Mapping[str, JSON]) -> dict[str, str]:
-    """Return what the secrets looked like that a cassette with this *meta* has placeholders for, by these."""
-    shapes = meta.get("shapes")
-    pairs = shapes.items() if isinstance(shapes, Mapping) else ()
-    return {str(each): str(shape) for shape, names in pairs if isinstance(names, list) for each in names}
-
-
-def by_shape(looks: Mapping[str, str]) -> dict[str, JSON]:
-    """Return *looks* as `meta` has them, the placeholders by the shape: many secrets have the same."""
-    shapes: dict[str, JSON] = {}
-    for name, shape in looks.items():
-        shapes.setdefault(shape, []).append(name)
-    return shapes
 
 
 def load(settings: Settings) -> tuple[Loaded, AgentTapeError | None]:

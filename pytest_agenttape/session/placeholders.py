@@ -9,8 +9,8 @@ from functools import cache
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.reading.delivery import is_about_delivery
 from pytest_agenttape.redaction import placeholders_in
-from pytest_agenttape.redaction.look_alikes import is_dressed
-from pytest_agenttape.session.loaded import Loaded, by_shape, shapes_of
+from pytest_agenttape.redaction.look_alikes import by_shape, is_dressed, shapes_of
+from pytest_agenttape.session.loaded import Loaded
 from pytest_agenttape.session.secrets import Secrets
 
 

@@ -187,11 +187,24 @@ def test_a_secret_of_another_shape_keeps_the_number_and_says_the_new_one() -> No
     Shop.secret = SECRETS["uuid"]
     with use_cassette(PATH, mode="all"):
         with_tools()
-        buy("more", Shop.secret)
+    with use_cassette(PATH):
+        with_tools()
     meta = yaml.safe_load(PATH.read_text())["meta"]
     assert meta["redacted"] == ["REDACTED0001"]
     assert list(meta["shapes"].values()) == [["REDACTED0001"]]
     assert next(iter(meta["shapes"])).startswith("[0-9a-f]{8}-")
+
+
+@pytest.mark.parametrize("secret", ["sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc", "Zq8!vN2$kL5^wR9&"])
+def test_another_secret_of_the_same_shape_or_of_none_is_no_change(secret: str) -> None:
+    Shop.secret = SECRETS["stripe"]
+    with use_cassette(PATH, mode="all"):
+        log_in()
+    before = PATH.read_bytes()
+    Shop.secret = secret
+    with use_cassette(PATH, mode="all"):
+        log_in()
+    assert PATH.read_bytes() == before
 
 
 def test_a_refresh_keeps_shapes_of_replayed_calls_and_adds_those_of_new_ones() -> None:
