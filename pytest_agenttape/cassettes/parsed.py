@@ -117,7 +117,7 @@ def _read(place: str) -> Document | None:
             if not _is_own(status):
                 return None
             digest, packed = stream.read(_SIZE), stream.read()
-        if _DIGEST(packed).digest() != digest:
+        if _seal(place, packed) != digest:
             return None
         root, lines = marshal.loads(packed)
         document = Document(dict(root), tuple(lines))
@@ -139,7 +139,7 @@ def _write(place: str, document: Document) -> bool:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with open(descriptor, "wb") as stream:
-                stream.write(_DIGEST(packed).digest() + packed)
+                stream.write(_seal(place, packed) + packed)
             os.replace(temporary, place)
         except BaseException:
             os.unlink(temporary)
@@ -147,6 +147,13 @@ def _write(place: str, document: Document) -> bool:
     except (OSError, ValueError):  # a full or read-only disk; a value that cannot be packed
         return False
     return True
+
+
+def _seal(place: str, packed: bytes) -> bytes:
+    """Return what the entry at *place* begins with: it says what the entry is of, too, should it be moved."""
+    digest = _DIGEST(os.path.basename(place).encode())
+    digest.update(packed)
+    return digest.digest()
 
 
 def _is_own(status: os.stat_result) -> bool:

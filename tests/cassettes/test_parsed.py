@@ -98,7 +98,7 @@ def test_what_has_changed_is_parsed_again(
         lambda entry: entry.write_bytes(b""),
         lambda entry: entry.write_bytes(entry.read_bytes()[:-1]),
         lambda entry: entry.write_bytes(entry.read_bytes().replace(b"tool", b"http")),
-        lambda entry: entry.write_bytes(parsed._DIGEST(b"i\0\0\0\0").digest() + b"i\0\0\0\0"),
+        lambda entry: entry.write_bytes(parsed._seal(str(entry), b"i\0\0\0\0") + b"i\0\0\0\0"),
         lambda entry: entry.chmod(0o666),
         lambda entry: (entry.unlink(), entry.mkdir()),
     ],
@@ -112,6 +112,16 @@ def test_an_entry_that_cannot_be_trusted_counts_as_missing(
     assert Cassette.load(path).interactions[0].kind == "tool"
     assert counted == ["yaml"]
     assert names(folder) == [entry.name]  # nothing half-written is left
+
+
+def test_an_entry_under_another_name_counts_as_missing(path: Path, folder: Path, counted: list[str]) -> None:
+    (entry,) = folder.iterdir()
+    path.write_bytes(path.read_bytes().replace(b"response: 1", b"response: 2"))
+    Cassette.load(path)
+    (other,) = {*folder.iterdir()} - {entry}
+    other.write_bytes(entry.read_bytes())
+    assert Cassette.load(path).interactions[0].response == 2
+    assert counted == ["yaml", "yaml"]
 
 
 def test_an_entry_is_for_its_owner_alone(path: Path, folder: Path) -> None:
