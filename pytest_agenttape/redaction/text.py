@@ -15,7 +15,8 @@ from pytest_agenttape.redaction.patterns import Span
 _QUOTED = re.compile(r"(?:[A-Za-z0-9_.~+*/-]|%[0-9A-Fa-f]{2})++")
 _QUOTED_MARKS = ("%3A%2F%2F", "%3a%2f%2f", "%3A//", "%3a//", "-----BEGIN%20", "-----BEGIN+")
 _PASSWORD_MARKS = tuple("assw ASSW assphrase ASSPHRASE asscode ASSCODE _pass _PASS pwd Pwd PWD ecret ECRET".split())
-_PASSWORD_IN_URL = "password-in-url"
+_PASSWORD_IN_URL, _AUTHORIZATION = "password-in-url", "authorization"
+_NAMED = (_PASSWORD_IN_URL, _AUTHORIZATION)  # what is no secret by its look: it may stand elsewhere without its name
 _SCHEME_MARKS = ("asic ", "earer ", "ASIC ", "EARER ")
 
 
@@ -85,17 +86,18 @@ def _redact_plain(text: str, memory: Memory) -> str:
     redacted = memory.known.replace(text, placeholders.stand_in)
     found = list(_hard_spans(redacted, memory))
     placeholders.hide(*(redacted[start:end] for kind, (start, end) in found if kind == _PASSWORD_IN_URL))
-    spans = [span for _, span in found]
-    spans += context.find_assigned(redacted)
-    spans += commands.find_options(redacted)
-    spans += context.find_cookies(redacted)
+    named = {span for kind, span in found if kind in _NAMED}
+    named.update(context.find_assigned(redacted))
+    named.update(commands.find_options(redacted))
+    spans = {*named, *(span for _, span in found), *context.find_cookies(redacted)}
     if "=" in redacted:
-        spans += context.find_parameters(redacted)
+        spans.update(context.find_parameters(redacted))
     out, at = [], 0
     for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
-        if start < at or memory.stays(redacted[start:end]):
+        secret = redacted[start:end]
+        if start < at or memory.stays(secret):
             continue
-        out += [redacted[at:start], placeholders.stand_in(redacted[start:end])]
+        out += [redacted[at:start], memory.named(secret) if (start, end) in named else placeholders.stand_in(secret)]
         at = end
     redacted = "".join((*out, redacted[at:])) if out else redacted
     return text if redacted == text else redacted
@@ -106,7 +108,7 @@ def _hard_spans(text: str, memory: Memory) -> Iterator[tuple[str, Span]]:
     yield from patterns.find_formats(text)
     if "://" in text:
         yield from ((_PASSWORD_IN_URL, span) for span in patterns.find_userinfo(text))
-    yield from (("authorization", span) for span in patterns.find_authorization(text))
+    yield from ((_AUTHORIZATION, span) for span in patterns.find_authorization(text))
     if memory.redacts_emails:
         yield from (("email", span) for span in patterns.find_emails(text))
     for pattern in memory.patterns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from urllib.parse import quote, unquote_plus
 
 from pytest_agenttape.redaction import names, shapes
@@ -70,9 +71,9 @@ def _authority(authority: str, memory: Memory) -> str:
     if not at:
         return _part(authority, memory)
     user, colon, password = userinfo.partition(":")
-    user = _replaced(user, memory) if shapes.is_random(user) else _part(user, memory)
+    user = _replaced(user, memory, memory.named) if shapes.is_random(user) else _part(user, memory)
     memory.placeholders.hide(unquote_plus(password))
-    return user + colon + (_replaced(password, memory) if password else "") + at + host
+    return user + colon + (_replaced(password, memory, memory.named) if password else "") + at + host
 
 
 def _parameter(name: str, equals: str, value: str, certain: frozenset[str], memory: Memory) -> str:
@@ -82,15 +83,16 @@ def _parameter(name: str, equals: str, value: str, certain: frozenset[str], memo
         return name + equals
     rule = Rule.ALWAYS if plain_name in certain else memory.rule_of(plain_name, names.parameter_rule)
     if rule and is_secret(plain, rule, memory):
-        return name + equals + _replaced(value, memory)
+        is_known = names.body_rule(plain_name) is not Rule.NONE  # not only in URLs, as ``key`` and ``code`` are
+        return name + equals + _replaced(value, memory, memory.named if is_known else memory.replaced)
     return name + equals + _part(value, memory)
 
 
-def _replaced(value: str, memory: Memory) -> str:
+def _replaced(value: str, memory: Memory, replaced: Callable[[str], str]) -> str:
     plain = unquote_plus(value)
     if scoped := _AMZ_CREDENTIAL.fullmatch(plain):
         return value.replace(scoped[1], memory.replaced(scoped[1]))
-    redacted = memory.replaced(plain)
+    redacted = replaced(plain)
     return value if redacted is plain else quote(redacted, safe="*")
 
 

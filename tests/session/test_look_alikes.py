@@ -131,6 +131,32 @@ def test_an_agent_that_parses_it_takes_the_recorded_way(url: str, secret: str, a
     assert PATH.read_text() == written
 
 
+SAID = "Bearer {}", "api_key={}", "curl --token {} x", "https://x.test/cb?token={}", "see https://ada:{}@x.test/a"
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_one_that_only_its_context_tells_is_one_wherever_it_is_passed_on(said: str) -> None:
+    secret = fake("", 24)
+
+    @tool
+    def ask() -> dict[str, str]:
+        return {"help": said.format(secret)}
+
+    @tool
+    def spell(word: str) -> str:
+        return word[:1]
+
+    def agent() -> None:
+        before, after = said.split("{}")
+        spell(ask()["help"].removeprefix(before).removesuffix(after))
+
+    with use_cassette(PATH, mode="all"):
+        agent()
+    assert secret not in PATH.read_text()
+    with use_cassette(PATH):
+        agent()
+
+
 def test_the_cassette_says_the_shape_and_lists_the_placeholder_as_ever() -> None:
     Shop.secret = SECRETS["stripe"]
     with use_cassette(PATH, mode="all"):
