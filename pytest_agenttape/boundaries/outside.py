@@ -11,6 +11,7 @@ import importlib
 import sys
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from functools import singledispatchmethod
 from inspect import signature
 from types import FunctionType, ModuleType
 from typing import Any
@@ -83,7 +84,13 @@ def _functions(path: str, holder: Any) -> list[FunctionType]:
 
 
 def _function(name: str, found: object) -> FunctionType | None:
-    """Return the function that *found* is, or that it keeps under its own *name*: a cache, or a framework's tool."""
+    """Return the function that *found* is, or that it keeps under its own *name*: a cache, or a framework's tool.
+
+    Raises:
+        ConfigError: It calls one of several functions, which have names of their own.
+    """
+    if isinstance(found, singledispatchmethod):
+        raise ConfigError(f"{name} is a singledispatchmethod; put @tool directly above each of its functions")
     if isinstance(found, staticmethod | classmethod):
         found = found.__func__
     if isinstance(found, FunctionType | ModuleType | type):
@@ -118,6 +125,8 @@ def _take(function: FunctionType, kind: str) -> None:
     if not hasattr(function, "__signature__"):
         with contextlib.suppress(TypeError, ValueError):
             function.__signature__ = signature(function)  # type: ignore[attr-defined]  # which inspect looks at first
+    if hasattr(function, "__wrapped__"):
+        function.__wrapped__ = boundary.__wrapped__  # type: ignore[attr-defined]  # what is below a decorator of the user's is called there
     function.__code__ = code_calling(boundary, like=function)
     _taken.add(function)
 

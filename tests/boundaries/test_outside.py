@@ -62,6 +62,23 @@ SHOP = '''
         RAN.append(word)
         return [word]
 
+    def retried(function):
+        @functools.wraps(function)
+        def run(*args):
+            return function(*args)
+
+        return run
+
+    @retried
+    def send(text):
+        RAN.append(text)
+        return [text]
+
+    class Parser:
+        @functools.singledispatchmethod
+        def parse(self, text):
+            RAN.append(text)
+
     class Cart:
         def __init__(self):
             self.items = []
@@ -122,6 +139,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "a static method": lambda shop: shop.TOOLS[2]["cart"]("tea"),
     "a class method": lambda shop: shop.Cart.of("tea"),
     "a cached function": lambda shop: (shop.rate.cache_clear(), shop.rate("EUR")),
+    "what is below a decorator": lambda shop: inspect.unwrap(shop.send)("hello"),
     "a framework's tool": lambda shop: shop.look_up.function("tea"),
 }
 EVERYTHING = Config(tools=("shop_outside.*", "shop_outside.Cart.*", "shop_outside.convert"))
@@ -176,6 +194,8 @@ def test_other_kinds_are_named_likewise(shop: Any, kind: str) -> None:
         ("shop_outside.c*x", "shop_outside has no function 'c*x'"),
         ("shop_outside.length", "it is a builtin_function_or_method, which has no code that could be taken"),
         ("shop_outside.Cart", "it is a type, which has no code that could be taken"),
+        ("shop_outside.Parser.parse", "parse is a singledispatchmethod; put @tool directly above each"),
+        ("shop_outside.Parser.p*", "parse is a singledispatchmethod; put @tool directly above each"),
         ("shop_missing.tools.*", "shop_missing.tools is no module and no class"),
         ("charge", "give the whole import path, such as 'shop.tools.charge'"),
     ],
