@@ -20,8 +20,8 @@ from pytest_agenttape.hosts import is_local
 from pytest_agenttape.process.patching import Patch
 
 _HEAD = 16384  # of what is sent, the bytes that are looked at
-_REQUEST = re.compile(rb"(?:\r?\n)*([A-Z][A-Z-]{2,24}) (\S{1,16000}) HTTP/[12]\.[01]\r?\n")  # HTTP/2: `PRI * HTTP/2.0`
-_BEGINNING = re.compile(rb"(?:\r?\n)*[A-Z-]{1,25}(?: (?:\S{1,16000}(?: [HTP/12.0\r]{0,9})?)?)?")  # of its first line
+_REQUEST = re.compile(rb"(?:\r?\n)*([A-Z][A-Z-]{2,24}) (\S{1,16000}) HTTP/[12]\.[01]")  # HTTP/2: `PRI * HTTP/2.0`
+_BEGINNING = re.compile(rb"(?:\r?\n)*[A-Z-]{1,25}(?: (?:\S{1,16000}(?: [HTP/12.]{0,7})?)?)?")  # of its first line
 _HOST = re.compile(rb"\nhost:[ \t]*(\[[^\]\s]*\]|[^\s:]+)", re.IGNORECASE)
 _PASSING_ON = frozenset({"socket", "ssl", "asyncio", "selectors", "anyio", __name__})
 _JUDGED_ALREADY = frozenset({"aiohttp", "http", "httpcore", "httpcore2", "urllib3"})  # by the transports of these
