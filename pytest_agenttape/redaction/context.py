@@ -71,7 +71,8 @@ def find_cookies(text: str) -> Iterator[Span]:
                     yield pair.span(1)
 
 
-def find_parameters(text: str) -> Iterator[Span]:
+def find_parameters(text: str) -> Iterator[tuple[Span, bool]]:
+    """Yield the secrets in ``?name=value&name=value``, and whether their names are secrets' outside of URLs, too."""
     for match in _PARAMETER.finditer(text):
         rule = names.parameter_rule(match[1])
         if not rule:
@@ -80,4 +81,4 @@ def find_parameters(text: str) -> Iterator[Span]:
         if shapes.is_random(value) or (
             rule is Rule.ALWAYS and shapes.is_secret_shaped(value) and not shapes.is_filler(value)
         ):
-            yield match.span(2)
+            yield match.span(2), bool(names.body_rule(unquote_plus(match[1])))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote, unquote, unquote_plus
 
 from pytest_agenttape.redaction import commands, context, patterns
 from pytest_agenttape.redaction.known import NUL, has_token
@@ -84,20 +84,20 @@ def _requoted(quoted: str, memory: Memory) -> str:
 def _redact_plain(text: str, memory: Memory) -> str:
     placeholders = memory.placeholders
     redacted = memory.known.replace(text, placeholders.stand_in)
-    found = list(_hard_spans(redacted, memory))
-    placeholders.hide(*(redacted[start:end] for kind, (start, end) in found if kind == _PASSWORD_IN_URL))
-    named = {span for kind, span in found if kind in _NAMED}
-    named.update(context.find_assigned(redacted))
-    named.update(commands.find_options(redacted))
-    spans = {*named, *(span for _, span in found), *context.find_cookies(redacted)}
+    hard = list(_hard_spans(redacted, memory))
+    placeholders.hide(*(unquote(redacted[start:end]) for kind, (start, end) in hard if kind == _PASSWORD_IN_URL))
+    found = [(span, kind in _NAMED) for kind, span in hard]
+    found += [(span, True) for span in (*context.find_assigned(redacted), *commands.find_options(redacted))]
+    found += [(span, False) for span in context.find_cookies(redacted)]
     if "=" in redacted:
-        spans.update(context.find_parameters(redacted))
+        found += context.find_parameters(redacted)
+    named = {start for (start, _), is_named in found if is_named}
     out, at = [], 0
-    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+    for start, end in sorted((span for span, _ in found), key=lambda span: (span[0], -span[1])):
         secret = redacted[start:end]
         if start < at or memory.stays(secret):
             continue
-        out += [redacted[at:start], memory.named(secret) if (start, end) in named else placeholders.stand_in(secret)]
+        out += [redacted[at:start], memory.named(unquote(secret)) if start in named else placeholders.stand_in(secret)]
         at = end
     redacted = "".join((*out, redacted[at:])) if out else redacted
     return text if redacted == text else redacted

@@ -134,9 +134,10 @@ def test_an_agent_that_parses_it_takes_the_recorded_way(url: str, secret: str, a
 SAID = "Bearer {}", "api_key={}", "curl --token {} x", "https://x.test/cb?token={}", "see https://ada:{}@x.test/a"
 
 
-@pytest.mark.parametrize("said", SAID)
-def test_one_that_only_its_context_tells_is_one_wherever_it_is_passed_on(said: str) -> None:
-    secret = fake("", 24)
+@pytest.mark.parametrize(
+    ("said", "secret"), [*((each, fake("", 24)) for each in SAID), (SAID[3], f"17|{fake('', 24)}")]
+)
+def test_one_that_only_its_context_tells_is_one_wherever_it_is_passed_on(said: str, secret: str) -> None:
 
     @tool
     def ask() -> dict[str, str]:
