@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from pytest_agenttape.cassettes.file_form import unfiled
 from pytest_agenttape.errors import CassetteCorruptError
-from pytest_agenttape.model import JSON, SECRET_PLACEHOLDER
+from pytest_agenttape.model import JSON, SECRET_PLACEHOLDER, Interaction
 
 _PLACEHOLDER = re.compile(rf"{SECRET_PLACEHOLDER}[0-9]{{4}}")
 
@@ -34,6 +35,13 @@ def with_numbers_of(old: JSON, new: dict[str, JSON]) -> dict[str, JSON]:
             renamed[now] = then
             free.discard(then)
     return _Renaming(renamed).of(new) if renamed else new
+
+
+def renamed(recorded: Interaction, names: Mapping[str, str]) -> Interaction:
+    """Return *recorded* with other placeholders, the new *names* by the old ones."""
+    of = _Renaming(names).of
+    parts = {name: of(getattr(recorded, name)) for name in ("request", "response", "error", "usage", "metadata")}
+    return replace(recorded, **parts)
 
 
 def _in_the_same_place(before: list[JSON], after: list[JSON]) -> Iterator[tuple[str, str]]:
@@ -88,7 +96,7 @@ def _placeholders(calls: list[JSON]) -> Iterator[str]:
 class _Renaming:
     """A tree with other placeholders, in which what was one object still is."""
 
-    def __init__(self, names: dict[str, str]) -> None:
+    def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
         self._done: dict[int, JSON] = {}
 

@@ -11,7 +11,7 @@ import binascii
 import itertools
 import json
 import re
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Set
 from functools import lru_cache
 from urllib.parse import quote, unquote
 
@@ -148,6 +148,7 @@ class Placeholders:
         self._issued = set() if issued is None else issued
         self._head, self._tail, self._is_numbered, self.pattern = _parts_of(template)
         self._numbers: dict[str, int] = {}
+        self._moved: dict[str, str] = {}
         self._hidden: set[str] = set()  # secrets of which nobody is to know what they look like
         self._looks: dict[str, str] = {}  # look-alikes, with what each stands for
         self._highest = max((int(number) for text in taken for number in _NUMBERED.findall(text)), default=0)
@@ -171,6 +172,16 @@ class Placeholders:
         """Take *look_alike*, which is handed out in replay, for the placeholder that it *stands_for*."""
         self._looks[look_alike] = stands_for
         self._highest = max(self._highest, int(self.name_in(stands_for)[-4:]))  # another must not get its number
+
+    def make_way(self, taken: Set[str]) -> Mapping[str, str]:
+        """Give secrets whose placeholders are *taken* other numbers; return all new placeholders by the old ones."""
+        for secret, number in list(self._numbers.items()):
+            if (before := f"{PLACEHOLDER}{number:04}") in taken:
+                self._highest = max(self._highest, *(int(each[-4:]) for each in taken))
+                del self._numbers[secret]
+                now = f"{PLACEHOLDER}{self._number(secret)}"
+                self._moved |= {name: now for name, then in self._moved.items() if then == before} | {before: now}
+        return self._moved
 
     @property
     def looks(self) -> Mapping[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Set
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -130,6 +130,10 @@ class Redactor:
         if response is recorded.response and error is recorded.error and metadata is recorded.metadata:
             return recorded
         return replace(recorded, response=response, error=error, metadata=metadata)
+
+    def make_way(self, taken: Set[str]) -> Mapping[str, str]:
+        """Give secrets whose placeholders are *taken* other numbers; return all new placeholders by the old ones."""
+        return self._memory.placeholders.make_way(taken)
 
     def stands_for(self, look_alike: str) -> str:
         """Return the placeholder of a *look_alike*; itself, if it is none."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pytest_agenttape.cassettes import paths, writing
 from pytest_agenttape.cassettes.cassette import Cassette
+from pytest_agenttape.cassettes.numbering import renamed
 from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError
 from pytest_agenttape.matching.namesakes import function_of
 from pytest_agenttape.model import JSON, Interaction
@@ -254,6 +255,10 @@ class Recording:
         if old is None:
             return self._run.laid_out()
         new = self._run.laid_out(is_live_only=True, first=len(old.interactions))
+        # Another session has appended since: its secrets are others, under numbers of ours.
+        moved = self._secrets.redactor.make_way(_listed(old) - _listed(self._loaded.cassette))
+        if moved:
+            new = [each._replace(outcome=renamed(each.outcome, moved)) for each in new]
         return [*(Placed(each, each.index, each.parent, is_live=False) for each in old.interactions), *new]
 
     def _interaction(self, placed: Placed, *, with_key: bool = False) -> Interaction:
@@ -313,6 +318,10 @@ class Recording:
         if "env" in meta:
             meta["env"] = self._secrets.redactor.value(meta["env"])
         return meta
+
+
+def _listed(cassette: Cassette | None) -> set[str]:
+    return set() if cassette is None else set(map(str, cassette.meta.get("redacted") or ()))
 
 
 def _without(

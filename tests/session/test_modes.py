@@ -334,7 +334,8 @@ def test_identical_requests_are_served_in_recorded_order_each_once(live: Live, p
 
 
 def test_sessions_that_append_to_one_file_lose_no_call_of_each_other(tmp_path: Path) -> None:
-    path, asked = tmp_path / "x.yaml", tool(lambda number: {"token": f"hT4vRm8KpXz2WnQ6Yd{number}"}, name="asked")
+    tokens = [f"hT4vRm8KpXz2WnQ6Yd{number}{'-' * number}" for number in range(5)]
+    path, asked = tmp_path / "x.yaml", tool(lambda number: {"token": tokens[number]}, name="asked")
 
     async def append(number: int) -> None:
         async with use_cassette(path, mode="new_episodes"):
@@ -353,9 +354,9 @@ def test_sessions_that_append_to_one_file_lose_no_call_of_each_other(tmp_path: P
     assert sorted(each.request["args"]["number"] for each in found.interactions) == [1, 2, 3, 4]
     assert [each.index for each in found.interactions] == [0, 1, 2, 3]
     with use_cassette(path) as session:
-        for number in (4, 3, 2, 1):
-            asked(number)
+        handed_out = [asked(number)["token"] for number in (4, 3, 2, 1)]
     assert session.unplayed == []
+    assert list(map(len, handed_out)) == [len(tokens[number]) for number in (4, 3, 2, 1)]  # each its own
 
 
 def test_threads_that_append_to_one_file_at_the_same_time_lose_no_call_of_each_other(tmp_path: Path) -> None:
