@@ -21,6 +21,7 @@ from urllib.parse import unquote
 from pytest_agenttape.model import JSON, REDACTION_PLACEHOLDER, SECRET_PLACEHOLDER
 from pytest_agenttape.redaction import names, patterns, shapes, tokens
 from pytest_agenttape.redaction.memory import Memory
+from pytest_agenttape.redaction.placeholders import CHOSEN_NUMBER, NUMBER
 
 _LONGEST = 4_096
 _ALPHABETS = {
@@ -46,6 +47,7 @@ _PREFIX = re.compile(
 )
 _OWN_PREFIX = re.compile(r"((?:(?:[a-z]{2,8}|[A-Z]{2,8})[_-]){1,3})([A-Za-z0-9+/]+={0,2}|[0-9a-fA-F-]{36})")
 _BASE64 = "base64 of "
+_NUMBER = "number of "
 _LEAST = 16
 _CAPITAL = re.compile("[a-z0-9][A-Z]")
 _FIELDS = re.compile(r"[.:|~]|[^.:|~]+")
@@ -60,6 +62,10 @@ def shape_of(secret: str, is_told: tokens.IsTold = lambda _path, _text: False) -
     """Return what *secret* looks like, as a pattern; None for what a person may have chosen: its length is no one's."""
     if len(secret) > _LONGEST or not secret.isascii():
         return None
+    if secret.startswith(CHOSEN_NUMBER):
+        return f"{_NUMBER}[0-9]{{8}}"
+    if secret.startswith(NUMBER):
+        return f"{_NUMBER}[0-9]{{{len(secret) - len(NUMBER)}}}"
     if _DIGITS.fullmatch(secret):
         return f"[0-9]{{{len(secret)}}}"
     if token := tokens.parts_told(secret, is_told):
@@ -250,6 +256,10 @@ def is_dressed(request: Mapping[str, JSON]) -> bool:
 def dressed(node: JSON, looks: Mapping[str, str], memory: Memory) -> JSON:
     """Return *node* with look-alikes for placeholders that have a shape in *looks*; *memory* knows them then."""
     if isinstance(node, str):
+        shape = looks.get(node, "")
+        if shape.startswith(_NUMBER) and (made := look_alike(shape.removeprefix(_NUMBER), node[-4:])):
+            memory.recognise(made, node)
+            return int(made) if made.isdecimal() else node
         return memory.placeholders.pattern.sub(lambda found: _worn(found, looks, memory), node)
     if not isinstance(node, dict | list):
         return node

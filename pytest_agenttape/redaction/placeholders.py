@@ -19,6 +19,7 @@ from pytest_agenttape.model import REDACTION_PLACEHOLDER, SECRET_PLACEHOLDER
 from pytest_agenttape.redaction.names import may_hold_secret
 
 PLACEHOLDER = SECRET_PLACEHOLDER
+NUMBER, CHOSEN_NUMBER = "number ", "chosen number "  # before the digits of a secret that is no text
 
 _WORDS = (PLACEHOLDER, REDACTION_PLACEHOLDER)
 _LAST_NUMBER = 9999
@@ -156,6 +157,10 @@ class Placeholders:
     def text_for(self, secret: str) -> str:
         """Return the bare placeholder of *secret*."""
         return f"{self._head}{self._number(secret)}{self._tail}" if self._is_numbered else self._head
+
+    def number_for(self, digits: str, *, is_chosen: bool) -> str:
+        """Return the placeholder of a number; of one that a person chose, nobody is to know how long it is."""
+        return self._looks.get(digits) or self.text_for(f"{CHOSEN_NUMBER if is_chosen else NUMBER}{digits}")
 
     def stand_in(self, secret: str) -> str:
         """Return what replaces *secret*: its placeholder in the shape that code which parses the secret expects."""

@@ -153,6 +153,8 @@ def redact_by_rule(node: JSON, rule: Rule, memory: Memory) -> JSON:
         text = str(node)
         is_by_name = rule is Rule.ALWAYS or (rule in _OF_DIGITS and shapes.is_number(text))
         is_secret_number = (is_by_name or text in memory.known) and not memory.is_allowed(text)
+        if is_secret_number and isinstance(node, int):
+            return memory.placeholders.number_for(text, is_chosen=rule in _CHOSEN)
         return memory.placeholders.text_for(text) if is_secret_number else node
     return node
 

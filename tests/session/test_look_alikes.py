@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -367,3 +368,50 @@ def test_one_that_another_cassette_handed_out_is_found_like_a_secret_and_never_s
     with pytest.raises(RecordingRefusedError, match=r"would send REDACTED0001, which .*\n.*from another cassette"):
         agent(mode="refresh", item="coffee")
     assert len(Shop.asked) == 1
+
+
+def test_a_number_under_a_secrets_name_is_a_number_in_replay() -> None:
+    @tool
+    def codes(password: int) -> dict[str, Any]:
+        return {"otp": 482_913, "password": password, "attempts": 3}
+
+    class Number(Shop):
+        def do_GET(self) -> None:
+            data = json.dumps({"otp": 482_913, "left": 250_000}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+    @tool
+    def confirm(otp: int) -> str:
+        return f"confirmed with {len(str(otp))} digits"
+
+    def run(url: str) -> tuple[dict[str, Any], dict[str, Any], str]:
+        found, answered = codes(12_345_678_901), httpx.get(f"{url}/code").json()
+        return found, answered, confirm(found["otp"])
+
+    with serving(Number) as there, use_cassette(PATH, mode="all"):
+        run(there)
+    assert not {"482913", "12345678901"} & set(re.findall("[0-9]+", PATH.read_text()))
+    with use_cassette(PATH) as session:
+        found, answered, said = run(there)
+    assert session.unplayed == []
+    assert [type(each) for each in (found["otp"], found["password"], answered["otp"])] == [int, int, int]
+    assert len(str(found["otp"])) == 6
+    assert found["otp"] == answered["otp"] != 482_913
+    assert (found["attempts"], answered["left"], said) == (3, 250_000, "confirmed with 6 digits")
+    assert len(str(found["password"])) == 8  # whatever the length of the one that a person chose
+
+
+def test_a_number_that_was_handed_out_is_not_sent(url: str) -> None:
+    @tool
+    def code() -> dict[str, int]:
+        return {"otp": 482_913}
+
+    with use_cassette(PATH, mode="all"):
+        code()
+    with pytest.raises(RecordingRefusedError, match="would send REDACTED0001"), use_cassette(PATH, mode="new_episodes"):
+        httpx.post(f"{url}/confirm", json={"otp": code()["otp"]})
+    assert Shop.asked == []
