@@ -114,10 +114,11 @@ class KeyRules:
         """Return whether a header (lower-case) is compared."""
         if header in self.names or (header == "accept" and not self.accept):
             return False
-        if is_asking_header(header) or header in self.headers:
+        if is_asking_header(header):
             return True
-        is_credential = header_rule(header) is not HeaderRule.PLAIN
-        return not (self.volatile or is_transport_header(header) or is_credential)
+        if header_rule(header) is not HeaderRule.PLAIN:  # a credential, whoever names it
+            return False
+        return header in self.headers or not (self.volatile or is_transport_header(header))
 
 
 def canonical_text(request: Mapping[str, JSON], rules: KeyRules) -> str:

@@ -217,6 +217,13 @@ def test_a_header_that_says_what_is_asked_for_matters(name: str) -> None:
     assert are_same(http(headers={name: "a"}), http(headers={name: "b"}), KeyRules.of((name,)))
 
 
+def test_a_credential_is_not_compared_even_if_it_is_named() -> None:
+    rules = KeyRules.of((), ["Authorization", "X-Tenant"])
+    with_key = http(headers={"authorization": "Bearer REDACTED0001", "x-tenant": "a"})
+    assert are_same(with_key, http(headers={"x-tenant": "a"}), rules)
+    assert not are_same(with_key, http(headers={"authorization": "Bearer REDACTED0001", "x-tenant": "b"}), rules)
+
+
 @pytest.mark.parametrize("name", ["Host", "Content-Length"])
 def test_a_header_of_the_connection_cannot_be_compared(name: str) -> None:
     with pytest.raises(ConfigError, match=f"match_headers: no cassette has the header '{name}', which the conn"):
