@@ -11,14 +11,13 @@ import _socket
 import functools
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from pytest_agenttape.errors import NetworkBlockedError
 from pytest_agenttape.hosts import address_of, is_local, plain_name
 from pytest_agenttape.process import audit
-from pytest_agenttape.process.patching import Patch
+from pytest_agenttape.process.patching import Guard, Patch
 
 Decide: TypeAlias = Callable[[str, int | None], None]
 
@@ -44,40 +43,31 @@ _REPLAYED = frozenset(
 
 # Module globals that change, because the socket module is process-wide.
 _decide: Decide | None = None
-_armed = 0
-_lock = threading.Lock()
 _names: dict[tuple[str, int | None], str] = {}  # the allowed name whose lookup returned an address
 
 
 def install(decide: Decide) -> None:
     """Make *decide* the judge of connections; it is only asked about other machines, and raises to stop one."""
     global _decide
-    with _lock:
-        _decide = decide
+    _decide = decide
     audit.install()
 
 
-def arm() -> None:
-    """Start guarding; each call needs a matching `disarm`."""
-    global _armed
-    with _lock:
-        if _armed == 0:
-            audit.listen(_CHECKS)
-            for patch in _patches():
-                patch.install()
-        _armed += 1
+def _install() -> None:
+    audit.listen(_CHECKS)
+    for patch in _patches():
+        patch.install()
 
 
-def disarm() -> None:
-    """Undo one `arm`."""
-    global _armed
-    with _lock:
-        _armed = max(0, _armed - 1)
-        if _armed == 0:
-            audit.ignore(_CHECKS)
-            for patch in _patches():
-                patch.uninstall()
-            _names.clear()
+def _uninstall() -> None:
+    audit.ignore(_CHECKS)
+    for patch in _patches():
+        patch.uninstall()
+    _names.clear()
+
+
+_guard = Guard(_install, _uninstall)
+arm, disarm = _guard.arm, _guard.disarm
 
 
 # The error --------------------------------------------------------------------------------------------------------
@@ -190,7 +180,7 @@ def _asking_first(count: int, original: Any) -> Any:
     """Ask before the C function runs, because it looks up a host name before it raises its audit event."""
 
     def guarded(self: socket.socket, *args: Any) -> Any:
-        if _armed and len(args) >= count:
+        if _guard and len(args) >= count:
             _check_target(self, args[-1])
         return original(self, *args)
 
@@ -204,7 +194,7 @@ def _remembering(original: Any) -> Any:
         answers = original(host, *args, **kwargs)
         name = "" if host is None else _text(host)
         # A name such as x.localhost must not vouch for a foreign address; an address needs no name.
-        if _armed and not is_local(name) and address_of(name) is None:
+        if _guard and not is_local(name) and address_of(name) is None:
             for *_, address in answers:
                 _names[address[0], _port(address[1])] = _names[address[0], None] = name
         return answers
@@ -216,7 +206,7 @@ def _asking_in_the_task(original: Any) -> Any:
     """Ask in the task that looks up a name: in the executor's thread, its code and library are not on the stack."""
 
     async def getaddrinfo(self: Any, host: Any, port: Any, **kwargs: Any) -> Any:
-        if _armed:
+        if _guard:
             _check_lookup(host, port)
         return await original(self, host, port, **kwargs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -40,3 +41,29 @@ class Patch:
             delattr(self._owner, self._name)
         else:
             setattr(self._owner, self._name, self._found)
+
+
+class Guard:
+    """What is installed in the process for as long as anybody wants it."""
+
+    def __init__(self, install: Callable[[], None], uninstall: Callable[[], None]) -> None:
+        self._install, self._uninstall = install, uninstall
+        self._wanted = 0
+        self._lock = threading.Lock()
+
+    def __bool__(self) -> bool:
+        return self._wanted > 0
+
+    def arm(self) -> None:
+        """Want it; each call needs its `disarm`."""
+        with self._lock:
+            if not self._wanted:
+                self._install()
+            self._wanted += 1
+
+    def disarm(self) -> None:
+        """Undo one `arm`."""
+        with self._lock:
+            if self._wanted == 1:
+                self._uninstall()
+            self._wanted = max(0, self._wanted - 1)

@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import sys
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import FrameType
@@ -19,6 +18,7 @@ from typing import Any, TypeAlias
 
 from pytest_agenttape.errors import AgentTapeError, ProgramBlockedError
 from pytest_agenttape.process import audit, child_processes
+from pytest_agenttape.process.patching import Guard
 
 # Modules that ask the platform what it is, and the programs that others ask.
 _ASKING = frozenset({"platform", "ctypes.util", "uuid", "sysconfig", "_osx_support", "_aix_support", "distro.distro"})
@@ -89,31 +89,12 @@ Decide: TypeAlias = Callable[[Program], None]
 
 # Module globals that change, because what is started is the process's.
 _decide: Decide | None = None
-_armed = 0
-_lock = threading.Lock()
 
 
 def install(decide: Decide) -> None:
     """Let *decide* judge programs; it raises to stop one."""
     global _decide
     _decide = decide
-
-
-def arm() -> None:
-    """Begin to guard; each call needs its `disarm`."""
-    global _armed
-    with _lock:
-        _armed += 1
-        audit.listen(_CHECKS)
-
-
-def disarm() -> None:
-    """End what one `arm` began."""
-    global _armed
-    with _lock:
-        _armed = max(0, _armed - 1)
-        if _armed == 0:
-            audit.ignore(_CHECKS)
 
 
 def blocked(program: Program, allowed: Iterable[str], test: str) -> ProgramBlockedError | None:
@@ -184,6 +165,8 @@ _CHECKS: audit.Checks = {
     "os.system": _check_command,
     "os.startfile": _check_file,
 }
+_guard = Guard(lambda: audit.listen(_CHECKS), lambda: audit.ignore(_CHECKS))
+arm, disarm = _guard.arm, _guard.disarm
 
 
 def _ask(executable: Any, args: Any) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
@@ -17,7 +16,7 @@ from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 from pytest_agenttape.hosts import is_local
-from pytest_agenttape.process.patching import Patch
+from pytest_agenttape.process.patching import Guard, Patch
 
 _HEAD = 16384  # of what is sent, the bytes that are looked at
 _REQUEST = re.compile(rb"(?:\r?\n)*([A-Z][A-Z-]{2,24}) (\S{1,16000}) HTTP/[12]\.[01]")  # HTTP/2: `PRI * HTTP/2.0`
@@ -52,36 +51,20 @@ Decide: TypeAlias = Callable[[SpokenRequest], None]
 
 # Module globals that change, because the socket module is process-wide.
 _decide: Decide | None = None
-_armed = 0
 _begun: WeakKeyDictionary[socket.socket, bytes] = WeakKeyDictionary()  # what may be the beginning of a request
-_lock = threading.Lock()
 
 
 def arm(decide: Decide) -> None:
     """Let *decide* judge requests, and raise to stop one; each call needs a matching `disarm`."""
-    global _armed, _decide
-    with _lock:
-        _decide = decide
-        if _armed == 0:
-            for patch in _PATCHES:
-                patch.install()
-        _armed += 1
-
-
-def disarm() -> None:
-    """Undo one `arm`."""
-    global _armed
-    with _lock:
-        _armed = max(0, _armed - 1)
-        if _armed == 0:
-            for patch in _PATCHES:
-                patch.uninstall()
+    global _decide
+    _decide = decide
+    _guard.arm()
 
 
 def _looking_first(send: Any) -> Any:
     def looked_at(self: socket.socket, data: Any, *args: Any) -> Any:
         __tracebackhide__ = True
-        if _armed:
+        if _guard:
             _look_at(self, data)
         return send(self, data, *args)
 
@@ -91,7 +74,7 @@ def _looking_first(send: Any) -> Any:
 def _looking_first_at_each(send: Any) -> Any:
     def looked_at(self: socket.socket, buffers: Any, *args: Any) -> Any:
         __tracebackhide__ = True
-        if _armed:
+        if _guard:
             buffers = [*buffers]
             for data in buffers:
                 _look_at(self, data)
@@ -105,6 +88,20 @@ _PATCHES = (
     Patch(socket.socket, "sendall", _looking_first),
     *([Patch(socket.socket, "sendmsg", _looking_first_at_each)] if hasattr(socket.socket, "sendmsg") else []),
 )
+
+
+def _install() -> None:
+    for patch in _PATCHES:
+        patch.install()
+
+
+def _uninstall() -> None:
+    for patch in _PATCHES:
+        patch.uninstall()
+
+
+_guard = Guard(_install, _uninstall)
+disarm = _guard.disarm
 
 
 def _look_at(sock: socket.socket, data: Any) -> None:
