@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import queue
+import select
 import threading
 import time
 from asyncio import wait_for
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from pytest_agenttape import use_cassette
+from pytest_agenttape.process.freeze import waiting
 
 LATE = 0.05
 
@@ -94,6 +96,19 @@ def test_a_timeout_that_passes_moves_the_clock_by_it(wait: Callable[[], object])
     with suppress(TimeoutError, queue.Empty, queue.Full):
         wait()
     assert time.monotonic() - begin >= LATE - 0.001, "after the session, it waits as ever"
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_so_it_does_on_a_machine_that_is_busy_when_the_wait_begins(
+    wait: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = waiting._is_users
+    monkeypatch.setattr(waiting, "_is_users", lambda: select.select([], [], [], 0.005) and looks())
+    with use_cassette("waits"):
+        before = time.time_ns()
+        with suppress(TimeoutError, queue.Empty, queue.Full):
+            wait()
+        assert time.time_ns() - before == LATE * 1e9
 
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)

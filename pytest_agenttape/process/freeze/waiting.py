@@ -72,17 +72,17 @@ _here = _Here()
 
 
 class _Wait:
-    """A wait for something, of at most *timeout* seconds."""
+    """A wait for something, of at most *timeout* seconds; *began* is no later than what limits it."""
 
     __slots__ = ("_began", "_counts", "_for", "_layer", "_start", "_timeout")
 
-    def __init__(self, waited_for: object, timeout: float) -> None:
+    def __init__(self, waited_for: object, timeout: float, began: float) -> None:
         self._for = waited_for
         self._timeout = timeout
         self._layer: Layer | None = layers.pinned() if _is_users() else None
         self._start = self._layer.begin_wait() if self._layer is not None else 0
         self._counts = self._layer is not None and not _is_elsewhere()
-        self._began = clocks.monotonic()
+        self._began = began
         if self._counts:
             _active.append(waited_for)
 
@@ -128,7 +128,7 @@ def _moving(position: int) -> Callable[[Function], Function]:
             timeout = args[position] if len(args) > position else kwargs.get("timeout")
             if _here.is_waiting or not timeout or timeout < 0:
                 return real(owner, *args, **kwargs)
-            waited, result = _Wait(owner, timeout), True
+            waited, result = _Wait(owner, timeout, clocks.monotonic()), True
             _here.is_waiting = True
             try:
                 result = real(owner, *args, **kwargs)
@@ -184,8 +184,9 @@ def learn_timeouts(timeouts: Any) -> dict[Function, Function]:
 
     @functools.wraps(real)
     def timeout(delay: float | None) -> Any:
+        began = clocks.monotonic()
         limited = Timeout(real(delay).when())
-        limited.waited = _waited(limited, delay)
+        limited.waited = _waited(limited, delay, began)
         return limited
 
     return {real: timeout}
@@ -223,5 +224,7 @@ def _moving_wait_of_tasks(real: Callable[..., Awaitable[Any]]) -> Function:
     return wait
 
 
-def _waited(waited_for: object, timeout: float | None) -> _Wait | None:
-    return _Wait(waited_for, timeout) if timeout and timeout > 0 else None
+def _waited(waited_for: object, timeout: float | None, began: float | None = None) -> _Wait | None:
+    if not timeout or timeout < 0:
+        return None
+    return _Wait(waited_for, timeout, clocks.monotonic() if began is None else began)
