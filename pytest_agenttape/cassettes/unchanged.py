@@ -1,4 +1,4 @@
-"""Whether a new recording says what the file says already, whatever was made up anew: ids, dates, limits, ports.
+"""Whether a new recording says what the file does: what is made up anew (ids, dates, limits, ports) aside.
 
 What a provider makes up for an answer comes back in later requests. There it may differ only as it does in the
 answers: each id of the old recording stands for one of the new one. An id that the agent brings is content.
@@ -13,6 +13,7 @@ from pytest_agenttape.bodies.chunks import KEY as CHUNK_BYTES
 from pytest_agenttape.cassettes.comparing import first_difference
 from pytest_agenttape.cassettes.file_form import unfiled
 from pytest_agenttape.hosts import is_local
+from pytest_agenttape.matching.canonical import normalise_parts
 from pytest_agenttape.matching.headers import VOLATILE_HEADERS
 from pytest_agenttape.model import JSON, SECRET_PLACEHOLDER
 from pytest_agenttape.providers.made_up import is_made_up, is_the_users, without_made_up
@@ -202,7 +203,10 @@ def _request(call: dict[str, JSON]) -> JSON:
     request = call.get("request")
     if isinstance(request, dict) and "url" in request and isinstance(request.get("headers"), dict):
         kept = {name: value for name, value in request["headers"].items() if name.lower() not in VOLATILE_HEADERS}
-        return {**request, "headers": kept}
+        request = {**request, "headers": kept}
+        for name, value in kept.items():
+            if name.lower() == "content-type" and isinstance(value, str):
+                kept[name] = normalise_parts(request, value)
     return request
 
 

@@ -143,6 +143,20 @@ def match_key(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+def normalise_parts(request: dict[str, JSON], content_type: str) -> str:
+    """Take the random boundary out of the multipart body of *request*; return the content type without it."""
+    if isinstance(request.get("text"), str):
+        body, content_type = normalise_multipart(request["text"].encode("utf-8", "surrogatepass"), content_type)
+        request["text"] = body.decode("utf-8", "surrogatepass")
+    elif "body_b64" in request:
+        try:
+            body, content_type = normalise_multipart(decode_body(request), content_type)
+        except CassetteCorruptError:  # edited by hand; it equals no request
+            return content_type
+        request.update(encode_binary(body))
+    return content_type
+
+
 def _canonical_http(request: Mapping[str, JSON], rules: KeyRules) -> dict[str, JSON]:
     canonical = {key: value for key, value in request.items() if key not in _SAYS_HOW}
     if rules.volatile and isinstance(canonical.get("json"), dict):
@@ -160,7 +174,7 @@ def _canonical_http(request: Mapping[str, JSON], rules: KeyRules) -> dict[str, J
     content_type = headers.get("content-type")
     if isinstance(content_type, str):
         if content_type.lower().startswith("multipart/"):
-            content_type = _normalise_parts(canonical, content_type)
+            content_type = normalise_parts(canonical, content_type)
         headers["content-type"] = content_type.partition(";")[0].strip().lower()
     canonical["headers"] = {
         name: value for name, value in headers.items() if rules.compares(name) and name not in _SIGNATURE
@@ -174,20 +188,6 @@ def _address(request: Mapping[str, JSON], rules: KeyRules) -> str:
     if rules.base_url or not is_llm_path(str(request["method"]), url):
         return url
     return url.partition("://")[2].partition("/")[2]
-
-
-def _normalise_parts(request: dict[str, JSON], content_type: str) -> str:
-    """Take the random boundary out of the multipart body of *request*; return the content type without it."""
-    if isinstance(request.get("text"), str):
-        body, content_type = normalise_multipart(request["text"].encode("utf-8", "surrogatepass"), content_type)
-        request["text"] = body.decode("utf-8", "surrogatepass")
-    elif "body_b64" in request:
-        try:
-            body, content_type = normalise_multipart(decode_body(request), content_type)
-        except CassetteCorruptError:  # edited by hand; it equals no request
-            return content_type
-        request.update(encode_binary(body))
-    return content_type
 
 
 @lru_cache(maxsize=1024)

@@ -10,6 +10,7 @@ from types import FrameType, FunctionType, TracebackType
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _PLACES = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")]
 _LIBRARIES = tuple({path + os.sep for place in _PLACES for path in (place, os.path.realpath(place))})
+_INSTALLED = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))  # other environments' too
 _RUNNERS = ("_pytest.python", "_pytest.fixtures", "_pytest.unittest", "_pytest.runner")
 
 
@@ -60,7 +61,7 @@ def is_in_hook_of_pytest() -> bool:
 
 def is_users(filename: str) -> bool:
     """Return whether code in the file is the user's: neither a library's nor this plugin's."""
-    return not filename.startswith(("<", _OURS, *_LIBRARIES))
+    return not filename.startswith(("<", _OURS, *_LIBRARIES)) and not any(name in filename for name in _INSTALLED)
 
 
 def _fail() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,6 +56,20 @@ def recording() -> Cassette:
             call(2, {"key": "REDACTED0002"}, {"took": 5}, kind="http", url="/answers/chatcmpl-12345678"),
         ],
     )
+
+
+def upload(boundary: str, content: str = "hello", *, is_binary: bool = False) -> Cassette:
+    """Return the upload of a file, whose parts a client separates by a *boundary* that it draws."""
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    body = f"{head}{content}\r\n--{boundary}--\r\n"
+    sent = {"body_b64": base64.b64encode(body.encode() + b"\xff").decode()} if is_binary else {"text": body}
+    request = {
+        "method": "POST",
+        "url": "https://api.example.com/files",
+        "headers": {"Content-Type": f"multipart/form-data; boundary={boundary}"},
+        **sent,
+    }
+    return Cassette(interactions=[Interaction(index=0, kind="http", request=request, response={"status": 200})])
 
 
 def mapped(node: Any, change: Callable[[str], str]) -> Any:
@@ -158,6 +173,14 @@ def test_a_text_that_came_in_other_pieces_is_no_change(tmp_path: Path) -> None:
     streamed("It is", " raining", ".").save(path)
     assert not streamed("It", " is raini", "ng", ".").save(path)
     assert streamed("It is", " snowing", ".").save(path)
+
+
+@pytest.mark.parametrize("is_binary", [False, True])
+def test_the_boundary_of_an_uploaded_file_is_no_change_but_its_content_is(is_binary: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    upload("d41d8cd98f00b204", is_binary=is_binary).save(path)
+    assert not upload("0cc175b9c0f1b6a8", is_binary=is_binary).save(path)
+    assert upload("0cc175b9c0f1b6a8", "hellO", is_binary=is_binary).save(path)
 
 
 def test_a_cassette_that_lists_no_placeholders_is_not_rewritten_for_the_list(tmp_path: Path) -> None:
