@@ -136,6 +136,15 @@ def save(
     return commit(prepare(recording, path, format=format, assets_threshold=assets_threshold, scan=scan, advice=advice))
 
 
+def calls_before(path: Path) -> list[Interaction]:
+    """Return the calls in the cassette at *path*, which will be replaced; none if they cannot be read."""
+    old = _readable_old(atomic.real(path))
+    try:
+        return list(Contents.from_dict(old.root).interactions) if old is not None and old.root is not None else []
+    except CassetteCorruptError:
+        return []
+
+
 def remove(path: Path) -> None:
     """Remove the cassette at *path* and its assets; it is not an error if they are gone already."""
     path.unlink(missing_ok=True)

@@ -24,6 +24,7 @@ from pytest_agenttape.session.before_recording import without_headers
 from pytest_agenttape.session.connections import Connections
 from pytest_agenttape.session.frozen_world import FrozenWorld
 from pytest_agenttape.session.loaded import Loaded
+from pytest_agenttape.session.missing_keys import refuse_lost_for_a_key
 from pytest_agenttape.session.placeholders import Listing
 from pytest_agenttape.session.poison import poisoned
 from pytest_agenttape.session.run import Placed, Run
@@ -235,6 +236,8 @@ class Recording:
             known_then, prepared = self._prepared
             if known_then == known and prepared.is_of(cassette, target):
                 return prepared
+        if not self._policy.keeps_frozen_world:  # else keys that are not set have stand-ins
+            refuse_lost_for_a_key(cassette, target)
         prepared = writing.prepare(
             cassette,
             target,

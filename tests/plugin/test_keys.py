@@ -62,6 +62,14 @@ def test_a_refresh_that_finds_everything_recorded_needs_no_key(recorded: Project
     result.stdout.fnmatch_lines(["moved: * to cassettes/test_it/test_renamed.yaml (1 answer kept, 0 live calls)"])
 
 
+def test_recorded_again_without_a_key_the_calls_stay_though_the_agent_swallows_it(recorded: Project) -> None:
+    before = recorded.cassette().read_bytes()
+    recorded.write(test_it=TEST.replace('assert ask() == "yes"', "try: ask()\n        except Exception: pass"))
+    result = recorded.run("--agenttape-record", "-k", "not after")
+    result.stdout.fnmatch_lines(["*RecordingRefusedError: the run made no LLM call, *OPENAI_API_KEY is not set*"])
+    assert recorded.cassette().read_bytes() == before
+
+
 def test_a_refresh_does_not_send_the_stand_in(recorded: Project, standin_provider: StandInProvider) -> None:
     recorded.write(asking=AGENT.replace("exactly: yes", "exactly: no"))
     before = standin_provider.hits
