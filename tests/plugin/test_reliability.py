@@ -195,6 +195,16 @@ DRIFTS = (
         arguments="cold",
     ),
     Drift(
+        "the test file makes a call when it is imported",
+        CALLS,
+        (
+            "E *AgentTapeError: a call to the tool look_up was made while test_it.py was collected, before any *",
+            "E *make it in the test or in a function-scoped fixture, or open a cassette for it: *",
+        ),
+        {"errors": 1},
+        above="look_up('Rome')",
+    ),
+    Drift(
         "a hook makes a call between tests, and goes on",
         CALLS,
         ("refused: a call to the tool look_up was made by code that belongs to no test, in a run that only replays*",),

@@ -205,6 +205,15 @@ FAULTS = (
         before="from pytest_agenttape import tool\n@tool\ndef odd():\n    class Odd(Exception): pass\n    raise Odd",
     ),
     Fault(
+        "a tool exits, and the agent goes on",
+        "with contextlib.suppress(BaseException):\n    leave()",
+        "old",
+        "none",
+        ("E *RecordingRefusedError: leave raised SystemExit, which cannot be recorded, and the run went on", PENDING),
+        {"failed": 1},
+        before="from pytest_agenttape import tool\n@tool\ndef leave():\n    raise SystemExit(3)",
+    ),
+    Fault(
         "a live call is answered with 429, and the agent goes on",
         ASKS,
         "old",
