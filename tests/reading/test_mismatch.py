@@ -227,6 +227,24 @@ def test_unknown_path_lines_and_command_are_left_out() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("recorded", "asked", "is_told"),
+    [
+        ("/tmp/pytest-of-ann/pytest-7/test_it0/a.py", "/tmp/pytest-of-bob/pytest-12/popen-gw1/test_it0/a.py", True),
+        ("see /tmp/tmpk3_x9a1q/a.csv", "see /tmp/tmp0zz81_ab/a.csv", True),
+        ("/tmp/pytest-of-ann/pytest-7/test_it0/a.py", "/tmp/pytest-of-ann/pytest-8/test_it0/b.py", False),
+    ],
+    ids=["tmp_path", "tempfile", "another file"],
+)
+def test_the_name_of_a_temporary_folder_is_known_as_such(recorded: str, asked: str, is_told: bool) -> None:
+    error = explain(tool(city=asked), [tool(0, city=recorded)], is_among(()))
+    advice = (
+        "the name of a temporary folder is new in each run: pass paths relative to it (monkeypatch.chdir(tmp_path)), "
+        "or ignore_volatile_fields = ['args.city'] in agenttape.toml"
+    )
+    assert (advice in str(error)) is is_told
+
+
 def test_lines_belong_to_places_in_the_file_whatever_the_indexes_are() -> None:
     error = explained(tool(city="Berlin"), [replace(tool(), index=9), tool(7, city="Rome")], lines=[3, 20])
     assert "nearest: #7 (line 20)" in str(error)
