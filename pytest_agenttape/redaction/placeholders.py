@@ -24,9 +24,10 @@ NUMBER, CHOSEN_NUMBER = "number ", "chosen number "  # before the digits of a se
 _WORDS = (PLACEHOLDER, REDACTION_PLACEHOLDER)
 _LAST_NUMBER = 9999
 _NAMED, _CHOSEN = (
-    re.compile(rf'"([^"\\]{{1,128}})":"{value}"|(?<=[?&"])([^=&"\\]{{1,128}})={value}(?=[&"])')
+    re.compile(rf'"([^"\\]{{1,128}})":"{value}"|(?<=[?&"])([^=&"\\\s]{{1,128}})={value}(?=[&"])')
     for value in (PLACEHOLDER, re.escape(REDACTION_PLACEHOLDER))
 )
+_PARAMETER = r"[^&\"\\\s;|<>]++"  # a value within a URL or a form, and nothing that follows it in a text
 _NUMBERED = re.compile(r"(?:REDACTED|\*{4})([0-9]{4})")
 _NUMBERED_BYTES = re.compile(rb"(REDACTED|\*{4})[0-9]{4}")
 _CORES = ("UkVEQUNURU", "JFREFDVEVE", "SRURBQ1RFR")  # of the word in base64, for each way it can be aligned
@@ -107,7 +108,7 @@ def any_secret(texts: Iterable[str], stored: Iterable[str] = ()) -> Callable[[st
     if not names:
         return lambda text: text
     either = "|".join(map(re.escape, sorted(names)))
-    value = re.compile(rf'("(?:{either})":")((?:[^"\\]|\\.)++)|((?<=[?&"])(?:{either})=)([^&"\\]++)')
+    value = re.compile(rf'("(?:{either})":")((?:[^"\\]|\\.)++)|((?<=[?&"])(?:{either})=)({_PARAMETER})')
     places: dict[str, dict[frozenset[int], None]] = {}  # of the placeholders, by the text without the values
     for text in sorted(known):
         found = enumerate(value.finditer(text))

@@ -377,6 +377,19 @@ _DRIFTS = {
         [{"a": {"secret": _LONG_KEY}, "b": {"secret": "x"}}],
         {"a": {"secret": "test"}, "b": {"secret": "y"}},
     ),
+    **{
+        f"what follows the key in a text: {more!r}": (
+            [{"run": f"{before}api_key={_KEY}"}],
+            {"run": f"{before}api_key={_KEY}{more}"},
+        )
+        for before, more in (
+            ("deploy ", " and pay"),
+            ("curl https://shop.example/?", "; rm -r data"),
+            ("deploy ", "|sh"),
+            ("?", "' --insecure"),
+            ("?", "\n--insecure"),
+        )
+    },
 }
 
 
