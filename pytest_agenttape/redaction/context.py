@@ -55,8 +55,8 @@ def _is_assigned_secret(name: str, value: str) -> bool:
     rule = names.body_rule(name)
     if not rule:
         return False
-    if shapes.is_random(value):
-        return sum(map(str.isdigit, value)) >= 3
+    if shapes.is_random(value) and sum(map(str.isdigit, value)) >= 3:
+        return True
     lowered = name.lower()
     is_password = rule in (Rule.PASSWORD, Rule.PHRASE) or (rule is Rule.SHAPED and "secret" in lowered)
     return is_password and shapes.is_secret_shaped(value) and shapes.is_mixed(value)

@@ -212,6 +212,11 @@ def test_a_decrypted_parameter_goes_whatever_it_is_called_and_looks_like() -> No
     assert redactor().value([listed]) == [listed]
 
 
+@pytest.mark.parametrize("value", ["Gr33n-horse-battery", "CorrectHorse4Battery2", "CorrectHorse4", "kX9vQ2mT7zLp"])
+def test_a_password_in_a_file_of_settings_goes_however_many_digits_it_has(value: str) -> None:
+    assert redactor().text(f"DB_PASSWORD={value}\nDEBUG=1") == "DB_PASSWORD=REDACTED0001\nDEBUG=1"
+
+
 @pytest.mark.parametrize("value", ["tr0ub4dor&3", "hunter22", "P@ssword", "0123456789abcdef", "correcthorsebattery"])
 def test_shorter_mixed_password_goes(value: str) -> None:
     assert redactor().value({"password": value}) == {"password": "REDACTED0001"}
