@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 def real_files() -> AbstractContextManager[object]:
     """Return a block in which files are those of the disk, also in a test with a fake file system."""
     pyfakefs = sys.modules.get("pyfakefs.fake_filesystem_unittest")
-    patcher = None if pyfakefs is None else pyfakefs.Patcher.PATCHER
+    patcher = None if pyfakefs is None else getattr(pyfakefs.Patcher, "PATCHER", None)  # older ones have none
     if pyfakefs is None or patcher is None or not patcher.is_patching:
         return nullcontext()
     pause: AbstractContextManager[object] = pyfakefs.Pause(patcher)

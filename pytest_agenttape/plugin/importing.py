@@ -14,8 +14,7 @@ from pytest_agenttape.ownership import guard
 from pytest_agenttape.plugin.claims import Claims
 from pytest_agenttape.plugin.header import may_be_live
 from pytest_agenttape.plugin.options import is_marked
-from pytest_agenttape.plugin.outsiders import Outsider
-from pytest_agenttape.plugin.rest_of_the_run import place
+from pytest_agenttape.plugin.rest_of_the_run import FailingTheRun
 from pytest_agenttape.settings.config import Config
 
 _WAY_OUT = (
@@ -75,19 +74,12 @@ class Importing:
             return Config()
 
 
-class _Imported(Outsider):
+class _Imported(FailingTheRun):
     """Owns the calls made while *file* is collected."""
 
     def __init__(self, file: Path, config: Config, root: Path, refused: Callable[[str], None]) -> None:
-        super().__init__(f"the import of {file.name}", config)
+        super().__init__(f"the import of {file.name}", config, root, refused)
         self.file = file
-        self._root = root
-        self._told = refused
-
-    def refuse(self, error: AgentTapeError) -> AgentTapeError:
-        """Return *error*; the run fails with it, whatever becomes of it."""
-        self._told(f"{str(error).splitlines()[0]} ({place(self._root)})")
-        return super().refuse(error)
 
     def _error(self, what: str) -> AgentTapeError:
         return AgentTapeError(

@@ -16,7 +16,28 @@ from pytest_agenttape.providers import is_llm_path
 from pytest_agenttape.settings.config import Config
 
 
-class RestOfTheRun(Outsider):
+class FailingTheRun(Outsider):
+    """Owns calls whose refusal fails the run, whatever becomes of it.
+
+    Args:
+        title: The maker of the calls, as shown in the refusal.
+        config: The configuration of the run.
+        root: Where the paths that are shown start.
+        fail: Makes the run fail for a reason, which is one line.
+    """
+
+    def __init__(self, title: str, config: Config, root: Path, fail: Callable[[str], None]) -> None:
+        super().__init__(title, config)
+        self._root = root
+        self._fail = fail
+
+    def refuse(self, error: AgentTapeError) -> AgentTapeError:
+        """Return *error*; the run fails with it, and with the line that made the call."""
+        self._fail(f"{str(error).splitlines()[0]} ({place(self._root)})")
+        return super().refuse(error)
+
+
+class RestOfTheRun(FailingTheRun):
     """Owns, in a run that only replays, every call that belongs to no test; an unmarked test's are its own.
 
     Args:
@@ -31,10 +52,8 @@ class RestOfTheRun(Outsider):
     """
 
     def __init__(self, config: Config, root: Path, *, replays: bool, fail: Callable[[str], None]) -> None:
-        super().__init__("code that belongs to no test", config)
-        self._root = root
+        super().__init__("code that belongs to no test", config, root, fail)
         self._replays = replays
-        self._fail = fail
         self._scope = Scope(self)
         self.unmarked: pytest.Item | None = None
         self.set_up: WideFixture | None = None
@@ -56,11 +75,6 @@ class RestOfTheRun(Outsider):
         if super().admits(method, url):
             return True
         return not is_llm_path(method, url) and (user_traceback() is None or is_in_hook_of_pytest())
-
-    def refuse(self, error: AgentTapeError) -> AgentTapeError:
-        """Return *error*; the run fails with it, whatever becomes of it."""
-        self._fail(f"{str(error).splitlines()[0]} ({place(self._root)})")
-        return super().refuse(error)
 
     def _error(self, what: str) -> AgentTapeError:
         return AgentTapeError(
