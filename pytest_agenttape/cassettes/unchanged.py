@@ -18,7 +18,7 @@ from pytest_agenttape.matching.headers import VOLATILE_HEADERS
 from pytest_agenttape.model import JSON, SECRET_PLACEHOLDER
 from pytest_agenttape.providers.made_up import is_made_up, is_the_users, without_made_up
 from pytest_agenttape.providers.streams import with_whole_texts
-from pytest_agenttape.reading.delivery import is_about_delivery
+from pytest_agenttape.reading.delivery import is_about_delivery, without_cookies_of_networks
 from pytest_agenttape.redaction.look_alikes import fits, shapes_of
 
 _PASSED = ("start_ms", "clock_ms")  # of the metadata
@@ -220,6 +220,7 @@ def _local_server(request: JSON) -> str:
 def _response(call: dict[str, JSON]) -> JSON:
     request, response = call.get("request"), call.get("response")
     if isinstance(request, dict) and "url" in request and isinstance(response, dict):
+        response = without_cookies_of_networks(response)
         headers = response.get("headers")
         passed = _OF_ENCODING if _ENCODED in response else ()
         response = {name: value for name, value in response.items() if name not in (CHUNK_BYTES, _ENCODED)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_agenttape.matching.headers import VOLATILE_HEADERS
 from pytest_agenttape.model import JSON
 from pytest_agenttape.providers.made_up import is_about_serving as is_known_to_provider
+from pytest_agenttape.redaction.names import COOKIE_OF_NETWORK
 
 
 def _names(text: str) -> frozenset[str]:
@@ -24,11 +25,6 @@ _STEADY = _names(
     "strict-transport-security cf-cache-status openai-organization openai-project openai-version "
     "anthropic-organization-id"
 )
-# A content delivery network or a load balancer sets these to recognise the client; no agent asks for them.
-_COOKIES_OF_NETWORKS = (
-    *("__cf_bm=", "_cfuvid=", "__cflb=", "cf_clearance=", "__cfruid=", "AWSALB=", "AWSALBCORS=", "AWSALBTG="),
-    *("AWSALBTGCORS=", "ARRAffinity=", "ARRAffinitySameSite=", "incap_ses_", "visid_incap_", "nlbi_", "ak_bmsc="),
-)
 
 
 def is_about_serving(name: str) -> bool:
@@ -40,15 +36,27 @@ def is_about_delivery(name: str, value: JSON) -> bool:
     """Return whether a header of a response describes only this one delivery."""
     name = name.lower()
     if name == "set-cookie":
-        cookies = value if isinstance(value, list) else [value]
-        return all(is_cookie_of_network(str(each)) for each in cookies)
+        return not _others(value)
     is_allowance = "limit" in name.replace("ratelimit", "")  # how much there is of it, not how much of it is left
     return name not in _STEADY and not is_allowance and _is_of_one_delivery(name)
 
 
-def is_cookie_of_network(cookie: str) -> bool:
-    """Return whether a network between client and server sets *cookie*, the value of a ``set-cookie`` header."""
-    return cookie.startswith(_COOKIES_OF_NETWORKS)
+def without_cookies_of_networks(response: JSON) -> JSON:
+    """Return a stored *response* without what a network between client and server sets to recognise the client."""
+    headers = response.get("headers") if isinstance(response, dict) else None
+    if not isinstance(headers, dict):
+        return response
+    of_network = {name: value for name, value in headers.items() if str(name).lower() == "set-cookie"}
+    if not of_network:
+        return response
+    others = {name: _others(value) for name, value in of_network.items()}
+    return {**response, "headers": {name: value for name, value in (headers | others).items() if value != []}}
+
+
+def _others(cookies: JSON) -> list[JSON]:
+    """Return which of the values of a ``set-cookie`` header a network does not set."""
+    listed = cookies if isinstance(cookies, list) else [cookies]
+    return [each for each in listed if not COOKIE_OF_NETWORK.match(str(each))]
 
 
 def _is_of_one_delivery(name: str) -> bool:

@@ -9,6 +9,7 @@ import re
 from pytest_agenttape.redaction import shapes
 from pytest_agenttape.redaction.known import is_worth_knowing
 from pytest_agenttape.redaction.memory import Memory
+from pytest_agenttape.redaction.names import COOKIE_OF_NETWORK
 
 _SCHEMES = frozenset(
     "bearer basic token apikey api-key key digest negotiate ntlm bot oauth dpop ssws genie-key genie googlelogin hmac"
@@ -79,6 +80,8 @@ def _cookie(pair: str, memory: Memory) -> str:
         return memory.learned(pair)
     if not equals or not value.strip('" '):
         return pair
+    if COOKIE_OF_NETWORK.match(pair):
+        memory.placeholders.liken(value, name)
     return f"{name}={memory.learned(value) if memory.has_room else memory.replaced(value)}"
 
 

@@ -80,6 +80,11 @@ _PAIRS = frozenset(
     }
 )
 _COOKIES = frozenset(("cookie", "cookies"))
+# A content delivery network or a load balancer sets these to recognise the client; no agent asks for them.
+COOKIE_OF_NETWORK = re.compile(
+    r"(__cf_bm|_cfuvid|__cflb|cf_clearance|__cfruid|AWSALB(?:TG)?(?:CORS)?|ARRAffinity(?:SameSite)?|ak_bmsc"
+    r"|(?:incap_ses|visid_incap|nlbi)_[^=;\s]{0,64})="
+)
 
 _PLAIN_HEADERS = frozenset(
     "idempotency-key x-idempotency-key sec-websocket-key sec-websocket-accept surrogate-key x-surrogate-key x-cache-key"

@@ -16,9 +16,10 @@ from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from pytest_agenttape.model import REDACTION_PLACEHOLDER, SECRET_PLACEHOLDER
-from pytest_agenttape.redaction.names import may_hold_secret
+from pytest_agenttape.redaction.names import COOKIE_OF_NETWORK, may_hold_secret
 
 PLACEHOLDER = SECRET_PLACEHOLDER
+_KIND = "kind "  # before the name of what many secrets are, in place of the secret
 NUMBER, CHOSEN_NUMBER = "number ", "chosen number "  # before the digits of a secret that is no text
 
 _WORDS = (PLACEHOLDER, REDACTION_PLACEHOLDER)
@@ -153,7 +154,10 @@ class Placeholders:
         self._moved: dict[str, str] = {}
         self._hidden: set[str] = set()  # secrets of which nobody is to know what they look like
         self._looks: dict[str, str] = {}  # look-alikes, with what each stands for
-        self._highest = max((int(number) for text in taken for number in _NUMBERED.findall(text)), default=0)
+        self._kinds: dict[str, str] = {}  # of secrets that nobody needs to tell apart
+        self._highest = 0
+        for text in taken:
+            self._take(text)
 
     def text_for(self, secret: str) -> str:
         """Return the bare placeholder of *secret*."""
@@ -178,6 +182,12 @@ class Placeholders:
         """Take *look_alike*, which is handed out in replay, for the placeholder that it *stands_for*."""
         self._looks[look_alike] = stands_for
         self._highest = max(self._highest, int(self.name_in(stands_for)[-4:]))  # another must not get its number
+
+    def liken(self, secret: str, kind: str) -> None:
+        """Give *secret* the number of all others of its *kind*: nobody needs to tell them apart."""
+        if secret not in self._numbers:
+            self._kinds.setdefault(secret, _KIND + kind)
+            self._hidden.add(_KIND + kind)
 
     def make_way(self, taken: Set[str]) -> Mapping[str, str]:
         """Give secrets whose placeholders are *taken* other numbers; return all new placeholders by the old ones."""
@@ -233,7 +243,17 @@ class Placeholders:
             self.pattern.search(text)
         )
 
+    def _take(self, text: str) -> None:
+        """Leave the numbers in *text* to what has them; a new secret of a kind in it gets the number of its kind."""
+        self._highest = max(self._highest, *map(int, _NUMBERED.findall(text)), 0)
+        for kind in COOKIE_OF_NETWORK.finditer(text):
+            found = self.pattern.match(text, kind.end())
+            name = self.name_in(found[0]) if found else ""
+            if name in self._issued and name[-4:].isdigit():
+                self._numbers.setdefault(_KIND + kind[1], int(name[-4:]))
+
     def _number(self, secret: str) -> str:
+        secret = self._kinds.get(secret, secret)
         number = self._numbers.get(secret)
         if number is None:
             # Values beyond the last number share it: four digits keep the grammar fixed.

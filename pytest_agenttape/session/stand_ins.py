@@ -7,6 +7,7 @@ from pytest_agenttape.model import JSON, Call, Interaction
 from pytest_agenttape.ownership.calls import Served
 from pytest_agenttape.process.stand_in_keys import VALUE
 from pytest_agenttape.providers.keys import key_names
+from pytest_agenttape.reading.delivery import without_cookies_of_networks
 from pytest_agenttape.reading.summary import asked_line
 from pytest_agenttape.redaction.handed_out import HandedOut
 from pytest_agenttape.redaction.look_alikes import marked_in
@@ -77,7 +78,7 @@ class StandIns:
         for each in self._run.since(self._seen):
             if isinstance(each, Served):
                 for given in (each.recorded,) if each.recorded is each.outcome else (each.outcome, each.recorded):
-                    answer = repr([given.response, given.error, given.metadata])
+                    answer = repr([without_cookies_of_networks(given.response), given.error, given.metadata])
                     for stand_in in self._secrets.redactor.stand_ins_in(answer, self._loaded.rules.placeholders):
                         self._handed_out.note(stand_in, each)
         self._seen = len(self._run)

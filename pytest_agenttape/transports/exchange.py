@@ -23,7 +23,7 @@ from pytest_agenttape.ownership.calls import Live, Recorder, Served
 from pytest_agenttape.ownership.turns import Turn
 from pytest_agenttape.process.cancellation import is_cancellation, is_unanswered, unanswered
 from pytest_agenttape.providers import mcp
-from pytest_agenttape.reading.delivery import is_cookie_of_network
+from pytest_agenttape.reading.delivery import without_cookies_of_networks
 from pytest_agenttape.transports import pacing
 from pytest_agenttape.transports.mcp import http as mcp_http
 from pytest_agenttape.transports.pacing import Schedule
@@ -186,18 +186,12 @@ def served(exchange: Exchange) -> HttpResponse | TransportFailure:
             exchange.turn.wait()
         return failure
     try:
-        answer = read_response(_numbered(recorded, exchange.call.call.request), exchange.request.method)
+        response = _numbered(recorded, exchange.call.call.request)
+        if exchange.recorder.can_execute:  # its client would send them with the next live call, as they are stored
+            response = without_cookies_of_networks(response)
+        return read_response(response, exchange.request.method)
     except AgentTapeError as error:  # edited by hand
         raise exchange.recorder.refuse(error) from error.__cause__
-    return _without_cookies_of_networks(answer) if exchange.recorder.can_execute else answer
-
-
-def _without_cookies_of_networks(answer: HttpResponse) -> HttpResponse:
-    """Return *answer* without what its client would send with the next live call, where it stands for a secret."""
-    kept = tuple(
-        each for each in answer.headers if each[0].lower() != "set-cookie" or not is_cookie_of_network(each[1])
-    )
-    return answer if len(kept) == len(answer.headers) else replace(answer, headers=kept)
 
 
 def failure_after(exchange: Exchange) -> TransportFailure | None:

@@ -190,6 +190,19 @@ def test_a_cassette_that_lists_no_placeholders_is_not_rewritten_for_the_list(tmp
     assert not recording().save(tmp_path / "a.yaml")
 
 
+def test_cookies_of_a_network_are_no_change_and_those_of_the_service_are(tmp_path: Path) -> None:
+    def with_cookies(*cookies: tuple[int, int, str]) -> Cassette:
+        made = recording()
+        made.meta = {"redacted": [f"REDACTED000{number}" for number in range(1, 10)]}
+        for each, (network, service, path) in zip(made.interactions, cookies, strict=False):
+            each.response["headers"]["set-cookie"] = [f"__cf_bm=REDACTED000{network}", f"s=REDACTED000{service}{path}"]
+        return made
+
+    with_cookies((2, 3, ""), (4, 5, "")).save(tmp_path / "a.yaml")
+    assert not with_cookies((2, 3, ""), (2, 4, "")).save(tmp_path / "a.yaml")
+    assert with_cookies((2, 3, ""), (2, 4, "; path=/")).save(tmp_path / "a.yaml")
+
+
 def _beside(*spans: tuple[float, float]) -> Cassette:
     """Return a recording of calls with these starts and durations."""
     made = recording()

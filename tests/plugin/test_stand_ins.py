@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 
@@ -26,9 +27,9 @@ class Shop(BaseHTTPRequestHandler):
         answer = {"access_token": TOKEN} if self.path == "/login" else {"ok": TOKEN in self.asked[-1]}
         data = json.dumps(answer).encode()
         self.send_response(200)
-        if self.path == "/login":
+        if self.path.startswith("/login"):
             self.send_header("Set-Cookie", f"sid={TOKEN}")
-            self.send_header("Set-Cookie", "__cf_bm=9Qz5LxVb7Yt3Hn8Rw2Kc")
+            self.send_header("Set-Cookie", "__cf_bm=9Qz5LxVb7Yt3Hn8Rw2Kc; path=/")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -233,6 +234,27 @@ def test_cookies_of_a_network_are_not_sent_back(project: Project, shop: list[str
     project.run("--snapshot-update").assert_outcomes(passed=1)
     assert "__cf_bm" not in shop[-1]
     assert of_items(shop) == ["second"]
+    project.run().assert_outcomes(passed=1)
+
+
+def test_cookies_that_a_network_sets_in_a_refresh_are_sent_back(project: Project, shop: list[str]) -> None:
+    test = """
+        import os
+        import httpx, pytest
+
+        @pytest.mark.agenttape
+        def test_it():
+            with httpx.Client(base_url=os.environ["SHOP"]) as client:
+                for item in ITEMS:
+                    client.cookies.delete("sid") if "sid" in client.cookies else None
+                    client.post(item)
+    """
+    project.write(test_it=test.replace("ITEMS", '["/login"]'))
+    project.run("--agenttape-record").assert_outcomes(passed=1)
+    project.write(test_it=test.replace("ITEMS", '["/login", "/login/again", "/third"]'))
+    project.run("--snapshot-update").assert_outcomes(passed=1)
+    assert "__cf_bm=9Qz5" in shop[-1]
+    assert set(re.findall("__cf_bm=[^;'\\s]+", project.cassette().read_text())) == {"__cf_bm=REDACTED0002"}
     project.run().assert_outcomes(passed=1)
 
 

@@ -85,6 +85,33 @@ def test_the_same_headers_are_redacted_alike_each_time_and_never_shared() -> Non
     assert subject.request(stored) == second
 
 
+BOT, BOT_AGAIN, USER = "Zq8hT4vRm8KpXz2Wn-1764", "Yt3Hn8Rw2Kc9Qz5LxV-1765", "n7Bm2vX9cL4kJ8hG5fD"
+
+
+def test_the_cookies_of_a_network_have_one_placeholder_for_each_name() -> None:
+    subject = redactor()
+    for value in (BOT, BOT_AGAIN):
+        answer = {"headers": {"set-cookie": [f"__cf_bm={value}; path=/", f"sid=of-{value}", f"_cfuvid={USER}"]}}
+        stored = subject.response(answer, {"url": URL})["headers"]["set-cookie"]
+        assert (stored[0], stored[2]) == ("__cf_bm=REDACTED0001; path=/", "_cfuvid=REDACTED0003")
+    assert stored[1] == "sid=REDACTED0004"
+    asked = subject.request(
+        request(headers={"Cookie": f"a=b; __cf_bm={BOT_AGAIN}"}, json=f"sent {BOT_AGAIN} and {BOT}")
+    )
+    assert asked["headers"]["Cookie"].endswith("; __cf_bm=REDACTED0001")
+    assert asked["json"] == "sent REDACTED0001 and REDACTED0001"
+    assert len(subject.scan(f"{BOT}\n{BOT_AGAIN}")) == 2
+    assert subject.shapes() == {"0002": "[A-Za-z0-9]{25}", "0004": "[A-Za-z0-9]{26}"}
+
+
+@pytest.mark.parametrize(("listed", "number"), [({"REDACTED0007"}, "0007"), (set[str](), "0008")], ids=["yes", "text"])
+def test_a_new_cookie_of_a_network_takes_the_placeholder_that_is_kept(listed: set[str], number: str) -> None:
+    kept = repr({"headers": {"set-cookie": "__cf_bm=REDACTED0007; path=/"}})
+    subject = Redactor(RedactionRules(), taken=[kept], issued=listed)
+    answer = subject.response({"headers": {"set-cookie": f"__cf_bm={BOT}"}}, {"url": URL})
+    assert answer["headers"]["set-cookie"] == f"__cf_bm=REDACTED{number}"
+
+
 def test_a_number_in_a_header_stays_unless_it_is_a_credential() -> None:
     stored = request(headers={"x-count": 5, "x-api-key": 1234567890, 7: "seven"})
     assert redactor().request(stored)["headers"] == {"x-count": 5, "x-api-key": "REDACTED0001", 7: "seven"}

@@ -125,6 +125,12 @@ def test_a_refresh_keeps_the_numbers_of_secrets(recorded: Path, provider: StandI
     assert authorizations == {"Bearer REDACTED0001"}
 
 
+def test_cookies_of_a_network_are_said_once(recorded: Path) -> None:
+    assert yaml.safe_load(recorded.read_text())["meta"]["redacted"] == [f"REDACTED000{at}" for at in (1, 2, 3)]
+    assert recorded.read_text().count("__cf_bm=") == recorded.read_text().count("_cfuvid=") == 1
+    assert len([each for each in _llm_calls(recorded) if "set-cookie" in each.response["headers"]]) == 24
+
+
 def test_a_new_secret_never_gets_the_number_of_one_that_is_kept(
     recorded: Path, provider: StandInProvider, client: OpenAI
 ) -> None:
