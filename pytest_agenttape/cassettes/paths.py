@@ -116,6 +116,12 @@ def found(path: Path, *others: Path) -> Path:
     return next(filter(os.path.exists, candidates), path)
 
 
+def in_any_format(path: Path) -> tuple[Path, ...]:
+    """Return where the cassette may be that is written at *path* if it is new: in any format, if it exists."""
+    stem, extension = split_extension(path.name)
+    return tuple(path.with_name(f"{stem}{each}") for each in dict.fromkeys((extension, *EXTENSIONS)))
+
+
 def former_path(folder: Path, module_stem: str, class_names: Sequence[str], name: str) -> Path:
     """Return the path that pytest-recording gives to the cassette of the test *name*, parameters included."""
     own = ".".join((*class_names[-1:], name))
@@ -155,8 +161,8 @@ def session_path(
         wanted = Path(*parts) if is_path else cassette_dir.joinpath(*parts)
     if split_extension(wanted.name)[1]:
         return wanted
-    candidates = [wanted.with_name(f"{wanted.name}{each}") for each in (f".{format}", *EXTENSIONS)]
-    return next((each for each in candidates if exists(each)), candidates[0])
+    new = wanted.with_name(f"{wanted.name}.{format}")
+    return next(filter(exists, in_any_format(new)), new)
 
 
 def check_name(name: object) -> tuple[str, ...]:

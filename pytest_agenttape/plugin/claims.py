@@ -216,13 +216,16 @@ class Claims:
         classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
         if name is None:
             path = paths.node_path(home, item.path.stem, classes, test, parameter, form, siblings=same)
-            return paths.found(path, paths.former_path(home, item.path.stem, classes, item.name))
-        return paths.found(paths.folder_path(home, name, classes[depth:], test, parameter, form, siblings=same))
+            former = paths.former_path(home, item.path.stem, classes, item.name)
+            return paths.found(*paths.in_any_format(path), former)
+        path = paths.folder_path(home, name, classes[depth:], test, parameter, form, siblings=same)
+        return paths.found(*_places_of(name, path))
 
     def _named(self, folder: Path, name: str, parameter: str | None, form: str, siblings: Sequence[str] = ()) -> Path:
         """Return the cassette that a marker names: with those of the tests in *folder*, or else in `cassette_dir`."""
         homes = (self.cassettes_of(folder), folder / self.config_at(folder).cassette_dir)
-        return paths.found(*(paths.explicit_path(each, name, parameter, form, siblings=siblings) for each in homes))
+        named = (paths.explicit_path(each, name, parameter, form, siblings=siblings) for each in homes)
+        return paths.found(*(place for path in named for place in _places_of(name, path)))
 
     def _mode(self, options: Options, default: str, path: Path) -> Mode:
         return effective_mode(
@@ -283,6 +286,11 @@ class Claims:
 
 
 @lru_cache(maxsize=16)  # the same for nearly all tests of a run
+def _places_of(name: str, path: Path) -> tuple[Path, ...]:
+    """Return where the cassette *name* may be that is to be at *path*; an extension in the name says its format."""
+    return (path,) if paths.split_extension(name)[1] else paths.in_any_format(path)
+
+
 def _rules_of(redact: RedactConfig, policy: RedactionRules) -> RedactionRules:
     return RedactionRules.of(redact).merged(policy)
 

@@ -132,6 +132,28 @@ def test_markers_are_merged_key_by_key_and_the_closest_wins(project: Project) ->
     assert files == ["test_it/TestIt.test_it.yaml", "test_it/TestIt.test_other.yaml", "test_it/test_module.json"]
 
 
+def test_the_format_is_for_new_cassettes(project: Project) -> None:
+    source = """
+        @pytest.mark.agenttape("travel")
+        class TestTravel:
+            def test_it(self): look_up("a")
+
+        @pytest.mark.agenttape("named")
+        @pytest.mark.parametrize("x", [1])
+        def test_named(x): look_up("b")
+
+        @pytest.mark.agenttape
+        def test_plain(): look_up("c")
+    """
+    project.ini("agenttape_format = json")
+    files = recorded(project, source)
+    assert files == ["named[1].json", "test_it/test_plain.json", "travel/test_it.json"]
+    project.ini("agenttape_format = yaml")
+    assert recorded(project, source, "--agenttape-strict") == files
+    project.run("--snapshot-update").assert_outcomes(passed=3)
+    assert project.live() == []
+
+
 @pytest.mark.parametrize(
     "mark", ["item.add_marker(pytest.mark.agenttape)", "item.own_markers.append(pytest.mark.agenttape.mark)"]
 )

@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
+from time import ctime as imported_ctime
 from time import sleep as imported_sleep
 from types import ModuleType
 from typing import Any
@@ -44,8 +45,8 @@ def frozen(*features: str, clock: str = NOON, zone: str | None = None, seed: int
 def world() -> tuple[object, ...]:
     """Return everything that a session may change."""
     return (
-        time.sleep, asyncio.sleep, imported_sleep, os.environ.get("TZ"), time.tzname, uuid.os,  # type: ignore[attr-defined]
-        uuid._generate_time_safe, uuid._node,  # type: ignore[attr-defined]
+        time.sleep, time.ctime, asyncio.sleep, imported_sleep, imported_ctime, os.environ.get("TZ"), time.tzname,
+        uuid.os, uuid._generate_time_safe, uuid._node,  # type: ignore[attr-defined]
     )  # fmt: skip
 
 
@@ -134,6 +135,16 @@ def test_the_clock_stands_at_the_start_of_the_recording() -> None:
         assert date.today() == start.astimezone().date()
         assert isinstance(datetime.now(), datetime)
         assert type(datetime.now()) is datetime
+
+
+def test_the_texts_of_the_time_are_those_of_the_pinned_clock() -> None:
+    fixed = time.struct_time((2020, 1, 2, 3, 4, 5, 3, 2, 0))
+    with frozen("clock"):
+        now = datetime.now().strftime("%a %b %d %H:%M:%S %Y")
+        assert (time.ctime(), time.ctime(None), time.asctime(), imported_ctime()) == (now, now, now, now)
+        assert time.asctime(fixed) == "Thu Jan  2 03:04:05 2020"
+        assert time.ctime(0) == time.asctime(time.localtime(0))
+    assert time.ctime() != now
 
 
 def test_the_true_time_stays_available() -> None:
@@ -324,6 +335,8 @@ READERS: dict[str, Callable[[], object]] = {
     "gmtime": time.gmtime,
     "localtime": time.localtime,
     "strftime": lambda: time.strftime("%H"),
+    "ctime": lambda: time.ctime(),
+    "asctime": lambda: time.asctime(),
 }
 
 

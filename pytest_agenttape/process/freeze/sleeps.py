@@ -1,4 +1,7 @@
-"""Sleeping, and waiting, advances a pinned clock by its time, no matter which module holds the function."""
+"""Sleeping, and waiting, advances a pinned clock by its time, no matter which module holds the function.
+
+`time.ctime` and `time.asctime` are replaced in the same way: time-machine leaves them at the true time.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 from pytest_agenttape.process.freeze import layers, waiting
 from pytest_agenttape.process.freeze.sites import Function, Sites
 
-_real_sleep = time.sleep
+_real_sleep, _real_ctime, _real_asctime = time.sleep, time.ctime, time.asctime
 
 
 def _sleep(seconds: float, /) -> None:
@@ -21,6 +24,14 @@ def _sleep(seconds: float, /) -> None:
     _real_sleep(seconds)
     layer.advance(start, seconds)
     return None
+
+
+def _ctime(seconds: float | None = None, /) -> str:
+    return _real_ctime(time.time() if seconds is None else seconds)
+
+
+def _asctime(*moment: Any) -> str:  # the real one tells None from no argument
+    return _real_asctime(*(moment or (time.localtime(),)))
 
 
 def _moving(sleep: Callable[..., Any]) -> Callable[..., Any]:  # asyncio.sleep returns what its caller wants
@@ -53,7 +64,7 @@ def _learn_tasks(tasks: Any) -> dict[Function, Function]:
 SITES = Sites(
     globals(),
     {
-        "time": lambda _: {_real_sleep: _sleep},
+        "time": lambda _: {_real_sleep: _sleep, _real_ctime: _ctime, _real_asctime: _asctime},
         "asyncio.tasks": _learn_tasks,
         "asyncio.timeouts": waiting.learn_timeouts,
         "trio": _learn_sleep,
