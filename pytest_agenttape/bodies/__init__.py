@@ -19,7 +19,7 @@ from pytest_agenttape.bodies.forms import (
     encode_declared_text,
     encode_form,
 )
-from pytest_agenttape.bodies.json_layout import decode_json, encode_json, parse_json
+from pytest_agenttape.bodies.json_layout import decode_json, encode_json, parse_exactly, parse_json
 from pytest_agenttape.bodies.lines import WORD, decode_lines, encode_lines
 from pytest_agenttape.bodies.multipart import normalise_multipart
 from pytest_agenttape.bodies.stored import has_control, media_type
@@ -41,6 +41,7 @@ __all__ = [
     "read_event",
     "split_events",
     "stored_json",
+    "without_layout",
 ]
 
 _JSON = "application/json"
@@ -113,6 +114,15 @@ def stored_json(stored: Mapping[str, JSON]) -> JSON:
         return stored["json"]
     text = stored.get("text")
     return parse_json(text) if isinstance(text, str) else None
+
+
+def without_layout(stored: dict[str, JSON], content_type: str | None) -> dict[str, JSON]:
+    """Return a stored body with the value of JSON that is kept as text, because no hint can spell its layout."""
+    text = stored.get("text")
+    if not isinstance(text, str) or not text or not _is_json(media_type(content_type), text):
+        return stored
+    value = parse_exactly(text)
+    return {key: each for key, each in stored.items() if key != "text"} | value if value else stored
 
 
 def is_stream(content_type: str | None) -> bool:

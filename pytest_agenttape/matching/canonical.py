@@ -11,7 +11,7 @@ from functools import lru_cache
 from operator import itemgetter
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from pytest_agenttape.bodies import decode_body, normalise_multipart
+from pytest_agenttape.bodies import decode_body, normalise_multipart, without_layout
 from pytest_agenttape.bodies.forms import encode_binary
 from pytest_agenttape.errors import CassetteCorruptError, ConfigError
 from pytest_agenttape.hosts import is_local
@@ -158,7 +158,10 @@ def normalise_parts(request: dict[str, JSON], content_type: str) -> str:
 
 
 def _canonical_http(request: Mapping[str, JSON], rules: KeyRules) -> dict[str, JSON]:
+    headers = {name.lower(): value for name, value in (request.get("headers") or {}).items()}
+    content_type = headers.get("content-type")
     canonical = {key: value for key, value in request.items() if key not in _SAYS_HOW}
+    canonical = without_layout(canonical, content_type if isinstance(content_type, str) else None)
     if rules.volatile and isinstance(canonical.get("json"), dict):
         canonical["json"] = mcp.compared_body(canonical["json"])
     if isinstance(canonical.get("body_b64"), str):
@@ -170,8 +173,6 @@ def _canonical_http(request: Mapping[str, JSON], rules: KeyRules) -> dict[str, J
         left_out |= {name for at, name in rules.credentials if at == path}
         left_out |= _credentials_in(address, rules.placeholders)
     canonical["url"] = _canonical_url(address, left_out)
-    headers = {name.lower(): value for name, value in (request.get("headers") or {}).items()}
-    content_type = headers.get("content-type")
     if isinstance(content_type, str):
         if content_type.lower().startswith("multipart/"):
             content_type = normalise_parts(canonical, content_type)

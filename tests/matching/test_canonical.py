@@ -371,6 +371,32 @@ def test_the_layout_of_a_json_body_does_not_matter() -> None:
     assert are_same(http(json={"a": 1}, json_layout={"indent": 2}), http(json={"a": 1}))
 
 
+ODDLY_SPACED = '{ "a": [1,2],\n "b" : {"c": null} }'
+
+
+@pytest.mark.parametrize(
+    "type_", ["application/json", "application/json; charset=utf-8", "application/vnd.api+json", None]
+)
+def test_nor_does_a_layout_that_only_text_can_keep(type_: str | None) -> None:
+    headers: dict[str, JSON] = {} if type_ is None else {"content-type": type_}
+    value = {"b": {"c": None}, "a": [1, 2]}
+    assert are_same(http(headers=headers, text=ODDLY_SPACED), http(headers=headers, json=value))
+    other = ODDLY_SPACED.replace("2", "2.0")
+    assert not are_same(http(headers=headers, text=other), http(headers=headers, json=value))
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 2 }', "{ ", "[" * 100_000, "[ 1e999, 2]"])
+def test_a_text_that_says_more_than_a_value_is_compared_as_text(text: str) -> None:
+    headers: dict[str, JSON] = {"content-type": "application/json"}
+    assert are_same(http(headers=headers, text=text), http(headers=headers, text=text))
+    assert not are_same(http(headers=headers, text=text), http(headers=headers, text=f" {text}"))
+
+
+def test_a_text_that_is_sent_as_text_keeps_its_spaces() -> None:
+    headers: dict[str, JSON] = {"content-type": "text/plain"}
+    assert not are_same(http(headers=headers, text=ODDLY_SPACED), http(headers=headers, text=f" {ODDLY_SPACED}"))
+
+
 def signed(by: str, token: str = "one") -> dict[str, JSON]:
     scope = f"{by}/20260617/eu-west-1/bedrock/aws4_request"
     return {
