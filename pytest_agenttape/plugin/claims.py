@@ -285,12 +285,12 @@ class Claims:
             return False
 
 
-@lru_cache(maxsize=16)  # the same for nearly all tests of a run
 def _places_of(name: str, path: Path) -> tuple[Path, ...]:
     """Return where the cassette *name* may be that is to be at *path*; an extension in the name says its format."""
     return (path,) if paths.split_extension(name)[1] else paths.in_any_format(path)
 
 
+@lru_cache(maxsize=16)  # the same for nearly all tests of a run
 def _rules_of(redact: RedactConfig, policy: RedactionRules) -> RedactionRules:
     return RedactionRules.of(redact).merged(policy)
 
