@@ -16,6 +16,7 @@ from pytest_agenttape.plugin.options import (
     BROKEN_CONFTEST,
     CASSETTES,
     add_options,
+    check_age,
     check_report,
     flags_of,
     is_marked,
@@ -50,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if COLLECTING not in config.stash:  # a conftest has loaded this plugin
         _begin_to_collect(config)
     check_report(config.option)
+    check_age(config.option)
     if any((config.option.agenttape_live, config.option.agenttape_model, config.option.agenttape_times)):
         from pytest_agenttape.plugin.another_model import prepare as prepare_another_model
 

@@ -208,7 +208,7 @@ class CassetteHandle:
 
         Raises:
             AssertionError: A limit is exceeded.
-            ConfigError: *max_cost* is given and a price is unknown, or the package is not installed.
+            ConfigError: No limit is given, or *max_cost* is and a price is unknown, or the package is not installed.
         """
         __tracebackhide__ = True
         limits = {
@@ -216,6 +216,8 @@ class CassetteHandle:
             "input_tokens": max_input_tokens,
             "output_tokens": max_output_tokens,
         }
+        if max_cost is None and not any(limit is not None for limit in limits.values()):
+            raise ConfigError(f"assert_usage needs a limit: {', '.join(f'max_{name}' for name in limits)} or max_cost")
         limits = {name: _count(limit, f"max_{name}") for name, limit in limits.items()}
         self._require_sound_run()
         used = self.usage

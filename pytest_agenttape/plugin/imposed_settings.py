@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
+from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.settings.config import Config
 from pytest_agenttape.settings.precedence import resolve
 
 
 def policy_of(config: pytest.Config) -> tuple[dict[str, object], RedactionRules]:
-    """Return the settings that override a test's own, and the redaction rules to add to them."""
-    policies = [dict(each) for each in config.hook.pytest_agenttape_policy(config=config) if each]
-    rules = RedactionRules(enabled=False)
-    for policy in policies:
-        redact = Config.from_mapping({"redact": policy.pop("redact", {})}).redact
-        rules = rules.merged(RedactionRules.of(redact))
+    """Return the settings that override a test's own, and the redaction rules to add to them.
+
+    Raises:
+        UsageError: A hook returns no settings, or rules that cannot be used.
+    """
+    try:
+        policies = [_settings(each) for each in config.hook.pytest_agenttape_policy(config=config) if each]
+        rules = RedactionRules(enabled=False)
+        for policy in policies:
+            redact = Config.from_mapping({"redact": policy.pop("redact", {})}).redact
+            rules = rules.merged(RedactionRules.of(redact))
+    except ConfigError as error:
+        raise pytest.UsageError(f"the hook pytest_agenttape_policy: {error}") from None
     return dict(resolve(*policies)), rules
+
+
+def _settings(returned: object) -> dict[str, object]:
+    if not isinstance(returned, Mapping):
+        raise ConfigError(f"it must return a mapping of settings, or None; found {returned!r}")
+    return dict(returned)

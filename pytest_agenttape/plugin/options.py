@@ -167,6 +167,19 @@ def check_report(option: argparse.Namespace) -> None:
         )
 
 
+def check_age(option: argparse.Namespace) -> None:
+    """Refuse an age that nothing is compared with.
+
+    Raises:
+        UsageError: Its message says what takes one.
+    """
+    if option.agenttape_max_age is not None and not option.agenttape_audit:
+        raise pytest.UsageError(
+            "--agenttape-max-age needs --agenttape-audit; for what tests replay, set max_age in the configuration or "
+            "the marker"
+        )
+
+
 def is_of_tests(name: str) -> bool:
     """Return whether *name*, given beside cassettes, is a file of tests or a test."""
     path, mark, _ = name.partition("::")

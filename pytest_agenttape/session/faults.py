@@ -36,16 +36,20 @@ class Injectable:
 
     Attributes:
         faults: What goes wrong in this run, and how much of it has.
+        is_closed: Whether no call can be made in it.
     """
 
     faults: Faults
+    is_closed: bool
 
     def inject(self, *faults: Fault) -> None:
         """Let *faults* happen, each made by `fault`, to calls that are made from now on.
 
         Raises:
-            ConfigError: The session may run calls for real, or a fault cannot happen in it.
+            ConfigError: The session may run calls for real, or a fault cannot happen in it, or it is not open.
         """
+        if self.is_closed:
+            raise ConfigError("the session is not open, so no fault can happen in it; to begin with one: faults=[...]")
         self.faults.plan(faults)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -126,7 +127,7 @@ def fault(
             times=_count(times, "times", 1),
             status=None if status is None else _status(status),
             headers=_headers(headers),
-            body=body,
+            body=_body(body),
             broken=error if isinstance(error, str) and _is_known(error) else None,
             raised=None if error is None or isinstance(error, str) else _stored(error),
             after_events=None if after_events is None else _count(after_events, "after_events", 0),
@@ -197,6 +198,16 @@ def _headers(given: object) -> dict[str, JSON]:
     if not isinstance(given, Mapping):
         raise ConfigError(f"headers must be a mapping of names to values; found {given!r}")
     return {str(name): str(value) for name, value in given.items()}
+
+
+def _body(given: object) -> object:
+    if given is ABSENT or isinstance(given, bytes):
+        return given
+    try:
+        json.dumps(given)
+    except (TypeError, ValueError):
+        raise ConfigError(f"body must be bytes, text or a value for JSON; found {given!r}") from None
+    return given
 
 
 def _is_known(word: str) -> bool:

@@ -44,6 +44,12 @@ def test_an_age_that_is_none_is_told(pytester: pytest.Pytester, age: str) -> Non
     result.stderr.fnmatch_lines([f"*--agenttape-max-age: *{age}*"])
 
 
+def test_an_age_without_an_audit_is_told(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest("--agenttape-max-age=30d")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --agenttape-max-age needs --agenttape-audit; *max_age in the configuration*"])
+
+
 def test_a_secret_fails_with_its_line_and_never_its_value(pytester: pytest.Pytester) -> None:
     cassette(pytester.path / "cassettes" / "leak.yaml", response={"note": f"use {KEY}"})
     result = pytester.runpytest("--agenttape-audit")

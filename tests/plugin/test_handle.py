@@ -208,6 +208,10 @@ FAILING = {
         'agenttape_cassette.assert_tool_calls([], max_calls="3")',
         ["E       pytest_agenttape.errors.ConfigError: max_calls must be a whole number, 0 or more; found '3'"],
     ),
+    "no limit": (
+        "agenttape_cassette.assert_usage()",
+        ["E       pytest_agenttape.errors.ConfigError: assert_usage needs a limit: max_total_tokens, *max_cost"],
+    ),
     "no llm call": (
         "agenttape_cassette.assert_llm_calls()",
         ["E       AssertionError: some LLM calls were expected, 0 were made; all LLM calls of the run:",

@@ -45,6 +45,22 @@ def test_a_policys_setting_wins_over_the_marker(pytester: pytest.Pytester) -> No
     result.stdout.fnmatch_lines(["*UnplayedInteractionsError*"])
 
 
+@pytest.mark.parametrize(
+    ("policy", "problem"),
+    [
+        ("5", "it must return a mapping of settings, or None; found 5"),
+        ("['strict']", "it must return a mapping of settings, or None; found ['strict']"),
+        ("{'redact': {'regexes': ['(']}}", "redact.regexes = ['(']: '(' is not a regular expression: *"),
+    ],
+)
+def test_a_policy_that_cannot_be_used_ends_the_run(pytester: pytest.Pytester, policy: str, problem: str) -> None:
+    pytester.makeconftest(f"def pytest_agenttape_policy(config): return {policy}")
+    pytester.makepyfile(AGENT.replace("MARKER", ""))
+    result = pytester.runpytest("--agenttape-record")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: the hook pytest_agenttape_policy: {problem}".replace("[", "[[]")])
+
+
 def test_an_unknown_key_of_a_policy_is_an_error_that_names_the_valid_ones(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("def pytest_agenttape_policy(config): return {'strikt': True}")
     pytester.makepyfile(AGENT.replace("MARKER", ""))

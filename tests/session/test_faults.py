@@ -295,6 +295,15 @@ def test_a_run_without_a_call_had_no_fault() -> None:
     )
 
 
+def test_faults_are_injected_into_an_open_session() -> None:
+    session = use_cassette("it")
+    for _ in range(2):  # before it is open, and after
+        with pytest.raises(ConfigError, match="is not open"):
+            session.inject(fault("look_up", result=1))
+        with session:
+            look_up("Rome"), look_up("Oslo")
+
+
 @pytest.mark.parametrize("mode", ["once", "new_episodes", "refresh", "all"])
 def test_faults_happen_in_mode_none_alone(mode: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -71,6 +71,12 @@ def test_a_target_is_a_token(target: Any) -> None:
         fault(target, status=429)
 
 
+@pytest.mark.parametrize("body", [object(), {1, 2}, {"a": b"b"}])
+def test_a_body_can_be_sent(body: object) -> None:
+    with pytest.raises(ConfigError, match="body must be bytes, text or a value for JSON; found "):
+        fault("llm", body=body)
+
+
 def test_the_option_takes_one_fault_or_several() -> None:
     one = fault("llm", status=429)
     assert parse({"faults": one}).faults == (one,)
