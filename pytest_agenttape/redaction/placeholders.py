@@ -36,8 +36,9 @@ _SPELLED = re.compile(r"REDACTED[0-9]{4}")
 _SPELLED_LENGTH = len(PLACEHOLDER) + 4
 _LIKE_ONE = re.compile(r"REDACTED[0-9]{4}|\*{4}(?:[0-9]{4})?")
 _STARRED = re.compile(r"(?:\*|%2[Aa]){4}(?:[0-9]{4})?")
-# A segment of a token's stand-in starts with the base64 of ' {"', which no real token does.
-_TOKEN_STAND_IN = re.compile(r"IHs[ij][A-Za-z0-9_-]*+(\.IHs[ij][A-Za-z0-9_-]*+\.REDACTED[0-9]{4})?")
+# A segment of a token's stand-in starts with the base64 of ' {"', or is that of ' {}', as no real token's does.
+_SEGMENT = r"IH(?:si[A-Za-z0-9_-]*+|t9)"
+_TOKEN_STAND_IN = re.compile(rf"{_SEGMENT}(\.{_SEGMENT}\.REDACTED[0-9]{{4}})?")
 _TOKEN = re.compile(r"(eyJ[A-Za-z0-9_-]+)\.(eyJ[A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
 _PEM = re.compile(
     r"(-----BEGIN [A-Z0-9 ]{1,64}-----)(\r?\n|\\n|\\r\\n)?.*?(-----END [A-Z0-9 ]{1,64}-----)(\s*)", re.DOTALL
@@ -63,7 +64,7 @@ def canonical_secrets(text: str, listed: Container[str] | None = None) -> str:
         return PLACEHOLDER if match[1] and (listed is None or match[1][-_SPELLED_LENGTH:] in listed) else match[0]
 
     if PLACEHOLDER in text:
-        if "IHs" in text:
+        if "IH" in text:
             text = _TOKEN_STAND_IN.sub(constant_token, text)
         text = _SPELLED.sub(constant, text)
     # A single character is looked for much faster than a longer text.
@@ -277,7 +278,7 @@ def _parts_of(template: str) -> tuple[str, str, bool, re.Pattern[str]]:
     in_url = quote(head, safe="*"), quote(tail, safe="*")
     spelled = "|".join(f"{re.escape(before)}{number}{re.escape(after)}" for before, after in ((head, tail), in_url))
     pattern = re.compile(
-        rf"(?<![A-Za-z0-9_-])IHs[ij][A-Za-z0-9_-]*+\.IHs[ij][A-Za-z0-9_-]*+\.REDACTED[0-9]{{4}}"
+        rf"(?<![A-Za-z0-9_-]){_SEGMENT}\.{_SEGMENT}\.REDACTED[0-9]{{4}}"
         rf"|{spelled}|REDACTED[0-9]{{4}}|\*{{4}}(?:[0-9]{{4}})?"
     )
     return head, tail, word is not None, pattern

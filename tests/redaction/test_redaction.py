@@ -497,6 +497,17 @@ def test_token_stand_in_still_decodes_its_times() -> None:
     assert canonical_secrets(f'"a {redacted}"') == '"a REDACTED"'
 
 
+@pytest.mark.parametrize("said", [{"sub": "user-1"}, {"sub": "user-1", "exp": 1781000000}], ids=["no times", "times"])
+def test_token_has_one_placeholder_whatever_it_says(said: dict[str, str | int]) -> None:
+    token = f"{segment({'alg': 'HS256'})}.{segment(said)}.{fake('', 40)}"
+    subject = redactor()
+    redacted = subject.value({"access_token": token})["access_token"]
+    assert redacted.endswith(".REDACTED0001")
+    assert subject.value(["see", token, {"id_token": token}]) == ["see", redacted, {"id_token": redacted}]
+    assert subject.value({"access_token": redacted}) == {"access_token": redacted}
+    assert canonical_secrets(f'"a {redacted}"') == '"a REDACTED"'
+
+
 def test_key_block_keeps_its_first_and_last_line() -> None:
     assert redactor().text(PEM) == "-----BEGIN RSA PRIVATE KEY-----\nREDACTED0001\n-----END RSA PRIVATE KEY-----"
 
