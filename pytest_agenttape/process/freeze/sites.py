@@ -11,6 +11,8 @@ from pytest_agenttape.process.freeze import layers
 Function = Callable[..., Any]
 Learn = Callable[[Any], Mapping[Function, Function]]  # from a module: its functions, and ours for them
 
+_identity = object.__hash__  # as `id`, of which each call is an audit event, which takes longer than all the rest
+
 
 class Sites:
     """The places that hold certain functions of some libraries, swapped while a session needs it.
@@ -25,7 +27,7 @@ class Sites:
         self._seen: set[str] = set()
         self._learned: set[str] = set()
         self._ours: dict[int, Function] = {}
-        self._real: list[Function] = []  # kept, so that their ids stay theirs
+        self._real: list[Function] = []  # kept, so that their identities stay theirs
         self._sites: list[tuple[dict[str, Any], str, Function, Function]] = []
         self._installed = False
 
@@ -63,11 +65,12 @@ class Sites:
             names = getattr(module, "__dict__", None)
             if type(names) is not dict or names is self._own:
                 continue
-            if known.isdisjoint(map(id, tuple(names.values()))):
+            if known.isdisjoint(map(_identity, tuple(names.values()))):
                 continue
             for name, value in tuple(names.items()):
-                if id(value) in known:
-                    self._sites.append((names, name, value, self._ours[id(value)]))
+                ours = self._ours.get(_identity(value))
+                if ours is not None:
+                    self._sites.append((names, name, value, ours))
 
     def _learn(self, library: str) -> bool:
         """Learn the functions of *library* once it is imported; return whether they are new."""
@@ -76,5 +79,5 @@ class Sites:
             return False
         self._learned.add(library)
         self._real += found
-        self._ours.update({id(real): ours for real, ours in found.items()})
+        self._ours.update({_identity(real): ours for real, ours in found.items()})
         return True
