@@ -51,8 +51,11 @@ _STREAM_TYPES = (*_LINE_TYPES, _EVENT_STREAM, _AMAZON_STREAM)
 _LINE = re.compile(rb"[^\n]*\n|[^\n]+")  # a lone CR does not end an ndjson line
 
 
-def encode_body(raw: bytes, content_type: str | None) -> dict[str, JSON]:
-    """Return the stored form of a body: the most readable one that `decode_body` turns into the same bytes."""
+def encode_body(raw: bytes, content_type: str | None, likely: JSON = None) -> dict[str, JSON]:
+    """Return the stored form of a body: the most readable one that `decode_body` turns into the same bytes.
+
+    A JSON body that most likely says *likely* has that very object in it if it does.
+    """
     if not raw:
         return {}
     kind = media_type(content_type)
@@ -63,7 +66,7 @@ def encode_body(raw: bytes, content_type: str | None) -> dict[str, JSON]:
         text = raw.decode()
     except UnicodeDecodeError:
         return encode_declared_text(raw, content_type) or encode_binary(raw)
-    if kind == _JSON and (form := encode_json(text)) is not None:  # which has no control characters
+    if kind == _JSON and (form := encode_json(text, likely)) is not None:  # which has no control characters
         return form
     if has_control(text):
         return encode_binary(raw)

@@ -22,23 +22,22 @@ _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 _INDENTED = re.compile(r"[\[{](\r?\n)( *|\t)[^ \t\r\n]")
 _SHORT_ESCAPES = frozenset({0x08, 0x09, 0x0A, 0x0C, 0x0D})
 
-_COMPACT_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
 
-
-def _make_compact() -> Callable[[JSON], str]:
-    """Return `_COMPACT_ENCODER.encode` with the C encoder built once: the standard library builds it at each call.
+def _make_encode(encoder: json.JSONEncoder) -> Callable[[JSON], str]:
+    """Return *encoder*'s `encode` with the C encoder built once: the standard library builds it at each call.
 
     `json.encoder.c_make_encoder` is private; its arguments are the same from 3.11 to 3.14.
     """
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
-        return _COMPACT_ENCODER.encode
+        return encoder.encode
     spell = json.encoder.encode_basestring
-    encode = make(None, _COMPACT_ENCODER.default, spell, None, ":", ",", False, False, True)
+    encode = make(None, encoder.default, spell, None, encoder.key_separator, encoder.item_separator, False, False, True)
     return lambda value: "".join(encode(value, 0))
 
 
-_COMPACT = _make_compact()
+_COMPACT = _make_encode(json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")))
+_SPACED = _make_encode(json.JSONEncoder(ensure_ascii=False, check_circular=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +54,15 @@ class _JsonLayout:
         return text
 
 
-def encode_json(text: str) -> dict[str, JSON] | None:
-    """Return the stored form of a JSON body; None if only its text restores the exact bytes."""
+def encode_json(text: str, likely: JSON = None) -> dict[str, JSON] | None:
+    """Return the stored form of a JSON body; None if only its text restores the exact bytes.
+
+    The value is the very object *likely* if the text spells that, as most clients would: then nothing is parsed.
+    """
     try:
-        value = json.loads(text)
-        hint = json_hint(value, text)
+        hint = None if likely is None or is_deep(likely, text) else _common_hint(likely, text)
+        value = json.loads(text) if hint is None else likely
+        hint = json_hint(value, text) if hint is None else hint
     except (ValueError, RecursionError):
         return None
     if hint is None:
@@ -131,8 +134,8 @@ def json_hint(value: JSON, text: str) -> str | None:
     """Return the layout that spells *value* as *text*, or None when no layout does."""
     if is_deep(value, text):
         return None
-    if _COMPACT(value) == text:
-        return ""
+    if (common := _common_hint(value, text)) is not None:
+        return common
     if has_lone_surrogate(value, text):
         return None
     for odd in (_no_words, _odd_numbers):
@@ -144,6 +147,14 @@ def json_hint(value: JSON, text: str) -> str | None:
             if json_layout(hint).write(value) == text:
                 return hint
     return None
+
+
+def _common_hint(value: JSON, text: str) -> str | None:
+    """Return the layout that spells *value* as *text*, if it is one of most clients'; no other value is spelled so."""
+    if _COMPACT(value) == text:
+        return ""
+    is_spaced = text[:1] in ("{", "[") and (": " in text or ", " in text) and not ("\\u" in text or "\\/" in text)
+    return "spaced" if is_spaced and _SPACED(value) == text else None
 
 
 def is_deep(value: JSON, text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
@@ -24,8 +24,11 @@ def header(headers: Headers, name: str) -> str | None:
     return None
 
 
-def grouped(headers: Headers) -> dict[str, JSON]:
+def grouped(headers: Sequence[tuple[str, str]]) -> dict[str, JSON]:
     """Group *headers* by name, as a cassette stores them; a name that is sent more than once has a list."""
+    single: dict[str, JSON] = dict(headers)
+    if len({name.lower() for name in single}) == len(headers):
+        return single
     values: dict[str, list[str]] = {}
     names: dict[str, str] = {}
     for name, value in headers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import insort
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
@@ -17,7 +17,7 @@ from pytest_agenttape.matching.namesakes import Namesakes
 from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.matching.step import Step, is_same
 from pytest_agenttape.matching.ties import Ties
-from pytest_agenttape.model import Call, Interaction
+from pytest_agenttape.model import JSON, Call, Interaction
 
 # Made at every call: a named tuple costs a third of what a frozen dataclass does.
 
@@ -159,6 +159,12 @@ class Tape:
             return None
         self._ties.note(call.request, self.as_asked[position].request)
         return self._play(position, agrees=agrees, is_repeat=is_repeat)
+
+    @property
+    def expected(self) -> Mapping[str, JSON]:
+        """The request that the next recording answers, as long as calls come as they were recorded; else empty."""
+        position = self._step.next
+        return {} if position is None or not self.is_keyed else self.as_asked[position].request
 
     def peek(self, call: Call) -> Interaction | None:
         """Return the recording that would answer *call*, and leave it unplayed."""

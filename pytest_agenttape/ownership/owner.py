@@ -42,6 +42,10 @@ class Owner(Protocol):
     def match_headers(self) -> frozenset[str]:
         """The further request headers that are compared, lower-case."""
 
+    @property
+    def expected(self) -> Mapping[str, JSON]:
+        """The stored request that most likely comes next; empty if there is none."""
+
     def admits(self, method: str, url: str) -> bool:
         """Return whether an HTTP request may pass without belonging to a session."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ import pytest
 from pytest_agenttape import ownership
 from pytest_agenttape.errors import AgentTapeError, AgentTapeWarning
 from pytest_agenttape.hosts import is_local
+from pytest_agenttape.model import JSON
 from pytest_agenttape.plugin.pytest_privates import xunit_function
 from pytest_agenttape.providers import is_llm_path
 from pytest_agenttape.redaction import RedactionRules, Redactor
@@ -36,6 +37,7 @@ class Outsider(ABC):
     can_execute = False
     observer = None
     match_headers = frozenset[str]()
+    expected: Mapping[str, JSON] = MappingProxyType({})
     allow_programs = ("*",)  # a server, a container: what a fixture starts is the suite's
 
     def __init__(self, title: str, config: Config) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 
 from pytest_agenttape.errors import NetworkBlockedError, RecordingRefusedError
 from pytest_agenttape.hosts import host_rules, is_allowed, is_local, is_url_allowed
+from pytest_agenttape.model import JSON
 from pytest_agenttape.ownership.calls import Live
 from pytest_agenttape.process import network
 from pytest_agenttape.process.user_stack import user_traceback
@@ -78,6 +80,11 @@ class Gatekeeper:
     def match_headers(self) -> frozenset[str]:
         """The further request headers that are compared, lower-case."""
         return self.loaded.rules.headers
+
+    @property
+    def expected(self) -> Mapping[str, JSON]:
+        """The stored request that most likely comes next; empty if there is none."""
+        return self.loaded.tape.expected
 
     def admits(self, method: str, url: str) -> bool:  # noqa: ARG002  # other owners look at it
         """Return whether an HTTP request may pass without belonging to a session: to an ignored host."""

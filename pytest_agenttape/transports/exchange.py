@@ -155,7 +155,7 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
     if is_answered(found, request.method, request.url, header(request.headers, "content-type") or ""):
         asked = {"method": request.method, "url": request.url, "headers": grouped(request.headers)}
         return Exchange(found.owner, found.owner.begin(TELEMETRY_KIND, None, asked), None, request, calls_before=0)
-    stored = stored_request(request, found.owner.match_headers)
+    stored = stored_request(request, found.owner.match_headers, found.owner.expected)
     body = bodies.stored_json(stored)
     operation = providers.identify(request.method, request.url, body)
     kind, boundary, metadata = "http", mcp_http.tool_called(found.owner, request.method, request.url, body), {}

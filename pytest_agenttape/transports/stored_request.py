@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
+from types import MappingProxyType
 
 from pytest_agenttape import bodies
 from pytest_agenttape.bodies.messages import HttpRequest, grouped, header
 from pytest_agenttape.matching.headers import is_stored
 from pytest_agenttape.model import JSON
 
+_NONE: Mapping[str, JSON] = MappingProxyType({})
 
-def stored_request(request: HttpRequest, compared: Container[str] = ()) -> dict[str, JSON]:
-    """Return *request* as a cassette stores it, its secrets still in it; headers that are *compared* stay."""
-    body, encoding = without_encoding(request)
-    undone = ("content-encoding",) if encoding else ()
-    kept = tuple([each for each in request.headers if is_stored(*each, compared) and each[0].lower() not in undone])
+
+def stored_request(
+    request: HttpRequest, compared: Container[str] = (), expected: Mapping[str, JSON] = _NONE
+) -> dict[str, JSON]:
+    """Return *request* as a cassette stores it, its secrets still in it; headers that are *compared* stay.
+
+    What its body has in common with the stored request that is *expected* is the same object.
+    """
+    content_type = encoding = None
+    kept = []
+    for pair in request.headers:
+        name = pair[0].lower()
+        if name == "content-type" and content_type is None:
+            content_type = pair[1]
+        elif name == "content-encoding" and encoding is None:
+            encoding = pair[1]
+        if is_stored(name, pair[1], compared):
+            kept.append(pair)
+    body, undone = _decoded(request.body, encoding)
+    if undone:
+        kept = [each for each in kept if each[0].lower() != "content-encoding"]
     stored: dict[str, JSON] = {"method": request.method, "url": request.url, "headers": grouped(kept)}
-    if encoding:
-        stored["encoded"] = encoding
-    stored.update(bodies.encode_body(body, header(request.headers, "content-type")))
+    if undone:
+        stored["encoded"] = undone
+    stored.update(bodies.encode_body(body, content_type, expected.get("json")))
     return stored
 
 
 def without_encoding(request: HttpRequest) -> tuple[bytes, str]:
     """Return the body of *request* without its content encoding, and which that was; empty if none was undone."""
-    encoding = header(request.headers, "content-encoding")
-    if not encoding or not request.body:
-        return request.body, ""
+    return _decoded(request.body, header(request.headers, "content-encoding"))
+
+
+def _decoded(body: bytes, encoding: str | None) -> tuple[bytes, str]:
+    if not encoding or not body:
+        return body, ""
     try:
-        return bodies.decode_content(request.body, encoding), encoding
+        return bodies.decode_content(body, encoding), encoding
     except ValueError:  # kept as it is sent, with the header
-        return request.body, ""
+        return body, ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import marshal
 import zlib
 
 import brotli
@@ -107,6 +108,27 @@ def test_any_json_in_any_layout_comes_back_byte_for_byte(value, layout, data):
         "utf-8", "surrogatepass"
     )
     assert decode_body(encode_body(raw, JSON_TYPE)) == raw
+
+
+@given(value=json_values, other=json_values, layout=json_layouts, is_expected=st.booleans())
+@example(value={"a": 1.0, "b": True}, other={"a": 1, "b": 1}, layout={"separators": (",", ":")}, is_expected=False)
+@example(value={"b": 1, "a": 2}, other={"a": 2, "b": 1}, layout={}, is_expected=False)
+@example(value={"1": float("nan")}, other={}, layout={"separators": (",", ":")}, is_expected=True)
+@example(value=["a, b"], other=[], layout={}, is_expected=True)
+@example(value=["\ud83d\ude00"], other=["\U0001f600"], layout={"separators": (",", ":")}, is_expected=False)
+@example(value=json.loads("[" * 65 + "]" * 65), other=[], layout={}, is_expected=True)
+def test_a_body_that_was_expected_is_stored_as_any_other(value, other, layout, is_expected):
+    raw = json.dumps(value, **layout).encode("utf-8", "surrogatepass")
+    likely = value if is_expected else other
+    stored, parsed = encode_body(raw, JSON_TYPE, likely), encode_body(raw, JSON_TYPE)
+    assert marshal.dumps(stored, 0) == marshal.dumps(parsed, 0)  # to the last type, and in the same order
+
+
+@pytest.mark.parametrize("layout", [{"separators": (",", ":"), "ensure_ascii": False}, {}], ids=["httpx", "requests"])
+def test_a_body_that_is_what_was_expected_is_not_parsed(layout):
+    likely = {"name": "Zoe", "list": [1, 2.5, None, True, {}, "two\nlines"]}
+    assert encode_body(json.dumps(likely, **layout).encode(), JSON_TYPE, likely)["json"] is likely
+    assert encode_body(json.dumps({**likely, "name": "Zoë"}, **layout).encode(), JSON_TYPE, likely)["json"] is not likely
 
 
 @given(value=json_values, layout=json_layouts)
