@@ -128,7 +128,9 @@ def test_a_body_that_was_expected_is_stored_as_any_other(value, other, layout, i
 def test_a_body_that_is_what_was_expected_is_not_parsed(layout):
     likely = {"name": "Zoe", "list": [1, 2.5, None, True, {}, "two\nlines"]}
     assert encode_body(json.dumps(likely, **layout).encode(), JSON_TYPE, likely)["json"] is likely
-    assert encode_body(json.dumps({**likely, "name": "Zoë"}, **layout).encode(), JSON_TYPE, likely)["json"] is not likely
+    assert (
+        encode_body(json.dumps({**likely, "name": "Zoë"}, **layout).encode(), JSON_TYPE, likely)["json"] is not likely
+    )
 
 
 @given(value=json_values, layout=json_layouts)
