@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pytest_agenttape.model import JSON
 
@@ -72,8 +71,7 @@ def whole(body: object) -> bytes:
     return b"".join(map(whole, body))  # type: ignore[call-overload]  # else the library could not send it either
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(NamedTuple):  # made for every call: a named tuple costs a third of a frozen dataclass
     """A request as it would go onto the wire, its body read whole."""
 
     method: str
@@ -82,8 +80,7 @@ class HttpRequest:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
+class HttpResponse(NamedTuple):
     """A response with its content encoding undone; `chunks` joined are the body.
 
     Attributes:

@@ -227,6 +227,8 @@ class Live:
 
     is_live: ClassVar[bool] = True
     descendants: ClassVar[tuple[Interaction, ...]] = ()
+    recorded: ClassVar[Interaction | None] = None
+    turn: ClassVar[Turn | None] = None
 
     @property
     def outcome(self) -> Interaction | None:

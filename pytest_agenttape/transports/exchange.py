@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from pytest_agenttape import bodies, ownership, providers, telemetry
 from pytest_agenttape.bodies.messages import (
@@ -60,8 +61,7 @@ class TransportFailure:
         return replace(self, type=faults[self.type]) if self.type in faults else self
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(NamedTuple):
     """A request that reached a session, and what the session decided."""
 
     owner: Owner
@@ -89,12 +89,12 @@ class Exchange:
     @property
     def recorded(self) -> Interaction | None:
         """The recording that answers it, if any."""
-        return self.call.recorded if isinstance(self.call, Served) else None
+        return self.call.recorded
 
     @property
     def turn(self) -> Turn | None:
         """When the recorded answer is due among others; None if at once."""
-        return self.call.turn if isinstance(self.call, Served) else None
+        return self.call.turn
 
     @property
     def recorder(self) -> Recorder:
@@ -152,7 +152,9 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
         UnmatchedInteractionError: No recording answers, and the request may not run for real.
     """
     __tracebackhide__ = True
-    if is_answered(found, request.method, request.url, header(request.headers, "content-type") or ""):
+    if found.owner.answers(request.method, request.url) and is_answered(
+        found, request.method, request.url, header(request.headers, "content-type") or ""
+    ):
         asked = {"method": request.method, "url": request.url, "headers": grouped(request.headers)}
         return Exchange(found.owner, found.owner.begin(TELEMETRY_KIND, None, asked), None, request, calls_before=0)
     stored = stored_request(request, found.owner.match_headers, found.owner.expected)
@@ -218,9 +220,9 @@ def past_the_end(exchange: Exchange) -> StreamingReplayError:
 def schedule(exchange: Exchange, pieces: int) -> Schedule | None:
     """Return when the *pieces* of the recorded body are due; None if all are due at once, as they usually are."""
     recorded = exchange.recorded
-    failure = failure_after(exchange)
     if recorded is None:
         return None
+    failure = failure_after(exchange)
     never = (0 if recorded.error is not None else pieces) if failure is not None and failure.is_cancellation else None
     if never is None and not recorded.pace:
         return None
@@ -323,7 +325,7 @@ def _with_own_key(live: Live, request: HttpRequest) -> HttpRequest:
     headers = tuple(
         (name, _UUID.sub(own, value) if name.lower() in _IDEMPOTENCY_KEYS else value) for name, value in request.headers
     )
-    return replace(request, headers=headers) if headers != request.headers else request
+    return request._replace(headers=headers) if headers != request.headers else request
 
 
 def _numbered(recorded: Interaction, asked: Mapping[str, JSON]) -> Mapping[str, JSON]:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from respx.mocks import HTTPCoreMocker, Mocker
 
 from pytest_agenttape import clocks, ownership
-from pytest_agenttape.bodies.messages import HttpRequest, HttpResponse
+from pytest_agenttape.bodies.messages import Headers, HttpRequest, HttpResponse
 from pytest_agenttape.libraries import Library
 from pytest_agenttape.process import waits
 from pytest_agenttape.transports import exchange as exchanges
@@ -102,10 +102,12 @@ def _wrap_sync(real: Callable[..., Any], library: str) -> Callable[..., Any]:
     @functools.wraps(real)  # respx refuses to wrap a function with a different name
     def handle_request(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
-        found, url = _owner_of(request)
+        method, url = _method(request), _url(request)
+        found = _owner_of(method, url)
         if found is None:
             return real(self, request)
-        exchange = exchanges.begin(found, _neutral(request, url, b"".join(request.stream)))
+        body = b"".join(request.stream)
+        exchange = exchanges.begin(found, HttpRequest(method, url, _headers(request.headers), body))
         if not exchange.is_live:
             return _respond(exchange, library)
         _restore(request, exchange)
@@ -126,10 +128,12 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
     @functools.wraps(real)
     async def handle_async_request(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
-        found, url = _owner_of(request)
+        method, url = _method(request), _url(request)
+        found = _owner_of(method, url)
         if found is None:
             return await real(self, request)
-        exchange = exchanges.begin(found, _neutral(request, url, b"".join([part async for part in request.stream])))
+        body = b"".join([part async for part in request.stream])
+        exchange = exchanges.begin(found, HttpRequest(method, url, _headers(request.headers), body))
         if not exchange.is_live:
             await waits.let_others_run()
             unanswered = exchanges.schedule_without_answer(exchange)
@@ -151,22 +155,14 @@ def _wrap_async(real: Callable[..., Any], library: str) -> Callable[..., Any]:
     return handle_async_request
 
 
-def _owner_of(request: Any) -> tuple[ownership.Scope | None, str]:
-    """Return the owner of *request*, None if it is passed on; and its URL."""
-    found = ownership.current(functools.partial(_url, request), _method(request))
-    if found is None:
-        return None, ""
-    url = _url(request)
-    return (None if found.owner.admits(_method(request), url) else found), url
+def _owner_of(method: str, url: str) -> ownership.Scope | None:
+    """Return the owner of a request; None if it is passed on."""
+    found = ownership.current(lambda: url, method)
+    return None if found is None or found.owner.admits(method, url) else found
 
 
-def _neutral(request: Any, url: str, body: bytes) -> HttpRequest:
-    return HttpRequest(
-        method=_method(request),
-        url=url,
-        headers=tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]),
-        body=body,
-    )
+def _headers(sent: Any) -> Headers:
+    return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in sent])
 
 
 def _method(request: Any) -> str:
@@ -221,7 +217,7 @@ def _recording(exchange: Exchange, response: Any) -> LiveResponse:
     return LiveResponse(
         exchange,
         status=response.status,
-        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers),
+        headers=_headers(response.headers),
         reason=None if reason is None else reason.decode("latin-1"),
         http_version=extensions.get("http_version", b"HTTP/1.1").decode("ascii"),
     )
@@ -250,15 +246,17 @@ def _respond(exchange: Exchange, library: str) -> Any:
     core = sys.modules[library]
     if isinstance(answer, TransportFailure):
         raise _failure(answer, core)
-    return core.Response(
+    response = core.Response(
         status=answer.status,
-        headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers],
         content=_Served(answer, exchange, library),
         extensions={
             "http_version": answer.http_version.encode("ascii"),
             "reason_phrase": answer.reason.encode("latin-1"),
         },
     )
+    # What httpcore is given, it looks at once more, each name and each value.
+    response.headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+    return response
 
 
 def _failure(failure: TransportFailure, core: Any) -> Exception:

@@ -25,10 +25,13 @@ class ReplayedBody:
         self._last = max(len(answer.chunks) - 1, 0)
 
     def __iter__(self) -> Iterator[bytes]:
+        waits = self._schedule is not None or self._turn is not None
         for piece, chunk in enumerate(self._chunks):
-            self._wait(piece)
+            if waits:
+                self._wait(piece)
             yield chunk
-        self._wait(len(self._chunks))
+        if waits:
+            self._wait(len(self._chunks))
         self._raise_at_end()
 
     def _wait(self, piece: int) -> None:
