@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -89,9 +91,8 @@ class _Replaying(client_proto.ResponseHandler):
         super().__init__(loop=pool._loop)
         self.force_close()  # never to be used for another request, which may be a live one
         self._pool = pool
-        self._req = req
+        self._req = req  # until it is answered: it refers to its answer, and this to its parser, which refers to this
         self._exchange = exchange
-        self._body: _Body | None = None
 
     def set_response_params(self, **params: Any) -> None:
         """Nothing is waited for on a socket."""
@@ -100,42 +101,47 @@ class _Replaying(client_proto.ResponseHandler):
     async def read(self) -> Any:
         """Return the next head and its body, which is still to come."""
         __tracebackhide__ = True
-        if self._req._continue is not None and not self._req._continue.done():
+        req, body = self._req, None
+        if req is not None and req._continue is not None and not req._continue.done():
             self.data_received(b"HTTP/1.1 100 Continue\r\n\r\n")
-        elif self._body is None:
-            await self._req.close()  # which ends when all of it is sent
-            await self._answer()
+        elif req is not None:
+            await req.close()  # which ends when all of it is sent
+            body = await self._answer(req)
+            self._req = None
         message, content = await super().read()
         if type(content) is streams.StreamReader:
-            assert self._body is not None
-            self._body.timer = content._timer
-            content._timer = self._body  # type: ignore[assignment]  # it keeps to the protocol of a timer
+            assert body is not None
+            body.timer = content._timer
+            content._timer = body  # type: ignore[assignment]  # it keeps to the protocol of a timer
             content.__class__ = _Pulled
         return message, content
 
-    async def _answer(self) -> None:
+    async def _answer(self, req: Any) -> _Body:
         __tracebackhide__ = True
         unanswered = exchanges.schedule_without_answer(self._exchange)
         if unanswered is not None:
             await _until_due(unanswered, 0)  # the task is going to be cancelled again
         await exchanges.await_failure(self._exchange)
+        fail = functools.partial(_failure, req=req, pool=self._pool, exchange=self._exchange)
         answer = exchanges.served(self._exchange)
         if isinstance(answer, TransportFailure):
-            raise self._failure(answer)
-        self._body = _Body(answer, self._exchange, self)
-        self._body.start(self._req.method)
-
-    def _failure(self, failure: TransportFailure) -> Exception:
-        return _failure(failure, self._req, self._pool, self._exchange)
-
-    fail = _failure
+            raise fail(answer)
+        body = _Body(answer, self._exchange, self, fail)
+        body.start(req.method)
+        return body
 
 
 class _Body(ReplayedBody):
     """A recorded body, and in the place of its reader's timer what feeds it."""
 
-    def __init__(self, answer: HttpResponse, exchange: Exchange, protocol: _Replaying) -> None:
-        super().__init__(answer, exchange, protocol.fail)
+    def __init__(
+        self,
+        answer: HttpResponse,
+        exchange: Exchange,
+        protocol: _Replaying,
+        fail: Callable[[TransportFailure], Exception],
+    ) -> None:
+        super().__init__(answer, exchange, fail)
         self._answer = answer
         self._protocol = protocol
         self._is_chunked = self._ends_by_closing = False
@@ -223,6 +229,8 @@ class _Pulled(streams.StreamReader):
             except Exception as error:
                 self.set_exception(error)
                 raise
+        if self._eof:  # or what asked, its answer and what feeds it would keep each other alive
+            self._timer = body.timer
         if self._exception is not None:
             raise self._exception
 

@@ -88,9 +88,12 @@ class _Original:
     """Takes the place of http.client's response, which requests asks for headers and whether it is closed."""
 
     def __init__(self, headers: HTTPHeaderDict, method: str) -> None:
-        self.msg = self
         self._method = method
         self._headers = headers
+
+    @property
+    def msg(self) -> _Original:
+        return self  # kept by no attribute: a response that refers to itself waits for the garbage collector
 
     def get_all(self, name: str, default: object = None) -> object:
         return self._headers.getlist(name) or default
