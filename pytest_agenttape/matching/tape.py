@@ -157,7 +157,7 @@ class Tape:
             position, agrees, is_repeat = self._search(call)
         if position is None:
             return None
-        self._ties.note(call.request, self.as_asked[position].request)
+        self._ties.note(call.request, self._completion.recordings[position].request)
         return self._play(position, agrees=agrees, is_repeat=is_repeat)
 
     @property
@@ -178,10 +178,12 @@ class Tape:
 
     def _is_word_for_word(self, call: Call, position: int) -> bool:
         """Return whether *call* is what was recorded at *position*, the first that is left."""
-        if call.nested or call.observed or self._namesakes.are_told_apart(call):
+        if call.nested or call.observed or (call.function is not None and self._namesakes.are_told_apart(call)):
             return False
         recorded = self._completion.recordings[position]
-        if recorded.kind != call.kind or recorded.boundary != call.boundary or recorded.job not in (None, call.job):
+        if recorded.kind != call.kind or recorded.boundary != call.boundary:
+            return False
+        if "job" in recorded.metadata and recorded.job not in (None, call.job):
             return False
         return is_same(call.request, recorded.request)
 

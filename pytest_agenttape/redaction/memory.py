@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import TypeVar
 
 from pytest_agenttape.errors import RecordingRefusedError
-from pytest_agenttape.model import JSON
 from pytest_agenttape.redaction import names, shapes
 from pytest_agenttape.redaction.known import SHORTEST, KnownSecrets, is_worth_knowing
 from pytest_agenttape.redaction.names import Rule
@@ -79,7 +78,7 @@ class Memory:
         self.redacts_emails = rules.redact_emails
         self._allowed = rules.allowed
         self._denied = frozenset(map(names.folded, rules.denylist))
-        self.headers: dict[tuple[tuple[str, str], ...], tuple[dict[str, JSON], str]] = {}
+        self.headers: dict[tuple[str, str], str] = {}  # by name and value
         self.urls: dict[str, str] = {}
         self.clean_texts: set[str] = set()
         self.plain_keys: set[str] = set()

@@ -32,17 +32,17 @@ from pytest_agenttape.redaction.tree import (
 )
 from pytest_agenttape.redaction.urls import certain_of_names, is_url, redact_query, redact_url
 
-_MOST_HEADERS = 64  # sets of headers that are remembered
+_MOST_HEADERS = 1_024  # names with a value that are remembered
 _STREAM_LINE = re.compile(r"(?:data: ?)?([{\[].*[}\]])\s*", re.DOTALL)
 _PART_NAME = re.compile(r"name=\"([^\"\r\n]{1,256})\"")
 
 
 def redact_message(stored: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
     """Return a stored request or response without secrets; the same object if it has none."""
-    redacted, content_type, stored_alone, encoding = dict(stored), "", stored, _encoding_of(stored)
+    redacted, stored_alone = dict(stored), stored
     # In this order: the secrets of the headers are known when the rest is searched.
     if "headers" in stored:
-        redacted["headers"], content_type = _redact_headers(stored["headers"], memory)
+        redacted["headers"] = _redact_headers(stored["headers"], memory)
     if "url" in stored:
         redacted["url"] = _redact_address(stored["url"], memory)
     if "message" in stored and "body_b64" in stored:
@@ -50,12 +50,14 @@ def redact_message(stored: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
         redacted.update(redact_value({name: stored[name] for name in ("body_b64", "message")}, memory))
         stored_alone = {name: value for name, value in stored.items() if name not in ("body_b64", "message")}
     for name, value in stored_alone.items():
+        if name in _NOT_DATA:
+            continue
         if name == "trailers":
-            redacted[name] = _redact_headers(value, memory)[0]
-        elif name in _BODY_FORMS:
-            redacted[name] = _redact_body(name, value, content_type, memory, encoding)
-        elif name not in _NOT_DATA:
+            redacted[name] = _redact_headers(value, memory)
+        elif name not in _BODY_FORMS or (name == "json" and not isinstance(value, list)):  # the body of most calls
             redacted[name] = redact_value(value, memory)
+        else:
+            redacted[name] = _redact_body(name, value, _content_type_of(stored), memory, _encoding_of(stored))
     if redacted == stored:
         return stored
     if any(redacted.get(form) != stored.get(form) for form in _BODY_FORMS):
@@ -101,26 +103,16 @@ def _moved_borders(stored: Mapping[str, JSON], redacted: Mapping[str, JSON], sta
 # Headers and address
 
 
-def _redact_headers(headers: JSON, memory: Memory) -> tuple[JSON, str]:
-    """Return headers without their credentials, which are known from now on, and the content type."""
+def _redact_headers(headers: JSON, memory: Memory) -> JSON:
+    """Return headers without their credentials, which are known from now on; the same object if they have none."""
     if not isinstance(headers, dict):
-        return redact_value(headers, memory), ""
-    key = tuple(headers.items())
+        return redact_value(headers, memory)
+    seen = memory.headers
     try:
-        seen = memory.headers.get(key)
-    except TypeError:  # a name with several values has a list
-        return _redact_new_headers(headers, memory)
-    if seen is None:
-        seen = _redact_new_headers(dict(headers), memory)
-        if len(memory.headers) < _MOST_HEADERS:
-            memory.headers[key] = seen
-    clean, content_type = seen
-    return headers if clean == headers else dict(clean), content_type
-
-
-def _redact_new_headers(headers: dict[str, JSON], memory: Memory) -> tuple[dict[str, JSON], str]:
-    content_type = header(listed(headers), "content-type") or ""
-    return memory.until_known(lambda each: _redact_each_header(each, memory), headers), content_type
+        redacted = {name: seen[name, value] for name, value in headers.items()}
+    except (KeyError, TypeError):  # a new one; a name with several values has a list
+        return memory.until_known(lambda each: _redact_each_header(each, memory), headers)
+    return headers if redacted == headers else redacted
 
 
 def _redact_each_header(headers: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
@@ -131,9 +123,16 @@ def _redact_each_header(headers: dict[str, JSON], memory: Memory) -> dict[str, J
 def _redact_header_values(name: str, values: JSON, memory: Memory) -> JSON:
     if isinstance(values, list):
         return [_redact_header_values(name, each, memory) for each in values]
-    text = str(values)  # a number, if someone edited the file
-    redacted = _redact_header(str(name), text, memory)
-    return values if redacted == text else redacted
+    if not isinstance(values, str):  # a number, if someone edited the file
+        redacted = _redact_header(str(name), str(values), memory)
+        return values if redacted == str(values) else redacted
+    seen = memory.headers
+    if (name, values) in seen:
+        return seen[name, values]
+    redacted = _redact_header(str(name), values, memory)
+    if seen is memory.headers and len(seen) < _MOST_HEADERS:  # no secret was learned meanwhile
+        seen[name, values] = redacted
+    return redacted
 
 
 def _redact_header(name: str, value: str, memory: Memory) -> str:
@@ -160,6 +159,11 @@ def _redact_address(url: JSON, memory: Memory) -> JSON:
 # Body
 
 
+def _content_type_of(stored: Mapping[str, JSON]) -> str:
+    headers = stored.get("headers")
+    return (header(listed(headers), "content-type") or "") if isinstance(headers, dict) else ""
+
+
 def _encoding_of(stored: Mapping[str, JSON]) -> str:
     """Return the content encoding of a body that is stored as it came; empty if there is none that can be undone."""
     headers = stored.get("headers") if "body_b64" in stored else None
@@ -168,8 +172,6 @@ def _encoding_of(stored: Mapping[str, JSON]) -> str:
 
 
 def _redact_body(form: str, value: JSON, content_type: str, memory: Memory, encoding: str = "") -> JSON:
-    if form == "json" and not isinstance(value, list):  # the body of most calls, and of no stream
-        return redact_value(value, memory)
     if encoding and isinstance(value, str):
         return memory.until_known(lambda each: _redact_encoded(each, encoding, content_type, memory), value)
     return memory.until_known(lambda each: _BODY_FORMS[form](each, content_type, memory), value)

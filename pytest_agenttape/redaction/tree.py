@@ -41,6 +41,8 @@ def redact_value(value: JSON, memory: Memory) -> JSON:
     Raises:
         RecordingRefusedError: It is nested too deeply.
     """
+    if type(value) is str and value in memory.clean_texts:
+        return value
     try:
         if _is_plain(value, memory):
             return value
