@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from pytest_agenttape import ownership, values
+from pytest_agenttape import values
 from pytest_agenttape.boundaries.arguments import Parameters
 from pytest_agenttape.errors import RecordingRefusedError
 from pytest_agenttape.model import JSON, OWN_VARIABLES
@@ -15,11 +15,12 @@ Stored: TypeAlias = dict[str, JSON]
 
 
 class Asked(NamedTuple):
-    """A request in stored form, the arguments that the call may change, and the function that is called."""
+    """A request in stored form, the arguments that the call may change, the function, and whose method it is."""
 
     request: Stored
     changeable: Mapping[str, object]
     function: str | None = None
+    instance: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Spelled:
 
     given: dict[str, Any]
 
-    def request(self, owner: ownership.Owner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:  # noqa: ARG002  # as Named's
+    def request(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:  # noqa: ARG002  # as Named's
         return Asked(dict(values.encode(self.given, "request")), {})
 
 
@@ -38,19 +39,14 @@ class Named:
 
     parameters: Parameters
 
-    def request(self, owner: ownership.Owner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
+    def request(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
         bound = self.parameters.bind(args, kwargs)
         encoded = self._encoded(bound.arguments)
         # Of each argument only a mapping is looked at: a call passes here each time.
         arguments = {name: _without_own(each) if type(each) is dict else each for name, each in encoded.items()}
-        request: Stored = {"args": arguments}
-        if bound.instance is not None:
-            number = owner.instance_number(bound.instance)
-            if number:
-                request["instance"] = number
         # What is stored as it is cannot be changed.
         changeable = {name: each for name, each in bound.arguments.items() if encoded.get(name, each) is not each}
-        return Asked(request, changeable, self.parameters.name_for(bound.cls))
+        return Asked({"args": arguments}, changeable, self.parameters.name_for(bound.cls), bound.instance)
 
     def _encoded(self, arguments: dict[str, object]) -> Stored:
         try:

@@ -55,13 +55,13 @@ class Boundary:
         __tracebackhide__ = True
         owner = found.owner
         try:
-            request, changeable, function = self.asked.request(owner, args, kwargs)
+            request, changeable, function, instance = self.asked.request(args, kwargs)
         except AgentTapeError as error:
             error.add_note(f"in a call to the {self.kind} {self.name!r}")
             error.add_note(_NO_ARGUMENT)
             raise owner.refuse(error) from None
         facts = {**self.facts, "function": function} if function else self.facts
-        begun = owner.begin(self.kind, self.name, request, parent=found.running, metadata=facts)
+        begun = owner.begin(self.kind, self.name, request, parent=found.running, metadata=facts, instance=instance)
         if isinstance(begun, Served):
             watch = values.Watch(changeable) if has_changes(begun.recorded) else None
             return ServedCall(begun, self, watch)

@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -108,6 +108,11 @@ def by_rules_of_today(
 ) -> tuple[Matcher, ...]:
     """Return the canonical matchers of *chain*, for recordings with secrets that only *redact*, of today, finds."""
     return tuple(_redacting(each, redact) for each in chain if isinstance(each, KeyMatcher) and each.is_canonical)
+
+
+def of_any_instance(matcher: KeyMatcher) -> KeyMatcher:
+    """Return *matcher* for requests of which it does not matter which instance of a class made them."""
+    return replace(matcher, key=lambda request: matcher.key({k: v for k, v in request.items() if k != "instance"}))
 
 
 def _redacting(matcher: KeyMatcher, redact: Callable[[dict[str, JSON]], dict[str, JSON]]) -> KeyMatcher:

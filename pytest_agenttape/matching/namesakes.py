@@ -26,6 +26,10 @@ class Namesakes:
         """Return whether *recorded* may be a call of the same function as *call*, which is one of several."""
         return function_of(recorded) in (None, call.function)
 
+    def of(self, recordings: Iterable[Interaction], call: Call) -> Iterable[Interaction]:
+        """Return those of *recordings* that may be calls of the same function as *call*."""
+        return (each for each in recordings if self.is_of(each, call)) if self.are_told_apart(call) else recordings
+
 
 def function_of(recorded: Interaction) -> str | None:
     """Return the function that was called; None where no other has its name."""

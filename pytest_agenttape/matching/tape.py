@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import insort
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
@@ -12,7 +12,14 @@ from typing import NamedTuple, TypeAlias
 from pytest_agenttape.matching.call_tree import CallTree
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.matching.completion import Completion
-from pytest_agenttape.matching.matchers import KeyMatcher, Matcher, OrderMatcher, PredicateMatcher, Request
+from pytest_agenttape.matching.matchers import (
+    KeyMatcher,
+    Matcher,
+    OrderMatcher,
+    PredicateMatcher,
+    Request,
+    of_any_instance,
+)
 from pytest_agenttape.matching.namesakes import Namesakes
 from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.matching.step import Step, is_same
@@ -133,6 +140,8 @@ class Tape:
         self._tree = CallTree.of(self.recordings)
         self._is_flat = self._tree.is_flat  # asked at every call
         self._shelves = [_Shelf(matcher, self.recordings, self._tree) for matcher in matchers]
+        keyed = (each for each in matchers if isinstance(each, KeyMatcher))
+        self._of_any_instance = [_Shelf(of_any_instance(each), self.recordings, self._tree) for each in keyed]
         self._played: set[int] = set()
         self._step = Step(filter(self._is_for_agent, range(len(self.recordings))))
         if not (isinstance(matchers[0], KeyMatcher) and matchers[0].is_canonical):
@@ -219,11 +228,25 @@ class Tape:
                 key = shelf.key(call.request)
                 buckets = (shelf.buckets.get((call.kind, call.boundary, nested, key)) for nested in (False, True))
                 found = [self.as_asked[each] for bucket in buckets if bucket for each in bucket.positions]
-                if self._namesakes.are_told_apart(call):
-                    found = [each for each in found if self._namesakes.is_of(each, call)]
-                if found:
-                    return found
+                if told := list(self._namesakes.of(found, call)):
+                    return told
         return []
+
+    def of_function(self, call: Call) -> Iterable[Interaction]:
+        """Return the recordings of the function that *call* is one of."""
+        of_name = (each for each in self.recordings if each.kind == call.kind and each.boundary == call.boundary)
+        return self._namesakes.of((each for each in of_name if not each.is_observed), call)
+
+    def of_any_instance(self, call: Call) -> Iterator[Interaction]:
+        """Yield the unplayed recordings of the request of *call*, whichever instance made it; the best first."""
+        if call.boundary not in self._called:
+            self._complete(call)
+        for lane in _lanes_for(call):
+            for shelf in self._of_any_instance:
+                bucket = shelf.buckets.get((call.kind, call.boundary, lane, shelf.key(call.request)), _Bucket())
+                bucket.next_unplayed(self._played)
+                unplayed = (self.recordings[each] for each in bucket.unplayed(self._played))
+                yield from self._namesakes.of(unplayed, call)
 
     @property
     def as_asked(self) -> Sequence[Interaction]:
@@ -263,7 +286,7 @@ class Tape:
     def _complete(self, call: Call) -> None:
         self._called.add(call.boundary)
         for position in self._completion.complete(call):
-            for shelf in self._shelves:
+            for shelf in (*self._shelves, *self._of_any_instance):
                 shelf.add(position, self.as_asked[position])
 
     def _find(self, shelf: _Shelf, call: Call, lane: _Lane) -> tuple[int | None, bool]:

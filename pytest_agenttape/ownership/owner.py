@@ -63,8 +63,9 @@ class Owner(Protocol):
         *,
         parent: Live | None = None,
         metadata: Mapping[str, JSON] | None = None,
+        instance: object = None,
     ) -> Served | Live:
-        """Decide whether a call is replayed or runs for real; raise if neither is possible."""
+        """Decide whether a call, a method's of *instance*, is replayed or real; raise if neither is possible."""
 
     def blocks(
         self, host: str, port: int | None, running: Live | None, *, unrecordable: str = ""
@@ -77,9 +78,6 @@ class Owner(Protocol):
             running: The live call whose body connects.
             unrecordable: Why a recording is refused it as well; else it is let through and noted.
         """
-
-    def instance_number(self, instance: object) -> int:
-        """Return the number of *instance* among the instances of its class, by first call, from 0."""
 
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         """Return the error to raise for *error*; it becomes the verdict if this owner has verdicts."""

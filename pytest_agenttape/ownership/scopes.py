@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import functools
+import inspect
 import sys
 import threading
 from collections.abc import Callable
@@ -295,7 +296,7 @@ def _job_of(thread: threading.Thread, scope: Scope) -> Job | None:
     function: Any = getattr(thread, "_target", None)  # private to `threading`; the same name in 3.11 to 3.14
     while isinstance(function, functools.partial):
         function = function.func
-    code = getattr(function, "__code__", None)
+    code = getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)  # of a tool: its body
     return Job(_owner_that_counts(scope), function) if code is not None and is_users(code.co_filename) else None
 
 

@@ -84,9 +84,6 @@ class Outsider(ABC):
         shown = f"the {kind} {boundary}" if boundary else self._redactor().request({"url": request.get("url")})["url"]
         raise self.refuse(self._error(f"a call to {shown}"))
 
-    def instance_number(self, instance: object) -> int:  # noqa: ARG002  # as Session's
-        return 0
-
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         self.refused = self.refused or error
         self._refusals += 1

@@ -41,10 +41,11 @@ class VerifyingSession(Session):
         *,
         parent: Live | None = None,
         metadata: Mapping[str, JSON] | None = None,
+        instance: object = None,
     ) -> Served | Live:
         """Decide as `Session.begin` does."""
         __tracebackhide__ = True
-        call = super().begin(kind, boundary, request, parent=parent, metadata=metadata)
+        call = super().begin(kind, boundary, request, parent=parent, metadata=metadata, instance=instance)
         if isinstance(call, Served) and kind in ("llm", "http") and not call.recorded.is_made_up:
             self._asked.setdefault(id(call.outcome), (request, call.outcome))
         return call

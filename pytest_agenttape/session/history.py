@@ -5,8 +5,11 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+from pytest_agenttape import clocks, values
 from pytest_agenttape.matching.tape import Tape
 from pytest_agenttape.model import JSON, Interaction
+from pytest_agenttape.ownership.calls import Live, Observed
+from pytest_agenttape.providers.results import usage_in
 from pytest_agenttape.reading.usage import TokenTotals, duration_of, total_tokens
 from pytest_agenttape.session.block import Block
 from pytest_agenttape.session.connections import Connections
@@ -38,9 +41,30 @@ class History(Block):
     _connections: Connections
     _stand_ins: StandIns
 
-    def instance_number(self, instance: object) -> int:
-        """Return the number of *instance* among the instances of its class, by first call, from 0."""
-        return self.run.instance_number(instance)
+    def outcome(
+        self,
+        live: Live | Observed,
+        *,
+        response: JSON = None,
+        error: dict[str, JSON] | None = None,
+        usage: dict[str, JSON] | None = None,
+        tags: tuple[str, ...] = (),
+    ) -> Interaction:
+        """Return a live call as the interaction that it would be recorded as now."""
+        elapsed = clocks.perf_counter() - live.started
+        redactor = self.secrets.redactor
+        return Interaction(
+            index=0,
+            kind=live.call.kind,
+            boundary=live.call.boundary,
+            request=dict(live.call.request),
+            response=redactor.response(response, live.call.request),
+            error=values.redacted_error(error, redactor.value),
+            usage=usage_in(response) if usage is None and live.call.kind == "llm" else usage,
+            latency_ms=round(elapsed * 1000, 3),
+            tags=(*self.settings.tags, *tags),
+            metadata={**live.metadata, **self.run.facts_of(live)},
+        )
 
     def redacted(self, value: JSON) -> JSON:
         """Return *value*, which is in stored form, without secrets."""

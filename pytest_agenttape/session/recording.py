@@ -13,6 +13,7 @@ from pytest_agenttape.cassettes import paths, writing
 from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.cassettes.numbering import renamed
 from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError
+from pytest_agenttape.matching.instances import number_of
 from pytest_agenttape.matching.namesakes import function_of
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Poison
@@ -302,16 +303,17 @@ class Recording:
         return replace(found, index=placed.number, metadata=metadata)
 
     def _with_needed_facts(self, interactions: list[Interaction]) -> list[Interaction]:
-        """Keep the job of an executor and the function only where several made one call, or have one name."""
-        jobs: defaultdict[object, set[object]] = defaultdict(set)
-        functions: defaultdict[object, set[object]] = defaultdict(set)
+        """Keep the job only of several jobs' one call and where instances are told apart; the function of namesakes."""
+        jobs, functions, instances = (defaultdict[object, set[object]](set) for _ in range(3))
         for each in interactions:
             jobs[_asked(each)].add(each.job)
             functions[each.boundary].add(function_of(each))
+            instances[each.boundary].add(number_of(each))
         kept = []
         for each in interactions:
-            among = {"job": jobs[_asked(each)], "function": functions[each.boundary]}
-            needless = tuple(name for name in _TELLING if name in each.metadata and len(among[name] - {None}) < 2)
+            has_jobs = len(jobs[_asked(each)] - {None}) > 1 or len(instances[each.boundary]) > 1
+            needs = {"job": has_jobs, "function": len(functions[each.boundary] - {None}) > 1}
+            needless = tuple(name for name in _TELLING if name in each.metadata and not needs[name])
             kept.append(_without(needless, each, self._finished) if needless else each)
         return kept
 

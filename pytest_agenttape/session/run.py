@@ -51,7 +51,6 @@ class Run:
         self._process = os.getpid()
         self._begun: list[Begun] = []
         self._made: set[tuple[str, str | None, str]] = set()
-        self._instances: dict[type, dict[int, tuple[int, object]]] = {}
 
     def __len__(self) -> int:
         return len(self._begun)
@@ -131,12 +130,6 @@ class Run:
     def index(self, begun: Begun) -> int:
         """Return the position of a call, from 0."""
         return self._begun.index(begun)
-
-    def instance_number(self, instance: object) -> int:
-        """Return the number of *instance* among the instances of its class, by first call, from 0."""
-        with self.lock:
-            known = self._instances.setdefault(type(instance), {})
-            return known.setdefault(id(instance), (len(known), instance))[0]
 
     @property
     def live_calls(self) -> int:

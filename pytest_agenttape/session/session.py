@@ -6,18 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Self
 
-from pytest_agenttape import clocks, ownership, telemetry, transports, values
+from pytest_agenttape import clocks, ownership, telemetry, transports
 from pytest_agenttape.boundaries import outside
 from pytest_agenttape.errors import AgentTapeError, ConfigError
+from pytest_agenttape.matching.instances import Instances
 from pytest_agenttape.matching.policy import Refuse
 from pytest_agenttape.matching.selection import Selection
 from pytest_agenttape.matching.tape import Replay
-from pytest_agenttape.model import JSON, TELEMETRY_KIND, Call, Interaction
+from pytest_agenttape.model import JSON, TELEMETRY_KIND, Call
 from pytest_agenttape.ownership import guard
-from pytest_agenttape.ownership.calls import Live, Observed, Served
+from pytest_agenttape.ownership.calls import Live, Served
 from pytest_agenttape.process import child_processes
 from pytest_agenttape.process.user_stack import is_typed_in_debugger, user_traceback
-from pytest_agenttape.providers.results import usage_in
 from pytest_agenttape.reading.summary import asked_line
 from pytest_agenttape.session import money
 from pytest_agenttape.session.before_recording import BeforeRecording
@@ -169,6 +169,7 @@ class Session(Injectable, Gatekeeper, History):
         *,
         parent: Live | None = None,
         metadata: Mapping[str, JSON] | None = None,
+        instance: object = None,
     ) -> Served | Live:
         """Decide whether the call is answered by a recording or runs for real.
 
@@ -178,6 +179,7 @@ class Session(Injectable, Gatekeeper, History):
             request: The call in stored form; secrets are removed here.
             parent: The live call whose body makes this one.
             metadata: Facts to record with it.
+            instance: Whose method it is.
 
         Raises:
             UnmatchedInteractionError: No recording answers, and the mode does not let the call run for real.
@@ -188,20 +190,23 @@ class Session(Injectable, Gatekeeper, History):
         if kind == TELEMETRY_KIND:
             return Served(self, call := Call(kind, boundary, request), telemetry.answer(call))
         self.world.freeze.progress()
+        about = metadata or {}
+        label, function = about.get("label"), about.get("function")
+        nested, job = parent is not None, ownership.job_number()
         try:
             asked = self.secrets.redactor.request(request)
+            call = Call(kind, boundary, asked, nested=nested, job=job, label=label, function=function)
+            if instance is not None:
+                with self.run.lock:
+                    call = self._instances.numbered(call, instance)
             if self._before is not None:
-                asked = self._before.request(kind, boundary, asked)
+                call = call._replace(request=self._before.request(kind, boundary, dict(call.request)))
         except BeforeRecording.Dropped:
-            live = Live(self, Call(kind, boundary, asked), parent, is_kept=False, started=clocks.perf_counter())
+            live = Live(self, call, parent, is_kept=False, started=clocks.perf_counter())
             self.vet(live, request)
             return live
         except AgentTapeError as problem:
             raise self.refuse(problem) from problem.__cause__
-        about = metadata or {}
-        label, function = about.get("label"), about.get("function")
-        job = ownership.job_number()
-        call = Call(kind, boundary, asked, nested=parent is not None, job=job, label=label, function=function)
         if self.is_debugged and is_typed_in_debugger():
             return self._begin_typed(call, parent)
         cover()
@@ -246,31 +251,6 @@ class Session(Injectable, Gatekeeper, History):
         if self.on_live_call is not None:
             self.on_live_call(self)
 
-    def outcome(
-        self,
-        live: Live | Observed,
-        *,
-        response: JSON = None,
-        error: dict[str, JSON] | None = None,
-        usage: dict[str, JSON] | None = None,
-        tags: tuple[str, ...] = (),
-    ) -> Interaction:
-        """Return a live call as the interaction that it would be recorded as now."""
-        elapsed = clocks.perf_counter() - live.started
-        redactor = self.secrets.redactor
-        return Interaction(
-            index=0,
-            kind=live.call.kind,
-            boundary=live.call.boundary,
-            request=dict(live.call.request),
-            response=redactor.response(response, live.call.request),
-            error=values.redacted_error(error, redactor.value),
-            usage=usage_in(response) if usage is None and live.call.kind == "llm" else usage,
-            latency_ms=round(elapsed * 1000, 3),
-            tags=(*self.settings.tags, *tags),
-            metadata={**live.metadata, **self.run.facts_of(live)},
-        )
-
     def vet(self, live: Live, sent: JSON) -> None:
         """Refuse what a live call is about to send, its request or more, if it holds the stand-in of a secret."""
         __tracebackhide__ = True
@@ -304,6 +284,7 @@ class Session(Injectable, Gatekeeper, History):
         self.run = Run(keeps_time=loaded.policy.can_execute or bool(settings.repeated))
         self.verdict = Verdict(is_sticky=settings.is_sticky)
         self.secrets = Secrets(settings.rules, loaded.texts, loaded.rules.placeholders)
+        self._instances = Instances(loaded.tape)
         self._stand_ins = StandIns(settings, loaded, self.run, self.secrets)
         self.world = FrozenWorld(settings, loaded.frozen, loaded.needless_keys)
         self._connections = Connections(settings.config, self.title, records=loaded.policy.records)
