@@ -34,7 +34,10 @@ def with_numbers_of(old: JSON, new: dict[str, JSON]) -> dict[str, JSON]:
         if now in after - before and now not in renamed and then in free:
             renamed[now] = then
             free.discard(then)
-    return _Renaming(renamed).of(new) if renamed else new
+    if not renamed:
+        return new
+    whole = _Renaming(renamed).of(new)
+    return {**whole, "meta": {**whole["meta"], "redacted": sorted(whole["meta"]["redacted"])}}
 
 
 def renamed(recorded: Interaction, names: Mapping[str, str]) -> Interaction:

@@ -51,38 +51,56 @@ class Anchors:
         """Return what *anchor* stands for, for an alias in *depth* containers.
 
         Raises:
-            CassetteCorruptError: It stands for nothing or holds itself, or the document becomes too large or too deep.
+            CassetteCorruptError: As `named`, or the document becomes too large or too deep.
+        """
+        value = self.named(anchor)
+        self._add_up(*self._given[anchor][1:], depth, f"*{short(anchor)}: the aliases")
+        return value
+
+    def named(self, anchor: str) -> JSON:
+        """Return what *anchor* stands for, of which a merge key takes a part.
+
+        Raises:
+            CassetteCorruptError: It stands for nothing or holds itself.
         """
         if anchor in self._open:
             raise CassetteCorruptError(f"*{short(anchor)} stands in what it stands for; write the value out")
         if anchor not in self._given:
             raise CassetteCorruptError(f"*{short(anchor)} stands for nothing: no &{anchor[:60]} comes before it")
-        value, size, levels = self._given[anchor]
-        self._left -= size
-        if self._left < 0:
-            raise CassetteCorruptError(f"*{short(anchor)}: the aliases stand for more than can be held; write fewer")
-        if depth + levels > MAX_DEPTH:
-            raise CassetteCorruptError(f"nested deeper than {MAX_DEPTH} levels")
-        return value
+        return self._given[anchor][0]
 
-    def merge(self, own: dict[str, JSON], named: list[dict[str, JSON]]) -> None:
+    def merge(self, own: dict[str, JSON], named: list[dict[str, JSON]], depth: int) -> None:
         """Give a mapping what its merge key names: first, and what it says itself, or an earlier one does, goes before.
 
         Raises:
-            CassetteCorruptError: The document becomes too large.
+            CassetteCorruptError: The document becomes too large or too deep.
         """
         self._entries_left -= sum(map(len, named))
         if self._entries_left < 0:
             raise CassetteCorruptError("the merge keys stand for more than can be held; write fewer")
-        merged: dict[str, JSON] = {}
-        for each in named:
+        merged = dict(named[0]) if named else {}
+        for each in named[1:]:
             merged |= {key: value for key, value in each.items() if key not in merged}
+        size, levels = 0, 0
+        for key, value in merged.items():
+            if key in own:
+                continue
+            measured = self._measured(value)
+            if isinstance(value, dict | list):
+                self._sizes[id(value)] = measured  # measured once, however often it is merged
+            size, levels = size + measured[0], max(levels, measured[1])
+        self._add_up(size, levels, depth, "the merge keys")
         merged |= own
         own.clear()
         own.update(merged)
-        for value in own.values():  # measured once, however often it is merged
-            if isinstance(value, dict | list):
-                self._sizes[id(value)] = self._measured(value)
+
+    def _add_up(self, size: int, levels: int, depth: int, what: str) -> None:
+        """Count what is not written again, but would be in a document that says all."""
+        self._left -= size
+        if self._left < 0:
+            raise CassetteCorruptError(f"{what} stand for more than can be held; write fewer")
+        if depth + levels > MAX_DEPTH:
+            raise CassetteCorruptError(f"nested deeper than {MAX_DEPTH} levels")
 
     def _measured(self, value: JSON) -> tuple[int, int]:
         """Return how many characters *value* has when it is written out, about, and how many levels."""

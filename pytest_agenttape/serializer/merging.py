@@ -1,19 +1,23 @@
 """Mappings that say little that one before does not: what differs, below a merge key that names the other.
 
 A mapping is only merged with one that has the same keys in the same order. So every parser that knows merge keys gives
-each key back in its place.
+each key back in its place. What the anchor's name says, both say alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pytest_agenttape.model import JSON
 
-_LEAST = 48  # characters that need not be written; the merge key takes about half of them
+_LEAST = 44  # characters that need not be written; the merge key takes about half of them
+_PER_KEY = 3  # of these
 _WIDEST = 16  # of a value that is counted; of a longer one, an alias would be written
-_DEEPEST_OPEN = 4  # the file, its list of calls, a call, its request and response say all themselves
+_DEEPEST_OPEN = 4  # the file, its list of calls and a call say all themselves, a request and an answer say what counts
+_ANSWER, _FACTS = "response", "metadata"  # of a call
+_FORM = frozenset(("headers", "encoded", "json_layout"))  # of an answer: how it came, not what it says
 _STREAMS = ("events", "messages")  # of a response: they have a short form of their own
+TELLING = {_FACTS: "operation", "choices": "finish_reason"}  # what a reader wants to see in each: the anchor says it
 
 
 class Merges:
@@ -23,24 +27,25 @@ class Merges:
         root: The cassette, with one object for all equal trees.
 
     Attributes:
-        named: The ids of the mappings that others are merged with.
+        named: What the mappings that others are merged with are, and their keys, by their ids.
     """
 
     def __init__(self, root: JSON) -> None:
-        self.named: set[int] = set()
-        self._bases: dict[int, dict[str, JSON]] = {}  # by the id of what is merged with them
+        self.named: dict[int, tuple[object, ...]] = {}
+        self._merged: dict[int, tuple[dict[str, JSON], dict[str, JSON]]] = {}  # with what, and what is written
         self._first: dict[tuple[object, ...], dict[str, JSON]] = {}  # by what they are and their keys
         self._seen: set[int] = set()
         self._look(root, "", 0)
 
     def base(self, node: JSON) -> dict[str, JSON] | None:
         """Return the mapping that *node* is merged with, if any."""
-        return self._bases.get(id(node))
+        found = self._merged.get(id(node))
+        return None if found is None else found[0]
 
     def written(self, node: dict[str, JSON]) -> Mapping[str, JSON]:
         """Return what of *node* is written."""
-        base = self._bases.get(id(node))
-        return node if base is None else {key: each for key, each in node.items() if not _are_same(each, base[key])}
+        found = self._merged.get(id(node))
+        return node if found is None else found[1]
 
     def _look(self, node: JSON, what: str, depth: int) -> None:
         if _is_leaf(node) or id(node) in self._seen:
@@ -53,22 +58,38 @@ class Merges:
                 self._look(each, what, depth + 1)
 
     def _look_at_mapping(self, node: dict[str, JSON], what: str, depth: int) -> None:
-        kind = (what, *node)
-        may_be_merged = depth >= _DEEPEST_OPEN and len(node) > 1
-        base = self._first.get(kind) if may_be_merged else None
-        if base is not None and _saved(node, base) >= _LEAST:
-            self._bases[id(node)] = base
-            self.named.add(id(base))
+        kind = _kind(node, what, depth)
+        base = None if kind is None else self._first.get(kind)
+        if kind is not None and base is not None:
+            alike = {key for key, each in node.items() if _are_same(each, base[key])}
+            if depth < _DEEPEST_OPEN and what == _ANSWER:
+                alike &= _FORM
+            if _saved(node, alike) >= _LEAST:
+                self._merged[id(node)] = base, {key: each for key, each in node.items() if key not in alike}
+                self.named[id(base)] = kind
         for key, each in self.written(node).items():
             self._look(each, key, depth + 1)
-        if may_be_merged:
+        if kind is not None:
             self._first.setdefault(kind, node)  # now that all of it stands in the file
 
 
-def _saved(node: dict[str, JSON], base: dict[str, JSON]) -> int:
-    """Return how many characters of *node* need not be written."""
-    same = [key for key, each in node.items() if _are_same(each, base[key])]
-    return sum(len(key) + min(len(str(node[key])) if _is_leaf(node[key]) else _WIDEST, _WIDEST) for key in same)
+def _kind(node: dict[str, JSON], what: str, depth: int) -> tuple[object, ...] | None:
+    """Return what *node* has alike with all that it may be merged with; None if it says all itself."""
+    if len(node) < 2 or depth < _DEEPEST_OPEN - 1:
+        return None
+    if depth < _DEEPEST_OPEN and not (what == _FACTS or (what == _ANSWER and "status" in node and "headers" in node)):
+        return None
+    told = TELLING.get(what)
+    return (what, *node, (node[told],)) if told in node and _is_leaf(node[told]) else (what, *node)
+
+
+def _saved(node: dict[str, JSON], alike: Collection[str]) -> int:
+    """Return how many characters of *node* need not be written if it is merged."""
+    return sum(len(key) + min(_width(node[key]), _WIDEST) + _PER_KEY for key in alike)
+
+
+def _width(value: JSON) -> int:
+    return _WIDEST if value and not _is_leaf(value) else len(str(value))
 
 
 def _are_same(one: JSON, other: JSON) -> bool:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from pytest_agenttape.model import JSON
 from pytest_agenttape.serializer.document import MAX_DEPTH
-from pytest_agenttape.serializer.merging import Merges
+from pytest_agenttape.serializer.merging import TELLING, Merges
 
 # What an alias is shorter and easier to read than: characters of a tree's texts, a few more for each entry.
 _LEAST_TREE, _LEAST_TEXT = 40, 120
@@ -189,7 +189,7 @@ def _repeated(root: JSON, weights: Mapping[int, int], merges: Merges) -> Iterato
         if uses[mark] > 1:
             yield _what(key, node), node, node
         elif mark in merges.named:  # for its keys, whichever call is the first to have them
-            yield _what(key, node), node, (key, *node)
+            yield _what(key, node), node, merges.named[id(node)]
 
 
 def _is_worth_an_anchor(node: JSON, depth: int, weights: Mapping[int, int]) -> bool:
@@ -199,11 +199,11 @@ def _is_worth_an_anchor(node: JSON, depth: int, weights: Mapping[int, int]) -> b
 
 
 def _what(key: str, node: JSON) -> str:
-    """Return what *node* is, as a name: a role, the name of a tool, a type, else the *key* that it stands under."""
+    """Return what *node* is, as a name: a role, a tool, a type, what the key tells of it, else the *key*."""
     if isinstance(node, dict):
         function = node.get("function")
         named = function.get("name") if isinstance(function, dict) else node.get("name")
-        names = (node.get("role"), named, node.get("event"), node.get("type"))
+        names = (node.get("role"), named, node.get("event"), node.get("type"), node.get(TELLING.get(key, "")))
         key = next((each for each in names if isinstance(each, str) and each not in _NO_NAMES), key)
     return _SHORTER.get(key) or _UNFIT.sub("_", key[:_LONGEST_NAME]).strip("_") or "part"
 

@@ -213,7 +213,7 @@ class _Reading:
         if any(type(each) is not dict for each in listed):
             raise CassetteCorruptError("a merge key (<<) takes a mapping or a list of mappings", line=line)
         try:
-            self.anchors.merge(own, listed)
+            self.anchors.merge(own, listed, len(self._stack))
         except CassetteCorruptError as error:
             raise CassetteCorruptError(error.problem, line=line) from None
 
@@ -227,8 +227,8 @@ class _Reading:
 
     def _alias(self, event: AliasEvent) -> bool:
         try:
-            depth = len(self._stack) - (self._key is _MERGE)
-            value = self.anchors.value(event.anchor or "", depth)
+            name, depth = event.anchor or "", len(self._stack)
+            value = self.anchors.named(name) if self._key is _MERGE else self.anchors.value(name, depth)
         except CassetteCorruptError as error:
             _refuse(error.problem, event)
         if self._key is not None or type(self._container) is list:

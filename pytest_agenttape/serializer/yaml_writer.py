@@ -27,6 +27,7 @@ from pytest_agenttape.errors import RecordingRefusedError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.serializer.document import MAX_DEPTH
 from pytest_agenttape.serializer.merging import Merges
+from pytest_agenttape.serializer.one_line import are_rows, is_scanned, is_short
 from pytest_agenttape.serializer.sharing import Sharing
 from pytest_agenttape.serializer.surrogates import SURROGATE, escaped
 
@@ -123,10 +124,10 @@ def walk(root: JSON, sharing: Sharing | None = None) -> Iterator[JSON | Event]:
     shared = (sharing.names, sharing.texts, sharing.merges) if sharing is not None else ({}, {}, Merges(None))
     names, texts, merges = shared
     said: set[str] = set()  # anchors
-    stack: list[tuple[Iterator[tuple[object, JSON]], Event | None]] = [(iter(((None, root),)), None)]
+    stack: list[tuple[Iterator[tuple[object, JSON]], Event | None, bool]] = [(iter(((None, root),)), None, False)]
     trail: list[object] = [None]
     while stack:
-        items, end = stack[-1]
+        items, end, is_row = stack[-1]
         for key, value in items:
             trail[-1] = key
             if end is _CLOSE_MAP:
@@ -140,17 +141,20 @@ def walk(root: JSON, sharing: Sharing | None = None) -> Iterator[JSON | Event]:
             if anchor is not None:
                 said.add(anchor)
             if not is_container:
-                is_simple = anchor is None and not (type(plain) is str and "\n" in plain and _is_on_one_line(trail))
-                yield plain if is_simple else _text_event(plain, anchor, _is_on_one_line(trail))
+                is_simple = anchor is None and not (type(plain) is str and "\n" in plain and is_scanned(trail))
+                yield plain if is_simple else _text_event(plain, anchor, is_scanned(trail))
                 continue
             if len(stack) > MAX_DEPTH:
                 raise RecordingRefusedError(f"{_spelled(trail[:8])}...: nested deeper than {MAX_DEPTH} levels")
-            yield _opening(isinstance(plain, dict), anchor, _is_on_one_line(trail))
+            base = merges.base(plain)
+            written = plain if base is None else merges.written(plain)
+            is_few_words = sharing is not None and (is_row or is_short(written, trail, is_merged=base is not None))
+            yield _opening(isinstance(plain, dict), anchor, is_few_words or is_scanned(trail))
             if isinstance(plain, dict):
-                yield from _merge_key(merges.base(plain), names)
-                stack.append((iter(merges.written(plain).items()), _CLOSE_MAP))
+                yield from _merge_key(base, names)
+                stack.append((iter(written.items()), _CLOSE_MAP, False))
             else:
-                stack.append((iter(enumerate(plain)), _CLOSE_LIST))
+                stack.append((iter(enumerate(plain)), _CLOSE_LIST, are_rows(plain)))
             trail.append(None)
             break
         else:
@@ -164,17 +168,6 @@ def _merge_key(base: JSON, names: Mapping[int, str]) -> Iterator[Event]:
     if base is not None:
         yield _MERGE_KEY
         yield AliasEvent(names[id(base)])
-
-
-def _is_on_one_line(trail: list[object]) -> bool:
-    """Return whether the value at *trail* in a cassette is written on one line: what a reader wants to skip or scan."""
-    if len(trail) == 3:
-        return trail[1:] == ["meta", "redacted"]
-    if len(trail) == 4:
-        return trail[1:3] == ["meta", "shapes"]
-    if len(trail) == 5:  # interactions, number, response, name
-        return trail[4] in ("delivery", "chunk_bytes")
-    return len(trail) == 8 and trail[6] == "deltas"  # interactions, number, response, events, number, deltas, number
 
 
 @functools.lru_cache(maxsize=1024)

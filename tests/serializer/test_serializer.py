@@ -398,10 +398,7 @@ def test_a_cassette_reads_like_a_page() -> None:
         "interactions:\n"
         "- index: 0\n"
         "  request:\n"
-        "    args:\n"
-        "      city: London\n"
-        '      at: "2026-06-17"\n'
-        "      raw: '{\"a\": 1}'\n"
+        '    args: {city: London, at: "2026-06-17", raw: \'{"a": 1}\'}\n'
         "  response: |\n"
         "    Dear reader,\n"
         "\n"
@@ -416,9 +413,7 @@ def test_a_cassette_reads_like_a_page() -> None:
         "\n"
         "    \ttabbed 😀 line\n"
         "    - 'quotes' \"stay\" # and so does this\n"
-        "  - - 1.5\n"
-        "    - null\n"
-        "    - true\n"
+        "  - [1.5, null, true]\n"
         "  - []\n"
     )
 
