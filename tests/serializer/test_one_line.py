@@ -96,4 +96,6 @@ def test_any_text_comes_back_and_both_emitters_write_it_alike(loader: Any, found
         assert fingerprint(yaml.load(text, Loader=loader)) == fingerprint(value)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(yaml_writer, "CEmitter", None)
-        assert dump(value).removesuffix("...\n") == text  # it says so where a block before ended with a blank line
+        pure = dump(value)
+    # Where a block before ends with a blank line, libyaml's says that the document ends.
+    assert pure.removesuffix("...\n") == text.removesuffix("...\n")
