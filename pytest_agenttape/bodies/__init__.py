@@ -19,7 +19,8 @@ from pytest_agenttape.bodies.forms import (
     encode_declared_text,
     encode_form,
 )
-from pytest_agenttape.bodies.json_layout import decode_json, encode_json, parse_exactly, parse_json
+from pytest_agenttape.bodies.json_layout import decode_json, encode_json, parse_json
+from pytest_agenttape.bodies.json_value import parse_exactly
 from pytest_agenttape.bodies.lines import WORD, decode_lines, encode_lines
 from pytest_agenttape.bodies.multipart import normalise_multipart
 from pytest_agenttape.bodies.stored import has_control, media_type

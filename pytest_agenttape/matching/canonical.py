@@ -18,7 +18,7 @@ from pytest_agenttape.hosts import is_local
 from pytest_agenttape.matching.headers import is_asking_header, is_connection_header, is_transport_header
 from pytest_agenttape.model import JSON
 from pytest_agenttape.providers import is_llm_path, mcp
-from pytest_agenttape.redaction import canonical_base64, canonical_secrets, is_placeholder
+from pytest_agenttape.redaction import PLACEHOLDER, canonical_base64, canonical_secrets, is_placeholder
 from pytest_agenttape.redaction.names import HeaderRule, header_rule
 
 # How a body was written, which a client decides rather than the agent.
@@ -65,6 +65,7 @@ class KeyRules:
         credentials: Names of query parameters that hold secrets, lower-case, each with the path that has it.
         placeholders: What stands for a secret; text that only looks like it is text. None in older cassettes, in which
             everything that looks like it does.
+        placeholder: The placeholder of the user's choice.
     """
 
     volatile: bool = True
@@ -75,9 +76,17 @@ class KeyRules:
     accept: bool = True
     credentials: frozenset[tuple[str, str]] = frozenset()
     placeholders: set[str] | None = field(default=None, compare=False)  # of a session, which adds to it
+    placeholder: str = PLACEHOLDER
 
     @classmethod
-    def of(cls, ignored: Iterable[str], headers: Iterable[str] = (), *, base_url: bool = True) -> KeyRules:
+    def of(
+        cls,
+        ignored: Iterable[str],
+        headers: Iterable[str] = (),
+        *,
+        base_url: bool = True,
+        placeholder: str = PLACEHOLDER,
+    ) -> KeyRules:
         """Sort the configured *ignored* fields into names (no dot) and paths; *headers* are compared as well.
 
         Raises:
@@ -91,20 +100,22 @@ class KeyRules:
             raise ConfigError("ignore_volatile_fields: an entry is empty; name a header, a parameter or a path")
         names = frozenset(field.lower() for field in ignored if "." not in field)
         paths = tuple(_split_path(field.strip()) for field in ignored if "." in field)
-        return cls(names=names, paths=paths, headers=frozenset(map(str.lower, headers)), base_url=base_url)
+        lower = frozenset(map(str.lower, headers))
+        return cls(names=names, paths=paths, headers=lower, base_url=base_url, placeholder=placeholder)
 
     def fitted_to(self, requests: Iterable[Mapping[str, JSON]], *metas: Mapping[str, JSON]) -> KeyRules:
         """Return these rules for cassettes with the stored *requests* and their `meta`."""
         lists = [listed for meta in metas if isinstance(listed := meta.get("redacted"), list)]
         is_listed = len(lists) == len(metas)
         placeholders = {str(each) for listed in lists for each in listed} if is_listed else None
+        fitted = replace(self, accept=is_listed, placeholders=placeholders)
         urls = [each["url"] for each in requests if isinstance(each.get("url"), str)]
         secret, plain = set[tuple[str, str]](), set[tuple[str, str]]()
         for url in filter(_has_query, urls):
-            held, path = _credentials_in(url, placeholders), _path_of(url)
+            held, path = _credentials_in(url, fitted), _path_of(url)
             secret |= {(path, name) for name in held}
             plain |= {(path, name) for name in _parameters_of(url) - held}
-        return replace(self, accept=is_listed, credentials=frozenset(secret - plain), placeholders=placeholders)
+        return replace(fitted, credentials=frozenset(secret - plain))
 
     def exact(self) -> KeyRules:
         """Return the rules for requests that must agree in all that says something of them, but for credentials."""
@@ -127,7 +138,7 @@ def canonical_text(request: Mapping[str, JSON], rules: KeyRules) -> str:
         request = _canonical_http(request, rules)
     for path in rules.paths:
         request = _without(request, path)
-    return canonical_secrets(_dumps(request), rules.placeholders)
+    return canonical_secrets(_dumps(request), rules.placeholders, rules.placeholder)
 
 
 def canonical_request(request: Mapping[str, JSON], rules: KeyRules) -> JSON:
@@ -171,7 +182,7 @@ def _canonical_http(request: Mapping[str, JSON], rules: KeyRules) -> dict[str, J
     if _has_query(address):
         path = _path_of(request["url"])
         left_out |= {name for at, name in rules.credentials if at == path}
-        left_out |= _credentials_in(address, rules.placeholders)
+        left_out |= _credentials_in(address, rules)
     canonical["url"] = _canonical_url(address, left_out)
     if isinstance(content_type, str):
         if content_type.lower().startswith("multipart/"):
@@ -240,13 +251,15 @@ def _parameters_of(url: str) -> frozenset[str]:
     return frozenset(name.lower() for name, _ in parse_qsl(query, keep_blank_values=True, errors="surrogateescape"))
 
 
-def _credentials_in(url: str, placeholders: Container[str] | None) -> frozenset[str]:
+def _credentials_in(url: str, rules: KeyRules) -> frozenset[str]:
     """Return the names of the query parameters that hold a secret."""
     query = url.partition("?")[2].partition("#")[0]
-    if "REDACTED" not in query and "*" not in query and "%2" not in query:
+    is_default = rules.placeholder == PLACEHOLDER
+    if is_default and "REDACTED" not in query and "*" not in query and "%2" not in query:
         return frozenset()
     pairs = parse_qsl(query, errors="surrogateescape")
-    return frozenset(name.lower() for name, value in pairs if is_placeholder(value, placeholders))
+    held = (name for name, value in pairs if is_placeholder(value, rules.placeholders, rules.placeholder))
+    return frozenset(map(str.lower, held))
 
 
 def _split_path(field: str) -> tuple[str, ...]:

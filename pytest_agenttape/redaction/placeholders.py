@@ -35,6 +35,7 @@ _CORES = ("UkVEQUNURU", "JFREFDVEVE", "SRURBQ1RFR")  # of the word in base64, fo
 _SPELLED = re.compile(r"REDACTED[0-9]{4}")
 _SPELLED_LENGTH = len(PLACEHOLDER) + 4
 _LIKE_ONE = re.compile(r"REDACTED[0-9]{4}|\*{4}(?:[0-9]{4})?")
+_OUTSIDE_OF_STRINGS = frozenset("[]{}:,.+-0123456789NaInfinityEetrualsn")  # what JSON has there
 _STARRED = re.compile(r"(?:\*|%2[Aa]){4}(?:[0-9]{4})?")
 # A segment of a token's stand-in starts with the base64 of ' {"', or is that of ' {}', as no real token's does.
 _SEGMENT = r"IH(?:si[A-Za-z0-9_-]*+|t9)"
@@ -48,12 +49,13 @@ _PEM_BODY = re.compile(r"(?:\s|\\[rn])*+[A-Za-z0-9+/=]{16}")
 _PEM_LINES = re.compile(r"-----(?:BEGIN|END) [A-Z0-9 ]{1,64}-----|\\[rn]|\s")
 
 
-def canonical_secrets(text: str, listed: Container[str] | None = None) -> str:
+def canonical_secrets(text: str, listed: Container[str] | None = None, template: str = PLACEHOLDER) -> str:
     """Return *text* with every placeholder made one constant, as a match key needs it.
 
     Args:
         text: Any text.
         listed: The placeholders; what else looks like one is text. None where everything is one that looks like it.
+        template: The placeholder of the user's choice.
     """
 
     def constant(match: re.Match[str]) -> str:
@@ -63,6 +65,8 @@ def canonical_secrets(text: str, listed: Container[str] | None = None) -> str:
     def constant_token(match: re.Match[str]) -> str:
         return PLACEHOLDER if match[1] and (listed is None or match[1][-_SPELLED_LENGTH:] in listed) else match[0]
 
+    if template not in _WORDS:
+        text = _without_surroundings(text, listed, template)
     if PLACEHOLDER in text:
         if "IH" in text:
             text = _TOKEN_STAND_IN.sub(constant_token, text)
@@ -88,9 +92,9 @@ def canonical_base64(encoded: str, listed: Container[str] | None = None) -> str:
     return base64.b64encode(_NUMBERED_BYTES.sub(zero, raw)).decode("ascii")
 
 
-def is_placeholder(text: str, listed: Container[str] | None = None) -> bool:
+def is_placeholder(text: str, listed: Container[str] | None = None, template: str = PLACEHOLDER) -> bool:
     """Return whether *text* is nothing but a placeholder, one of the *listed* if there is a list."""
-    return canonical_secrets(text, listed) == PLACEHOLDER
+    return canonical_secrets(text, listed, template) == PLACEHOLDER
 
 
 def placeholders_in(text: str) -> list[str]:
@@ -282,6 +286,20 @@ def _parts_of(template: str) -> tuple[str, str, bool, re.Pattern[str]]:
         rf"|{spelled}|REDACTED[0-9]{{4}}|\*{{4}}(?:[0-9]{{4}})?"
     )
     return head, tail, word is not None, pattern
+
+
+def _without_surroundings(text: str, listed: Container[str] | None, template: str) -> str:
+    """Return *text* with ``REDACTED0001`` in place of ``<REDACTED0001>``; what has no number becomes the constant."""
+    head, tail, is_numbered, _ = _parts_of(template)
+    if not is_numbered:
+        if _OUTSIDE_OF_STRINGS.issuperset(template):
+            return text
+        return text.replace(template, PLACEHOLDER).replace(quote(template, safe="*"), PLACEHOLDER)
+    word = next(word for word in _WORDS if word in template)
+    before, after = ((each, quote(each, safe="*")) for each in (head.removesuffix(word), tail))
+    around = ["|".join(map(re.escape, each)) for each in (before, after)]
+    own = re.compile(rf"(?:{around[0]})({re.escape(word)}[0-9]{{4}})(?:{around[1]})")
+    return own.sub(lambda found: found[1] if listed is None or found[1] in listed else found[0], text)
 
 
 def _is_listed(stand_in: str, listed: Container[str] | None) -> bool:

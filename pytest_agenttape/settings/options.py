@@ -91,7 +91,12 @@ def key_rules(config: Config) -> KeyRules:
     Raises:
         ConfigError: An ignored field is empty.
     """
-    return KeyRules.of(config.ignore_volatile_fields, config.match_headers, base_url=config.match_base_url)
+    return KeyRules.of(
+        config.ignore_volatile_fields,
+        config.match_headers,
+        base_url=config.match_base_url,
+        placeholder=config.redact.placeholder,
+    )
 
 
 def parse(said: Mapping[str, object]) -> Options:

@@ -24,8 +24,13 @@ def register_codec(
     """Record values of exactly *cls* as what *encode* returns, under *name*; *decode* turns that back into a value.
 
     Raises:
-        ConfigError: *cls* is recorded without a codec, or *name* is taken.
+        ConfigError: *cls* is recorded without a codec, *name* is taken, or an argument is of the wrong kind.
     """
+    if not (isinstance(cls, type) and callable(encode) and callable(decode) and isinstance(name, str | None)):
+        raise ConfigError(
+            "register_codec takes a class, two functions and a name: "
+            "register_codec(Money, encode=lambda money: money.cents, decode=Money, name='money')"
+        )
     name = name or class_name(cls)
     if cls in ATOMS or cls is list or cls in FORMS:
         raise ConfigError(f"{class_text(cls)} needs no codec: it is recorded as it is")

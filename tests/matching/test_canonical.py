@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import string
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given
@@ -14,6 +15,7 @@ from pytest_agenttape import ConfigError
 from pytest_agenttape.matching.canonical import (
     VOLATILE_PARAMETERS,
     KeyRules,
+    canonical_request,
     canonical_text,
     match_key,
 )
@@ -369,6 +371,33 @@ def test_a_multipart_boundary_does_not_matter(boundary: str) -> None:
 
 def test_the_layout_of_a_json_body_does_not_matter() -> None:
     assert are_same(http(json={"a": 1}, json_layout={"indent": 2}), http(json={"a": 1}))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "spelled"),
+    [
+        ("<REDACTED>", "<REDACTED0001>"),
+        ("[REDACTED]", "[REDACTED0001]"),
+        ("***REDACTED***", "***REDACTED0001***"),
+        ("-****-", "-****0001-"),
+        ("<hidden>", "<hidden>"),
+    ],
+)
+def test_a_placeholder_of_the_users_choice_stands_for_a_secret(chosen: str, spelled: str) -> None:
+    url = f"https://e.com/x?api_key={quote(spelled)}&a=1"
+    rules = KeyRules.of((), placeholder=chosen).fitted_to([http(url)], {"redacted": ["REDACTED0001", "****0001"]})
+    assert are_same(http(url), http("https://e.com/x?a=1"), rules)
+    assert canonical_text(args(api_key=spelled), rules) == '{"args":{"api_key":"REDACTED"}}'
+    assert are_same(args(x=f"key {spelled} end"), args(x="key REDACTED0001 end"), rules)
+    assert not are_same(args(x=f"key {spelled} end"), args(x=f"key {spelled} and"), rules)
+    other = spelled.replace("0001", "0002")  # not listed, so a text
+    assert are_same(args(x=other), args(x=spelled), rules) is (other == spelled)
+
+
+@pytest.mark.parametrize("chosen", ["{}", "null", "-", "12"])
+def test_a_placeholder_that_json_is_made_of_is_left_alone(chosen: str) -> None:
+    request = args(x={}, y=None, z=[-12])
+    assert canonical_request(request, KeyRules.of((), placeholder=chosen)) == request
 
 
 ODDLY_SPACED = '{ "a": [1,2],\n "b" : {"c": null} }'

@@ -864,6 +864,13 @@ def test_unregistered_codec_says_what_to_do() -> None:
         decode({"$type": "client", "value": 1})
 
 
+@pytest.mark.parametrize("wrong", [{"cls": 5}, {"encode": 5}, {"decode": None}, {"name": 5}])
+def test_codec_is_a_class_and_two_functions(wrong: dict[str, Any]) -> None:
+    given: dict[str, Any] = {"cls": Client, "encode": str, "decode": str, **wrong}
+    with pytest.raises(ConfigError, match="register_codec takes a class, two functions and a name: "):
+        register_codec(**given)
+
+
 def test_codec_of_exactly_one_class() -> None:
     register_codec(Str, encode=str, decode=Str)
     try:
