@@ -173,8 +173,9 @@ def agenttape_cassette(request: pytest.FixtureRequest, _agenttape_session: Any) 
             f"{request.node.nodeid} uses agenttape_cassette, but has no marker; add @pytest.mark.agenttape to the test"
         )
     from pytest_agenttape.plugin.handle import CassetteHandle
+    from pytest_agenttape.plugin.syrupy import snapshot_of
 
-    return CassetteHandle(_agenttape_session, lambda: request.getfixturevalue("snapshot"))
+    return CassetteHandle(_agenttape_session, partial(snapshot_of, request))
 
 
 def _begin_to_collect(config: pytest.Config) -> None:

@@ -258,7 +258,7 @@ class CassetteHandle:
 
         Raises:
             AssertionError: The view or the sequence differs.
-            ConfigError: *only* or *exclude* names something that does not exist.
+            ConfigError: *only* or *exclude* names something that does not exist, or the run has no syrupy.
         """
         __tracebackhide__ = True
         if name is not None and (not isinstance(name, str) or not name):
@@ -271,7 +271,7 @@ class CassetteHandle:
             _fail_if(f"{drift}\nif this is intended, accept it: {self._command()} --snapshot-update")
         self._require_all_played()
         with real_files():
-            problem = view_problem(self._snapshot(), view, name, writes_new=self._is_recorded_now())
+            problem = view_problem(_made(self._snapshot), view, name, writes_new=self._is_recorded_now())
         if problem is not None:
             raise unmet(f"{problem}\n{self._hint()}", "the view is not the stored one")
 

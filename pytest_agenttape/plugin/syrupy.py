@@ -5,19 +5,18 @@ Works with syrupy 5, 6 and 7; uses only the parts of `SnapshotAssertion` that ar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+import pytest
+from syrupy.assertion import SnapshotAssertion
 from syrupy.exceptions import SnapshotDoesNotExist, TaintedSnapshotError
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from pytest_agenttape import values
+from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.plugin.pytest_privates import private
 from pytest_agenttape.reading.timeline import View
 from pytest_agenttape.serializer import dump_yaml
-
-if TYPE_CHECKING:
-    import pytest
-    from syrupy.assertion import SnapshotAssertion
 
 
 @runtime_checkable
@@ -37,6 +36,26 @@ class AgentTapeYAMLExtension(SingleFileSnapshotExtension):
     def serialize(self, data: object, **_filters: Any) -> str:
         """Return *data* as a YAML document."""
         return dump_yaml(_document(data))
+
+
+def snapshot_of(request: pytest.FixtureRequest) -> SnapshotAssertion:
+    """Return syrupy's snapshot of the test that *request* belongs to.
+
+    Raises:
+        ConfigError: The run has not loaded syrupy, or its fixture is another's.
+    """
+    try:
+        found = request.getfixturevalue("snapshot")
+    except pytest.FixtureLookupError as error:
+        if error.argname != "snapshot":
+            raise
+        raise ConfigError("views are stored by syrupy, which this run has not loaded: -p syrupy loads it") from None
+    if not isinstance(found, SnapshotAssertion):
+        raise ConfigError(
+            f"views are stored by syrupy, and the fixture 'snapshot' is not syrupy's here but {type(found)}: another "
+            "plugin or a fixture of yours has its name"
+        )
+    return found
 
 
 def view_problem(snapshot: SnapshotAssertion, view: View, name: str | None, *, writes_new: bool) -> str | None:

@@ -404,3 +404,16 @@ def test_a_view_is_on_the_disk_also_where_the_test_has_a_fake_file_system(projec
     project.record().assert_outcomes(passed=1)
     project.run().assert_outcomes(passed=1)
     assert not Path("/notes.txt").exists()
+
+
+def test_without_syrupy_a_view_says_what_it_needs(project: Project) -> None:
+    project.write(test_it=TEST)
+    result = project.run("--agenttape-record", "-p", "no:syrupy")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *ConfigError: views are stored by syrupy, which this run has not loaded: *"])
+    project.write(test_it=TEST, conftest="import pytest\n@pytest.fixture\ndef snapshot(): return 'mine'\n")
+    result = project.run("--agenttape-record")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["E *ConfigError: views are stored by syrupy, and the fixture 'snapshot' is not *'str'*"]
+    )
