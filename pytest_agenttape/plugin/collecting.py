@@ -16,6 +16,7 @@ import pytest
 from pytest_agenttape.plugin.header import may_be_live
 from pytest_agenttape.plugin.options import is_marked
 from pytest_agenttape.process import runs
+from pytest_agenttape.process.garbage import lasting
 
 if TYPE_CHECKING:
     from pytest_agenttape.plugin.importing import Importing
@@ -67,7 +68,8 @@ class Collecting:
 
     @cached_property
     def _importing(self) -> Importing:
-        from pytest_agenttape.plugin.importing import Importing  # heavy, and most runs have no such file
+        with lasting():
+            from pytest_agenttape.plugin.importing import Importing  # heavy, and most runs have no such file
 
         return Importing(self._config, self._note)
 

@@ -17,3 +17,16 @@ def uncollected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def lasting() -> Iterator[None]:
+    """Return a block whose objects stay, as those of an import do: only a round through everything looks at them.
+
+    The collector counts what grows old, and would soon go through the whole process because of them.
+    """
+    with uncollected():
+        yield
+        if not gc.get_freeze_count():  # or what somebody has frozen would be thawed
+            gc.freeze()
+            gc.unfreeze()  # leaves all that is young among the old; none of it is exempt from `gc.collect`

@@ -16,9 +16,11 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from types import ModuleType
 
+from pytest_agenttape.process.garbage import lasting
 from pytest_agenttape.process.import_hook import ImportHook
 
 
@@ -102,7 +104,8 @@ def _is_due(library: str) -> bool:
 def _load(transport: _Transport) -> ModuleType:
     _loading.modules.add(transport.module)
     try:
-        return importlib.import_module(transport.module)
+        with nullcontext() if transport.module in sys.modules else lasting():  # loaded once, asked for by each session
+            return importlib.import_module(transport.module)
     finally:
         _loading.modules.discard(transport.module)
 

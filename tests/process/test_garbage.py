@@ -1,14 +1,16 @@
-"""The garbage collector, which is paused while a cassette is loaded."""
+"""The garbage collector, which is paused while a cassette is loaded, and while our modules are imported."""
 
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pytest_agenttape import Cassette, CassetteCorruptError, Interaction, use_cassette
+from pytest_agenttape.process.garbage import lasting
 from pytest_agenttape.session.loaded import load
 
 CALLS = [Interaction(index=n, kind="tool", request={"args": {"n": [n]}}, response=[n]) for n in range(1_000)]
@@ -26,6 +28,17 @@ def rounds() -> Iterator[list[int]]:
     gc.callbacks.append(note)
     yield found
     gc.callbacks.remove(note)
+
+
+@pytest.fixture
+def thawed() -> Iterator[None]:
+    """Undo what the conftest of these tests has frozen, for as long as a test looks at it."""
+    was_frozen = gc.get_freeze_count()
+    gc.unfreeze()
+    yield
+    gc.unfreeze()
+    if was_frozen:
+        gc.freeze()
 
 
 def test_loading_a_large_cassette_looks_for_no_garbage(tmp_path: Path, rounds: list[int]) -> None:
@@ -54,3 +67,36 @@ def test_a_collector_that_the_user_has_switched_off_stays_off(tmp_path: Path) ->
             assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+@pytest.mark.usefixtures("thawed")
+def test_what_stays_is_not_looked_at_again(rounds: list[int]) -> None:
+    with lasting():
+        made = [[number] for number in range(20_000)]
+    assert rounds == []
+    assert gc.isenabled()
+    assert any(each is made for each in gc.get_objects(generation=2))  # which rounds through the young leave out
+
+
+@pytest.mark.usefixtures("thawed")
+def test_what_stays_is_garbage_when_nobody_has_it() -> None:
+    with lasting():
+        made: list[object] = [type("Made", (), {})()]  # a class is garbage only for the collector
+    left = weakref.ref(made.pop())
+    gc.collect()
+    assert left() is None
+
+
+@pytest.mark.usefixtures("thawed")
+def test_what_the_user_has_frozen_stays_frozen() -> None:
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+    with lasting():
+        pass
+    assert gc.get_freeze_count() == frozen
+
+
+def test_the_collector_runs_again_after_an_import_that_fails() -> None:
+    with pytest.raises(ImportError), lasting():
+        raise ImportError
+    assert gc.isenabled()
