@@ -143,7 +143,7 @@ class Tape:
         keyed = (each for each in matchers if isinstance(each, KeyMatcher))
         self._of_any_instance = [_Shelf(of_any_instance(each), self.recordings, self._tree) for each in keyed]
         self._played: set[int] = set()
-        self._step = Step(filter(self._is_for_agent, range(len(self.recordings))))
+        self._step = Step(_positions_for_agent(self.recordings, self._tree))
         if not (isinstance(matchers[0], KeyMatcher) and matchers[0].is_canonical):
             self._leave_step()
         self._positions = {each.index: position for position, each in enumerate(self.recordings)}
@@ -179,11 +179,6 @@ class Tape:
         """Return the recording that would answer *call*, and leave it unplayed."""
         position, _, _ = self._search(call)
         return None if position is None else self.recordings[position]
-
-    def _is_for_agent(self, position: int) -> bool:
-        recorded = self.recordings[position]
-        is_nested = not self._is_flat and self._tree.is_nested(recorded)
-        return not is_nested and not recorded.is_observed and recorded.unplayable is None
 
     def _is_word_for_word(self, call: Call, position: int) -> bool:
         """Return whether *call* is what was recorded at *position*, the first that is left."""
@@ -337,6 +332,15 @@ class Tape:
         descendants = tuple(self._tree.descendants(recorded.index))
         self._played.update(self._positions[each.index] for each in descendants)
         return Replay(recorded, descendants, agrees=agrees, is_repeat=is_repeat)
+
+
+def _positions_for_agent(recordings: Sequence[Interaction], tree: CallTree) -> Iterator[int]:
+    """Yield, when asked for each, the positions of the recordings that answer calls of the agent's own."""
+    is_flat = tree.is_flat
+    for position, recorded in enumerate(recordings):
+        is_nested = not is_flat and tree.is_nested(recorded)
+        if not is_nested and not recorded.is_observed and recorded.unplayable is None:
+            yield position
 
 
 def _lane_of(recorded: Interaction, tree: CallTree) -> _Lane:

@@ -99,6 +99,12 @@ class History(Block):
         return self.loaded.unplayed
 
     @property
+    def divergences(self) -> list[dict[str, JSON]]:
+        """``{"index", "expected", "actual"}`` for each call that was answered by a recording of another request, or by
+        none at all (``index`` None)."""
+        return self._misses.divergences
+
+    @property
     def live_calls(self) -> int:
         """How many calls ran for real."""
         return self.run.live_calls

@@ -48,12 +48,9 @@ class Session(Injectable, Gatekeeper, History):
         mode: The record mode; compares equal to the plain word.
         title: How messages name the session.
         faults: What goes wrong in this run, and how much of it has.
-        divergences: ``{"index", "expected", "actual"}`` for each call that was answered by a recording of another
-            request, or by none at all (``index`` None).
         loaded: The cassette as it was when the session opened.
         run: The calls made since then.
         recording: The recording that they leave behind.
-        observer: Keeps the calls that listeners see.
         secrets: The secrets to redact.
         verdict: The first error that decides the run.
         phase: Set during a test's teardown, and kept in the metadata of calls made then.
@@ -271,9 +268,13 @@ class Session(Injectable, Gatekeeper, History):
     def hear_children(self) -> None:
         """Treat a refusal in a child process as one in this run."""
         __tracebackhide__ = True
-        text = child_processes.reported()
-        if text is not None:
+        if (text := child_processes.reported()) is not None:
             self.refuse(AgentTapeError(text))
+
+    @property
+    def observer(self) -> SessionObserver:
+        """Keeps the calls that listeners see."""
+        return SessionObserver(self, self.loaded, self.run)
 
     # -- below: how
 
@@ -291,9 +292,7 @@ class Session(Injectable, Gatekeeper, History):
         self.recording = Recording(
             settings, loaded, self.run, self.secrets, self.world, self.verdict, self._connections
         )
-        self.observer = SessionObserver(self, loaded, self.run)
         self.faults = Faults(settings, loaded, self.run, self.world)
-        self.divergences = self._misses.divergences
         self.phase = ""
 
     def _begin_typed(self, call: Call, parent: Live | None) -> Live:
@@ -306,12 +305,11 @@ class Session(Injectable, Gatekeeper, History):
         __tracebackhide__ = True
         if self.settings.refusal is not None:
             raise RunCut from self.refuse(self.settings.refusal)  # at once: hypothesis would try further examples
-        tape = self.loaded.tape
         faults = self.faults if self.faults.planned else None
         decision = faults.decide(call, about) if faults else self.loaded.decide(call)
         if isinstance(decision, Replay):
             recorded, descendants, is_kept, agrees, is_repeat = decision
-            if is_kept and not (agrees and tape.is_keyed) and not recorded.is_made_up:
+            if is_kept and not (agrees and self.loaded.tape.is_keyed) and not recorded.is_made_up:
                 self._misses.note_divergence(call, recorded, agrees=agrees)
             turn = None if is_repeat else self.loaded.turns.of(recorded)
             given = self._stand_ins.given(recorded)

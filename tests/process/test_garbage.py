@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import uuid
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,22 @@ def test_loading_a_large_cassette_looks_for_no_garbage(tmp_path: Path, rounds: l
     assert len(loaded.tape.recordings) == len(CALLS)
     assert len(rounds) <= 1  # what was put off
     assert gc.isenabled()
+
+
+def test_a_closed_cassette_leaves_no_garbage(tmp_path: Path) -> None:
+    Cassette(interactions=CALLS[:2], meta={"freeze": {"seed": 1}}).save(tmp_path / "a.yaml")
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        with use_cassette(tmp_path / "a.yaml"):
+            uuid.uuid4()
+        gc.collect()
+        assert {type(each) for each in gc.garbage if type(each).__module__.startswith("pytest_agenttape")} == set()
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
 
 
 def test_the_collector_runs_again_after_a_file_that_cannot_be_read(tmp_path: Path) -> None:

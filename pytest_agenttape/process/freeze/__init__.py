@@ -128,6 +128,7 @@ def _leave(layer: Layer) -> None:
                 _sync_process()
                 _hand_over()
     layer.saved_random = layer.saved_numpy = layer.task = None
+    layer.sequences.clear()  # they read its clock: together they would wait for the garbage collector
     if layers.CURRENT.get() is layer:
         layers.CURRENT.set(layer.parent)
 
