@@ -60,9 +60,10 @@ def encode_body(raw: bytes, content_type: str | None, likely: JSON = None) -> di
     if not raw:
         return {}
     kind = media_type(content_type)
-    for is_stream_of, encode_stream in _STREAM_CODECS:
-        if is_stream_of(kind, raw) and (form := encode_stream(raw)) is not None:
-            return form
+    if kind != _JSON:  # of most bodies
+        for is_stream_of, encode_stream in _STREAM_CODECS:
+            if is_stream_of(kind, raw) and (form := encode_stream(raw)) is not None:
+                return form
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -135,10 +136,11 @@ def is_stream(content_type: str | None) -> bool:
 
 
 def _decode(stored: Mapping[str, JSON]) -> list[bytes]:
-    forms = [form for form in _DECODERS if form in stored]
+    forms = [*(_DECODERS.keys() & stored.keys())]
     if not forms:
         return []
     if len(forms) > 1:
+        forms.sort(key=list(_DECODERS).index)
         raise CassetteCorruptError(f"a body has one form, found {' and '.join(map(repr, forms))}")
     try:
         return _DECODERS[forms[0]](stored)

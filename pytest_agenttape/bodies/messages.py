@@ -14,6 +14,8 @@ Headers: TypeAlias = tuple[tuple[str, str], ...]  # in wire order, names as sent
 # They describe one connection, not the answer.
 CONNECTION_HEADERS = frozenset({"transfer-encoding", "connection", "keep-alive", "trailer", "upgrade"})
 
+_TEXT = frozenset((str,))
+
 
 def header(headers: Headers, name: str) -> str | None:
     """Return the first value of the header *name* (lower-case), or None."""
@@ -37,11 +39,18 @@ def grouped(headers: Sequence[tuple[str, str]]) -> dict[str, JSON]:
 
 def listed(headers: Mapping[str, JSON]) -> Headers:
     """Return stored *headers* one by one: the inverse of `grouped`."""
+    if {*map(type, headers), *map(type, headers.values())} <= _TEXT:
+        return tuple(headers.items())
     pairs: list[tuple[str, str]] = []
     for name, value in headers.items():
         for each in value if isinstance(value, list) else (value,):
             pairs.append((str(name), str(each)))  # noqa: PERF401  # called for each answer, and a generator costs more
     return tuple(pairs)
+
+
+def by_name(headers: Headers) -> dict[str, str]:
+    """Return the first value of each of *headers*, by its name in lower case."""
+    return {name.lower(): value for name, value in reversed(headers)}
 
 
 @lru_cache(maxsize=128)

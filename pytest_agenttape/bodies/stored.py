@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from pytest_agenttape.errors import CassetteCorruptError
@@ -21,6 +22,7 @@ def has_control(text: str) -> bool:
     return _CONTROL.search(text) is not None
 
 
+@lru_cache(maxsize=256)  # asked for every body
 def media_type(content_type: str | None) -> str:
     """Return the bare lower-case media type of a Content-Type header; empty if there is none."""
     return (content_type or "").partition(";")[0].strip().lower()

@@ -63,7 +63,10 @@ def is_stored(name: str, value: str, compared: Container[str] = ()) -> bool:
     name = name.lower()
     if name in compared:
         return True
-    if name == "accept":
-        kinds = {each.partition(";")[0].strip().lower() for each in value.split(",")}
-        return not kinds <= _ANY_ACCEPT or kinds == {"text/event-stream"}
-    return not is_transport_header(name)
+    return _says_something(value) if name == "accept" else not is_transport_header(name)
+
+
+@lru_cache(maxsize=256)
+def _says_something(accept: str) -> bool:
+    kinds = {each.partition(";")[0].strip().lower() for each in accept.split(",")}
+    return not kinds <= _ANY_ACCEPT or kinds == {"text/event-stream"}

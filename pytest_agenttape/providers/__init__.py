@@ -56,11 +56,13 @@ def is_llm_path(method: str, url: str) -> bool:
 
 def identify(method: str, url: str, json: JSON) -> Operation | None:
     """Return what an LLM request does; None if it is plain HTTP. *json* is its decoded body."""
-    if not isinstance(json, Mapping) or method.upper() != "POST":
+    if not isinstance(json, dict) or method.upper() != "POST":
         return None
     bare = _without_query(url)
-    found = (view.identify(bare, json) for view in _speaking(bare))
-    return next((operation for operation in found if operation is not None), None)
+    for view in _speaking(bare):
+        if (operation := view.identify(bare, json)) is not None:
+            return operation
+    return None
 
 
 def identify_socket(url: str) -> Operation | None:

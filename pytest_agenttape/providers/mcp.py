@@ -74,7 +74,7 @@ def renumbered(response: Mapping[str, JSON], recorded: JSON, asked: JSON) -> Map
 
 def method_of(method: str, body: JSON) -> str | None:
     """Return the JSON-RPC method that an HTTP request with the decoded *body* calls, None if it is no such request."""
-    is_call = method == "POST" and isinstance(body, Mapping) and body.get("jsonrpc") == "2.0"
+    is_call = method == "POST" and isinstance(body, dict) and body.get("jsonrpc") == "2.0"
     return text_or_none(body.get("method")) if is_call else None
 
 

@@ -30,6 +30,7 @@ class History(Block):
         recording: The recording that they leave behind.
         secrets: The secrets to redact.
         is_closed: Whether it is not open, or no longer.
+        can_execute: Whether any call of this session may run for real.
     """
 
     loaded: Loaded
@@ -37,6 +38,7 @@ class History(Block):
     recording: Recording
     secrets: Secrets
     is_closed: bool
+    can_execute: bool
     _misses: Misses
     _connections: Connections
     _stand_ins: StandIns
@@ -128,11 +130,6 @@ class History(Block):
     def key_space(self) -> uuid.UUID | None:
         """What makes the idempotency keys of this run its own; None if its UUIDs are not those of an earlier run."""
         return None if self.loaded.frozen is None else uuid.UUID(self.recording.run_id)
-
-    @property
-    def can_execute(self) -> bool:
-        """Whether any call of this session may run for real."""
-        return self.loaded.policy.can_execute
 
     def is_same(self, recorded: JSON, given: JSON) -> bool:
         """Return whether two values in stored form are equal but for which secrets were in them."""

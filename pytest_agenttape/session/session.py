@@ -281,6 +281,7 @@ class Session(Injectable, Gatekeeper, History):
     def _reset(self, loaded: Loaded) -> None:
         settings = self.settings
         self.loaded = loaded
+        self.can_execute = loaded.policy.can_execute
         self._misses = Misses(settings, loaded)
         self.run = Run(keeps_time=loaded.policy.can_execute or bool(settings.repeated))
         self.verdict = Verdict(is_sticky=settings.is_sticky)

@@ -160,8 +160,9 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
     stored = stored_request(request, found.owner.match_headers, found.owner.expected)
     body = bodies.stored_json(stored)
     operation = providers.identify(request.method, request.url, body)
-    kind, boundary, metadata = "http", mcp_http.tool_called(found.owner, request.method, request.url, body), {}
-    if boundary is not None:
+    is_rpc = mcp.method_of("POST", body) is not None
+    kind, boundary, metadata = "http", None, {}
+    if is_rpc and (boundary := mcp_http.tool_called(found.owner, request.method, request.url, body)) is not None:
         kind = "tool"
     elif operation is not None:
         kind, boundary = "llm", operation.boundary
@@ -169,7 +170,8 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
         if operation.model is not None:
             metadata["model"] = operation.model
     call = found.owner.begin(kind, boundary, stored, parent=found.running, metadata=metadata)
-    mcp_http.note_handshake(found.owner, request.url, body, call)
+    if is_rpc:
+        mcp_http.note_handshake(found.owner, request.url, body, call)
     sent = _with_own_key(call, _overridden(call, operation, request)) if isinstance(call, Live) else request
     return Exchange(
         found.owner, call, operation, sent, calls_before=call.recorder.calls_made, is_changed=sent is not request
@@ -332,6 +334,8 @@ def _numbered(recorded: Interaction, asked: Mapping[str, JSON]) -> Mapping[str, 
     """Return the recorded response with the id under which it was asked for, where the protocol numbers requests."""
     response = recorded.response
     before, now = recorded.request.get("json"), asked.get("json")
-    if not (isinstance(response, dict) and isinstance(before, dict) and isinstance(now, dict) and "jsonrpc" in before):
+    if before is now or not (
+        isinstance(response, dict) and isinstance(before, dict) and isinstance(now, dict) and "jsonrpc" in before
+    ):
         return response  # type: ignore[no-any-return]  # judged by who reads it
     return mcp.renumbered(response, before, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_agenttape import bodies
-from pytest_agenttape.bodies.messages import Headers, HttpResponse, header, listed, standard_phrase
+from pytest_agenttape.bodies.messages import Headers, HttpResponse, by_name, header, listed, standard_phrase
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON
 
@@ -18,45 +18,39 @@ def read_response(stored: Mapping[str, JSON], method: str) -> HttpResponse:
     """
     if not isinstance(stored, dict) or not isinstance(stored.get("status"), int):
         raise AgentTapeError("the recording of this request is not an HTTP response with a status; record it again")
-    if not isinstance(stored.get("headers") or {}, dict):
+    recorded = stored.get("headers") or {}
+    if not isinstance(recorded, dict):
         raise AgentTapeError("the headers in the recording of this request are not a mapping; record it again")
-    headers = listed(stored.get("headers") or {})
-    content_type = header(headers, "content-type")
-    chunks = bodies.decode_chunks(stored, content_type)
+    headers = listed(recorded)
+    said = by_name(headers)
+    chunks = bodies.decode_chunks(stored, said.get("content-type"))
     status = stored["status"]
-    complete = stored.get("complete", True) is not False
+    complete = stored.get("complete") is not False
     is_shortened = not complete and _is_shortened(stored, chunks)
     if isinstance(stored.get("encoded"), str):  # as the agent itself is given it
         headers, chunks = _encoded(headers, chunks, stored["encoded"], partial=not complete)
-    if chunks and complete and method != "HEAD":
-        headers = _with_length(headers, str(sum(map(len, chunks))))
     http_version = str(stored.get("http_version") or "HTTP/1.1")
     until_closed = stored.get("until_closed") is True
-    if chunks and http_version == "HTTP/1.1" and not until_closed and header(headers, "content-length") is None:
-        headers = _with_framing(headers)
-    return HttpResponse(
-        status=status,
-        headers=headers,
-        chunks=chunks,
-        reason=str(stored.get("reason", standard_phrase(status))),
-        http_version=http_version,
-        complete=complete,
-        until_closed=until_closed,
-        is_shortened=is_shortened,
-    )
+    length = said.get("content-length")
+    if chunks and length is not None and complete and method != "HEAD":
+        headers = _with_length(headers, length, str(sum(map(len, chunks))))
+    if (
+        chunks
+        and length is None
+        and http_version == "HTTP/1.1"
+        and not until_closed
+        and "transfer-encoding" not in said
+    ):
+        headers = (*headers, ("Transfer-Encoding", "chunked"))  # not recorded, as it is always this
+    reason = str(stored.get("reason", standard_phrase(status)))
+    return HttpResponse(status, headers, chunks, reason, http_version, complete, until_closed, is_shortened)
 
 
-def _with_length(headers: Headers, length: str) -> Headers:
-    """Return *headers* with the length that the body has now; most bodies have the length that was recorded."""
-    if header(headers, "content-length") in (None, length):
+def _with_length(headers: Headers, recorded: str, length: str) -> Headers:
+    """Return *headers* with the *length* that the body has now; most bodies have the one that was recorded."""
+    if recorded == length:
         return headers
     return tuple((name, length if name.lower() == "content-length" else value) for name, value in headers)
-
-
-def _with_framing(headers: Headers) -> Headers:
-    """Return *headers* with the one by which a body without a length came: it is not recorded, as it is always this."""
-    framed = header(headers, "transfer-encoding") is not None
-    return headers if framed else (*headers, ("Transfer-Encoding", "chunked"))
 
 
 def _encoded(
