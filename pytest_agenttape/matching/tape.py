@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from bisect import insort
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from pytest_agenttape.matching.call_tree import CallTree
 from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.matching.completion import Completion
-from pytest_agenttape.matching.matchers import (
-    KeyMatcher,
-    Matcher,
-    OrderMatcher,
-    PredicateMatcher,
-    Request,
-    of_any_instance,
-)
+from pytest_agenttape.matching.matchers import KeyMatcher, Matcher, OrderMatcher, PredicateMatcher, of_any_instance
 from pytest_agenttape.matching.namesakes import Namesakes
 from pytest_agenttape.matching.selection import Selection
+from pytest_agenttape.matching.shelf import Bucket, Lane, Shelf, lane_of, lanes_for
 from pytest_agenttape.matching.step import Step, is_same
 from pytest_agenttape.matching.ties import Ties
 from pytest_agenttape.model import JSON, Call, Interaction
@@ -37,84 +28,6 @@ class Replay(NamedTuple):
     is_kept: bool = True  # not what the body of a live tool asked for
     agrees: bool = True  # also in what is not compared, if there were several
     is_repeat: bool = False  # it was served before
-
-
-_Lane: TypeAlias = bool | str  # whether another call's body made it, or "observed"
-_Key: TypeAlias = str | bytes
-_BucketKey: TypeAlias = tuple[str, str | None, _Lane, _Key]
-_LONGEST_KEY = 256  # characters; of a longer one its digest is kept, or each call would hold its whole conversation
-
-
-@dataclass(slots=True)
-class _Bucket:
-    """Positions of recordings that share a key, and how far they are played."""
-
-    positions: list[int] = field(default_factory=list)
-    cursor: int = 0
-
-    def unplayed(self, played: Collection[int]) -> Iterator[int]:
-        return (
-            self.positions[at] for at in range(self.cursor, len(self.positions)) if self.positions[at] not in played
-        )
-
-    def next_unplayed(self, played: Collection[int]) -> int | None:
-        while self.cursor < len(self.positions):
-            if self.positions[self.cursor] not in played:
-                return self.positions[self.cursor]
-            self.cursor += 1
-        return None
-
-
-class _Shelf:
-    """The recordings, indexed by what one matcher compares; the index is built on first use."""
-
-    def __init__(self, matcher: Matcher, recordings: Sequence[Interaction], tree: CallTree) -> None:
-        self.matcher = matcher
-        self._recordings = recordings
-        self._tree = tree
-        self._further: dict[int, Interaction] = {}  # by position: requests that a recording answers, too
-
-    @cached_property
-    def buckets(self) -> dict[_BucketKey, _Bucket]:
-        found: dict[_BucketKey, _Bucket] = {}
-        for position, each in enumerate(self._recordings):
-            if each.unplayable is None:
-                found.setdefault(self._key_of(each), _Bucket()).positions.append(position)
-        for position, each in self._further.items():
-            self._put(found, position, each)
-        return found
-
-    def add(self, position: int, completed: Interaction) -> None:
-        """Let the recording at *position* answer the request of *completed*, too."""
-        self._further[position] = completed
-        if "buckets" in vars(self):
-            self._put(self.buckets, position, completed)
-
-    def key(self, request: Request) -> _Key:
-        """Return what equal requests share."""
-        if not isinstance(self.matcher, KeyMatcher):
-            return ""
-        key = self.matcher.key(request)
-        return key if len(key) <= _LONGEST_KEY else hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
-
-    def equals_of(self, recorded: Interaction) -> list[int]:
-        """Return the positions of the recordings of the same request as *recorded*."""
-        bucket = self.buckets.get(self._key_of(recorded))
-        if bucket is None or isinstance(self.matcher, OrderMatcher):
-            return []
-        if isinstance(self.matcher, PredicateMatcher):
-            matches = self.matcher.matches
-            return [each for each in bucket.positions if matches(recorded.request, self._recordings[each].request)]
-        return bucket.positions
-
-    def _put(self, buckets: dict[_BucketKey, _Bucket], position: int, completed: Interaction) -> None:
-        bucket = buckets.setdefault(self._key_of(completed), _Bucket())
-        if completed.unplayable is None and position not in bucket.positions:
-            insort(bucket.positions, position)
-            bucket.cursor = 0
-
-    def _key_of(self, recorded: Interaction) -> _BucketKey:
-        return recorded.kind, recorded.boundary, _lane_of(recorded, self._tree), self.key(recorded.request)
 
 
 class Tape:
@@ -139,9 +52,9 @@ class Tape:
         self._ties = Ties(self.as_asked, rules or KeyRules())
         self._tree = CallTree.of(self.recordings)
         self._is_flat = self._tree.is_flat  # asked at every call
-        self._shelves = [_Shelf(matcher, self.recordings, self._tree) for matcher in matchers]
+        self._shelves = [Shelf(matcher, self.recordings, self._tree) for matcher in matchers]
         keyed = (each for each in matchers if isinstance(each, KeyMatcher))
-        self._of_any_instance = [_Shelf(of_any_instance(each), self.recordings, self._tree) for each in keyed]
+        self._of_any_instance = [Shelf(of_any_instance(each), self.recordings, self._tree) for each in keyed]
         self._played: set[int] = set()
         self._step = Step(_positions_for_agent(self.recordings, self._tree))
         if not (isinstance(matchers[0], KeyMatcher) and matchers[0].is_canonical):
@@ -151,8 +64,8 @@ class Tape:
         self.is_keyed = all(_is_canonical(matcher) for matcher in matchers)
 
     @cached_property
-    def _lanes(self) -> set[_Lane]:
-        return {_lane_of(each, self._tree) for each in self.recordings}
+    def _lanes(self) -> set[Lane]:
+        return {lane_of(each, self._tree) for each in self.recordings}
 
     def take(self, call: Call) -> Replay | None:
         """Return the first unplayed recording that answers *call*, and mark it played; or a repeat."""
@@ -200,7 +113,7 @@ class Tape:
         """Return the position of what answers *call*, whether it agrees in what is not compared, and is a repeat."""
         if call.boundary not in self._called:
             self._complete(call)
-        for lane in _lanes_for(call):
+        for lane in lanes_for(call):
             if lane not in self._lanes:
                 continue
             for shelf in self._shelves:
@@ -236,9 +149,9 @@ class Tape:
         """Yield the unplayed recordings of the request of *call*, whichever instance made it; the best first."""
         if call.boundary not in self._called:
             self._complete(call)
-        for lane in _lanes_for(call):
+        for lane in lanes_for(call):
             for shelf in self._of_any_instance:
-                bucket = shelf.buckets.get((call.kind, call.boundary, lane, shelf.key(call.request)), _Bucket())
+                bucket = shelf.buckets.get((call.kind, call.boundary, lane, shelf.key(call.request)), Bucket())
                 bucket.next_unplayed(self._played)
                 unplayed = (self.recordings[each] for each in bucket.unplayed(self._played))
                 yield from self._namesakes.of(unplayed, call)
@@ -284,7 +197,7 @@ class Tape:
             for shelf in (*self._shelves, *self._of_any_instance):
                 shelf.add(position, self.as_asked[position])
 
-    def _find(self, shelf: _Shelf, call: Call, lane: _Lane) -> tuple[int | None, bool]:
+    def _find(self, shelf: Shelf, call: Call, lane: Lane) -> tuple[int | None, bool]:
         """Return the position of the recording that answers *call*, and whether it agrees in what is not compared."""
         bucket = shelf.buckets.get((call.kind, call.boundary, lane, shelf.key(call.request)))
         if bucket is None:
@@ -306,7 +219,7 @@ class Tape:
                 return position, True
         return self._ties.choose(call.request, bucket.unplayed(self._played))
 
-    def _find_last(self, shelf: _Shelf, call: Call, lane: _Lane) -> tuple[int | None, bool]:
+    def _find_last(self, shelf: Shelf, call: Call, lane: Lane) -> tuple[int | None, bool]:
         """Return the position of the last recording, played, of the request of *call*, and whether it agrees."""
         bucket = shelf.buckets.get((call.kind, call.boundary, lane, shelf.key(call.request)))
         if bucket is None or isinstance(shelf.matcher, OrderMatcher):
@@ -317,7 +230,7 @@ class Tape:
             return next((each for each in backwards if matches(call.request, self.as_asked[each].request)), None), True
         return (backwards[0], True) if len(backwards) == 1 else self._ties.choose(call.request, backwards)
 
-    def _find_by_predicate(self, matcher: PredicateMatcher, bucket: _Bucket, call: Call) -> int | None:
+    def _find_by_predicate(self, matcher: PredicateMatcher, bucket: Bucket, call: Call) -> int | None:
         bucket.next_unplayed(self._played)  # recordings already played from the front are not looked at again
         for position in bucket.positions[bucket.cursor :]:
             if position not in self._played and matcher.matches(call.request, self.as_asked[position].request):
@@ -341,17 +254,6 @@ def _positions_for_agent(recordings: Sequence[Interaction], tree: CallTree) -> I
         is_nested = not is_flat and tree.is_nested(recorded)
         if not is_nested and not recorded.is_observed and recorded.unplayable is None:
             yield position
-
-
-def _lane_of(recorded: Interaction, tree: CallTree) -> _Lane:
-    return "observed" if recorded.is_observed else tree.is_nested(recorded)
-
-
-def _lanes_for(call: Call) -> tuple[_Lane, ...]:
-    """Return what can answer *call*: what a recorded body called is played along with it, and answers no agent."""
-    if call.observed:
-        return ("observed",)
-    return (True, False) if call.nested else (False,)
 
 
 def _is_canonical(matcher: Matcher) -> bool:

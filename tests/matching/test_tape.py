@@ -182,7 +182,7 @@ def test_the_same_request_is_found_played_or_not() -> None:
 def test_a_run_that_asks_word_for_word_what_was_recorded_makes_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     subject = tape(recording(0, 1), recording(1, 2), recording(2, 1))
     with monkeypatch.context() as patched:
-        patched.setattr("pytest_agenttape.matching.tape._Shelf.key", None)
+        patched.setattr("pytest_agenttape.matching.shelf.Shelf.key", None)
         assert [served(subject.take(call(x))) for x in (1, 2)] == [0, 1]
     assert [served(subject.take(call(x))) for x in (2, 1)] == ["NoneType", 2]
 
