@@ -17,7 +17,7 @@ from typing import TypeAlias
 from pytest_agenttape import clocks
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.ownership.strands import Strand
-from pytest_agenttape.process import waits
+from pytest_agenttape.process import running, waits
 from pytest_agenttape.process.cancellation import is_unanswered
 from pytest_agenttape.process.freeze import waiting
 
@@ -25,6 +25,7 @@ _ABSENT = 0.25  # seconds of waiting for a call that has not been made yet
 _MANY = 10  # such calls: then the run is not the recorded one, and waiting for more has little use
 _SOON = 0.01  # seconds of waiting for one of these
 _STUCK = 2.0  # seconds of waiting for a call that does not end
+_BUSY = 4  # times as long, if threads only wait for a processor
 # After an answer was given, how long the code that got it may take to deal with it:
 _MOMENT = 0.15  # seconds
 _SHORT = 0.005  # seconds, in a thread that has held still before
@@ -106,7 +107,7 @@ class Turns:
 
     def _gives_up(self, index: int, turn: Turn, longest: float) -> bool:
         """Return whether *turn* has waited for the call *index* for too long; then nobody waits for it again."""
-        if index not in self._given_up and clocks.monotonic() - turn.asked > longest:
+        if index not in self._given_up and _is_past(longest, since=turn.asked):
             self._given_up.add(index)
         return index in self._given_up
 
@@ -124,15 +125,26 @@ class Turns:
 
     def _has_dealt_with_it(self, other: Turn, turn: Turn) -> bool:
         """Return whether the code that got the answer of *other* has dealt with it, or will not soon."""
-        if turn.has_seen_the_effect_of(other):
-            return True
         assert other.ended is not None
+        if other.has_moved_on or (turn.has_seen_the_effect_of(other) and _is_quiet(other.strand, turn.strand)):
+            return True
         moment = _SHORT if other.strand.thread in self._still else _MOMENT
-        if clocks.monotonic() - other.ended > moment or clocks.process_time() - other.worked > _WORK:
+        if _is_past(moment, since=other.ended) or clocks.process_time() - other.worked > _WORK:
             if not other.strand.shares_loop(turn.strand):
                 self._still.add(other.strand.thread)
             return True
         return False
+
+
+def _is_past(longest: float, *, since: float) -> bool:
+    """Return whether more than *longest* has passed in which a busy machine let all threads go on."""
+    passed = clocks.monotonic() - since
+    return passed > longest and (passed > longest * _BUSY or not running.others_run())
+
+
+def _is_quiet(one: Strand, other: Strand) -> bool:
+    """Return whether no thread has to do with the answer of *one* before *other* may have its own."""
+    return one.is_alone or one.shares_loop(other) or not running.others_run()
 
 
 class Turn:
@@ -209,8 +221,6 @@ class Turn:
     def has_seen_the_effect_of(self, other: Turn) -> bool:
         """Return whether the code that got the answer of *other* has dealt with it."""
         assert other.ended is not None
-        if other.has_moved_on:
-            return True
         if self.strand.is_alone and other.strand.is_alone:  # both answers come through one pipe, in their order
             return True
         if other.strand.is_over(beside=self.strand):

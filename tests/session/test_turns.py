@@ -20,6 +20,7 @@ import yaml
 from pytest_agenttape import Cassette, clocks, tool, use_cassette
 from pytest_agenttape.model import Interaction
 from pytest_agenttape.ownership.turns import Turns
+from pytest_agenttape.process import running
 from tests.loopback import serving
 from tests.transports.http_clients import CLIENTS
 
@@ -27,14 +28,23 @@ DELAYS = {"a": 0.15, "b": 0.1, "c": 0.05, "d": 0.0}  # by name, in the order of 
 ENDED = ["d", "c", "b", "a"]
 
 
+missing: set[str] = set()  # calls that have to be under way before the first one ends
+
+
 @tool
 def look_up(name: str) -> str:
+    missing.discard(name)
+    while missing:
+        time.sleep(0.001)
     time.sleep(DELAYS[name])
     return name
 
 
 @tool
 async def look_up_async(name: str) -> str:
+    missing.discard(name)
+    while missing:
+        await asyncio.sleep(0.001)
     await asyncio.sleep(DELAYS[name])
     return name
 
@@ -54,6 +64,9 @@ def _by_tasks_and_threads(ask: Callable[[str], str]) -> list[str]:
 
 @tool
 def fail(name: str) -> str:
+    missing.discard(name)
+    while missing:
+        time.sleep(0.001)
     time.sleep(DELAYS[name])
     raise KeyError(name)
 
@@ -120,6 +133,7 @@ def _name_in(recorded: Interaction) -> str:
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("ask", [look_up, _failed], ids=["results", "failures"])
 def test_tools_beside_each_other(tmp_path: Path, group: str, ask: Callable[[str], str]) -> None:
+    missing.update(DELAYS)
     _both(tmp_path / "x.yaml", lambda: GROUPS[group](ask))
 
 
@@ -246,6 +260,27 @@ def test_a_run_that_is_no_longer_the_recorded_one_is_not_held_up_at_each_call(mo
         while turn is not None and not turn.is_due():
             now += 0.005
     assert now < 10
+
+
+@pytest.mark.parametrize("is_made", [True, False], ids=["the call has its answer", "the call is not made yet"])
+def test_what_a_busy_machine_does_not_let_go_on_is_waited_for(is_made: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, others_run = 0.0, True
+    monkeypatch.setattr(clocks, "monotonic", lambda: now)
+    monkeypatch.setattr(running, "others_run", lambda: others_run)
+    first, last = (
+        Interaction(index=index, kind="tool", latency_ms=latency, metadata={"start_ms": index * 10.0})
+        for index, latency in ((1, 5.0), (0, 90.0))
+    )
+    turns = Turns([first, last])
+    if is_made:
+        with ThreadPoolExecutor(1) as pool:  # not the strand of the other one
+            pool.submit(lambda: (found := turns.of(first)) and found.end()).result()
+    turn = turns.of(last)
+    assert turn is not None
+    now = 0.3
+    assert not turn.is_due()
+    others_run = False
+    assert turn.is_due()
 
 
 def test_an_answer_that_is_needed_by_a_call_that_had_ended_first_is_given(tmp_path: Path) -> None:
