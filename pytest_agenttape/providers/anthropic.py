@@ -130,7 +130,8 @@ def _usage(counts: JSON) -> dict[str, int] | None:
     read, written = (number(at(counts, f"cache_{how}_input_tokens")) or 0 for how in ("read", "creation"))
     fresh = number(at(counts, "input_tokens"))
     consumed = None if fresh is None and not read and not written else (fresh or 0) + read + written
-    return usage(consumed, at(counts, "output_tokens"), cached=read)
+    for_long = at(counts, "cache_creation", "ephemeral_1h_input_tokens")
+    return usage(consumed, at(counts, "output_tokens"), cached=read, written=(written, for_long))
 
 
 VIEW = View(

@@ -167,17 +167,28 @@ def _metered(bodies: list[Mapping[str, JSON]]) -> dict[str, int] | None:
 
 
 def _read_converse(body: Mapping[str, JSON]) -> Answer:
-    content, counts = at(body, "output", "message", "content"), body.get("usage")
+    content = at(body, "output", "message", "content")
     return Answer(
         text=joined_text(content),
         tool_calls=_calls(content),
-        usage=usage(
-            at(counts, "inputTokens"),
-            at(counts, "outputTokens"),
-            at(counts, "totalTokens"),
-            cached=at(counts, "cacheReadInputTokens"),
-        ),
+        usage=_converse_usage(body.get("usage")),
         finish_reason=text_or_none(body.get("stopReason")),
+    )
+
+
+def _converse_usage(counts: JSON) -> dict[str, int] | None:
+    # Like Anthropic, Bedrock counts cached input separately.
+    read, written = (number(at(counts, f"cache{how}InputTokens")) or 0 for how in ("Read", "Write"))
+    fresh = number(at(counts, "inputTokens"))
+    consumed = None if fresh is None and not read and not written else (fresh or 0) + read + written
+    details = mappings(at(counts, "cacheDetails"))
+    for_long = next((each.get("inputTokens") for each in details if each.get("ttl") == "1h"), None)
+    return usage(
+        consumed,
+        at(counts, "outputTokens"),
+        at(counts, "totalTokens"),
+        cached=read,
+        written=(written, for_long),
     )
 
 

@@ -13,6 +13,8 @@ _DETAILS = {
     "input_audio_tokens": "input_audio_tokens",
     "output_audio_tokens": "output_audio_tokens",
     "cached_audio_tokens": "cache_audio_read_tokens",
+    "cache_write_tokens": "cache_write_tokens",
+    "cache_write_1h_tokens": "cache_write_1h_tokens",
 }
 
 
@@ -39,7 +41,7 @@ def price(provider: str | None, models: Iterable[str | None], usage: Mapping[str
         tokens = genai_prices.Usage(
             input_tokens=usage.get("input_tokens", 0), output_tokens=usage.get("output_tokens", 0), **details
         )
-    except ValueError:  # a count below zero
+    except (TypeError, ValueError):  # tokens of a kind that it does not know yet, or a count below zero
         return None
     for model in filter(None, models):
         for source in (provider, None):

@@ -78,6 +78,8 @@ USAGE_DETAILS = (
     "input_audio_tokens",
     "output_audio_tokens",
     "cached_audio_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
 )
 
 
@@ -89,10 +91,12 @@ def usage(
     cached: JSON = None,
     reasoning: JSON = None,
     audio: tuple[JSON, JSON, JSON] = (None, None, None),
+    written: tuple[JSON, JSON] = (None, None),
 ) -> dict[str, int] | None:
     """Return token counts under their common names; None if there are none.
 
-    *audio* is how many of the consumed, the produced and the cached tokens are audio, which has a price of its own.
+    *audio* is how many of the consumed, the produced and the cached tokens are audio, which has a price of its own;
+    *written* is how many of the consumed ones a cache is to keep, and how many of these for an hour, which is dearer.
     """
     first, second = number(consumed), number(produced)
     if first is None and second is None:
@@ -103,7 +107,7 @@ def usage(
         "output_tokens": second,
         "total_tokens": first + second if whole is None else whole,
     }
-    extra = zip(USAGE_DETAILS, (cached, reasoning, *audio), strict=True)
+    extra = zip(USAGE_DETAILS, (cached, reasoning, *audio, *written), strict=True)
     return counts | {name: count for name, value in extra if (count := number(value))}
 
 

@@ -431,7 +431,7 @@ HELLO = {
                     }
                 },
                 "stopReason": "tool_use",
-                "usage": {"inputTokens": 10, "outputTokens": 5, "totalTokens": 15, "cacheReadInputTokens": 4},
+                "usage": {"inputTokens": 6, "outputTokens": 5, "totalTokens": 15, "cacheReadInputTokens": 4},
             }
         ).encode(),
         Answer("Hello", (WEATHER,), usage(10, 5, cached_tokens=4), None, "tool_use"),
