@@ -28,7 +28,6 @@ from pytest_agenttape.plugin.report.gathering import Gathering
 from pytest_agenttape.plugin.report.ledger import LEDGER
 from pytest_agenttape.plugin.report.workers import refusing_the_run
 from pytest_agenttape.process import runs
-from pytest_agenttape.process.garbage import lasting
 
 if TYPE_CHECKING:
     from pytest_agenttape.plugin.disabled import NoCassette
@@ -191,6 +190,8 @@ def _claim(session: pytest.Session, items: list[pytest.Item]) -> None:
         if not session.config.stash[LEDGER].folders and not any(map(is_marked, items)) and not _holds_cassettes(items):
             return
         # Imported only if the run has a marked test, or cassettes of deleted tests.
+        from pytest_agenttape.process.garbage import lasting
+
         with lasting():
             from pytest_agenttape.plugin.lifecycle import Lifecycle
 

@@ -16,7 +16,6 @@ import pytest
 from pytest_agenttape.plugin.header import may_be_live
 from pytest_agenttape.plugin.options import is_marked
 from pytest_agenttape.process import runs
-from pytest_agenttape.process.garbage import lasting
 
 if TYPE_CHECKING:
     from pytest_agenttape.plugin.importing import Importing
@@ -68,8 +67,11 @@ class Collecting:
 
     @cached_property
     def _importing(self) -> Importing:
+        # Heavy, and most runs have no such file.
+        from pytest_agenttape.process.garbage import lasting
+
         with lasting():
-            from pytest_agenttape.plugin.importing import Importing  # heavy, and most runs have no such file
+            from pytest_agenttape.plugin.importing import Importing
 
         return Importing(self._config, self._note)
 
