@@ -11,10 +11,17 @@ NAME = "_agenttape_session"  # defined in the plugin's module, where pytest look
 
 
 def leave_out(item: pytest.Item) -> None:
-    """Remove our fixture from an unmarked test: setting up any fixture, even an empty one, costs too much."""
+    """Remove our fixture from an unmarked test: setting up any fixture, even an empty one, costs too much.
+
+    So does pytest's `request`, which no test but asks for it needs, marked or not; our fixture is given it anyway.
+    """
     names = getattr(item, "fixturenames", None)
-    if names and NAME in names and not is_marked(item):
-        ours = {NAME} if asks_for(item, "request", apart_from=NAME) else {NAME, "request"}
+    if names and NAME in names:
+        ours = {NAME, "request"}
+        if is_marked(item):
+            ours.discard(NAME)
+        if asks_for(item, "request", apart_from=NAME):
+            ours.discard("request")
         # A new list: the tests of a parametrized function share one, and another of them may be marked.
         item.fixturenames = [name for name in names if name not in ours]  # type: ignore[attr-defined]  # of functions
 

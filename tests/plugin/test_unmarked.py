@@ -62,18 +62,19 @@ def test_our_fixture_is_set_up_for_marked_tests_alone(pytester: pytest.Pytester)
     pytester.runpytest().assert_outcomes(passed=6)
 
 
-def test_an_unmarked_test_has_the_fixtures_that_it_has_without_us(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("ours", [[], ["_agenttape_session"]], ids=["unmarked", "marked"])
+def test_a_test_has_the_fixtures_that_it_has_without_us(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, ours: list[str]
 ) -> None:
-    """Such as `request`, which pytest would set up for ours alone: that takes longer than all else that we do."""
-    pytester.makepyfile(FIXTURES)
+    """Not `request`, for one, which pytest would set up for ours alone: that takes longer than all else that we do."""
+    pytester.makepyfile(FIXTURES + ("\n    pytestmark = pytest.mark.agenttape" if ours else ""))
     collected = []
     for plugins in ("", "pytest_agenttape.plugin"):
         monkeypatch.setenv("PYTEST_PLUGINS", plugins)
         items, _ = pytester.inline_genitems()
         collected.append({each.name: sorted(vars(each)["fixturenames"]) for each in items})
-    assert collected[0] == collected[1]
-    assert collected[1]["test_plain"] == []
+    assert collected[1] == {name: sorted([*before, *ours]) for name, before in collected[0].items()}
+    assert collected[1]["test_plain"] == ours
     pytester.runpytest().assert_outcomes(passed=4)
 
 
