@@ -51,7 +51,8 @@ class FrozenWorld:
             state = freeze.capture(features, now, seed)
         self._state = state
         self.created_at = freeze.real_utcnow().isoformat()
-        self.freeze = freeze.Freeze(features, state, yields=self._settings.yields_random)
+        is_new = self._recorded is None
+        self.freeze = freeze.Freeze(features, state, yields=self._settings.yields_random, asks=is_new)
         self.freeze.__enter__()
         self._keys.enter()
 

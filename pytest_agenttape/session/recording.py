@@ -7,6 +7,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from pytest_agenttape.cassettes import paths, writing
@@ -39,11 +40,7 @@ _WIDTH = 200  # of what a provider says about a failure
 
 
 class Recording:
-    """What comes out of a run: a timeline to look at, and a cassette to write.
-
-    Attributes:
-        run_id: A number of its own for each run.
-    """
+    """What comes out of a run: a timeline to look at, and a cassette to write."""
 
     def __init__(
         self,
@@ -65,11 +62,15 @@ class Recording:
         self._left_open: AgentTapeError | None = None
         self._connections = connections
         self._has_new_order = False
-        self.run_id = str(uuid.UUID(bytes=os.urandom(16), version=4))
         self._finished: dict[tuple[object, ...], tuple[Interaction, Interaction]] = {}
         self._listing = Listing(loaded, secrets)
         self._secrets_known = 0  # when these were redacted
         self._prepared: tuple[int, writing.Prepared] | None = None  # and how many secrets were known then
+
+    @cached_property
+    def run_id(self) -> str:
+        """A number of its own for each run."""
+        return str(uuid.UUID(bytes=os.urandom(16), version=4))
 
     # -- what happened
 

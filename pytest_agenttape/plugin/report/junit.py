@@ -24,7 +24,7 @@ def properties(record: TestRecord, root: Path) -> list[tuple[str, object]]:
 def _relative(path: Path, root: Path) -> str:
     text, start = str(path), f"{root}{os.sep}"
     if text.startswith(start) and os.pardir not in text:  # as nearly every cassette's: looking costs a tenth
-        path = Path(text.removeprefix(start))
-    elif path.drive == root.drive:  # on Windows there is no relative path between drives
+        return text.removeprefix(start).replace(os.sep, "/")
+    if path.drive == root.drive:  # on Windows there is no relative path between drives
         path = Path(os.path.relpath(path, root))
     return path.as_posix()

@@ -44,12 +44,16 @@ class Freeze:
     """Pins the clock and starts UUIDs and random numbers from a seed; leaving it restores what was there.
 
     The same object can be entered again, even while it is open; each entry starts from the same state. If it *yields*,
-    it leaves random numbers alone while a session running beside it has seeded them.
+    it leaves random numbers alone while a session running beside it has seeded them. Whoever *asks* whether UUIDs or
+    random numbers were drawn has to say so before.
     """
 
-    def __init__(self, features: frozenset[str], state: FrozenState, *, yields: bool = False) -> None:
+    def __init__(
+        self, features: frozenset[str], state: FrozenState, *, yields: bool = False, asks: bool = False
+    ) -> None:
         self._plan = plan_of(features, state)
         self._yields = yields
+        self._asks = asks
         self._open: list[Layer] = []
         self.has_drawn: bool | None = None  # whether UUIDs or random numbers were asked for; None until that is judged
 
@@ -86,7 +90,7 @@ class Freeze:
 
     def judge_draws(self) -> None:
         """See whether UUIDs or random numbers were asked for, before another plugin seeds them again."""
-        if self._open:
+        if self._open and self._asks:
             self.has_drawn = self._open[-1].has_drawn or randoms.are_drawn(self._open[-1])
 
     def reseed(self) -> None:

@@ -33,7 +33,7 @@ class Layer:
 
     __slots__ = (
         "has_drawn", "is_open", "lock", "now", "outside", "own_plan", "parent", "plan", "reads", "saved_numpy",
-        "saved_random", "seeded", "sequences", "slow_since", "task", "thread", "traveller", "tz", "warnings",
+        "saved_random", "sequences", "slow_since", "task", "thread", "traveller", "tz", "warnings",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, parent: Layer | None) -> None:
@@ -51,7 +51,6 @@ class Layer:
         self.sequences: dict[str, UuidSequence] = {}
         self.traveller: Any = None  # time_machine's travel and Traveller
         self.has_drawn = False  # whether the user's own code has asked for UUIDs
-        self.seeded: object = None  # the state of `random` from which it started
         self.saved_random: object = None
         self.saved_numpy: object = None
         self.thread = threading.current_thread()

@@ -29,13 +29,13 @@ def seed(layer: Layer) -> None:
     if layer.plan.random_seed is None:
         return
     random.seed(layer.plan.random_seed)
-    layer.seeded = layer.seeded or random.getstate()  # which takes longer; a seed gives the same state each time
     _seed_numpy(layer, layer.plan.random_seed)
 
 
 def are_drawn(layer: Layer) -> bool:
     """Return whether anybody has asked for random numbers while *layer* pinned them."""
-    return layer.seeded is not None and random.getstate() != layer.seeded
+    seed = layer.plan.random_seed
+    return seed is not None and random.getstate() != random.Random(seed).getstate()
 
 
 def restore(layer: Layer) -> None:
