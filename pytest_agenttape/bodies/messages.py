@@ -64,6 +64,8 @@ def standard_phrase(status: int) -> str:
 
 def text_of(value: object) -> str:
     """Return the name or value of a header, which libraries take as text, bytes or a number."""
+    if type(value) is str:
+        return value
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 

@@ -241,7 +241,7 @@ class Tape:
         recorded = self.recordings[position]
         self._played.add(position)
         if self._is_flat:
-            return Replay(recorded, agrees=agrees, is_repeat=is_repeat)
+            return Replay(recorded, (), True, agrees, is_repeat)
         descendants = tuple(self._tree.descendants(recorded.index))
         self._played.update(self._positions[each.index] for each in descendants)
         return Replay(recorded, descendants, agrees=agrees, is_repeat=is_repeat)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import sys
+import types
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -11,9 +13,14 @@ async def let_others_run() -> None:
     """Give concurrent tasks the turn that they had while the call ran for real."""
     asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
     if asyncio is not None and is_in_asyncio(asyncio):
-        await asyncio.sleep(0)
+        await _one_round()
     elif trio is not None and _is_in_trio(trio):
         await trio.lowlevel.checkpoint()
+
+
+@types.coroutine
+def _one_round() -> Iterator[None]:
+    yield  # as `asyncio.sleep(0)` does, which a session replaces
 
 
 async def until_cancelled(seconds: float) -> None:

@@ -70,9 +70,10 @@ def is_unmarked(text: str, memory: Memory) -> bool:
         return False
     if (":" in text or "=" in text or ">" in text) and any(mark in text for mark in _PASSWORD_MARKS):
         return False
-    if commands.is_marked(text):
+    if "-" in text and commands.is_marked(text):
         return False
-    return not any(form in text for form in memory.known.unrun)
+    unrun = memory.known.unrun
+    return not unrun or not any(form in text for form in unrun)
 
 
 def _requoted(quoted: str, memory: Memory) -> str:

@@ -55,7 +55,7 @@ def _redact_parts(url: str, memory: Memory) -> str:
     match = _URL.fullmatch(url)
     if match is None:
         return redact_text(url, memory)
-    scheme, authority, path, query, fragment = (part or "" for part in match.groups())
+    scheme, authority, path, query, fragment = match.groups("")
     redacted = scheme + _authority(authority, memory) + _part(path, memory)
     if query:
         redacted += query[:1] + redact_query(query[1:], memory, _certain_of_address(authority, path))
@@ -77,7 +77,8 @@ def _authority(authority: str, memory: Memory) -> str:
 
 
 def _parameter(name: str, equals: str, value: str, certain: frozenset[str], memory: Memory) -> str:
-    plain_name, plain = unquote_plus(name), unquote_plus(value)
+    is_quoted = "%" in name or "+" in name or "%" in value or "+" in value
+    plain_name, plain = (unquote_plus(name), unquote_plus(value)) if is_quoted else (name, value)
     name = _part(name, memory)
     if not value:
         return name + equals

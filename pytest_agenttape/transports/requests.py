@@ -128,7 +128,7 @@ def _neutral(request: Any) -> HttpRequest:
     return HttpRequest(
         method=request.method or "GET",
         url=request.url or "",
-        headers=tuple((text_of(name), text_of(value)) for name, value in request.headers.items()),
+        headers=tuple([(text_of(name), text_of(value)) for name, value in request.headers.items()]),
         body=whole(request.body),
     )
 

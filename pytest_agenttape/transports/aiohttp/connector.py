@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp import connector, helpers
 
 from pytest_agenttape import ownership
-from pytest_agenttape.bodies.messages import HttpRequest
+from pytest_agenttape.bodies.messages import Headers, HttpRequest
 from pytest_agenttape.libraries import Library
 from pytest_agenttape.process import waits
 from pytest_agenttape.transports import exchange as exchanges
@@ -59,11 +59,12 @@ def _wrap(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     async def connect(self: Any, req: Any, traces: Any, timeout: Any) -> Any:
         __tracebackhide__ = True
-        found = _owner_of(req)
+        url = str(req.url)
+        found = _owner_of(req, url)
         if found is None:
             return await real(self, req, traces, timeout)
         socket = aiohttp_websocket.opened_by(req)
-        request = await _neutral(req)
+        request = HttpRequest(req.method, url, _headers(req), await _read(req))
         exchange = exchanges.begin(found, request) if socket is None else socket.begin(found, self, request)
         if not exchange.is_live:
             await waits.let_others_run()
@@ -84,10 +85,10 @@ def _wrap(real: Callable[..., Any]) -> Callable[..., Any]:
     return connect
 
 
-def _owner_of(req: Any) -> ownership.Scope | None:
+def _owner_of(req: Any, url: str) -> ownership.Scope | None:
     """Return whom *req* belongs to, None where it is passed on."""
-    found = ownership.current(lambda: str(req.url), req.method)
-    if found is None or found.owner.admits(req.method, str(req.url)) or _is_for_application_under_test(req):
+    found = ownership.current(lambda: url, req.method)
+    if found is None or found.owner.admits(req.method, url) or _is_for_application_under_test(req):
         return None
     if "upgrade" in req.headers and aiohttp_websocket.opened_by(req) is None:
         _refuse_upgrade(found, req)
@@ -128,13 +129,8 @@ def _refuse_upgrade(found: ownership.Scope, req: Any) -> None:
 # The request ------------------------------------------------------------------------------------------------------
 
 
-async def _neutral(req: Any) -> HttpRequest:
-    return HttpRequest(
-        method=req.method,
-        url=str(req.url),
-        headers=tuple((str(name), str(value)) for name, value in req.headers.items()),
-        body=await _read(req),
-    )
+def _headers(req: Any) -> Headers:
+    return tuple([(str(name), str(value)) for name, value in req.headers.items()])
 
 
 async def _read(req: Any) -> bytes:

@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp import client_exceptions, client_proto, connector, streams
 
 from pytest_agenttape import clocks
-from pytest_agenttape.bodies.messages import CONNECTION_HEADERS, Headers, HttpResponse
+from pytest_agenttape.bodies.messages import CONNECTION_HEADERS, HttpResponse
 from pytest_agenttape.libraries import Library
 from pytest_agenttape.process import waits
 from pytest_agenttape.transports import exchange as exchanges
@@ -151,31 +151,35 @@ class _Body(ReplayedBody):
     def start(self, method: str) -> None:
         """Feed the status line and the headers, and with them an empty body."""
         answer = self._answer
-        headers = tuple((name, value) for name, value in answer.headers if name.lower() not in CONNECTION_HEADERS)
+        headers = [each for each in answer.headers if each[0].lower() not in CONNECTION_HEADERS]
         is_empty = method == "HEAD" or answer.status in (204, 304) or answer.status < 200
         if not is_empty:
             headers = self._framed(headers)
         version = "HTTP/1.0" if answer.http_version == "HTTP/1.0" else "HTTP/1.1"
-        lines = [f"{version} {answer.status} {answer.reason}", *(f"{name}: {value}" for name, value in headers), "", ""]
-        self._protocol.data_received("\r\n".join(lines).encode("latin-1", "replace"))
+        lines = [f"{name}: {value}\r\n" for name, value in headers]
+        head = f"{version} {answer.status} {answer.reason}\r\n{''.join(lines)}\r\n"
+        self._protocol.data_received(head.encode("latin-1", "replace"))
         if is_empty:
             self.close()
         elif not self._chunks and self._ends_itself:
             self._end()
 
-    def _framed(self, headers: Headers) -> Headers:
+    def _framed(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Return *headers* with the length that the body has now, else with its framing."""
-        size = sum(map(len, self._chunks))
-        lengths = [value for name, value in headers if name.lower() == "content-length" and value.isdigit()]
-        rest = tuple(pair for pair in headers if pair[0].lower() != "content-length")
-        if lengths:
-            length = size if self._is_complete else max(size + 1, int(lengths[0]))
-            return tuple((name, str(length) if name.lower() == "content-length" else value) for name, value in headers)
+        lengths = [value for name, value in headers if name.lower() == "content-length"]
+        recorded = next(filter(str.isdigit, lengths), None)
+        if recorded is not None:
+            size = sum(map(len, self._chunks))
+            length = str(size if self._is_complete else max(size + 1, int(recorded)))
+            if lengths == [length]:
+                return headers
+            return [(name, length if name.lower() == "content-length" else value) for name, value in headers]
+        rest = [each for each in headers if each[0].lower() != "content-length"] if lengths else headers
         if self._answer.http_version == "HTTP/1.0" or self._answer.until_closed:
             self._ends_by_closing = True
             return rest
         self._is_chunked = True
-        return (*rest, ("Transfer-Encoding", "chunked"))
+        return [*rest, ("Transfer-Encoding", "chunked")]
 
     @property
     def _ends_itself(self) -> bool:

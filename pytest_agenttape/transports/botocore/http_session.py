@@ -141,6 +141,6 @@ def _neutral(request: Any) -> HttpRequest:
     return HttpRequest(
         method=request.method,
         url=request.url,
-        headers=tuple((name, text_of(value)) for name, value in request.headers.items()),
+        headers=tuple([(name, text_of(value)) for name, value in request.headers.items()]),
         body=whole(request.body),
     )
