@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpcore
+import httpcore2
 import httpx
 import pytest
+import trio
 
 from pytest_agenttape import NetworkBlockedError, RecordingRefusedError, tool, use_cassette
 from tests.loopback import Handler, serving
@@ -55,6 +60,56 @@ def _in_pieces(port: int, *pieces: bytes, head: bytes = GET % b"localhost") -> b
         return sock.recv(100)
 
 
+def _by_sendto(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendto(GET % b"localhost", ("127.0.0.1", port))
+        return sock.recv(100)
+
+
+async def _trio(port: int) -> None:
+    with trio.socket.socket() as sock:
+        await sock.connect(("127.0.0.1", port))
+        await sock.send(GET % b"localhost")
+        await sock.recv(100)
+
+
+async def _trio_stream(port: int) -> None:
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(GET % b"localhost")
+
+
+def _by_number(port: int, write: Callable[[int], object]) -> bytes:
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        write(sock.fileno())
+        return sock.recv(100)
+
+
+def _one_connection(httpcore: Any, port: int) -> None:
+    with httpcore.HTTPConnection(httpcore.URL(f"http://localhost:{port}").origin) as connection:
+        connection.request("GET", f"http://localhost:{port}/paid")
+
+
+def _tls(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port)) as raw, _anonymous().wrap_socket(raw) as sock:
+        sock.sendall(GET % b"localhost")
+        return sock.recv(100)
+
+
+async def _tls_stream(port: int) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=_anonymous(), server_hostname="localhost")
+    writer.write(GET % b"localhost")
+    writer.close()
+
+
+def _anonymous(purpose: int = ssl.PROTOCOL_TLS_CLIENT) -> ssl.SSLContext:
+    """Return a context that needs no certificate."""
+    context = ssl.SSLContext(purpose)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("aNULL:@SECLEVEL=0")
+    return context
+
+
 WAYS: dict[str, Callable[[int], object]] = {
     "a socket": _by_socket,
     "asyncio": lambda port: asyncio.run(_stream(port)),
@@ -63,6 +118,13 @@ WAYS: dict[str, Callable[[int], object]] = {
     "sendmsg, as asyncio's writelines does": lambda port: _in_pieces(port),
     "pieces": lambda port: _in_pieces(port, b"G", b"E"),  # of more, some servers make a request of HTTP/0.9
     "a line without its end": lambda port: _in_pieces(port, b"G", b"ET /paid HTTP/1.1"),
+    "sendto": _by_sendto,
+    "the number of a socket": lambda port: _by_number(port, lambda sock: os.write(sock, GET % b"localhost")),
+    "its number, writev": lambda port: _by_number(port, lambda sock: os.writev(sock, [GET % b"localhost"])),
+    "trio's socket": lambda port: trio.run(_trio, port),
+    "trio's stream": lambda port: trio.run(_trio_stream, port),
+    "a connection of httpcore": lambda port: _one_connection(httpcore, port),
+    "a connection of httpcore2": lambda port: _one_connection(httpcore2, port),
     "another method": lambda port: _by_socket(port, b"\r\nM-SEARCH /paid HTTP/1.1\r\n\r\n"),
     "WebSocket": lambda port: _by_socket(port, GET[:-2] % b"localhost" + b"Upgrade: websocket\r\n\r\n"),
 }
@@ -75,6 +137,15 @@ def test_it_is_not_sent_in_replay(tmp_path: Path, port: int, name: str) -> None:
     )
     with refused, use_cassette(tmp_path / "x.yaml"), contextlib.suppress(Exception):
         WAYS[name](port)
+    assert _Counting.asked == []
+
+
+@pytest.mark.parametrize("ask", [_tls, lambda port: asyncio.run(_tls_stream(port))], ids=["a socket", "asyncio"])
+def test_nor_is_it_within_tls(tmp_path: Path, ask: Callable[[int], object]) -> None:
+    refused = pytest.raises(NetworkBlockedError, match="blocked: in replay no HTTP is sent that nothing replays")
+    server = serving(_Counting, _anonymous(ssl.PROTOCOL_TLS_SERVER))
+    with server as url, refused, use_cassette(tmp_path / "x.yaml"), contextlib.suppress(Exception):
+        ask(int(url.rpartition(":")[2]))
     assert _Counting.asked == []
 
 
