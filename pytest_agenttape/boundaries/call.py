@@ -270,6 +270,7 @@ class ServedCall:
     def stream(self) -> Stored:
         """Return the recorded stream: its items, what went into it, and how it ended."""
         recorded = self.recorded
+        refuse_reading_on(self.recorder, self.boundary.name)
         if self.turn is not None:
             self.turn.end()
         if recorded.error is not None:
@@ -326,6 +327,17 @@ class ServedCall:
             AgentTapeError(
                 f"the agent stopped waiting for {self.boundary.name} when it was recorded, but is still waiting now; "
                 "record it again"
+            )
+        )
+
+
+def refuse_reading_on(recorder: Recorder, name: str) -> None:
+    """Raise if a generator is read when its session has ended: the items would be nobody's."""
+    if recorder.is_closed:
+        raise ownership.refused_by_all(
+            AgentTapeError(
+                f"a generator of {name} was read after {recorder.title}, which began it, had ended; nothing ran for "
+                "real. Read it to its end, or close it, before the test or block ends"
             )
         )
 

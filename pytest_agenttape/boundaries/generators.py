@@ -9,7 +9,7 @@ from copy import copy
 from typing import Any, TypeAlias
 
 from pytest_agenttape import ownership
-from pytest_agenttape.boundaries.call import Boundary, LiveCall, ServedCall, Stored
+from pytest_agenttape.boundaries.call import Boundary, LiveCall, ServedCall, Stored, refuse_reading_on
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.process import waits
@@ -60,6 +60,7 @@ class _Log:
     """Logs what passes through a generator that runs for real."""
 
     def __init__(self, call: LiveCall) -> None:
+        refuse_reading_on(call.live.recorder, call.boundary.name)
         self._call = call
         self._stream: Stored = {"items": []}
         call.live.source = self
@@ -78,6 +79,7 @@ class _Log:
             self._note("changed", changes)
 
     def sent(self, value: object) -> None:
+        refuse_reading_on(self._call.live.recorder, self._call.boundary.name)
         if value is not None:
             sent = self._call.encode(value, "result.sent")
             self._call.live.recorder.vet(self._call.live, sent)
@@ -102,8 +104,8 @@ class _Log:
         self._call.fail(error, {"after": self._stream["items"], **about} if self._stream["items"] else about)
 
     def closed(self) -> None:
-        """Keep what was read, and what the body did when it was closed."""
-        if self._call.has_noted_changes():
+        """Keep what was read, and what the body did when it was closed, unless the recording has ended."""
+        if not self._call.live.recorder.is_closed and self._call.has_noted_changes():
             self.settle()
 
     def settle(self) -> None:
@@ -323,6 +325,7 @@ def _left_out(call: ServedCall, put_in: list[str]) -> AgentTapeError | None:
 
 
 def _check_sent(call: ServedCall, sent: object, recorded: JSON, position: int) -> None:
+    refuse_reading_on(call.recorder, call.boundary.name)
     if sent is None and recorded is None:
         return
     if not call.is_same(sent, recorded):

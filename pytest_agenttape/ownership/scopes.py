@@ -230,22 +230,23 @@ def _refuse_late(owner: Owner, url: str) -> Scope | None:
         "Wait for threads and tasks before the test or block ends; start a worker shared by several of them "
         "in each one, or before the first" + "".join(f"\n  {line}" for line in lines_of(url))
     )
-    for scope in tuple(_open):  # the call may just as well be theirs, handed to an older thread or task
+    raise refused_by_all(error)
+
+
+def refused_by_all(error: AgentTapeError) -> AgentTapeError:
+    """Return *error*, about a call that has no owner: it may be any open session's, or else fails the run."""
+    for scope in tuple(_open):
         scope.owner.refuse(error)
     if _rests and not _open:
         _rests[-1].refuse(error)
-    raise error
+    return error
 
 
 def _refuse_ambiguous(scopes: tuple[Scope, ...]) -> Scope | None:
     titles = " and ".join(scope.owner.title for scope in scopes)
-    error = AgentTapeError(
-        f"a call in thread {threading.current_thread().name!r} could belong to {titles}; nothing ran for real. "
-        "Start the thread inside the session's block, or run it in a copy of the block's context"
-    )
-    for scope in scopes:
-        scope.owner.refuse(error)
-    raise error
+    text = f"a call in thread {threading.current_thread().name!r} could belong to {titles}; nothing ran for real. "
+    text += "Start the thread inside the session's block, or run it in a copy of the block's context"
+    raise refused_by_all(AgentTapeError(text))
 
 
 def _inherited() -> Scope | None:

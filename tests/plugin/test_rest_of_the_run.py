@@ -287,3 +287,37 @@ def test_an_unmarked_test_may_call_anything_from_its_hooks_and_threads(project: 
     result.assert_outcomes(passed=2)
     assert result.ret == 0
     assert project.live() == ["look_up hook", "look_up mine"]
+
+
+READ_ON = {
+    "a generator": ("def rows(n):", "def test_{}():", "next(kept[0])"),
+    "an async generator": ("async def rows(n):", "async def test_{}():", "await anext(kept[0])"),
+}
+
+
+@pytest.mark.parametrize("flag", [(), ("--agenttape-record",)], ids=["replay", "record"])
+@pytest.mark.parametrize(("rows", "test", "read"), READ_ON.values(), ids=READ_ON)
+def test_a_generator_that_the_next_test_reads_on_fails_that_test(
+    project: Project, rows: str, test: str, read: str, flag: tuple[str, ...]
+) -> None:
+    def source(second: str) -> str:
+        return "\n".join(
+            (
+                "import contextlib, pytest\nfrom pytest_agenttape import tool\nkept = []\n@tool\n" + rows,
+                "    for each in range(n): yield each",
+                "@pytest.mark.agenttape\n" + test.format("first"),
+                f"    kept[:] = [rows(3)]\n    assert {read} == 0",
+                "@pytest.mark.agenttape\n" + test.format("second"),
+                f"    with contextlib.suppress(Exception): {second}",
+            )
+        )
+
+    project.ini("asyncio_mode = auto\nasyncio_default_test_loop_scope = module")
+    project.write(test_it=source("pass"))
+    project.record().assert_outcomes(passed=2)
+    project.write(test_it=source(read))
+    result = project.run(*flag)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["*a generator of rows was read after test_it.py::test_first, which began it, had ended*"]
+    )
