@@ -12,6 +12,8 @@ _MOST_TIMES = 1_000
 _ALWAYS_ALLOWED = 16_000_000
 # Merge keys do fill memory: as many entries as the document has characters; again, a small one may have more.
 _ENTRIES_ALWAYS_ALLOWED = 1_000_000
+_TOO_MANY = "the merge keys stand for more than can be held; write fewer"
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
 
 class Anchors:
@@ -51,10 +53,17 @@ class Anchors:
         """Return what *anchor* stands for, for an alias in *depth* containers.
 
         Raises:
-            CassetteCorruptError: As `named`, or the document becomes too large or too deep.
+            CassetteCorruptError: It stands for nothing or holds itself, or the document becomes too large or too deep.
         """
-        value = self.named(anchor)
-        self._add_up(*self._given[anchor][1:], depth, f"*{short(anchor)}: the aliases")
+        found = self._given.get(anchor)
+        if found is None:
+            raise self._unknown(anchor)
+        value, size, levels = found
+        self._left -= size
+        if self._left < 0:
+            raise CassetteCorruptError(f"*{short(anchor)}: the aliases stand for more than can be held; write fewer")
+        if depth + levels > MAX_DEPTH:
+            raise CassetteCorruptError(_TOO_DEEP)
         return value
 
     def named(self, anchor: str) -> JSON:
@@ -63,11 +72,14 @@ class Anchors:
         Raises:
             CassetteCorruptError: It stands for nothing or holds itself.
         """
-        if anchor in self._open:
-            raise CassetteCorruptError(f"*{short(anchor)} stands in what it stands for; write the value out")
         if anchor not in self._given:
-            raise CassetteCorruptError(f"*{short(anchor)} stands for nothing: no &{anchor[:60]} comes before it")
+            raise self._unknown(anchor)
         return self._given[anchor][0]
+
+    def _unknown(self, anchor: str) -> CassetteCorruptError:
+        if anchor in self._open:
+            return CassetteCorruptError(f"*{short(anchor)} stands in what it stands for; write the value out")
+        return CassetteCorruptError(f"*{short(anchor)} stands for nothing: no &{anchor[:60]} comes before it")
 
     def merge(self, own: dict[str, JSON], named: list[dict[str, JSON]], depth: int) -> None:
         """Give a mapping what its merge key names: first, and what it says itself, or an earlier one does, goes before.
@@ -77,7 +89,7 @@ class Anchors:
         """
         self._entries_left -= sum(map(len, named))
         if self._entries_left < 0:
-            raise CassetteCorruptError("the merge keys stand for more than can be held; write fewer")
+            raise CassetteCorruptError(_TOO_MANY)
         merged = dict(named[0]) if named else {}
         for each in named[1:]:
             merged |= {key: value for key, value in each.items() if key not in merged}
@@ -85,27 +97,26 @@ class Anchors:
         for key, value in merged.items():
             if key in own:
                 continue
-            measured = self._measured(value)
-            if isinstance(value, dict | list):
-                self._sizes[id(value)] = measured  # measured once, however often it is merged
-            size, levels = size + measured[0], max(levels, measured[1])
-        self._add_up(size, levels, depth, "the merge keys")
+            added, below = self._measured(value)
+            if below:
+                self._sizes[id(value)] = added, below  # measured once, however often it is merged
+                levels = max(levels, below)
+            size += added
+        self._left -= size
+        if self._left < 0:
+            raise CassetteCorruptError(_TOO_MANY)
+        if depth + levels > MAX_DEPTH:
+            raise CassetteCorruptError(_TOO_DEEP)
         merged |= own
         own.clear()
         own.update(merged)
 
-    def _add_up(self, size: int, levels: int, depth: int, what: str) -> None:
-        """Count what is not written again, but would be in a document that says all."""
-        self._left -= size
-        if self._left < 0:
-            raise CassetteCorruptError(f"{what} stand for more than can be held; write fewer")
-        if depth + levels > MAX_DEPTH:
-            raise CassetteCorruptError(f"nested deeper than {MAX_DEPTH} levels")
-
     def _measured(self, value: JSON) -> tuple[int, int]:
         """Return how many characters *value* has when it is written out, about, and how many levels."""
+        if type(value) is str:
+            return len(value), 0
         if not isinstance(value, dict | list):
-            return (len(value) if isinstance(value, str) else 8), 0
+            return 8, 0
         if (known := self._sizes.get(id(value))) is not None:
             return known
         size, levels = 0, 0

@@ -6,7 +6,7 @@ each key back in its place. What the anchor's name says, both say alike.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from pytest_agenttape.model import JSON
 
@@ -42,7 +42,7 @@ class Merges:
         found = self._merged.get(id(node))
         return None if found is None else found[0]
 
-    def written(self, node: dict[str, JSON]) -> Mapping[str, JSON]:
+    def written(self, node: dict[str, JSON]) -> dict[str, JSON]:
         """Return what of *node* is written."""
         found = self._merged.get(id(node))
         return node if found is None else found[1]

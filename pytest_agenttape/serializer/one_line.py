@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_agenttape.model import JSON
 
@@ -12,9 +12,10 @@ _LINE = re.compile(r"[^\r\n]{0,80}")
 _WIDEST = 100  # characters, about
 _TOO_WIDE = _WIDEST + 1
 _LEVELS_OF_CALL = 4  # the file, interactions, number, name
-_OF_CALL = ("usage", "metadata")
-_ASKED = ("args", "arguments", "function", "input")  # what a function is asked with
-_PROPERTIES, _ITEMS = "properties", "items"  # of schemas
+_OF_CALL = frozenset(("usage", "metadata"))
+_ASKED = frozenset(("args", "arguments", "function", "input", "items"))  # what a function is asked with; of a schema
+_PROPERTIES = "properties"
+_CONTAINERS = (dict, list)
 
 
 def is_scanned(trail: Sequence[object]) -> bool:
@@ -28,31 +29,31 @@ def is_scanned(trail: Sequence[object]) -> bool:
     return len(trail) == 8 and trail[6] == "deltas"  # interactions, number, response, events, number, deltas, number
 
 
-def is_short(node: Sequence[JSON] | Mapping[str, JSON], trail: Sequence[object], *, is_merged: bool) -> bool:
+def is_short(node: list[JSON] | dict[str, JSON], trail: Sequence[object], *, is_merged: bool) -> bool:
     """Return whether what is written of *node*, at *trail* in a cassette, is a few words in a list or a mapping."""
-    if not isinstance(node, Mapping):
+    if isinstance(node, list):
         return bool(node) and _width(node, _WORD) <= _WIDEST
     if _may_have_prose(trail):
         return bool(node) and _width(_parts(node), _LINE) <= _WIDEST
     return is_merged and len(trail) > _LEVELS_OF_CALL and _is_row(node)
 
 
-def are_rows(items: Sequence[JSON]) -> bool:
+def are_rows(items: list[JSON]) -> bool:
     """Return whether *items* are the rows of a table: mappings of a few words and numbers each."""
     return len(items) > 1 and all(isinstance(each, dict) and len(each) > 1 and _is_row(each) for each in items)
 
 
-def _is_row(node: Mapping[str, JSON]) -> bool:
+def _is_row(node: dict[str, JSON]) -> bool:
     return _width((*node, *node.values()), _WORD) <= _WIDEST
 
 
 def _may_have_prose(trail: Sequence[object]) -> bool:
-    if len(trail) == _LEVELS_OF_CALL:
-        return trail[-1] in _OF_CALL
-    return len(trail) > _LEVELS_OF_CALL and (trail[-1] in _ASKED or trail[-1] == _ITEMS or trail[-2] == _PROPERTIES)
+    if len(trail) > _LEVELS_OF_CALL:
+        return trail[-1] in _ASKED or trail[-2] == _PROPERTIES
+    return len(trail) == _LEVELS_OF_CALL and trail[-1] in _OF_CALL
 
 
-def _parts(node: Mapping[str, JSON]) -> Iterator[object]:
+def _parts(node: dict[str, JSON]) -> Iterator[object]:
     """Yield the keys and the values of *node*, and in place of a list of words, these."""
     for key, value in node.items():
         yield key
@@ -66,7 +67,7 @@ def _width(parts: Iterable[object], text: re.Pattern[str]) -> int:
     """Return how long *parts* are on one line, about; too long, if they are not all leaves."""
     width = 0
     for each in parts:
-        is_fit = text.fullmatch(each) if isinstance(each, str) else not (each and isinstance(each, dict | list))
+        is_fit = text.fullmatch(each) if isinstance(each, str) else not (each and isinstance(each, _CONTAINERS))
         width += 2 + len(str(each)) if is_fit else _TOO_WIDE
         if width > _WIDEST:
             break
