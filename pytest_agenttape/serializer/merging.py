@@ -77,8 +77,9 @@ def _kind(node: dict[str, JSON], what: str, depth: int) -> tuple[object, ...] | 
     """Return what *node* has alike with all that it may be merged with; None if it says all itself."""
     if len(node) < 2 or depth < _DEEPEST_OPEN - 1:
         return None
-    if depth < _DEEPEST_OPEN and not (what == _FACTS or (what == _ANSWER and "status" in node and "headers" in node)):
-        return None
+    if depth < _DEEPEST_OPEN and what != _FACTS:
+        is_message = what == _ANSWER and "status" in node and "headers" in node
+        return (what, *node, (repr(node["headers"]),)) if is_message else None
     told = TELLING.get(what)
     return (what, *node, (node[told],)) if told in node and _is_leaf(node[told]) else (what, *node)
 

@@ -38,9 +38,11 @@ def is_short(node: list[JSON] | dict[str, JSON], trail: Sequence[object], *, is_
     return is_merged and len(trail) > _LEVELS_OF_CALL and _is_row(node)
 
 
-def are_rows(items: list[JSON]) -> bool:
-    """Return whether *items* are the rows of a table: mappings of a few words and numbers each."""
-    return len(items) > 1 and all(isinstance(each, dict) and len(each) > 1 and _is_row(each) for each in items)
+def are_rows(items: list[JSON], trail: Sequence[object]) -> bool:
+    """Return whether *items*, the list at *trail*, are rows of a table: mappings of a few words and numbers each."""
+    if len(trail) < _LEVELS_OF_CALL or len(items) < 2:
+        return False
+    return all(isinstance(each, dict) and len(each) > 1 and _is_row(each) for each in items)
 
 
 def _is_row(node: dict[str, JSON]) -> bool:

@@ -154,7 +154,7 @@ def walk(root: JSON, sharing: Sharing | None = None) -> Iterator[JSON | Event]:
                 yield from _merge_key(base, names)
                 stack.append((iter(written.items()), _CLOSE_MAP, False))
             else:
-                stack.append((iter(enumerate(plain)), _CLOSE_LIST, are_rows(plain)))
+                stack.append((iter(enumerate(plain)), _CLOSE_LIST, are_rows(plain, trail)))
             trail.append(None)
             break
         else:

@@ -88,6 +88,18 @@ def test_how_an_answer_came_is_said_once_and_what_it_says_each_time() -> None:
     assert dump(llm_calls(*"abcd"), "yaml", load(text.encode(), format="yaml").anchors).count(f"*{name}\n") == 3
 
 
+def test_an_answer_with_other_headers_before_all_others_changes_none_of_them() -> None:
+    whole = llm_calls(*"abcd")
+    before = dump(whole)
+    whole["interactions"].insert(
+        0, llm_calls("x", headers={"server": "other", "content-type": "text/plain"})["interactions"][0]
+    )
+    after = dump(whole)
+    first = before.partition("- index: 1")[2]
+    assert first
+    assert first in after
+
+
 def test_what_a_call_is_about_says_its_model_where_it_is_another() -> None:
     text = dump(llm_calls(*"abcd"))
     assert [line.partition(": ")[2] for line in text.splitlines() if "metadata" in line] == [

@@ -69,6 +69,10 @@ def test_what_a_call_counts_and_is_about_is_one_line() -> None:
     assert "usage:\n    a:\n      b: 1\n" in dump(cassette(usage={"a": {"b": 1}}))
 
 
+def test_a_call_has_lines_of_its_own() -> None:
+    assert dump({"interactions": [{"index": at, "kind": "tool"} for at in range(3)]}).count("\n- index: ") == 3
+
+
 def test_a_view_is_written_as_ever() -> None:
     assert dump_yaml(cassette(args={"a": 1}, result=["x"])).count("\n") > 12
 
