@@ -34,7 +34,7 @@ def is_short(node: list[JSON] | dict[str, JSON], trail: Sequence[object], *, is_
     if isinstance(node, list):
         return bool(node) and _width(node, _WORD) <= _WIDEST
     if _may_have_prose(trail):
-        return bool(node) and _width(_parts(node), _LINE) <= _WIDEST
+        return _width(_parts(node), _LINE) <= _WIDEST
     return is_merged and len(trail) > _LEVELS_OF_CALL and _is_row(node)
 
 

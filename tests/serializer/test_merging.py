@@ -108,6 +108,10 @@ def test_what_a_call_is_about_says_its_model_where_it_is_another() -> None:
         "{provider: openai, operation: chat, model: gpt-5, start_ms: 2}",
         "{provider: openai, operation: chat, model: gpt-5, start_ms: 3}",
     ]
+    whole = llm_calls(*"ab")
+    for call in whole["interactions"]:
+        call["metadata"]["start_ms"] = 0
+    assert dump(whole).endswith("  metadata: {<<: *chat-9c73}\n")
 
 
 def test_an_anchor_says_how_an_answer_ended() -> None:
