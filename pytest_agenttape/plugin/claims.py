@@ -17,7 +17,7 @@ from pytest_agenttape.cassettes import paths
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.policy import replays_only
 from pytest_agenttape.model import Mode
-from pytest_agenttape.plugin.imposed_settings import policy_of
+from pytest_agenttape.plugin.imposed_settings import imposed, policy_of
 from pytest_agenttape.plugin.marker import explicit_name, options_of
 from pytest_agenttape.plugin.node_ids import address_of, siblings_of, split_id, without_parameter, without_repetition
 from pytest_agenttape.plugin.options import flags_of, is_marked
@@ -192,7 +192,7 @@ class Claims:
         return Mode.NEW_EPISODES if mode is Mode.REFRESH or claim.path in self._recorded else mode
 
     def _claim(self, item: pytest.Item, siblings: Mapping[str, Sequence[str]]) -> Claim:
-        options = options_of(item)
+        options = imposed(options_of(item), self._policy)
         form = options.format or self.config_at(item.path.parent).format
         name, depth = explicit_name(item)
         parameter, owner = split_id(item)[1], item.nodeid
@@ -245,13 +245,14 @@ class Claims:
         return options.redacting(base.with_overrides(**said) if said else base)
 
     def config_at(self, folder: Path) -> Config:
-        """Return the settings of the ini keys and of the configuration file in or above *folder*.
+        """Return the settings of the ini keys and of the file in or above *folder*, with cassettes named by the policy.
 
         Raises:
             ConfigError: One is invalid.
         """
         if folder not in self._configs:
-            self._configs[folder] = self._with_ini(Config.load(folder))
+            names = {key: self._policy[key] for key in ("format", "cassette_dir") if key in self._policy}
+            self._configs[folder] = self._with_ini(Config.load(folder)).with_overrides(**names)
         return self._configs[folder]
 
     def _with_ini(self, found: Config) -> Config:

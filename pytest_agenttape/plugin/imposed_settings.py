@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.settings.config import Config
+from pytest_agenttape.settings.options import Options
 from pytest_agenttape.settings.precedence import resolve
 
 
@@ -27,6 +29,18 @@ def policy_of(config: pytest.Config) -> tuple[dict[str, object], RedactionRules]
     except ConfigError as error:
         raise pytest.UsageError(f"the hook pytest_agenttape_policy: {error}") from None
     return dict(resolve(*policies)), rules
+
+
+def imposed(options: Options, policy: Mapping[str, object]) -> Options:
+    """Return a marker's *options* without those that a *policy* sets under the configuration's names for them."""
+    return replace(
+        options,
+        mode=None if "default_mode" in policy else options.mode,
+        matchers=None if "default_matchers" in policy else options.matchers,
+        repeats=None if "repeats" in policy else options.repeats,
+        freeze=None if "freeze" in policy else options.freeze,
+        format=None if "format" in policy else options.format,
+    )
 
 
 def _settings(returned: object) -> dict[str, object]:

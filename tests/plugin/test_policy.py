@@ -46,6 +46,38 @@ def test_a_policys_setting_wins_over_the_marker(pytester: pytest.Pytester) -> No
 
 
 @pytest.mark.parametrize(
+    ("policy", "marker", "body", "passed"),
+    [
+        ("{'default_mode': 'none'}", "mode='all'", 'login("bob")', 0),
+        ("{'default_matchers': ['ordered']}", "matchers='exact'", 'login("bob")', 1),
+        ("{'repeats': ['login']}", "repeats='other'", 'login("ann"), login("ann")', 1),
+        (
+            "{'freeze': []}",
+            "freeze='clock'",
+            'import time; assert len({time.time_ns() for _ in range(99)}) > 1; login("ann")',
+            1,
+        ),
+    ],
+)
+def test_a_policy_wins_over_a_marker_that_spells_it_otherwise(
+    pytester: pytest.Pytester, policy: str, marker: str, body: str, passed: int
+) -> None:
+    record(pytester, "{}")
+    pytester.makepyfile(AGENT.replace("MARKER", marker).replace('login("ann")', body))
+    pytester.makeconftest(f"def pytest_agenttape_policy(config): return {policy}")
+    pytester.runpytest().assert_outcomes(passed=passed, failed=1 - passed)
+
+
+def test_a_policy_names_the_cassettes(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("def pytest_agenttape_policy(config): return {'format': 'json', 'cassette_dir': 'tapes'}")
+    pytester.makepyfile(test_it=AGENT.replace("MARKER", "format='yaml'"))
+    pytester.runpytest("--agenttape-record").assert_outcomes(passed=1)
+    assert [str(each.relative_to(pytester.path)) for each in pytester.path.rglob("*.json")] == [
+        "tapes/test_it/test_login.json"
+    ]
+
+
+@pytest.mark.parametrize(
     ("policy", "problem"),
     [
         ("5", "it must return a mapping of settings, or None; found 5"),
