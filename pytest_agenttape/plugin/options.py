@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from pytest_agenttape.settings.ci import updates_snapshots
 from pytest_agenttape.settings.words import INI_KEYS, MARKER_OPTIONS, MODES
 
 if TYPE_CHECKING:
+    from pytest_agenttape.redaction import RedactionRules
     from pytest_agenttape.settings.flags import Flags, Purse
 
 MARKER = "agenttape"
@@ -224,9 +226,17 @@ def flags_of(config: pytest.Config) -> Flags:
         record=config.option.agenttape_record,
         snapshot_update=has_snapshot_update(config),
         new_snapshots_only=has_new_snapshots_only(config),
+        strict=config.option.agenttape_strict,
         disable=config.option.agenttape_disable,
+        imposed_rules=partial(_imposed_rules, config),
         purse=config.stash.get(PURSE, None),
     )
+
+
+def _imposed_rules(config: pytest.Config) -> RedactionRules:
+    from pytest_agenttape.plugin.imposed_settings import policy_of  # only for runs with a block
+
+    return policy_of(config)[1]
 
 
 def deletes_orphans(config: pytest.Config) -> bool:

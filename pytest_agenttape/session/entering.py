@@ -16,11 +16,12 @@ from pytest_agenttape.model import Mode
 from pytest_agenttape.process.runs import flags_of_the_run
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.settings.ci import is_ci
+from pytest_agenttape.settings.flags import Flags
 from pytest_agenttape.settings.precedence import block_mode
 
 
 def in_its_run(settings: Settings) -> Settings:
-    """Return *settings* with the mode that a block has in the pytest run, if there is one."""
+    """Return *settings* as a block has them in the pytest run, if there is one."""
     flags = flags_of_the_run()
     if flags is not None and flags.disable:
         return replace(settings, is_disabled=True)
@@ -30,9 +31,17 @@ def in_its_run(settings: Settings) -> Settings:
     except ConfigError as error:
         return replace(settings, refusal=error)
     command = "" if flags is None or named is not None else f"{_run_of_the_test()} --agenttape-record"
-    if mode is settings.mode and command == settings.command:
-        return settings
-    return replace(settings, mode=mode, command=command)
+    if mode is not settings.mode or command != settings.command:
+        settings = replace(settings, mode=mode, command=command)
+    return settings if flags is None else _under(flags, settings)
+
+
+def _under(flags: Flags, settings: Settings) -> Settings:
+    """Return *settings* as strict as the run is, unless the block says how strict it is, and with the run's rules."""
+    if flags.strict and not (settings.names_strict or settings.config.strict):
+        settings = replace(settings, config=settings.config.with_overrides(strict=True))
+    imposed = flags.imposed_rules() if flags.imposed_rules is not None else settings.rules
+    return replace(settings, rules=settings.rules.merged(imposed)) if imposed.enabled else settings
 
 
 def entering(settings: Settings) -> Settings:

@@ -42,6 +42,7 @@ class Settings:
         path: The cassette file, as the user named it.
         mode: The record mode.
         named_mode: The mode that a block itself names, whatever the flags say.
+        names_strict: Whether a block itself says how strict it is, whatever the flags say.
         also: Further cassettes, which are only replayed.
         config: The configuration in force.
         directory: The folder that a relative path starts from.
@@ -72,6 +73,7 @@ class Settings:
     mode: Mode
     config: Config
     named_mode: Mode | None = None
+    names_strict: bool = False
     directory: Path = Path()
     also: tuple[Path, ...] = ()
     live: frozenset[str] = frozenset()

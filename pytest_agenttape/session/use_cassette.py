@@ -107,6 +107,7 @@ def use_cassette(
         path=paths.session_path(name, said.cassette_dir, said.format, is_below=cassette_dir is not None),
         mode=options.mode or config.default_mode,
         named_mode=options.mode,
+        names_strict=options.strict is not None,
         config=config,
         directory=Path.cwd(),
         live=options.live,

@@ -1,15 +1,16 @@
-"""The flags of a pytest run that say what may be recorded."""
+"""What a pytest run says to its tests and blocks: by its flags, and by the rules of its policies."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from pytest_agenttape.errors import AgentTapeError
     from pytest_agenttape.model import Interaction
+    from pytest_agenttape.redaction import RedactionRules
 
 
 class Purse(Protocol):
@@ -27,15 +28,17 @@ class Purse(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
-    """What the command line of a run says about its mode.
+    """What a run says to tests and blocks.
 
     Attributes:
         mode: The value of ``--agenttape-mode``; None if not given.
         record: Whether ``--agenttape-record`` is given.
         snapshot_update: Whether ``--snapshot-update`` is given.
         new_snapshots_only: Whether syrupy was asked to write only snapshots that do not exist yet.
+        strict: Whether ``--agenttape-strict`` is given.
         disable: Whether ``--agenttape-disable`` is given: nothing is recorded or replayed.
         purse: What its live calls may cost; None if as much as they do.
+        imposed_rules: Returns the rules of redaction that policies add to all others.
         recorded: The calls that blocks of the run have recorded, by the path of the file.
     """
 
@@ -43,8 +46,10 @@ class Flags:
     record: bool = False
     snapshot_update: bool = False
     new_snapshots_only: bool = False
+    strict: bool = False
     disable: bool = False
     purse: Purse | None = None
+    imposed_rules: Callable[[], RedactionRules] | None = field(default=None, compare=False)
     recorded: dict[str, Counter[object]] = field(default_factory=dict, compare=False)
 
     @property

@@ -91,6 +91,17 @@ def test_blocks_of_one_name_that_make_different_calls_are_reported(
     assert (said in result.stdout.str()) is bool(lost)
 
 
+def test_a_block_is_as_strict_as_the_run_unless_it_says_how_strict_it_is(project: Project) -> None:
+    project.write(test_it=UNMARKED.format(options="", answer="old"))
+    project.record().assert_outcomes(passed=1)
+    for options, passed in (("", 0), (", strict=True", 0), (", strict=False", 1)):
+        source = (
+            UNMARKED.format(options=options, answer="old").partition("            assert")[0] + "            pass\n"
+        )
+        project.write(test_it=source)
+        project.run("--agenttape-strict").assert_outcomes(passed=passed, failed=1 - passed)
+
+
 def test_a_block_that_names_a_mode_keeps_it(project: Project) -> None:
     project.write(test_it=UNMARKED.format(options=", mode='none'", answer="old"))
     project.run("--agenttape-record").assert_outcomes(failed=1)

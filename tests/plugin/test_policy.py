@@ -32,6 +32,30 @@ def test_a_policys_redaction_is_added_to_what_the_test_says(pytester: pytest.Pyt
     assert "ann" not in text
 
 
+@pytest.mark.parametrize("marker", ["", "@pytest.mark.agenttape"])
+def test_a_policys_redaction_holds_for_blocks(pytester: pytest.Pytester, marker: str) -> None:
+    pytester.makeconftest("def pytest_agenttape_policy(config): return {'redact': {'denylist': ['badge']}}")
+    pytester.makepyfile(f"""
+        import pytest
+        from pytest_agenttape import tool, use_cassette
+
+        @tool
+        def login(user):
+            return {{"user": user, "badge": "staff-0042-blue"}}
+
+        opened = use_cassette("block")  # before the run began
+
+        {marker}
+        def test_it():
+            with opened:
+                login("ann")
+    """)
+    pytester.runpytest("--agenttape-record").assert_outcomes(passed=1)
+    [cassette] = pytester.path.rglob("cassettes/block.yaml")
+    assert "staff-0042-blue" not in cassette.read_text()
+    pytester.runpytest().assert_outcomes(passed=1)
+
+
 def test_a_test_cannot_switch_a_policys_redaction_off(pytester: pytest.Pytester) -> None:
     pytester.makefile(".toml", agenttape="[redact]\nenabled = false\n")
     assert "staff-0042-blue" not in record(pytester, "{'redact': {'regexes': ['staff-[0-9]{4}-[a-z]+']}}")
