@@ -8,16 +8,43 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from pytest_agenttape import ownership
 from pytest_agenttape.errors import AgentTapeWarning, ConfigError
 from pytest_agenttape.matching.policy import replays_only
 from pytest_agenttape.model import Mode
 from pytest_agenttape.process.runs import flags_of_the_run
+from pytest_agenttape.process.user_stack import user_traceback
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.settings.ci import is_ci
+from pytest_agenttape.settings.config import Config
 from pytest_agenttape.settings.flags import Flags
 from pytest_agenttape.settings.precedence import block_mode
+
+
+def configuration_found() -> Config:
+    """Return the configuration of a block that names none: in a pytest run that of the test's folder, as a test has it.
+
+    A test that works in a folder of its own, outside of the project, may have a configuration there.
+
+    Raises:
+        ConfigError: A file cannot be read, or a setting in it is invalid.
+    """
+    folder = _folder_of_the_test() if flags_of_the_run() is not None else None
+    if folder is None:
+        return Config.load()
+    if folder.is_relative_to(Path.cwd()):
+        return Config.load(folder)
+    found = Config.load()
+    return found if found.source is not None else Config.load(folder)
+
+
+def _folder_of_the_test() -> Path | None:
+    """Return the folder of the file that pytest runs or imports just now; None if the caller is not the user's code."""
+    outermost = user_traceback()
+    file = Path(outermost.tb_frame.f_code.co_filename) if outermost is not None else None
+    return file.parent if file is not None and file.is_file() else None
 
 
 def in_its_run(settings: Settings) -> Settings:

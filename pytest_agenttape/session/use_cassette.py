@@ -12,7 +12,7 @@ from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.matchers import Matchers
 from pytest_agenttape.model import FormatName, FreezeFeature, Mode, ModeName
 from pytest_agenttape.redaction import RedactionRules
-from pytest_agenttape.session.entering import in_its_run
+from pytest_agenttape.session.entering import configuration_found, in_its_run
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.settings.config import Config
@@ -60,7 +60,8 @@ def use_cassette(
         freeze: Which of ``clock``, ``uuid``, ``random`` are pinned; default all, but ``random`` only
             if no session running beside this one pins it.
         record: Shorthand for ``mode="all"``.
-        config: Configuration to use instead of the one found from the working directory.
+        config: Configuration to use instead of the one found from the test's folder or, outside pytest, the working
+            directory.
         cassette_dir: Folder of the cassettes; default from the configuration.
         format: ``yaml`` or ``json``; default by the name's extension, else from the configuration.
         tags: Words kept with each recorded interaction, and with the cassette.
@@ -80,7 +81,7 @@ def use_cassette(
     """
     if not isinstance(config, Config | None):
         raise ConfigError(f"config takes a Config, not {config!r}; make one with Config.from_mapping(...)")
-    config = config or Config.load()
+    config = config or configuration_found()
     options = parse(
         {
             "mode": asked_mode(mode, record=record),

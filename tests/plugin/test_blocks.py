@@ -102,6 +102,46 @@ def test_a_block_is_as_strict_as_the_run_unless_it_says_how_strict_it_is(project
         project.run("--agenttape-strict").assert_outcomes(passed=passed, failed=1 - passed)
 
 
+PART = """
+    import pytest
+    from pytest_agenttape import tool, use_cassette
+
+    @tool
+    def pay(pin):
+        return "paid"
+
+    @use_cassette("decorated")
+    def test_decorated():
+        pay("abracadabra")
+
+    def test_inside():
+        with use_cassette("inside"):
+            pay("abracadabra")
+
+    def test_elsewhere(tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with use_cassette("elsewhere"):
+            pay("abracadabra")
+
+    def test_its_own(tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "agenttape.toml").write_text("format = 'json'")
+        with use_cassette("own"):
+            pay("abracadabra")
+        assert (tmp_path / "cassettes/own.json").exists()
+"""
+
+
+def test_a_block_has_the_configuration_of_its_test(project: Project) -> None:
+    """From wherever pytest is started: its rules of redaction are among it."""
+    project.write(part__tests__test_it=PART)
+    (project.path / "part" / "agenttape.toml").write_text("cassette_dir = 'tapes'\n[redact]\ndenylist = ['pin']\n")
+    project.run("--agenttape-record").assert_outcomes(passed=4)
+    tapes = {each.stem: each.read_text() for each in (project.path / "part" / "tapes").iterdir()}
+    assert tapes.keys() == {"decorated", "inside", "elsewhere"}
+    assert "abracadabra" not in "".join(tapes.values())
+
+
 def test_a_block_that_names_a_mode_keeps_it(project: Project) -> None:
     project.write(test_it=UNMARKED.format(options=", mode='none'", answer="old"))
     project.run("--agenttape-record").assert_outcomes(failed=1)
