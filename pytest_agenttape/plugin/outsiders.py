@@ -16,6 +16,7 @@ from pytest_agenttape.errors import AgentTapeError, AgentTapeWarning
 from pytest_agenttape.hosts import is_local
 from pytest_agenttape.model import JSON
 from pytest_agenttape.plugin.pytest_privates import xunit_function
+from pytest_agenttape.process.cutting import insisted
 from pytest_agenttape.providers import is_llm_path
 from pytest_agenttape.redaction import RedactionRules, Redactor
 from pytest_agenttape.session.connections import Connections
@@ -88,7 +89,8 @@ class Outsider(ABC):
         self.refused = self.refused or error
         self._refusals += 1
         if self._refusals > REFUSALS_BEFORE_CUT:  # a loop that tries for ever; pytest goes on after this
-            pytest.fail(f"stopped after {REFUSALS_BEFORE_CUT} refused calls: {self.refused}", pytrace=False)
+            message = f"stopped after {REFUSALS_BEFORE_CUT} refused calls: {self.refused}"
+            raise insisted(pytest.fail.Exception(message, pytrace=False), self._refusals - REFUSALS_BEFORE_CUT)
         return error
 
     def blocks(self, host: str, port: int | None, running: object, **_: object) -> AgentTapeError | None:  # noqa: ARG002  # as Session's

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
+from pytest_agenttape.process.user_stack import user_traceback
+
+_MOST_LINES = 8  # that code may run after it has caught everything, before it tries again
 _SIGNAL = getattr(signal, "SIGURG", None)  # ignored unless asked for, and hardly ever asked for
 
 # Module globals that change, because a signal is the process's.
@@ -21,6 +27,16 @@ class Cut(BaseException):
 def cut(kind: type[Cut], message: str) -> BaseException:
     """Return the exception that ends code here: of *kind*, unless another one is wanted now."""
     return (_instead or kind)(message)
+
+
+def insisted(error: BaseException, times: int) -> BaseException:
+    """Return *error*, which ends code here for the *times*-th time: code that catches it again gets it once more.
+
+    The second one is raised a line or a few after the code has caught the first: outside of its ``try``.
+    """
+    if times > 1:
+        _raise_when_caught(error, 1 + (times - 2) % _MOST_LINES)
+    return error
 
 
 @contextmanager
@@ -63,3 +79,28 @@ def _raise_pending(*_: object) -> None:
     error, _pending = _pending, None
     if error is not None:
         raise error
+
+
+def _raise_when_caught(error: BaseException, lines: int) -> None:
+    """Raise *error* in the user's code that catches what is raised now, so many *lines* after that."""
+    passed: Counter[FrameType] = Counter()
+    traceback, before = user_traceback(), sys.gettrace()
+    if traceback is None:
+        return
+    outermost = traceback.tb_frame
+
+    def trace(frame: FrameType, event: str, _: object) -> object:
+        if event == "exception":
+            passed[frame] = 1
+        elif event == "line" and frame in passed:
+            passed[frame] += 1
+            if passed[frame] > lines:
+                raise error  # which ends the tracing
+        elif event == "return" and frame is outermost:
+            sys.settrace(before)
+        return trace
+
+    while traceback is not None:
+        traceback.tb_frame.f_trace = trace
+        traceback = traceback.tb_next
+    sys.settrace(lambda *_: None)

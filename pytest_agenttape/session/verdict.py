@@ -32,7 +32,7 @@ class Verdict:
 
     def __init__(self, *, is_sticky: bool) -> None:
         self._is_sticky = is_sticky
-        self._refusals = self._further = 0
+        self._refusals = self._further = self._cuts = 0
         self.first: AgentTapeError | None = None
         self.error: AgentTapeError | None = None
         self.traceback: TracebackType | None = None
@@ -111,7 +111,8 @@ class Verdict:
             cutting.cut_main_thread(RunCut(message))  # a worker that died would never answer those who wait for it
             if self._further <= RETRIES_OF_A_THREAD:
                 return
-        raise cutting.cut(RunCut, message)
+        self._cuts += 1
+        raise cutting.insisted(cutting.cut(RunCut, message), self._cuts)
 
 
 def noted(error: BaseException, problem: AgentTapeError) -> BaseException:

@@ -64,10 +64,12 @@ def test_next(): look_up("Rome")
     assert recorded.live() == ["rolled back"]
 
 
+@pytest.mark.parametrize("caught", ["Exception", "BaseException"])
 @pytest.mark.parametrize("when", ["setup", "teardown"])
-def test_in_a_wide_fixture_it_is_stopped_too(recorded: Project, when: str) -> None:
+def test_in_a_wide_fixture_it_is_stopped_too(recorded: Project, when: str, caught: str) -> None:
     body = "forever()\n    yield" if when == "setup" else "yield\n    forever()"
-    result = replay(recorded, f"@pytest.fixture(scope='module', autouse=True)\ndef agent():\n    {body}\n{RECORDED}")
+    fixture = f"@pytest.fixture(scope='module', autouse=True)\ndef agent():\n    {body}\n{RECORDED}"
+    result = replay(recorded, FOREVER.replace("Exception", caught) + fixture)
     assert result.parseoutcomes()["errors"] == 1
     result.stdout.fnmatch_lines(["stopped after 100 refused calls: a call to the tool look_up was made by *"])
 
@@ -108,6 +110,31 @@ def test_next(): look_up("Rome")
 @pytest.mark.parametrize("source", [WORKER, JOINED], ids=["its answers", "its end"])
 def test_whoever_waits_for_a_worker_that_is_refused_goes_on(recorded: Project, source: str) -> None:
     result = replay(recorded, source)
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(["E *UnmatchedInteractionError: look_up(city='Oslo') matches no unplayed *"])
+    assert recorded.live() == []
+
+
+CATCHES_ALL = {
+    "a bare except": "while True:\n        try: return look_up('Oslo')\n        except: time.sleep(0)",
+    "in one line": "while True:\n        try: return look_up('Oslo')\n        except BaseException: continue",
+    "suppress": "while True:\n        with contextlib.suppress(BaseException): return look_up('Oslo')",
+    "below another": "while not (lambda: caught())(): pass",
+}
+CAUGHT = """
+import contextlib
+def caught():
+    try: return look_up("Oslo")
+    except BaseException: return None
+def forever():
+    {body}
+"""
+
+
+@pytest.mark.parametrize("body", CATCHES_ALL.values(), ids=CATCHES_ALL)
+def test_a_loop_that_catches_everything_is_stopped_too(recorded: Project, body: str) -> None:
+    test = RECORDED.replace("look_up('Rome')", "forever()")
+    result = replay(recorded, CAUGHT.format(body=body) + test + RECORDED.replace("test_it", "test_next"))
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(["E *UnmatchedInteractionError: look_up(city='Oslo') matches no unplayed *"])
     assert recorded.live() == []
