@@ -134,14 +134,14 @@ class Telemetry:
 
         Without a *method* it is none. Of what is not HTTP, only the export of OpenTelemetry's gRPC is.
         """
-        is_known = self.knows and _is_known(method, url, content_type)
+        sender = _sender(method.upper(), url) if self.knows else None
+        is_known = sender is not None and _is_of(sender, content_type)
         is_named = bool(self.hosts and method) and url.startswith("http") and is_url_allowed(url, self.hosts)
         return (is_known or is_named) and not is_url_allowed(url, self.ignored)
 
 
-def _is_known(method: str, url: str, content_type: str | None) -> bool:
-    sender = _sender(method.upper(), url)
-    if sender is None or (sender.library and sender.library not in sys.modules):
+def _is_of(sender: _Sender, content_type: str | None) -> bool:
+    if sender.library and sender.library not in sys.modules:
         return False
     return content_type is None or sender.content.search(content_type) is not None
 

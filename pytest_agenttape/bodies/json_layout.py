@@ -71,7 +71,7 @@ def encode_json(text: str, likely: JSON = None) -> dict[str, JSON] | None:
 
 def decode_json(stored: Mapping[str, JSON]) -> list[bytes]:
     """Return the bytes of a stored JSON body."""
-    hint = require(stored, "json_layout", str, "text")
+    hint = require(stored, "json_layout", str, "text") if "json_layout" in stored else ""
     return [write_json(stored["json"], hint, "json", "json_layout").encode()]
 
 

@@ -86,7 +86,7 @@ class Tape:
     def expected(self) -> Mapping[str, JSON]:
         """The request that the next recording answers, as long as calls come as they were recorded; else empty."""
         position = self._step.next
-        return {} if position is None or not self.is_keyed else self.as_asked[position].request
+        return {} if position is None or not self.is_keyed else self._completion.recordings[position].request
 
     def peek(self, call: Call) -> Interaction | None:
         """Return the recording that would answer *call*, and leave it unplayed."""

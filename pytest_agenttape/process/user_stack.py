@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from functools import lru_cache
 from types import FrameType, FunctionType, TracebackType
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -59,6 +60,7 @@ def is_in_hook_of_pytest() -> bool:
     return False
 
 
+@lru_cache(maxsize=1024)  # of a few files, again and again
 def is_users(filename: str) -> bool:
     """Return whether code in the file is the user's: neither a library's nor this plugin's."""
     return not filename.startswith(("<", _OURS, *_LIBRARIES)) and not any(name in filename for name in _INSTALLED)

@@ -44,7 +44,8 @@ def redact_message(stored: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
     if "headers" in stored:
         redacted["headers"] = _redact_headers(stored["headers"], memory)
     if "url" in stored:
-        redacted["url"] = _redact_address(stored["url"], memory)
+        url = stored["url"]
+        redacted["url"] = redact_url(url, memory) if isinstance(url, str) else redact_value(url, memory)
     if "message" in stored and "body_b64" in stored:
         del redacted["body_b64"], redacted["message"]
         redacted.update(redact_value({name: stored[name] for name in ("body_b64", "message")}, memory))
@@ -100,7 +101,7 @@ def _moved_borders(stored: Mapping[str, JSON], redacted: Mapping[str, JSON], sta
     return [len(piece) for piece in spread(before, whole, stand_in) if piece]
 
 
-# Headers and address
+# Headers
 
 
 def _redact_headers(headers: JSON, memory: Memory) -> JSON:
@@ -150,10 +151,6 @@ def _redact_header(name: str, value: str, memory: Memory) -> str:
     if name.lower().endswith("-bin"):  # bytes in gRPC's metadata, in base64
         return redact_base64(value, memory)
     return redact_text(value, memory)
-
-
-def _redact_address(url: JSON, memory: Memory) -> JSON:
-    return redact_url(url, memory) if isinstance(url, str) else redact_value(url, memory)
 
 
 # Body

@@ -16,12 +16,16 @@ from pytest_agenttape.settings.config import Config
 
 
 class Connections:
-    """Judges the connections made during one session."""
+    """Judges the connections made during one session.
+
+    Attributes:
+        ignored: The hosts to which requests are real in every mode.
+    """
 
     def __init__(self, config: Config, title: str, *, records: bool) -> None:
         self._is_guarded = config.block_network
-        self._ignored = host_rules(config.ignore_hosts)
-        self._allowed = (*host_rules(config.allow_hosts), *self._ignored)
+        self.ignored = host_rules(config.ignore_hosts)
+        self._allowed = (*host_rules(config.allow_hosts), *self.ignored)
         self._title = title
         self._records = records
         self._unrecorded: dict[str, str | None] = {}  # by host, the library that asked for it
@@ -29,7 +33,7 @@ class Connections:
 
     def ignores(self, url: str) -> bool:
         """Return whether a request to *url* is never recorded, but real in every mode."""
-        return is_url_allowed(url, self._ignored)
+        return is_url_allowed(url, self.ignored)
 
     def blocks(self, host: str, port: int | None, unrecordable: str = "") -> NetworkBlockedError | None:
         """Return the error for a connection to *host* that is not allowed; None if it may be made.
@@ -88,7 +92,7 @@ class Gatekeeper:
 
     def admits(self, method: str, url: str) -> bool:  # noqa: ARG002  # other owners look at it
         """Return whether an HTTP request may pass without belonging to a session: to an ignored host."""
-        return self._connections.ignores(url)
+        return bool(self._connections.ignored) and self._connections.ignores(url)
 
     def answers(self, method: str, url: str, content_type: str | None = None) -> bool:
         """Return whether an HTTP request is telemetry, which is answered and neither sent nor recorded."""

@@ -180,7 +180,7 @@ def begin(found: Scope, request: HttpRequest) -> Exchange:
 
 def served(exchange: Exchange) -> HttpResponse | TransportFailure:
     """Return the recorded answer."""
-    recorded = exchange.recorded
+    recorded = exchange.call.recorded
     assert recorded is not None
     if recorded.error is not None:
         failure = _read_failure(recorded.error)
@@ -200,7 +200,7 @@ def served(exchange: Exchange) -> HttpResponse | TransportFailure:
 
 def failure_after(exchange: Exchange) -> TransportFailure | None:
     """Return the recorded failure that came instead of an answer or ended its stream, if any."""
-    recorded = exchange.recorded
+    recorded = exchange.call.recorded
     if recorded is None:
         return None
     stored = recorded.error
@@ -221,7 +221,7 @@ def past_the_end(exchange: Exchange) -> StreamingReplayError:
 
 def schedule(exchange: Exchange, pieces: int) -> Schedule | None:
     """Return when the *pieces* of the recorded body are due; None if all are due at once, as they usually are."""
-    recorded = exchange.recorded
+    recorded = exchange.call.recorded
     if recorded is None:
         return None
     failure = failure_after(exchange)

@@ -21,7 +21,7 @@ class ReplayedBody:
         self._fail = fail
         self._schedule = exchanges.schedule(exchange, len(answer.chunks))
         self._closed = threading.Event() if self._schedule else None
-        self._turn = exchange.turn
+        self._turn = exchange.call.turn
         self._last = max(len(answer.chunks) - 1, 0)
 
     def __iter__(self) -> Iterator[bytes]:
