@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from pytest_agenttape.model import JSON
 
+# What an HTTP request is stored in, all of it text but for the value of a JSON body.
+_TEXTS = frozenset("method url headers encoded json json_layout text charset body_b64".split())
 _PLAIN = 0  # the version of marshal's format in which equal trees are spelled alike, whoever else holds their parts
 
 
@@ -36,8 +38,8 @@ class Step:
 
 def is_same(asked: Mapping[str, JSON], recorded: dict[str, JSON]) -> bool:
     """Return whether two requests are the same to the last type and key, which takes less than a key of either."""
-    if "json" in asked and asked["json"] is recorded.get("json"):  # the rest is text, of which equal is the same
-        return asked == recorded
+    if asked.get("json") is recorded.get("json") and asked.keys() <= _TEXTS:
+        return asked == recorded  # of text, what is equal is the same
     try:
         return marshal.dumps(dict(asked), _PLAIN) == marshal.dumps(recorded, _PLAIN)
     except ValueError:  # too deep, or no plain data
