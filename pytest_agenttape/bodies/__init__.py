@@ -20,7 +20,7 @@ from pytest_agenttape.bodies.forms import (
     encode_form,
 )
 from pytest_agenttape.bodies.json_layout import decode_json, encode_json, parse_json
-from pytest_agenttape.bodies.json_value import parse_exactly
+from pytest_agenttape.bodies.json_value import exact_numbers, parse_exactly
 from pytest_agenttape.bodies.lines import WORD, decode_lines, encode_lines
 from pytest_agenttape.bodies.multipart import normalise_multipart
 from pytest_agenttape.bodies.stored import has_control, media_type
@@ -122,7 +122,12 @@ def stored_json(stored: Mapping[str, JSON]) -> JSON:
 
 
 def without_layout(stored: dict[str, JSON], content_type: str | None) -> dict[str, JSON]:
-    """Return a stored body with the value of JSON that is kept as text, because no hint can spell its layout."""
+    """Return a stored body without the layout of its JSON; digits that its values do not hold are said beside it."""
+    layout = stored.get("json_layout")
+    if layout is not None:
+        stored = {key: each for key, each in stored.items() if key != "json_layout"}
+        if numbers := exact_numbers(layout):
+            stored["numbers"] = numbers
     text = stored.get("text")
     if not isinstance(text, str) or not text or not _is_json(media_type(content_type), text):
         return stored

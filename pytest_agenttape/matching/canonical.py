@@ -22,7 +22,7 @@ from pytest_agenttape.redaction import PLACEHOLDER, canonical_base64, canonical_
 from pytest_agenttape.redaction.names import HeaderRule, header_rule
 
 # How a body was written, which a client decides rather than the agent.
-_SAYS_HOW = frozenset(("json_layout", "events_layout", "encoded", "charset"))
+_SAYS_HOW = frozenset(("events_layout", "encoded", "charset"))
 
 VOLATILE_PARAMETERS = frozenset(
     "timestamp ts nonce request_id requestid trace_id traceid correlation_id idempotency_key cachebuster _ "

@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_agenttape import ConfigError
+from pytest_agenttape.bodies import encode_body
 from pytest_agenttape.matching.canonical import (
     VOLATILE_PARAMETERS,
     KeyRules,
@@ -414,11 +415,29 @@ def test_nor_does_a_layout_that_only_text_can_keep(type_: str | None) -> None:
     assert not are_same(http(headers=headers, text=other), http(headers=headers, json=value))
 
 
-@pytest.mark.parametrize("text", ['{"a": 1, "a": 2 }', "{ ", "[" * 100_000, "[ 1e999, 2]"])
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": 1, "a": 2 }', "{ ", "[" * 100_000, "[ 1e999, 2]", '{"eth":1.000000000000000001}', "[1e-400]", "[-0]"],
+)
 def test_a_text_that_says_more_than_a_value_is_compared_as_text(text: str) -> None:
     headers: dict[str, JSON] = {"content-type": "application/json"}
     assert are_same(http(headers=headers, text=text), http(headers=headers, text=text))
     assert not are_same(http(headers=headers, text=text), http(headers=headers, text=f" {text}"))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "asked"),
+    [
+        ('{"eth":1.000000000000000001}', '{"eth":1.000000000000000002}'),
+        ("[12345678901234567.89]", "[1.2345678901234568e+16]"),
+        ("[0]", "[-0]"),
+    ],
+)
+def test_digits_that_no_float_holds_are_compared(recorded: str, asked: str) -> None:
+    one, other = (http(**encode_body(each.encode(), "application/json")) for each in (recorded, asked))
+    assert are_same(one, one)
+    assert not are_same(one, other)
+    assert are_same(http(json=[0.1], json_layout="numbers=0.10"), http(json=[0.1]))
 
 
 def test_a_text_that_is_sent_as_text_keeps_its_spaces() -> None:
