@@ -112,7 +112,7 @@ def keep_in(folder: Callable[[], Path | None]) -> Callable[[], None]:
 def _read(place: str) -> Document | None:
     """Return the document in the entry at *place*; None if there is none that can be trusted."""
     try:
-        with open(place, "rb") as stream:
+        with open(place, "rb", opener=_without_waiting) as stream:
             status = os.fstat(stream.fileno())
             if not _is_own(status):
                 return None
@@ -127,6 +127,11 @@ def _read(place: str) -> Document | None:
         with suppress(OSError):
             os.utime(place)  # it is in use
     return document
+
+
+def _without_waiting(place: str, flags: int) -> int:
+    """Open what may be a pipe that nobody writes to."""
+    return os.open(place, flags | getattr(os, "O_NONBLOCK", 0))  # not on Windows, where a pipe is no file
 
 
 def _write(place: str, document: Document) -> bool:

@@ -91,7 +91,8 @@ class StandIns:
             tokens = ", ".join(map(repr, sorted({*self._settings.live, name})))
             return f"let it run for real as well: live={{{tokens}}}"
         if self._settings.is_sticky:
-            return f"run it with --snapshot-update, which then makes that call again, too; or {self._settings.advice}"
+            run = "once more in the same way" if policy.refreshes else "with --snapshot-update"
+            return f"run it {run}, which then makes that call again, too; or {self._settings.advice}"
         return f"record it again: {self._settings.advice}"
 
 

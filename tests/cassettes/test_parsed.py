@@ -101,8 +101,12 @@ def test_what_has_changed_is_parsed_again(
         lambda entry: entry.write_bytes(parsed._seal(str(entry), b"i\0\0\0\0") + b"i\0\0\0\0"),
         lambda entry: entry.chmod(0o666),
         lambda entry: (entry.unlink(), entry.mkdir()),
+        pytest.param(
+            lambda entry: (entry.unlink(), os.mkfifo(entry, 0o600)),
+            marks=pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are no files here"),
+        ),
     ],
-    ids=["empty", "cut short", "altered", "no document", "writable for others", "a folder"],
+    ids=["empty", "cut short", "altered", "no document", "writable for others", "a folder", "a pipe"],
 )
 def test_an_entry_that_cannot_be_trusted_counts_as_missing(
     path: Path, folder: Path, counted: list[str], damage: Callable[[Path], object]

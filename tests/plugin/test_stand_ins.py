@@ -115,7 +115,7 @@ def test_a_refresh_refuses_and_the_next_one_asks_for_the_secret_again(
         [
             "E *RecordingRefusedError: * would send REDACTED000?, which stands for a secret; nothing was sent",
             "E *it was handed out by a call that was replayed: POST http://127.0.0.1:*/login",
-            "E *run it with --snapshot-update, which then makes that call again, too; or pytest *--agenttape-record",
+            "E *run it once more in the same way, which then makes that call again, too; or pytest *--agenttape-record",
         ]
     )
     assert of_items(shop) == []
