@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.ownership import Scope
 from pytest_agenttape.plugin.outsiders import Outsider, WideFixture
-from pytest_agenttape.process.user_stack import is_in_hook_of_pytest, user_traceback
+from pytest_agenttape.process.user_stack import is_in_hook_of_pytest, place, user_traceback
 from pytest_agenttape.providers import is_llm_path
 from pytest_agenttape.settings.config import Config
 
@@ -88,17 +87,3 @@ class RestOfTheRun(FailingTheRun):
         """Return whether code may work for an unmarked *test*: not what a fixture started that it does not use."""
         owner = None if bound is None else bound.owner
         return not isinstance(owner, WideFixture) or owner.name in getattr(test, "fixturenames", ())
-
-
-def place(root: Path) -> str:
-    """Return the line of the user's code that runs here, below *root*, and the thread if it is not the main one."""
-    found = user_traceback()
-    while found is not None and found.tb_next is not None:
-        found = found.tb_next
-    thread = threading.current_thread()
-    named = "" if thread is threading.main_thread() else f"thread {thread.name!r}"
-    if found is None:
-        return named or "no code of the project"
-    path = Path(found.tb_frame.f_code.co_filename)
-    shown = path.relative_to(root) if path.is_relative_to(root) else path
-    return ", ".join(filter(None, (f"{shown}:{found.tb_lineno}", named)))

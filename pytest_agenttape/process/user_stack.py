@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+import threading
 from functools import lru_cache
+from pathlib import Path
 from types import FrameType, FunctionType, TracebackType
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -28,6 +30,20 @@ def user_traceback(frame: FrameType | None = None) -> TracebackType | None:
             found = TracebackType(found, at, at.f_lasti, at.f_lineno)
         at = at.f_back
     return found
+
+
+def place(root: Path) -> str:
+    """Return the line of the user's code that runs here, below *root*, and the thread if it is not the main one."""
+    found = user_traceback()
+    while found is not None and found.tb_next is not None:
+        found = found.tb_next
+    thread = threading.current_thread()
+    named = "" if thread is threading.main_thread() else f"thread {thread.name!r}"
+    if found is None:
+        return named or "no code of the project"
+    path = Path(found.tb_frame.f_code.co_filename)
+    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    return ", ".join(filter(None, (f"{shown}:{found.tb_lineno}", named)))
 
 
 def traceback_at(path: str, line: int, name: str) -> TracebackType | None:

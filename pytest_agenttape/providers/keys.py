@@ -60,6 +60,12 @@ def key_names(boundary: str | None, url: str) -> Names:
     return _BY_WORDS.get((boundary or "").partition(".")[0], ()) if names is None else names
 
 
+def answers_for_a_key(host: str) -> bool:
+    """Return whether a host is known to answer only whoever has a key, and mostly for money."""
+    names = _names_of_host(host.lower())
+    return bool(names) and names != ("HF_TOKEN",)  # Hugging Face has downloads for everybody
+
+
 @lru_cache(maxsize=256)  # asked for every recording of an opened cassette
 def _names_of_host(host: str) -> Names | None:
     return next((names for end, names in _BY_HOST if host == end or host.endswith(f".{end}")), None)

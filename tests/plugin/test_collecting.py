@@ -175,3 +175,29 @@ def test_a_recording_tells_of_what_a_replay_will_refuse(recorded: Project, provi
         ["*AgentTapeWarning: calls were made while test_it.py was collected, which no cassette *"]
     )
     assert ASKED == ["/v1/chat/completions"]
+
+
+LOOK_UP = "import socket\nsocket.getaddrinfo('{}', 443)\n"
+WITH_A_HOOK = "import socket\ndef pytest_sessionstart():\n    socket.getaddrinfo('{}', 443)\n"
+
+
+@pytest.mark.parametrize("conftest", [LOOK_UP, WITH_A_HOOK], ids=["imported", "a hook"])
+def test_a_conftest_that_asks_a_provider_fails_a_run_that_only_replays(
+    recorded: Project, conftest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("_socket.getaddrinfo", lambda *_: [])
+    recorded.write(conftest=conftest.format("api.openai.com"))
+    result = recorded.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    made = "a call to api.openai.com ran for real while tests were collected, in a run that only replays"
+    result.stdout.fnmatch_lines([f"refused: {made} (conftest.py:*)"])
+    recorded.run("--agenttape-record").assert_outcomes(passed=1)
+    recorded.write(test_it=PLAIN)
+    recorded.run().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("host", ["localhost", "db.example.com", "huggingface.co"])
+def test_a_conftest_may_look_up_other_hosts(recorded: Project, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("_socket.getaddrinfo", lambda *_: [])
+    recorded.write(conftest=WITH_A_HOOK.format(host))
+    recorded.run().assert_outcomes(passed=1)
