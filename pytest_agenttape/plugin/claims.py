@@ -18,6 +18,7 @@ from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.matching.policy import replays_only
 from pytest_agenttape.model import Mode
 from pytest_agenttape.plugin.imposed_settings import imposed, policy_of
+from pytest_agenttape.plugin.ini_keys import with_ini
 from pytest_agenttape.plugin.marker import explicit_name, options_of
 from pytest_agenttape.plugin.node_ids import address_of, siblings_of, split_id, without_parameter, without_repetition
 from pytest_agenttape.plugin.options import flags_of, is_marked
@@ -27,7 +28,7 @@ from pytest_agenttape.redaction import RedactionRules
 from pytest_agenttape.settings.ci import is_ci
 from pytest_agenttape.settings.config import Config, RedactConfig
 from pytest_agenttape.settings.options import Options
-from pytest_agenttape.settings.precedence import effective_mode, ini_layer, resolve
+from pytest_agenttape.settings.precedence import effective_mode, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,23 +253,8 @@ class Claims:
         """
         if folder not in self._configs:
             names = {key: self._policy[key] for key in ("format", "cassette_dir") if key in self._policy}
-            self._configs[folder] = self._with_ini(Config.load(folder)).with_overrides(**names)
+            self._configs[folder] = with_ini(self._pytest_config, Config.load(folder)).with_overrides(**names)
         return self._configs[folder]
-
-    def _with_ini(self, found: Config) -> Config:
-        config = self._pytest_config
-        try:
-            ini = ini_layer(self._ini_value, config.inipath.parent if config.inipath else config.rootpath)
-            return found.with_overrides(**ini) if ini else found
-        except ConfigError as error:
-            key = "" if str(error).startswith("agenttape_") else "agenttape_"
-            raise ConfigError(f"{config.inipath or 'the command line'}: {key}{error}") from None
-
-    def _ini_value(self, key: str) -> object:
-        try:
-            return self._pytest_config.getini(key)
-        except (ValueError, TypeError, pytest.UsageError) as error:  # pytest does not name the key
-            raise ConfigError(f"{key}: {error}") from None
 
     def _collisions(self) -> list[str]:
         claims = {claim.owner: claim for claim in self._claims.values() if self._would_record(claim)}

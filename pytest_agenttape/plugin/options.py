@@ -16,6 +16,7 @@ from pytest_agenttape.settings.words import INI_KEYS, MARKER_OPTIONS, MODES
 
 if TYPE_CHECKING:
     from pytest_agenttape.redaction import RedactionRules
+    from pytest_agenttape.settings.config import Config
     from pytest_agenttape.settings.flags import Flags, Purse
 
 MARKER = "agenttape"
@@ -229,6 +230,7 @@ def flags_of(config: pytest.Config) -> Flags:
         strict=config.option.agenttape_strict,
         disable=config.option.agenttape_disable,
         imposed_rules=partial(_imposed_rules, config),
+        with_ini=partial(_with_ini, config),
         purse=config.stash.get(PURSE, None),
     )
 
@@ -237,6 +239,12 @@ def _imposed_rules(config: pytest.Config) -> RedactionRules:
     from pytest_agenttape.plugin.imposed_settings import policy_of  # only for runs with a block
 
     return policy_of(config)[1]
+
+
+def _with_ini(config: pytest.Config, found: Config) -> Config:
+    from pytest_agenttape.plugin.ini_keys import with_ini  # only for runs with a block
+
+    return with_ini(config, found)
 
 
 def deletes_orphans(config: pytest.Config) -> bool:

@@ -24,20 +24,20 @@ from pytest_agenttape.settings.precedence import block_mode
 
 
 def configuration_found() -> Config:
-    """Return the configuration of a block that names none: in a pytest run that of the test's folder, as a test has it.
+    """Return the configuration of a block that names none; in a pytest run, that of a test beside it.
 
     A test that works in a folder of its own, outside of the project, may have a configuration there.
 
     Raises:
         ConfigError: A file cannot be read, or a setting in it is invalid.
     """
-    folder = _folder_of_the_test() if flags_of_the_run() is not None else None
-    if folder is None:
+    flags = flags_of_the_run()
+    if flags is None:
         return Config.load()
-    if folder.is_relative_to(Path.cwd()):
-        return Config.load(folder)
-    found = Config.load()
-    return found if found.source is not None else Config.load(folder)
+    found, folder = Config.load(), _folder_of_the_test()
+    if folder is not None and (found.source is None or folder.is_relative_to(Path.cwd())):
+        found = Config.load(folder)
+    return found if flags.with_ini is None else flags.with_ini(found)
 
 
 def _folder_of_the_test() -> Path | None:

@@ -1,4 +1,4 @@
-"""What a pytest run says to its tests and blocks: by its flags, and by the rules of its policies."""
+"""What a pytest run says to its tests and blocks: by its flags, its ini keys and the rules of its policies."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pytest_agenttape.errors import AgentTapeError
     from pytest_agenttape.model import Interaction
     from pytest_agenttape.redaction import RedactionRules
+    from pytest_agenttape.settings.config import Config
 
 
 class Purse(Protocol):
@@ -39,6 +40,7 @@ class Flags:
         disable: Whether ``--agenttape-disable`` is given: nothing is recorded or replayed.
         purse: What its live calls may cost; None if as much as they do.
         imposed_rules: Returns the rules of redaction that policies add to all others.
+        with_ini: Returns the settings found in a file under those of the ini keys.
         recorded: The calls that blocks of the run have recorded, by the path of the file.
     """
 
@@ -50,6 +52,7 @@ class Flags:
     disable: bool = False
     purse: Purse | None = None
     imposed_rules: Callable[[], RedactionRules] | None = field(default=None, compare=False)
+    with_ini: Callable[[Config], Config] | None = field(default=None, compare=False)
     recorded: dict[str, Counter[object]] = field(default_factory=dict, compare=False)
 
     @property

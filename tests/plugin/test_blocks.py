@@ -102,6 +102,19 @@ def test_a_block_is_as_strict_as_the_run_unless_it_says_how_strict_it_is(project
         project.run("--agenttape-strict").assert_outcomes(passed=passed, failed=1 - passed)
 
 
+def test_a_block_hears_ini_keys_below_its_arguments_and_above_the_file(project: Project) -> None:
+    project.ini("agenttape_cassette_dir = tapes\nagenttape_format = json\nagenttape_default_mode = once")
+    (project.path / "agenttape.toml").write_text("format = 'yaml'\n")
+    project.write(test_it=UNMARKED.format(options="", answer="old"))
+    project.run().assert_outcomes(passed=1)
+    assert (project.path / "tapes" / "rome.json").exists()
+    project.write(test_it=UNMARKED.format(options=", mode='none', cassette_dir='other'", answer="old"))
+    project.run().assert_outcomes(failed=1)
+    project.ini("agenttape_format = xml")
+    project.write(test_it=UNMARKED.format(options="", answer="old"))
+    project.run().stdout.fnmatch_lines(["E *ConfigError: *pytest.ini: agenttape_format = 'xml': unknown format *"])
+
+
 PART = """
     import pytest
     from pytest_agenttape import tool, use_cassette
