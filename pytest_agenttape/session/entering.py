@@ -34,8 +34,10 @@ def configuration_found() -> Config:
     flags = flags_of_the_run()
     if flags is None:
         return Config.load()
-    found, folder = Config.load(), _folder_of_the_test()
-    if folder is not None and (found.source is None or folder.is_relative_to(Path.cwd())):
+    folder = _folder_of_the_test()
+    is_above = folder is not None and folder.is_relative_to(Path.cwd())
+    found = Config.load(folder if is_above else None)
+    if found.source is None and not is_above and folder is not None:
         found = Config.load(folder)
     return found if flags.with_ini is None else flags.with_ini(found)
 
