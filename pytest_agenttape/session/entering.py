@@ -69,8 +69,10 @@ def _under(flags: Flags, settings: Settings) -> Settings:
     """Return *settings* as strict as the run is, unless the block says how strict it is, and with the run's rules."""
     if flags.strict and not (settings.names_strict or settings.config.strict):
         settings = replace(settings, config=settings.config.with_overrides(strict=True))
-    imposed = flags.imposed_rules() if flags.imposed_rules is not None else settings.rules
-    return replace(settings, rules=settings.rules.merged(imposed)) if imposed.enabled else settings
+    imposed = flags.imposed_rules() if flags.imposed_rules is not None else None
+    if imposed is None or not imposed.enabled:
+        return settings
+    return replace(settings, rules=settings.rules.merged(imposed))
 
 
 def entering(settings: Settings) -> Settings:
