@@ -78,7 +78,7 @@ def find_parameters(text: str) -> Iterator[tuple[Span, bool]]:
         if not rule:
             continue
         value = unquote_plus(match[2])
-        if shapes.is_random(value) or (
+        if shapes.is_machine_made(value) or (
             rule is Rule.ALWAYS and shapes.is_secret_shaped(value) and not shapes.is_filler(value)
         ):
             yield match.span(2), bool(names.body_rule(unquote_plus(match[1])))

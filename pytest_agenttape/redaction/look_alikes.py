@@ -49,7 +49,6 @@ _OWN_PREFIX = re.compile(r"((?:(?:[a-z]{2,8}|[A-Z]{2,8})[_-]){1,3})([A-Za-z0-9+/
 _BASE64 = "base64 of "
 _NUMBER = "number of "
 _LEAST = 16
-_CAPITAL = re.compile("[a-z0-9][A-Z]")
 _FIELDS = re.compile(r"[.:|~]|[^.:|~]+")
 _NUMBERED_FIELDS = re.compile(r"((?:[0-9]{4,}|[0-9a-f]{8,})([-_]))(?:(?:[0-9]{4,}|[0-9a-f]{8,})\2)*[A-Za-z0-9]+")
 _PARTS = re.compile(r"(\[[^]]{1,12}\])(?:\{([0-9]{1,4})\})?|([A-Za-z0-9_.:|~=-]{1,128})")
@@ -74,7 +73,7 @@ def shape_of(secret: str, is_told: tokens.IsTold = lambda _path, _text: False) -
     if (encoded := _encoded_in(secret)) and (inner := shape_of(encoded)):
         return f"{_BASE64}{inner}"
     head = _prefix_of(secret)
-    if len(secret) - len(head) < 8 or not (head or _is_machine_made(secret)):
+    if len(secret) - len(head) < 8 or not (head or shapes.is_machine_made(secret)):
         return None
     body = secret[len(head) :]
     bare = body.rstrip("=")
@@ -92,17 +91,13 @@ def _encoded_in(secret: str) -> str:
     return text if text.isprintable() and ":" not in text else ""
 
 
-def _is_machine_made(text: str) -> bool:
-    """Return whether nobody has chosen *text*: it looks random, or has capitals where no word has any."""
-    return shapes.is_random(text) or (len(text) >= _LEAST and len(_CAPITAL.findall(text)) * 6 >= len(text))
-
-
 def _prefix_of(secret: str) -> str:
     """Return the well-known beginning of *secret*; empty if it has none."""
     if found := _PREFIX.match(secret):
         return found[0]
     own = _OWN_PREFIX.fullmatch(secret)
-    if own and (_UUID.fullmatch(own[2]) or _is_machine_made(own[2])):  # without it, still nothing that can be guessed
+    # Without it, there is still nothing that can be guessed.
+    if own and (_UUID.fullmatch(own[2]) or shapes.is_machine_made(own[2])):
         return own[1]
     return max((start for start in patterns.starts_of(secret) if secret.startswith(start)), key=len, default="")
 

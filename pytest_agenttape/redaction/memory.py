@@ -171,10 +171,10 @@ class Memory:
         return self.replaced(secret)
 
     def named(self, secret: str) -> str:
-        """Return the stand-in of a value found by its name, which is known from now on if it looks random."""
+        """Return the stand-in of a value found by its name, which is known from now on if nobody chose it."""
         if self.stays(secret):
             return secret
-        if shapes.is_random(secret) and self.has_room:
+        if shapes.is_machine_made(secret) and self.has_room:
             self.learn(secret)
         return self.replaced(secret)
 

@@ -23,6 +23,8 @@ _PART_OF_NAME = re.compile(
     r"[a-z]{1,15}|[A-Z][a-z]{1,14}|[A-Z]{1,15}|[A-Za-z]?[0-9]{1,4}|[0-9]{1,3}[a-z]{1,2}|(?:19|20)[0-9]{6}"
 )
 _HEX = re.compile(r"[a-f]{8,}|[A-F]{8,}")
+_CAPITAL = re.compile(r"[a-z0-9][A-Z]")
+_CAMEL = re.compile(r"[A-Za-z][a-z0-9]++(?:[A-Z][a-z0-9]++)*+")
 _SAMPLE = 256  # enough to judge by; a long value is judged in constant time
 
 
@@ -59,6 +61,13 @@ def is_random(text: str) -> bool:
     if _TIME.fullmatch(sample):
         return False
     return not (_ADDRESS.fullmatch(sample) or _TEMPLATE.fullmatch(sample) or is_path(text) or is_plain_url(text))
+
+
+def is_machine_made(text: str) -> bool:
+    """Return whether nobody has chosen *text*: it looks random, or has capitals where no word has any."""
+    sample = text[:_SAMPLE]
+    has_capitals = len(sample) >= 16 and len(_CAPITAL.findall(sample)) * 6 >= len(sample)
+    return is_random(text) or (has_capitals and not (_SPACE.search(text) or _CAMEL.fullmatch(sample)))
 
 
 def is_mixed(text: str) -> bool:

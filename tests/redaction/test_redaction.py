@@ -497,6 +497,13 @@ def test_token_stand_in_still_decodes_its_times() -> None:
     assert canonical_secrets(f'"a {redacted}"') == '"a REDACTED"'
 
 
+@pytest.mark.parametrize("name", ["getUserByIdFromDatabase", "AccessTokenOfTheShop", "getV2TokenFromVault"])
+def test_name_of_code_under_a_secrets_name_stays_elsewhere(name: str) -> None:
+    subject = redactor()
+    subject.value({"access_token": name})
+    assert subject.text(f"call {name}() first") == f"call {name}() first"
+
+
 @pytest.mark.parametrize("said", [{"sub": "user-1"}, {"sub": "user-1", "exp": 1781000000}], ids=["no times", "times"])
 def test_token_has_one_placeholder_whatever_it_says(said: dict[str, str | int]) -> None:
     token = f"{segment({'alg': 'HS256'})}.{segment(said)}.{fake('', 40)}"

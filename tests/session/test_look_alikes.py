@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import string
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -136,20 +137,27 @@ SAID = "Bearer {}", "api_key={}", "curl --token {} x", "https://x.test/cb?token=
 
 
 @pytest.mark.parametrize(
-    ("said", "secret"), [*((each, fake("", 24)) for each in SAID), (SAID[3], f"17|{fake('', 24)}")]
+    ("said", "secret"),
+    [
+        *((each, fake("", 24)) for each in SAID),
+        (SAID[3], f"17|{fake('', 24)}"),
+        *(('{"access_token": "{}"}', fake("", 24, string.ascii_letters + end)) for end in ("", "7")),
+        (SAID[3], fake("", 24, string.ascii_letters)),
+    ],
 )
 def test_one_that_only_its_context_tells_is_one_wherever_it_is_passed_on(said: str, secret: str) -> None:
 
+    before, after = said.split("{}")
+
     @tool
     def ask() -> dict[str, str]:
-        return {"help": said.format(secret)}
+        return {"help": before + secret + after}
 
     @tool
     def spell(word: str) -> str:
         return word[:1]
 
     def agent() -> None:
-        before, after = said.split("{}")
         spell(ask()["help"].removeprefix(before).removesuffix(after))
 
     with use_cassette(PATH, mode="all"):
