@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from functools import lru_cache
 
+from pytest_agenttape.bodies.messages import Headers
 from pytest_agenttape.providers.registry import WORDS
 
 # Set by the connection or by the client library, never by the agent: neither stored nor compared. Those of the library
@@ -58,12 +59,15 @@ def is_transport_header(name: str) -> bool:
     return name in _CONNECTION_HEADERS or name in _LIBRARY_HEADERS or name.startswith(_LIBRARY_PREFIXES)
 
 
-def is_stored(name: str, value: str, compared: Container[str] = ()) -> bool:
-    """Return whether a header says something of the request, rather than of the client library, or is *compared*."""
-    name = name.lower()
-    if name in compared:
-        return True
-    return _says_something(value) if name == "accept" else not is_transport_header(name)
+def stored_headers(headers: Headers, compared: Container[str] = ()) -> Headers:
+    """Return those of *headers* that say something of the request, not of the client library, or are *compared*."""
+    kept = []
+    for header in headers:
+        name = header[0].lower()
+        is_asking = _says_something(header[1]) if name == "accept" else not is_transport_header(name)
+        if is_asking or name in compared:
+            kept.append(header)
+    return tuple(kept)
 
 
 @lru_cache(maxsize=256)

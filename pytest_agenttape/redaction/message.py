@@ -61,7 +61,7 @@ def redact_message(stored: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
             redacted[name] = _redact_body(name, value, _content_type_of(stored), memory, _encoding_of(stored))
     if redacted == stored:
         return stored
-    if any(redacted.get(form) != stored.get(form) for form in _BODY_FORMS):
+    if _has_other_body(redacted, stored):
         with contextlib.suppress(CassetteCorruptError):  # edited by hand
             redacted.update(_fitting(stored, redacted, memory.placeholders.pattern))
     return redacted
@@ -70,10 +70,14 @@ def redact_message(stored: dict[str, JSON], memory: Memory) -> dict[str, JSON]:
 def dress_message(stored: dict[str, JSON], looks: Mapping[str, str], memory: Memory) -> dict[str, JSON]:
     """Return a recorded response with look-alikes for its placeholders (`dressed`); the same object if it has none."""
     worn: dict[str, JSON] = dressed(stored, looks, memory)
-    if any(worn.get(form) != stored.get(form) for form in _BODY_FORMS):
+    if _has_other_body(worn, stored):
         with contextlib.suppress(CassetteCorruptError):  # edited by hand
             worn = {**worn, **_fitting(stored, worn, re.compile("|".join(map(re.escape, memory.placeholders.looks))))}
     return worn
+
+
+def _has_other_body(message: Mapping[str, JSON], stored: Mapping[str, JSON]) -> bool:
+    return any(message.get(form) != stored[form] for form in _BODY_FORMS.keys() & stored.keys())
 
 
 def _fitting(stored: Mapping[str, JSON], redacted: Mapping[str, JSON], stand_in: re.Pattern[str]) -> dict[str, JSON]:

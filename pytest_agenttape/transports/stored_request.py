@@ -6,8 +6,8 @@ from collections.abc import Container, Mapping
 from types import MappingProxyType
 
 from pytest_agenttape import bodies
-from pytest_agenttape.bodies.messages import HttpRequest, grouped, header
-from pytest_agenttape.matching.headers import is_stored
+from pytest_agenttape.bodies.messages import HttpRequest, by_name, grouped, header
+from pytest_agenttape.matching.headers import stored_headers
 from pytest_agenttape.model import JSON
 
 _NONE: Mapping[str, JSON] = MappingProxyType({})
@@ -20,23 +20,15 @@ def stored_request(
 
     What its body has in common with the stored request that is *expected* is the same object.
     """
-    content_type = encoding = None
-    kept = []
-    for pair in request.headers:
-        name = pair[0].lower()
-        if name == "content-type" and content_type is None:
-            content_type = pair[1]
-        elif name == "content-encoding" and encoding is None:
-            encoding = pair[1]
-        if is_stored(name, pair[1], compared):
-            kept.append(pair)
-    body, undone = _decoded(request.body, encoding)
+    kept = stored_headers(request.headers, compared)  # those of the body among them
+    said = by_name(kept)
+    body, undone = _decoded(request.body, said.get("content-encoding"))
     if undone:
-        kept = [each for each in kept if each[0].lower() != "content-encoding"]
+        kept = tuple([each for each in kept if each[0].lower() != "content-encoding"])
     stored: dict[str, JSON] = {"method": request.method, "url": request.url, "headers": grouped(kept)}
     if undone:
         stored["encoded"] = undone
-    stored.update(bodies.encode_body(body, content_type, expected.get("json")))
+    stored.update(bodies.encode_body(body, said.get("content-type"), expected.get("json")))
     return stored
 
 

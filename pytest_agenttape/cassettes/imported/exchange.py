@@ -6,7 +6,7 @@ from pytest_agenttape import bodies, providers
 from pytest_agenttape.bodies.messages import CONNECTION_HEADERS, Headers, grouped, header, standard_phrase
 from pytest_agenttape.cassettes.imported.body import Body
 from pytest_agenttape.errors import CassetteCorruptError
-from pytest_agenttape.matching.headers import is_stored
+from pytest_agenttape.matching.headers import stored_headers
 from pytest_agenttape.model import JSON
 
 
@@ -33,8 +33,7 @@ def request_of(method: JSON, url: JSON, headers: Headers, body: Body) -> dict[st
     """
     if not isinstance(url, str) or not isinstance(method, str):
         raise CassetteCorruptError("its request has no method and URL")
-    kept = tuple((name, value) for name, value in headers if is_stored(name, value))
-    stored: dict[str, JSON] = {"method": method.upper(), "url": url, "headers": grouped(kept)}
+    stored: dict[str, JSON] = {"method": method.upper(), "url": url, "headers": grouped(stored_headers(headers))}
     return stored | body.stored(header(headers, "content-type"))
 
 

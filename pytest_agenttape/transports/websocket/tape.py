@@ -17,7 +17,7 @@ from pytest_agenttape.bodies.messages import Headers, grouped
 from pytest_agenttape.errors import (
     AgentTapeError,
 )
-from pytest_agenttape.matching.headers import is_stored
+from pytest_agenttape.matching.headers import stored_headers
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Served
 from pytest_agenttape.process.cancellation import is_cancellation, unanswered
@@ -52,8 +52,8 @@ def begin(found: ownership.Scope, url: str, headers: Headers) -> Served | Live:
         UnmatchedInteractionError: No recording answers, and it may not be opened for real.
     """
     __tracebackhide__ = True
-    asked = [(name, value) for name, value in headers if name.lower() not in _HANDSHAKE]
-    kept = tuple((name, value) for name, value in asked if is_stored(name, value, found.owner.match_headers))
+    asked = tuple((name, value) for name, value in headers if name.lower() not in _HANDSHAKE)
+    kept = stored_headers(asked, found.owner.match_headers)
     request: dict[str, JSON] = {"method": "GET", "url": url, "headers": grouped(kept)}
     operation = providers.identify_socket(url)
     if operation is None:
