@@ -31,6 +31,7 @@ VOLATILE_PARAMETERS = frozenset(
 # Made of the time and of whoever's credentials are there: no matcher compares them.
 _SIGNATURE = frozenset("x-amz-date x-amz-content-sha256".split())
 
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _MAX_ORDERED_DEPTH = 50  # no provider nests its own fields deeper; below, keys are sorted
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _encoder = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -90,12 +91,15 @@ class KeyRules:
         """Sort the configured *ignored* fields into names (no dot) and paths; *headers* are compared as well.
 
         Raises:
-            ConfigError: A field is empty, or a header is the connection's.
+            ConfigError: A field is empty, or a header is the connection's, or none.
         """
         ignored, headers = tuple(ignored), tuple(headers)
         unknown = next((name for name in headers if is_connection_header(name.lower())), None)
         if unknown is not None:
             raise ConfigError(f"match_headers: no cassette has the header {unknown!r}, which the connection sets")
+        unnamed = next((name for name in headers if not _HEADER.fullmatch(name)), None)
+        if unnamed is not None:
+            raise ConfigError(f"match_headers: {unnamed!r} is not the name of a header, such as 'x-tenant'")
         if not all(_split_path(field.strip()) for field in ignored):
             raise ConfigError("ignore_volatile_fields: an entry is empty; name a header, a parameter or a path")
         names = frozenset(field.lower() for field in ignored if "." not in field)

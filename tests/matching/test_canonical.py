@@ -401,6 +401,12 @@ def test_a_placeholder_that_json_is_made_of_is_left_alone(chosen: str) -> None:
     assert canonical_request(request, KeyRules.of((), placeholder=chosen)) == request
 
 
+@pytest.mark.parametrize("name", ["x tenant", "x-tenant:", "größe", "x-a, x-b"])
+def test_a_name_that_no_header_can_have_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="is not the name of a header, such as 'x-tenant'"):
+        KeyRules.of((), ["x-tenant", name])
+
+
 ODDLY_SPACED = '{ "a": [1,2],\n "b" : {"c": null} }'
 
 
