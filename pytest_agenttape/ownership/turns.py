@@ -31,6 +31,7 @@ _MOMENT = 0.15  # seconds
 _SHORT = 0.005  # seconds, in a thread that has held still before
 _WORK = 0.03  # seconds of the processor, of which a busy machine gives few
 _ROUNDS = 20  # rounds of an event loop that it shares with the code that waits
+_ROUNDS_AFTER = 8  # once its task is over: until what waits for that task goes on, and what waits for this
 _POLL = 0.0005  # seconds
 _NOISE = 0.002  # milliseconds by which recorded times may be off
 _LONGEST = 1e12  # milliseconds
@@ -223,13 +224,11 @@ class Turn:
         assert other.ended is not None
         if self.strand.is_alone and other.strand.is_alone:  # both answers come through one pipe, in their order
             return True
-        if other.strand.is_over(beside=self.strand):
-            if not self.strand.may_wait_for(other.strand):
-                return True
-        elif not other.strand.shares_loop(self.strand):
-            return False
+        is_over, shares_loop = other.strand.is_over(beside=self.strand), other.strand.shares_loop(self.strand)
+        if not shares_loop and not (is_over and self.strand.may_wait_for(other.strand)):
+            return is_over
         looks = self._looks[id(other)] = self._looks.get(id(other), 0) + 1
-        return looks > _ROUNDS
+        return looks > (_ROUNDS_AFTER if is_over and shares_loop else _ROUNDS)
 
 
 async def pause(rounds: int) -> None:

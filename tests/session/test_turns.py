@@ -176,6 +176,22 @@ def test_agents_of_several_steps(tmp_path: Path) -> None:
     _both(tmp_path / "x.yaml", lambda: asyncio.run(run()), ["d", "c", "c", "b", "d", "a"])
 
 
+@pytest.mark.parametrize("levels", [0, 3])
+def test_who_waits_for_the_first_to_end_gets_one_at_a_time(tmp_path: Path, levels: int) -> None:
+    async def ask(name: str, levels: int) -> str:
+        return await (asyncio.create_task(ask(name, levels - 1)) if levels else look_up_async(name))
+
+    async def run() -> list[str]:
+        notes: list[str] = []
+        pending = {asyncio.create_task(ask(name, levels)) for name in DELAYS}
+        while pending:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            notes.append("+".join(each.result() for each in done))
+        return notes
+
+    _both(tmp_path / "x.yaml", lambda: asyncio.run(run()))
+
+
 class _Slow(BaseHTTPRequestHandler):
     everyone = threading.Barrier(len(DELAYS))
 
