@@ -261,7 +261,9 @@ def is_secret(text: str, rule: Rule, memory: Memory) -> bool:
     text = memory.placeholders.without(text)
     if rule is Rule.ALWAYS:
         return bool(text.strip())
-    if rule in (Rule.RANDOM, Rule.LOGIN):
+    if rule is Rule.RANDOM:
+        return shapes.is_machine_made(text) and not shapes.is_name(text)
+    if rule is Rule.LOGIN:
         return shapes.is_random(text) and not shapes.is_name(text)
     if rule in _OF_DIGITS and shapes.is_number(text):
         return True

@@ -142,6 +142,7 @@ SAID = "Bearer {}", "api_key={}", "curl --token {} x", "https://x.test/cb?token=
         *((each, fake("", 24)) for each in SAID),
         (SAID[3], f"17|{fake('', 24)}"),
         *(('{"access_token": "{}"}', fake("", 24, string.ascii_letters + end)) for end in ("", "7")),
+        ('{"token": "{}"}', fake("", 24, string.ascii_letters)),
         (SAID[3], fake("", 24, string.ascii_letters)),
     ],
 )
