@@ -24,7 +24,7 @@ from pytest_agenttape.ownership.scopes import (
     tell_children,
     within,
 )
-from pytest_agenttape.ownership.strands import job_number
+from pytest_agenttape.ownership.strands import running as running_job
 
 __all__ = [
     "Owner",
@@ -39,7 +39,6 @@ __all__ = [
     "enter",
     "hear_children",
     "is_outside",
-    "job_number",
     "leave",
     "leave_if_serving",
     "only_replays",
@@ -48,6 +47,7 @@ __all__ = [
     "refused_by_all",
     "remove",
     "remove_rest",
+    "running_job",
     "tell_children",
     "within",
 ]

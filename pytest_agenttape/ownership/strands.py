@@ -7,15 +7,30 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary, ref
 
 from pytest_agenttape.process import waits
 
 Number: TypeAlias = int | str
 
+
+class Numbered(NamedTuple):
+    """Which of the jobs and tasks of one function one is.
+
+    Attributes:
+        number: How many of the same function were submitted before it by the same job or task, for the same owner;
+            after the number of that one, if it has one, and a slash. None without an owner.
+        function: The name of the function, after that of the job or task that submitted it.
+    """
+
+    number: Number | None = None
+    function: str = ""
+
+
+_NEITHER = Numbered()
 _submitted: WeakKeyDictionary[object, Counter[tuple[Number | None, str]]] = WeakKeyDictionary()  # for each owner
-_tasks: WeakKeyDictionary[object, Number] = WeakKeyDictionary()  # the numbers of asyncio's
+_tasks: WeakKeyDictionary[object, Numbered] = WeakKeyDictionary()  # the numbers of asyncio's
 
 
 class _Running(threading.local):
@@ -31,15 +46,14 @@ class Job:
     """A function given to an executor or a thread; a block of it runs it here, which may be in the middle of another.
 
     Attributes:
-        number: How many jobs of the same function were submitted before it by the same job or task, for the same owner;
-            after the number of that one, if it has one, and a slash. None without an owner.
+        numbered: Which one it is.
         is_over: Whether its result is there.
     """
 
-    __slots__ = ("_before", "is_over", "number")
+    __slots__ = ("_before", "is_over", "numbered")
 
     def __init__(self, owner: object, function: Callable[..., Any]) -> None:
-        self.number = None if owner is None else _next_number(owner, function)
+        self.numbered = _NEITHER if owner is None else _next(owner, function)
         self.is_over = False
 
     def __enter__(self) -> None:
@@ -106,12 +120,12 @@ def current_job() -> Job | None:
     return _running.job
 
 
-def job_number() -> Number | None:
-    """Return the number of the task or job that the running code is part of, if any."""
+def running() -> Numbered:
+    """Return which task or job the running code is part of, if of any."""
     job = _running.job
-    number = None if job is None else job.number
+    numbered = _NEITHER if job is None else job.numbered
     task = waits.current_task() if _tasks else None
-    return number if task is None else _tasks.get(task, number)
+    return numbered if task is None else _tasks.get(task, numbered)
 
 
 def creating_task(create: Callable[..., Any], owner_of_next: Callable[[], object]) -> Callable[..., Any]:
@@ -122,22 +136,22 @@ def creating_task(create: Callable[..., Any], owner_of_next: Callable[[], object
         if owner is None:
             return create(loop, coroutine, **kwargs)
         is_part = waits.current_task() is not None  # else it is what `asyncio.run` runs, and the only one there
-        number = _next_number(owner, coroutine) if is_part else job_number()
+        numbered = _next(owner, coroutine) if is_part else running()
         task = create(loop, coroutine, **kwargs)
-        if number is not None:
+        if numbered.number is not None:
             with suppress(TypeError):  # a loop's own kind of task, which nothing can refer to weakly
-                _tasks[task] = number
+                _tasks[task] = numbered
         return task
 
     return create_task
 
 
-def _next_number(owner: object, function: Any) -> Number:  # a function, or a coroutine
+def _next(owner: object, function: Any) -> Numbered:  # a function, or a coroutine
     while isinstance(function, functools.partial):
         is_in_context = getattr(function.func, "__qualname__", "") == "Context.run" and function.args
         function = function.args[0] if is_in_context else function.func
-    within = job_number()
-    name = within, getattr(function, "__qualname__", "")
+    within, name = running(), getattr(function, "__qualname__", "")
     counts = _submitted.setdefault(owner, Counter())
-    counts[name] += 1
-    return counts[name] - 1 if within is None else f"{within}/{counts[name] - 1}"
+    before = counts[within.number, name]
+    counts[within.number, name] += 1
+    return Numbered(before if within.number is None else f"{within.number}/{before}", f"{within.function}/{name}")

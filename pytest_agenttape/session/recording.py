@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -14,8 +13,6 @@ from pytest_agenttape.cassettes import paths, writing
 from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.cassettes.numbering import renamed
 from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError
-from pytest_agenttape.matching.instances import number_of
-from pytest_agenttape.matching.namesakes import function_of
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Poison
 from pytest_agenttape.reading.one_line import visible
@@ -32,10 +29,10 @@ from pytest_agenttape.session.poison import poisoned
 from pytest_agenttape.session.run import Placed, Run
 from pytest_agenttape.session.secrets import Secrets
 from pytest_agenttape.session.settings import Settings
+from pytest_agenttape.session.telling_facts import TELLING, with_needed_facts
 from pytest_agenttape.session.tokens import warn_of_unknown_tokens
 from pytest_agenttape.session.verdict import Verdict
 
-_TELLING = ("job", "function")  # facts of a file alone: they tell calls apart that look alike
 _WIDTH = 200  # of what a provider says about a failure
 
 
@@ -214,7 +211,7 @@ class Recording:
         return writing.commit(prepared, max_age=self._settings.config.max_age, is_of_its_world=has_new_seed)
 
     def _cassette_of(self, placed: Sequence[Placed], old: Cassette | None) -> Cassette:
-        interactions = self._with_needed_facts([self._interaction(each, with_key=True) for each in placed])
+        interactions = with_needed_facts([self._interaction(each, with_key=True) for each in placed], self._finished)
         before = old.meta if old else {}
         return Cassette(
             created_at=old.created_at if old else self._world.created_at,
@@ -282,9 +279,7 @@ class Recording:
             made = replace(clean, match_key=self._loaded.digest_of(clean.request))
             made = without_headers(made, self._settings.config.drop_headers)
             facts = placed.outcome.metadata
-            made = replace(
-                made, metadata={**made.metadata, **{each: facts[each] for each in _TELLING if each in facts}}
-            )
+            made = replace(made, metadata={**made.metadata, **{each: facts[each] for each in TELLING if each in facts}})
         else:
             made = self._numbered(placed)
         if placed.is_over:
@@ -294,7 +289,7 @@ class Recording:
     def _numbered(self, placed: Placed) -> Interaction:
         """Return a call numbered by its place, without the secrets that became known only after it."""
         found = self._secrets.redactor.interaction(placed.outcome) if placed.is_live else placed.outcome
-        metadata = {key: value for key, value in found.metadata.items() if key not in ("parent", *_TELLING)}
+        metadata = {key: value for key, value in found.metadata.items() if key not in ("parent", *TELLING)}
         if placed.parent is not None:
             metadata["parent"] = placed.parent
         if placed.start_ms is not None:
@@ -302,21 +297,6 @@ class Recording:
         if placed.number == found.index and metadata == found.metadata:  # in its place, as most replayed calls are
             return found
         return replace(found, index=placed.number, metadata=metadata)
-
-    def _with_needed_facts(self, interactions: list[Interaction]) -> list[Interaction]:
-        """Keep the job only of several jobs' one call and where instances are told apart; the function of namesakes."""
-        jobs, functions, instances = (defaultdict[object, set[object]](set) for _ in range(3))
-        for each in interactions:
-            jobs[_asked(each)].add(each.job)
-            functions[each.boundary].add(function_of(each))
-            instances[each.boundary].add(number_of(each))
-        kept = []
-        for each in interactions:
-            has_jobs = len(jobs[_asked(each)] - {None}) > 1 or len(instances[each.boundary]) > 1
-            needs = {"job": has_jobs, "function": len(functions[each.boundary] - {None}) > 1}
-            needless = tuple(name for name in _TELLING if name in each.metadata and not needs[name])
-            kept.append(_without(needless, each, self._finished) if needless else each)
-        return kept
 
     def _meta(self) -> dict[str, JSON]:
         meta: dict[str, JSON] = {} if self._settings.test is None else {"test": self._settings.test}
@@ -328,20 +308,6 @@ class Recording:
 
 def _listed(cassette: Cassette | None) -> set[str]:
     return set() if cassette is None else set(map(str, cassette.meta.get("redacted") or ()))
-
-
-def _without(
-    facts: tuple[str, ...], recorded: Interaction, finished: dict[tuple[object, ...], tuple[Interaction, Interaction]]
-) -> Interaction:
-    key = (*facts, id(recorded))
-    if key not in finished:
-        metadata = {name: value for name, value in recorded.metadata.items() if name not in facts}
-        finished[key] = recorded, replace(recorded, metadata=metadata)
-    return finished[key][1]
-
-
-def _asked(recorded: Interaction) -> tuple[object, ...]:
-    return recorded.kind, recorded.boundary, recorded.match_key
 
 
 def _tags(before: JSON, added: Sequence[str]) -> dict[str, JSON]:

@@ -189,7 +189,7 @@ class Session(Injectable, Gatekeeper, History):
         self.world.freeze.progress()
         about = metadata or {}
         label, function = about.get("label"), about.get("function")
-        nested, job = parent is not None, ownership.job_number()
+        nested, job = parent is not None, ownership.running_job().number
         try:
             asked = self.secrets.redactor.request(request)
             call = Call(kind, boundary, asked, nested=nested, job=job, label=label, function=function)
@@ -320,7 +320,9 @@ class Session(Injectable, Gatekeeper, History):
             return self.run.repeat(served) if is_repeat else self.run.serve(served)
         if isinstance(decision, Refuse):
             raise self.refuse(self._misses.unmatched(call, position=len(self.run), served=self.run.served()))
-        details = {**(about or {}), **({} if call.job is None else {"job": call.job})}
+        details = dict(about or {})
+        if call.job is not None:
+            details |= {"job": call.job, "work": ownership.running_job().function}
         if self.phase:
             details["phase"] = self.phase
         if (refusal := money.refusal(call, parent)) is not None:

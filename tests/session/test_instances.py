@@ -205,3 +205,20 @@ def test_a_thread_whose_function_is_the_tool_itself_has_a_number(tmp_path: Path)
             thread.start()
             thread.join()
     assert [each.job for each in Cassette.load(tmp_path / "x.yaml").interactions] == [0, 1, 2]
+
+
+def test_jobs_of_different_functions_have_instances_of_their_own(tmp_path: Path) -> None:
+    def beside(job: Job) -> list[object]:
+        def research() -> object:
+            return job(0)
+
+        def write() -> object:
+            return job(1)
+
+        with ThreadPoolExecutor(2) as pool:
+            return [each.result() for each in (pool.submit(research), pool.submit(write))]
+
+    with use_cassette(tmp_path / "x.yaml", mode="all"):
+        before = in_order((0, 1), booking(5, 6), beside)
+    with use_cassette(tmp_path / "x.yaml"):
+        assert in_order((1, 0), booking(5, 6), beside) == before
