@@ -87,6 +87,7 @@ class Call(NamedTuple):  # created for every call: a named tuple costs a third o
     job: int | str | None = None  # the number of the task or the executor's job that made it
     label: str | None = None  # the user's own word for its kind
     function: str | None = None  # which of those that may have the boundary's name
+    work: str | None = None  # the job with the name of its function, where others may have its number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

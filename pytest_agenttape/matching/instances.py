@@ -84,7 +84,8 @@ class Instances:
         least = known.next_free()
         if not self._has_several:
             return least
-        method, job = self._method_of(call), call.job
+        method = self._method_of(call)
+        job = call.work if call.work in method.numbers and call.work is not None else call.job
         if job not in method.numbers:
             by_arguments = dict.fromkeys(known.free(map(number_of, self._tape.of_any_instance(call))))
             if by_arguments:

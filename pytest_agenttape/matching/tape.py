@@ -100,7 +100,7 @@ class Tape:
         recorded = self._completion.recordings[position]
         if recorded.kind != call.kind or recorded.boundary != call.boundary:
             return False
-        if "job" in recorded.metadata and recorded.job not in (None, call.job):
+        if "job" in recorded.metadata and recorded.job not in (None, call.job, call.work):
             return False
         return is_same(call.request, recorded.request)
 
@@ -212,8 +212,10 @@ class Tape:
             return next((each for each in unplayed if self._namesakes.is_of(self.recordings[each], call)), None), True
         if len(bucket.positions) == 1:
             return position, True
-        if call.job is not None and self.recordings[position].job not in (None, call.job):
-            of_job = (each for each in bucket.unplayed(self._played) if self.recordings[each].job == call.job)
+        if call.job is not None and self.recordings[position].job not in (None, call.job, call.work):
+            of_job = (
+                each for each in bucket.unplayed(self._played) if self.recordings[each].job in (call.job, call.work)
+            )
             position = next(of_job, None)
             if position is not None:
                 return position, True

@@ -27,6 +27,11 @@ class Numbered(NamedTuple):
     number: Number | None = None
     function: str = ""
 
+    @property
+    def name(self) -> str | None:
+        """What no other has, at the same time, of whatever function it is."""
+        return None if self.number is None else f"{self.function} {self.number}"
+
 
 _NEITHER = Numbered()
 _submitted: WeakKeyDictionary[object, Counter[tuple[Number | None, str]]] = WeakKeyDictionary()  # for each owner
@@ -154,4 +159,6 @@ def _next(owner: object, function: Any) -> Numbered:  # a function, or a corouti
     counts = _submitted.setdefault(owner, Counter())
     before = counts[within.number, name]
     counts[within.number, name] += 1
-    return Numbered(before if within.number is None else f"{within.number}/{before}", f"{within.function}/{name}")
+    return Numbered(
+        before if within.number is None else f"{within.number}/{before}", f"{within.function}/{name}".lstrip("/")
+    )

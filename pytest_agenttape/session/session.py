@@ -189,10 +189,10 @@ class Session(Injectable, Gatekeeper, History):
         self.world.freeze.progress()
         about = metadata or {}
         label, function = about.get("label"), about.get("function")
-        nested, job = parent is not None, ownership.running_job().number
+        nested, running = parent is not None, ownership.running_job()
         try:
             asked = self.secrets.redactor.request(request)
-            call = Call(kind, boundary, asked, nested=nested, job=job, label=label, function=function)
+            call = Call(kind, boundary, asked, nested, False, running.number, label, function, running.name)
             if instance is not None:
                 with self.run.lock:
                     call = self._instances.numbered(call, instance)
@@ -322,7 +322,7 @@ class Session(Injectable, Gatekeeper, History):
             raise self.refuse(self._misses.unmatched(call, position=len(self.run), served=self.run.served()))
         details = dict(about or {})
         if call.job is not None:
-            details |= {"job": call.job, "work": ownership.running_job().function}
+            details |= {"job": call.job, "work": call.work}
         if self.phase:
             details["phase"] = self.phase
         if (refusal := money.refusal(call, parent)) is not None:

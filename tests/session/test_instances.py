@@ -207,7 +207,8 @@ def test_a_thread_whose_function_is_the_tool_itself_has_a_number(tmp_path: Path)
     assert [each.job for each in Cassette.load(tmp_path / "x.yaml").interactions] == [0, 1, 2]
 
 
-def test_jobs_of_different_functions_have_instances_of_their_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("amounts", [(5, 6), (5, 5)], ids=["different", "equal"])
+def test_jobs_of_different_functions_have_instances_of_their_own(amounts: tuple[int, ...], tmp_path: Path) -> None:
     def beside(job: Job) -> list[object]:
         def research() -> object:
             return job(0)
@@ -219,6 +220,6 @@ def test_jobs_of_different_functions_have_instances_of_their_own(tmp_path: Path)
             return [each.result() for each in (pool.submit(research), pool.submit(write))]
 
     with use_cassette(tmp_path / "x.yaml", mode="all"):
-        before = in_order((0, 1), booking(5, 6), beside)
+        before = in_order((0, 1), booking(*amounts), beside)
     with use_cassette(tmp_path / "x.yaml"):
-        assert in_order((1, 0), booking(5, 6), beside) == before
+        assert in_order((1, 0), booking(*amounts), beside) == before
