@@ -15,6 +15,7 @@ _LEVELS_OF_CALL = 4  # the file, interactions, number, name
 _OF_CALL = frozenset(("usage", "metadata"))
 _ASKED = frozenset(("args", "arguments", "function", "input", "items"))  # what a function is asked with; of a schema
 _PROPERTIES = "properties"
+_DELTAS = "deltas"  # of a stream: a line each
 _CONTAINERS = (dict, list)
 
 
@@ -26,13 +27,13 @@ def is_scanned(trail: Sequence[object]) -> bool:
         return trail[1:3] == ["meta", "shapes"]
     if len(trail) == 5:  # interactions, number, response, name
         return trail[4] in ("delivery", "chunk_bytes")
-    return len(trail) == 8 and trail[6] == "deltas"  # interactions, number, response, events, number, deltas, number
+    return len(trail) == 8 and trail[6] == _DELTAS  # interactions, number, response, events, number, deltas, number
 
 
 def is_short(node: list[JSON] | dict[str, JSON], trail: Sequence[object], *, is_merged: bool) -> bool:
     """Return whether what is written of *node*, at *trail* in a cassette, is a few words in a list or a mapping."""
     if isinstance(node, list):
-        return bool(node) and _width(node, _WORD) <= _WIDEST
+        return trail[-1] != _DELTAS and bool(node) and _width(node, _WORD) <= _WIDEST
     if _may_have_prose(trail):
         return _width(_parts(node), _LINE) <= _WIDEST
     return is_merged and len(trail) > _LEVELS_OF_CALL and _is_row(node)
