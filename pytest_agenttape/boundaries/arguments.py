@@ -111,6 +111,18 @@ class Parameters:
             return Bound(arguments, None, instance)
         return Bound(arguments, instance, type(instance))
 
+    def replaced(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], named: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return *args* and *kwargs* with the values in *named*, which are called as `bind` calls them."""
+        if self.signature is None:
+            return tuple(named.get("args", ())), dict(named.get("kwargs", {}))
+        bound = self.signature.bind(*args, **kwargs)
+        for name in bound.arguments.keys() & (named.keys() - {self.receiver, *self.contexts}):
+            is_variadic = self.signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
+            bound.arguments[name] = tuple(named[name]) if is_variadic else named[name]
+        return bound.args, bound.kwargs
+
     def _quickly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
         """Bind by counting; return None if the arguments do not fit."""
         names = self.names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -25,12 +25,17 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Spelled:
-    """A request spelled out by the caller."""
+    """A request spelled out by the caller, who also says what makes the call."""
 
     given: dict[str, Any]
+    executor: Callable[[], Any]
 
     def request(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:  # noqa: ARG002  # as Named's
         return Asked(dict(values.encode(self.given, "request")), {})
+
+    def real(self, args: tuple[Any, ...], kwargs: dict[str, Any], request: Stored) -> Callable[[], Any]:  # noqa: ARG002  # as Named's
+        """Return what makes the call for real."""
+        return self.executor
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,18 @@ class Named:
         # What is stored as it is cannot be changed.
         changeable = {name: each for name, each in bound.arguments.items() if encoded.get(name, each) is not each}
         return Asked({"args": arguments}, changeable, self.parameters.name_for(bound.cls), bound.instance)
+
+    def real(self, args: tuple[Any, ...], kwargs: dict[str, Any], request: Stored) -> Callable[[], Any]:
+        """Return what makes the call for real, with its arguments as *request* has them: the agent may change others.
+
+        The instance, and what is not recorded, are those of the call.
+        """
+
+        def call() -> Any:
+            own_args, own_kwargs = self.parameters.replaced(args, kwargs, values.decode(request["args"]))
+            return self.parameters.function(*own_args, **own_kwargs)
+
+        return call
 
     def _encoded(self, arguments: dict[str, object]) -> Stored:
         try:

@@ -13,6 +13,7 @@ from pytest_agenttape.boundaries.arguments import Parameters
 from pytest_agenttape.boundaries.asking import Named, Spelled
 from pytest_agenttape.boundaries.changes import changes_of, has_changes
 from pytest_agenttape.boundaries.registry import register_boundary
+from pytest_agenttape.boundaries.results import encode_result
 from pytest_agenttape.errors import AgentTapeError, RecordingRefusedError, StreamingReplayError
 from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.ownership.calls import Live, Recorder, Served
@@ -63,6 +64,8 @@ class Boundary:
         facts = {**self.facts, "function": function} if function else self.facts
         begun = owner.begin(self.kind, self.name, request, parent=found.running, metadata=facts, instance=instance)
         if isinstance(begun, Served):
+            if begun.hear_real is not None:
+                begun.hear_real(self.asked.real(args, kwargs, request))
             watch = values.Watch(changeable) if has_changes(begun.recorded) else None
             return ServedCall(begun, self, watch)
         call = LiveCall(owner, begun, self, values.Watch(changeable) if changeable else None)
@@ -93,7 +96,7 @@ class LiveCall:
     def encode(self, value: object, where: str = "result") -> JSON:
         """Return *value* in stored form."""
         try:
-            return _encode_result(value, where)
+            return encode_result(value, where)
         except AgentTapeError as error:
             self.live.drop()
             error.add_note(f"in the {self.boundary.kind} {self.boundary.name!r}")
@@ -261,7 +264,7 @@ class ServedCall:
         """Return whether *value*, which the agent passes in, equals the *recorded* one."""
         recorder = self.recorder
         try:
-            stored = recorder.redacted(_encode_result(value, "result.sent"))
+            stored = recorder.redacted(encode_result(value, "result.sent"))
         except AgentTapeError as error:
             error.add_note(f"in the {self.boundary.kind} {self.boundary.name!r}")
             raise recorder.refuse(error) from None
@@ -340,10 +343,3 @@ def refuse_reading_on(recorder: Recorder, name: str) -> None:
                 "real. Read it to its end, or close it, before the test or block ends"
             )
         )
-
-
-def _encode_result(value: object, where: str) -> JSON:
-    stored = values.encode(value, where)
-    if type(value) is dict and "$stream" in stored:  # our key for a stream, here in the user's own dict
-        return {"$type": "dict", "items": [[key, each] for key, each in stored.items()]}
-    return stored

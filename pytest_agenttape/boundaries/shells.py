@@ -55,7 +55,7 @@ def recorded_call(
     drawn = Boundary(
         kind,
         boundary or kind,
-        Spelled(dict(request)),
+        Spelled(dict(request), executor),
         usage=dict(usage) if usage else None,
         tags=words,
     )

@@ -157,6 +157,7 @@ class Served:
         began: When it was made, by the process's own `monotonic`.
         is_outdated: Whether it has to be made again, because a live call needs the secret that it only stands for.
         original: The recording as the cassette has it, if something else stands for the secrets in it there.
+        hear_real: Is told how the call is made for real, if its session wants to know.
     """
 
     recorder: Recorder
@@ -171,6 +172,7 @@ class Served:
     began: float = 0.0
     is_outdated: bool = False
     original: Interaction | None = None
+    hear_real: Callable[[Callable[[], object]], None] | None = None
 
     is_live: ClassVar[bool] = False
 

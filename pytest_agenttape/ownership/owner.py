@@ -95,6 +95,7 @@ class Scope:
             real, and is not recorded.
         is_outside: Whether the code is none of the agent's, though its calls count: a thread from before started it,
             or it serves requests.
+        is_free: Whether the code, of a session that has ended, belongs to nobody: its calls are real.
     """
 
     owner: Owner
@@ -102,6 +103,7 @@ class Scope:
     outer: Scope | None = None
     is_aside: bool = False
     is_outside: bool = False
+    is_free: bool = False
 
 
 class Rest(Protocol):

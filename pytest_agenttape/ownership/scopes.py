@@ -8,38 +8,28 @@ from __future__ import annotations
 
 import _thread
 import functools
-import inspect
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import replace
-from types import FrameType
 from typing import Any
 
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.ownership.origin import lines_of
 from pytest_agenttape.ownership.owner import Owner, Rest, Scope
-from pytest_agenttape.ownership.strands import Job, creating_task
+from pytest_agenttape.ownership.servers import serves
+from pytest_agenttape.ownership.strands import Job, creating_task, thread_job
 from pytest_agenttape.process import child_processes, runs
 from pytest_agenttape.process.patching import Patch
-from pytest_agenttape.process.user_stack import is_users
 
 _scope: ContextVar[Scope | None] = ContextVar("agenttape_scope", default=None)
 _starts_worker: ContextVar[bool] = ContextVar("agenttape_starts_worker", default=False)
 _open: list[Scope] = []
 _rests: list[Rest] = []  # of the runs of tests in this process; one can run inside another
 _lock = threading.Lock()
-
-# Modules and packages whose functions call what answers a request.
-_SERVERS = frozenset(
-    """
-    socketserver wsgiref werkzeug waitress cheroot uvicorn hypercorn aiohttp.web_protocol tornado.http1connection
-    websockets.server websockets.sync.server websockets.asyncio.server websockets.legacy.server grpc._server
-    """.split()
-)
 
 
 def current(url: Callable[[], str] = str, method: str = "") -> Scope | None:
@@ -57,6 +47,8 @@ def current(url: Callable[[], str] = str, method: str = "") -> Scope | None:
     if scope is not None:
         if not scope.owner.is_closed:
             return scope
+        if scope.is_free:
+            return None
         if scope.owner.propagates:
             return scope if scope.owner.answers(method, url()) else _refuse_late(scope.owner, url())
     if not _open:
@@ -148,17 +140,22 @@ def leave_if_serving() -> None:
     scope = _scope.get()
     if scope is None or is_outside():
         return
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if _is_server(str(frame.f_globals.get("__name__", ""))):
-            bind(replace(scope, is_outside=True))
-            return
-        frame = frame.f_back
+    if serves(sys._getframe(1)):
+        bind(replace(scope, is_outside=True))
 
 
-@functools.lru_cache(maxsize=1024)  # asked for all callers of each wait
-def _is_server(module: str) -> bool:
-    return module in _SERVERS or module.partition(".")[0] in _SERVERS
+@contextmanager
+def free(ended: Owner) -> Iterator[None]:
+    """Return a block whose calls, and those of what it starts, are real, and nobody's, though *ended* had made them."""
+    with _lock:
+        _propagate_to_threads()
+    try:
+        with within(Scope(ended, is_free=True)):
+            yield
+    finally:
+        with _lock:
+            if not _open:
+                _stop_propagating()
 
 
 def add_rest(rest: Rest) -> None:
@@ -260,7 +257,8 @@ def _starting(start: Callable[..., None]) -> Callable[..., None]:
         scope = None if _starts_worker.get() else _inherited()
         is_done = getattr(thread.run, "__name__", "") == _RUN  # this wrapper is there twice if other code wraps it, too
         if scope is not None and not is_done:
-            thread.run = _run_once(thread, scope, _job_of(thread, scope))  # type: ignore[method-assign]  # this one only
+            job = thread_job(thread, _owner_that_counts(scope))
+            thread.run = _run_once(thread, scope, job)  # type: ignore[method-assign]  # this one only
         start(thread)
 
     return start_in_scope
@@ -290,15 +288,6 @@ def _submitting(submit: Callable[..., Future[object]]) -> Callable[..., Future[o
 def _owner_that_counts(scope: Scope | None) -> Owner | None:
     """Return whose jobs are counted: what the body of a live tool starts is not started when the tool is replayed."""
     return scope.owner if scope is not None and scope.running is None else None
-
-
-def _job_of(thread: threading.Thread, scope: Scope) -> Job | None:
-    """Return the job that *thread* is, if it runs a function of the user's: a library's thread may serve several."""
-    function: Any = getattr(thread, "_target", None)  # private to `threading`; the same name in 3.11 to 3.14
-    while isinstance(function, functools.partial):
-        function = function.func
-    code = getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)  # of a tool: its body
-    return Job(_owner_that_counts(scope), function) if code is not None and is_users(code.co_filename) else None
 
 
 _RUN = "run_in_scope_of_agenttape"

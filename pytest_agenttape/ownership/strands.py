@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary, ref
 
 from pytest_agenttape.process import waits
+from pytest_agenttape.process.user_stack import is_users
 
 Number: TypeAlias = int | str
 
@@ -118,6 +120,15 @@ class Strand:
         if self._task is not None:
             return (self._task,)
         return (self.thread, self._job)
+
+
+def thread_job(thread: threading.Thread, owner: object) -> Job | None:
+    """Return the job that *thread* is, if it runs a function of the user's: a library's thread may serve several."""
+    function: Any = getattr(thread, "_target", None)  # private to `threading`; the same name in 3.11 to 3.14
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)  # of a tool: its body
+    return Job(owner, function) if code is not None and is_users(code.co_filename) else None
 
 
 def current_job() -> Job | None:

@@ -52,14 +52,14 @@ def pytest_configure(config: pytest.Config) -> None:
         _begin_to_collect(config)
     check_report(config.option)
     check_age(config.option)
-    if any((config.option.agenttape_live, config.option.agenttape_model, config.option.agenttape_times)):
-        from pytest_agenttape.plugin.another_model import prepare as prepare_another_model
-
-        prepare_another_model(config)
     if config.option.agenttape_verify:
         from pytest_agenttape.plugin.verifying import prepare
 
         prepare(config)
+    elif any((config.option.agenttape_live, config.option.agenttape_model, config.option.agenttape_times)):
+        from pytest_agenttape.plugin.another_model import prepare as prepare_another_model
+
+        prepare_another_model(config)
     if config.option.agenttape_review:
         from pytest_agenttape.plugin.reviewing import prepare as prepare_review
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from pytest_agenttape.plugin.report.workers import is_worker
 from pytest_agenttape.settings import selectors
 
 _OTHERS = (
-    *("agenttape_record", "agenttape_mode", "agenttape_audit", "agenttape_verify", "agenttape_review"),
+    *("agenttape_record", "agenttape_mode", "agenttape_audit", "agenttape_review"),
     *("agenttape_disable", "update_snapshots"),
 )
 
@@ -38,23 +39,6 @@ class AnotherModel:
     model: str | None
     times: int
 
-    def check(self, paths: Iterable[Path]) -> None:
-        """Refuse tokens that name nothing, before the first test; *paths* are the cassettes of the run.
-
-        Raises:
-            UsageError: A token is no kind, boundary or label that is known, and no host.
-        """
-        known = selectors.known_tokens([*registered_boundaries(), *registered_labels()])
-        if self.live <= known:
-            return
-        recorded = [*_recorded(paths)]
-        known |= {name for each in recorded for name in (each.boundary, each.label) if name}
-        hosts = {each for each in self.live if any(map(Selection.of({each}).covers, recorded))}
-        try:
-            selectors.refuse_unknown(self.live - hosts, known, "--agenttape-live")
-        except ConfigError as problem:
-            raise pytest.UsageError(str(problem)) from None
-
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         """Run a marked test as often as was asked for."""
@@ -68,6 +52,38 @@ class AnotherModel:
 
 
 ANOTHER_MODEL = pytest.StashKey[AnotherModel]()
+LIVE = pytest.StashKey[frozenset[str]]()  # the tokens of --agenttape-live, whatever they are for
+
+
+def tokens_of(option: argparse.Namespace) -> frozenset[str]:
+    """Return what ``--agenttape-live`` names.
+
+    Raises:
+        UsageError: It is given, and names nothing.
+    """
+    tokens = [each.strip() for said in option.agenttape_live or () for each in said.split(",")]
+    live = frozenset(filter(None, tokens))
+    if not live and option.agenttape_live:
+        raise pytest.UsageError("--agenttape-live names nothing; say what runs for real, such as --agenttape-live=llm")
+    return live
+
+
+def refuse_unknown(live: frozenset[str], paths: Iterable[Path]) -> None:
+    """Refuse tokens that name nothing, before the first test; *paths* are the cassettes of the run.
+
+    Raises:
+        UsageError: A token is no kind, boundary or label that is known, and no host.
+    """
+    known = selectors.known_tokens([*registered_boundaries(), *registered_labels()])
+    if live <= known:
+        return
+    recorded = [*_recorded(paths)]
+    known |= {name for each in recorded for name in (each.boundary, each.label) if name}
+    hosts = {each for each in live if any(map(Selection.of({each}).covers, recorded))}
+    try:
+        selectors.refuse_unknown(live - hosts, known, "--agenttape-live")
+    except ConfigError as problem:
+        raise pytest.UsageError(str(problem)) from None
 
 
 def prepare(config: pytest.Config) -> None:
@@ -77,10 +93,7 @@ def prepare(config: pytest.Config) -> None:
         UsageError: It is told to do something else, or no token is given.
     """
     option = config.option
-    tokens = [each.strip() for said in option.agenttape_live or () for each in said.split(",")]
-    live = frozenset(filter(None, tokens))
-    if not live and option.agenttape_live:
-        raise pytest.UsageError("--agenttape-live names nothing; say what runs for real, such as --agenttape-live=llm")
+    live = tokens_of(option)
     if not live:
         raise pytest.UsageError(
             "--agenttape-model and --agenttape-times need --agenttape-live=TOKENS, which says what runs for real, such "
@@ -91,7 +104,7 @@ def prepare(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--agenttape-live replays the rest; it does not go together with {other}")
     option.agenttape_mode = "none"
     asked_for = AnotherModel(live, option.agenttape_model, option.agenttape_times or 1)
-    config.stash[ANOTHER_MODEL] = asked_for
+    config.stash[ANOTHER_MODEL], config.stash[LIVE] = asked_for, live
     config.pluginmanager.register(asked_for, "agenttape-another-model")
 
 

@@ -7,13 +7,13 @@ import os
 
 import pytest
 
-from pytest_agenttape.plugin.options import PURSE, has_snapshot_update, title
+from pytest_agenttape.plugin.options import PURSE, compares_live, has_snapshot_update, title
 from pytest_agenttape.settings.ci import is_ci
 
 
 def header(config: pytest.Config) -> str | None:
     """Return the line; None if the run only replays."""
-    live = f"agenttape: {title(config.option)}; all else is replayed" if config.option.agenttape_live else None
+    live = f"agenttape: {title(config.option)}; all else is replayed" if compares_live(config.option) else None
     line, purse = live or _line(config), config.stash.get(PURSE, None)
     if purse is None or (line is None and config.option.agenttape_budget is None):
         return line
@@ -32,7 +32,7 @@ def _line(config: pytest.Config) -> str | None:
             "agenttape: live calls are possible where a recording no longer matches; you are asked (--agenttape-review)"
         )
     if option.agenttape_verify:
-        return "agenttape: recordings are replayed, and what they answer is also sent live (--agenttape-verify)"
+        return _header_of_verifying(option.agenttape_live)
     if option.agenttape_disable:
         return "agenttape: marked tests run for real, nothing is recorded or replayed (--agenttape-disable)"
     if option.agenttape_audit:  # an audit runs no test
@@ -48,6 +48,13 @@ def _line(config: pytest.Config) -> str | None:
             return "agenttape: replay only; in CI --snapshot-update alone records nothing"
         return "agenttape: live calls are possible where a recording no longer matches (--snapshot-update)"
     return None if is_ci(os.environ) else _header_of_the_configuration(config)
+
+
+def _header_of_verifying(live: list[str] | None) -> str:
+    sent = "agenttape: recordings are replayed, and what they answer is also sent live"
+    if not live:
+        return f"{sent} (--agenttape-verify)"
+    return f"{sent}; for real, too: {', '.join(live)} (--agenttape-verify --agenttape-live)"
 
 
 def _header_of_the_configuration(config: pytest.Config) -> str | None:

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_agenttape import telemetry, transports
 from pytest_agenttape.errors import AgentTapeError, ConfigError
-from pytest_agenttape.plugin.another_model import ANOTHER_MODEL
+from pytest_agenttape.plugin.another_model import ANOTHER_MODEL, LIVE, refuse_unknown
 from pytest_agenttape.plugin.attempt import Attempt
 from pytest_agenttape.plugin.claims import Claim, Claims
 from pytest_agenttape.plugin.committing import commit, keep_parsed_files, pending_store, prune
@@ -97,9 +97,9 @@ class Lifecycle:
             with contextlib.suppress(AgentTapeError):  # the session of each marked test raises it again
                 transports.install()
                 self._claims.take_boundaries()
-            if ANOTHER_MODEL in session.config.stash:
+            if LIVE in session.config.stash:
                 with refusing_the_run(session):
-                    session.config.stash[ANOTHER_MODEL].check(self._claims.paths)
+                    refuse_unknown(session.config.stash[LIVE], self._claims.paths)
 
     # -- one test
 

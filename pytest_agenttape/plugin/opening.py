@@ -15,7 +15,7 @@ from pytest_agenttape.cassettes.cassette import Cassette
 from pytest_agenttape.cassettes.pending import Pending, PendingRecording
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import Mode
-from pytest_agenttape.plugin.another_model import ANOTHER_MODEL
+from pytest_agenttape.plugin.another_model import ANOTHER_MODEL, LIVE
 from pytest_agenttape.plugin.claims import Claim, Claims
 from pytest_agenttape.plugin.drawn_examples import problem_of_drawn_examples
 from pytest_agenttape.plugin.error_place import traceback_of
@@ -57,7 +57,7 @@ def open_session(
     __tracebackhide__ = True
     try:
         settings = _settings(item, claim, claims, overrides, pending, renames)
-        session = _class_for(item.config)(_taking_over(settings)).open()
+        session = _made(item.config, _taking_over(settings)).open()
     except AgentTapeError as error:  # about the marker, the fixture or a file: no line of code is at fault
         raise error.with_traceback(traceback_of(item)) from None
     session.verdict.place = partial(traceback_of, item)
@@ -66,12 +66,12 @@ def open_session(
     return session
 
 
-def _class_for(config: pytest.Config) -> type[Session]:
+def _made(config: pytest.Config, settings: Settings) -> Session:
     if not config.option.agenttape_verify:
-        return Session
+        return Session(settings)
     from pytest_agenttape.plugin.verifying import VerifyingSession  # most runs do not verify
 
-    return VerifyingSession
+    return VerifyingSession(settings, config.stash.get(LIVE, frozenset()))
 
 
 def _elsewhere(path: Path, pending: Pending | None, renames: Renames) -> Elsewhere:

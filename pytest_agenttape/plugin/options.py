@@ -84,13 +84,14 @@ def add_options(parser: pytest.Parser) -> None:
         "--agenttape-verify",
         action="store_true",
         help="Replay, and also send each LLM call and each HTTP request that only reads; fail if the shape of an "
-        "answer has changed.",
+        "answer has changed. Tools run if --agenttape-live names them.",
     )
     group.addoption(
         "--agenttape-live",
         action="append",
         metavar="TOKENS",
-        help="Replay every marked test, but run these calls for real, such as llm, and compare with the recordings.",
+        help="Replay every marked test, but run these calls for real, such as llm, and compare with the recordings. "
+        "With --agenttape-verify: tools that also run for real after each test that passed.",
     )
     group.addoption(
         "--agenttape-model",
@@ -142,6 +143,11 @@ def is_trace(report: Path) -> bool:
     return report.name.endswith(".otlp.json")
 
 
+def compares_live(option: argparse.Namespace) -> bool:
+    """Return whether tests run with live calls, to be compared with their recordings; none does to verify these."""
+    return bool(option.agenttape_live) and not option.agenttape_verify
+
+
 def title(option: argparse.Namespace) -> str:
     """Return what runs for real by ``--agenttape-live``: ``llm live, sent to gpt-5.5``."""
     sent = f", sent to {option.agenttape_model}" if option.agenttape_model else ""
@@ -158,7 +164,7 @@ def check_report(option: argparse.Namespace) -> None:
     path: Path | None = option.agenttape_report
     if path is None:
         return
-    if path.suffix == ".md" and option.agenttape_diff is None and option.agenttape_live is None:
+    if path.suffix == ".md" and option.agenttape_diff is None and not compares_live(option):
         raise pytest.UsageError(
             f"--agenttape-report={path.name}: Markdown is for --agenttape-diff and --agenttape-live; a run is reported "
             "as .json, .html or .otlp.json"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import sys
 import types
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeAlias
+
+Runner: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]  # runs a coroutine function
 
 
 async def let_others_run() -> None:
@@ -37,6 +39,21 @@ async def until_cancelled(seconds: float) -> None:
     elif trio is not None and _is_in_trio(trio):
         with trio.move_on_after(seconds):
             await trio.sleep_forever()
+
+
+def runner() -> Runner | None:
+    """Return what runs a function in a loop of its own, of the kind that runs this code; None if none does."""
+    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
+    if trio is not None and _is_in_trio(trio):
+        return lambda function: trio.run(function)
+    return _run_in_asyncio if asyncio is not None and is_in_asyncio(asyncio) else None
+
+
+def _run_in_asyncio(function: Callable[[], Coroutine[Any, Any, Any]]) -> object:
+    import asyncio  # it may be the first time in this process
+
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as run:  # which leaves the thread's own loop as it is
+        return run.run(function())
 
 
 def current_task() -> Any:

@@ -12,7 +12,7 @@ from pytest_agenttape.providers.made_up import is_the_users
 from pytest_agenttape.reading.calls import LLMCall
 from pytest_agenttape.reading.one_line import visible
 
-_Types: TypeAlias = dict[str, set[str]]  # by path
+Types: TypeAlias = dict[str, set[str]]  # by path
 _MAX_DEPTH = 30
 _SHOWN = 12
 
@@ -25,9 +25,18 @@ def moved(recorded: Interaction, live: Interaction) -> list[str]:
     tools = _other_tools(recorded, live)
     if tools is not None:  # then the answer has other parts
         return [tools]
-    old, new = _shape(recorded.response), _shape(live.response)
+    return differences(_shape(recorded.response), _shape(live.response))
+
+
+def differences(old: Types, new: Types) -> list[str]:
+    """Return what of the *old* types the *new* ones do not have."""
     found = [*_differences(old, new)]
     return found if len(found) <= _SHOWN else [*found[:_SHOWN], f"… and {len(found) - _SHOWN} more"]
+
+
+def joined(types: set[str]) -> str:
+    """Return *types* in words."""
+    return " or ".join(sorted(types))
 
 
 def _other_tools(recorded: Interaction, live: Interaction) -> str | None:
@@ -43,11 +52,11 @@ def _listed(names: Sequence[str]) -> str:
     return visible(", ".join(dict.fromkeys(names)), 100) or "no tool"
 
 
-def _shape(response: JSON) -> _Types:
+def _shape(response: JSON) -> Types:
     """Return the types of each field of a stored answer, by path; the items of a list are one."""
     if not isinstance(response, dict):
         return {}
-    types: _Types = {}
+    types: Types = {}
     if isinstance(response.get("events"), list):
         for entry in response["events"]:
             name, data = read_event(entry)
@@ -59,14 +68,14 @@ def _shape(response: JSON) -> _Types:
     return types
 
 
-def _note(node: JSON, path: str, types: _Types, depth: int = 0) -> None:
-    types.setdefault(path, set()).add(_type(node))
+def _note(node: JSON, path: str, types: Types, depth: int = 0) -> None:
+    types.setdefault(path, set()).add(type_of(node))
     if depth > _MAX_DEPTH:
         return
     if isinstance(node, dict):
         for key, value in node.items():
             if is_the_users(key, value):
-                types.setdefault(f"{path}.{key}", set()).add(_type(value))
+                types.setdefault(f"{path}.{key}", set()).add(type_of(value))
             else:
                 _note(value, f"{path}.{key}", types, depth + 1)
     elif isinstance(node, list):
@@ -75,7 +84,8 @@ def _note(node: JSON, path: str, types: _Types, depth: int = 0) -> None:
             _note(each, f"{path}[{kind if isinstance(kind, str) else ''}]", types, depth + 1)
 
 
-def _type(node: JSON) -> str:
+def type_of(node: JSON) -> str:
+    """Return what *node* is, in words."""
     if node is None:
         return "null"
     for name, kind in (("true or false", bool), ("a number", int | float), ("a text", str), ("a list", list)):
@@ -94,7 +104,8 @@ def _differences(old: Mapping[str, set[str]], new: Mapping[str, set[str]]) -> It
                 gone.append(path)
                 yield f"{visible(path)} is gone{_renamed(path, types, old, new)}"
         elif not (types & new[path]) and "null" not in types | new[path]:
-            yield f"{visible(path)} is {_joined(new[path])}, was {_joined(types)}"
+            gone.append(path)
+            yield f"{visible(path)} is {joined(new[path])}, was {joined(types)}"
 
 
 def _may_be_missing(path: str, new: Mapping[str, set[str]]) -> bool:
@@ -112,7 +123,3 @@ def _renamed(path: str, types: set[str], old: Mapping[str, set[str]], new: Mappi
         each for each, found in new.items() if each not in old and each.rpartition(".")[0] == parent and found == types
     ]
     return f" ({visible(fresh[0].rpartition('.')[2])} is new)" if dot and len(fresh) == 1 else ""
-
-
-def _joined(types: set[str]) -> str:
-    return " or ".join(sorted(types))

@@ -22,6 +22,7 @@ _OURS = (
     "plugin.report.shown_calls",
     "plugin.report.terminal",
     "plugin.handle",
+    "plugin.verifying",
     "boundaries.decorators",
     "boundaries.shells",
     "transports.aiohttp.connector",

@@ -296,7 +296,7 @@ def test_the_budget_holds(project: Project, provider: Provider) -> None:
     result.stdout.fnmatch_lines(["    first divergence: the budget of $0.00 is spent *"])
 
 
-@pytest.mark.parametrize("flag", ["--agenttape-record", "--snapshot-update", "--agenttape-verify"])
+@pytest.mark.parametrize("flag", ["--agenttape-record", "--snapshot-update"])
 def test_it_does_not_go_together_with_what_records(project: Project, provider: Provider, flag: str) -> None:
     result = project.run("--agenttape-live=llm", flag)
     assert result.ret == pytest.ExitCode.USAGE_ERROR

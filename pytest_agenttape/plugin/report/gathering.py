@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_agenttape.plugin.options import CASSETTES, MARKER, PURSE, title
+from pytest_agenttape.plugin.options import CASSETTES, MARKER, PURSE, compares_live, title
 from pytest_agenttape.plugin.report.ledger import LEDGER, Ledger
 from pytest_agenttape.plugin.report.workers import (
     is_worker,
@@ -101,7 +101,7 @@ class Gathering:
 
     def _more(self) -> Iterator[str]:
         purse = self._config.stash.get(PURSE, None)
-        if self._config.option.agenttape_live and self._ledger.records:
+        if compares_live(self._config.option) and self._ledger.records:
             from pytest_agenttape.plugin.report.comparison import Comparison  # most runs compare nothing
 
             yield from Comparison.of(self._ledger, title(self._config.option)).lines()
@@ -126,7 +126,7 @@ class Gathering:
     def _write_file(self, path: Path, session: pytest.Session, verdict: WholeRun) -> None:
         from pytest_agenttape.plugin.report.file import write_run  # most runs do not ask for it
 
-        live = title(self._config.option) if self._config.option.agenttape_live else None
+        live = title(self._config.option) if compares_live(self._config.option) else None
         self._problem = write_run(path, self._ledger, verdict, self._config, live)
         if self._problem is not None:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
