@@ -69,6 +69,22 @@ def test_a_body_is_replayed_however_it_is_read(recorder: Recorder, how: str) -> 
     assert len(recorder.interactions[0].response["events"]) == 3
 
 
+@pytest.mark.parametrize(("first", "decode"), [(None, None), (3, True), (3, False)])
+def test_a_body_that_is_drained_is_replayed(recorder: Recorder, first: int | None, decode: bool | None) -> None:
+    """As urllib3 does itself before it follows a redirect or tries again."""
+
+    def run() -> Any:
+        with urllib3.PoolManager(headers={"accept-encoding": "gzip"}) as pool:
+            response = pool.request("GET", f"{recorder.provider.url}/encoded/gzip", preload_content=False)
+            taken = b"" if first is None else response.read(first, decode_content=decode)
+            response.drain_conn()
+            response.release_conn()
+            return taken
+
+    recorder.both(run)
+    assert "complete" not in recorder.interactions[0].response
+
+
 @pytest.mark.parametrize("decode", [True, False])
 @pytest.mark.parametrize("preload", [True, False])
 def test_a_compressed_body_is_stored_readably(recorder: Recorder, decode: bool, preload: bool) -> None:

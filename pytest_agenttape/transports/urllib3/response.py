@@ -10,6 +10,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from http.client import HTTPException
 from typing import Any
 
 from urllib3 import HTTPResponse, exceptions
@@ -213,10 +214,12 @@ class _Listener:
         self._exchange = exchange
         self._recording: LiveResponse | None = None
         self._reader: int | None = None  # the thread that waits for more
+        self.is_decoding: bool | None = None  # as its reader asked last
         exchange.live.source = self
 
     @contextlib.contextmanager
     def reading(self, decode_content: bool | None) -> Iterator[LiveResponse]:
+        self.is_decoding = decode_content
         recording = self.start(decode_content)
         self._reader = threading.get_ident()
         try:
@@ -280,6 +283,12 @@ def _heard(base: type[Any]) -> type[Any]:
         def stream(self, amt: int | None = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:
             yield from super().stream(amt, decode_content)
             self._agenttape.start(decode_content).end()
+
+        def drain_conn(self) -> None:
+            with contextlib.suppress(exceptions.HTTPError, OSError, HTTPException):
+                while self.read(2**16, self._agenttape.is_decoding):  # urllib3 itself may read past `read`
+                    pass
+            super().drain_conn()
 
         def close(self) -> None:
             self._agenttape.stop()
