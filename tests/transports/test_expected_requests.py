@@ -73,7 +73,7 @@ def cassettes() -> Iterator[Callable[[list[Asked]], Path]]:
         yield written
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(recorded=requests, asked=requests, is_in_step=st.booleans())
 @example(recorded=[(0, 0, 2), (7, 0, 2)], asked=[(0, 0, 2), (7, 0, 3)], is_in_step=False)
 @example(recorded=[(12, 0, 0)], asked=[(13, 0, 0)], is_in_step=False)
