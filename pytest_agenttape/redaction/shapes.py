@@ -25,6 +25,7 @@ _PART_OF_NAME = re.compile(
 _HEX = re.compile(r"[a-f]{8,}|[A-F]{8,}")
 _CAPITAL = re.compile(r"[a-z0-9][A-Z]")
 _CAMEL = re.compile(r"[A-Za-z][a-z0-9]++(?:[A-Z][a-z0-9]++)*+")
+_CAPITALS = re.compile(r"(?=[0-9]*[A-Z])[A-Z0-9]{16,}")  # base32, as the seeds of one-time passwords are
 _SAMPLE = 256  # enough to judge by; a long value is judged in constant time
 
 
@@ -65,9 +66,11 @@ def is_random(text: str) -> bool:
 
 def is_machine_made(text: str) -> bool:
     """Return whether nobody has chosen *text*: it looks random, or has capitals where no word has any."""
+    if is_random(text) or _CAPITALS.fullmatch(text):
+        return True
     sample = text[:_SAMPLE]
     has_capitals = len(sample) >= 16 and len(_CAPITAL.findall(sample)) * 6 >= len(sample)
-    return is_random(text) or (has_capitals and not (_SPACE.search(text) or _CAMEL.fullmatch(sample)))
+    return has_capitals and not (_SPACE.search(text) or _CAMEL.fullmatch(sample))
 
 
 def is_mixed(text: str) -> bool:

@@ -504,6 +504,14 @@ def test_name_of_code_under_a_secrets_name_stays_elsewhere(name: str) -> None:
     assert subject.text(f"call {name}() first") == f"call {name}() first"
 
 
+@pytest.mark.parametrize("seed", ["QKXVZJMWPLTRGHBN", "QKXVZJMWPLTRGHB7", "QKXVZJMWPLTRGHBNDSFYQKXVZJMWPLTR"])
+@pytest.mark.parametrize("name", ["totp_secret", "access_token"])
+def test_seed_of_one_time_passwords_is_a_secret_wherever_it_is_passed_on(name: str, seed: str) -> None:
+    subject = redactor()
+    subject.value({name: seed})
+    assert seed not in subject.text(f"oathtool {seed}")
+
+
 @pytest.mark.parametrize("said", [{"sub": "user-1"}, {"sub": "user-1", "exp": 1781000000}], ids=["no times", "times"])
 def test_token_has_one_placeholder_whatever_it_says(said: dict[str, str | int]) -> None:
     token = f"{segment({'alg': 'HS256'})}.{segment(said)}.{fake('', 40)}"
