@@ -25,6 +25,7 @@ from pytest_agenttape import (
     tool,
     use_cassette,
 )
+from pytest_agenttape.transports.websocket.messages import compared, stored
 
 websockets = pytest.importorskip("websockets")
 
@@ -704,3 +705,9 @@ def test_the_stand_in_of_a_secret_is_not_sent(desk: Desk) -> None:
     with pytest.raises(RecordingRefusedError, match="would send REDACTED0001, which stands for a secret"):
         desk.run(lambda url: agent(url, "then"), mode="refresh")
     assert len(heard) == 1
+
+
+def test_digits_that_no_float_holds_are_compared() -> None:
+    one, other = (compared(stored("sent", f'{{"eth": 1.00000000000000000{digit}}}')) for digit in "12")
+    assert one != other
+    assert compared(stored("sent", '{"eth": 1.50}')) == compared(stored("sent", '{"eth":1.5}'))

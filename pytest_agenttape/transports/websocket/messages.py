@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from pytest_agenttape.bodies.json_layout import decode_json, encode_json
+from pytest_agenttape.bodies.json_value import exact_numbers
 from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import JSON
 
@@ -53,5 +54,7 @@ def content_of(message: Mapping[str, JSON], direction: str) -> str | bytes:
 
 
 def compared(message: Mapping[str, JSON]) -> Message:
-    """Return what of a sent message is compared: not how its JSON is spelled."""
-    return {name: value for name, value in message.items() if name != "layout"}
+    """Return what of a sent message is compared: not how its JSON is spelled, but for digits that no float holds."""
+    said = {name: value for name, value in message.items() if name != "layout"}
+    numbers = exact_numbers(message.get("layout"))
+    return {**said, "numbers": numbers} if numbers else said
