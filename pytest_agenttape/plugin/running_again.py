@@ -7,7 +7,7 @@ import io
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import aclosing, chdir, contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, aclosing, chdir, contextmanager, redirect_stderr, redirect_stdout
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 
@@ -168,13 +168,17 @@ def _deadline() -> Iterator[None]:
 def _surroundings(call: RealCall) -> Iterator[None]:
     """Return a block in which the environment and the folder are those of *call*; what is printed there is dropped."""
     before = dict(os.environ)
-    try:
-        folder = nullcontext() if call.folder is None else chdir(call.folder)
-        with folder, redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            _set_environment({name: each for name, each in call.environment.items() if each != stand_in_keys.VALUE})
-            yield
-    finally:
-        _set_environment(before)
+    with ExitStack() as stack:
+        if call.folder is not None:
+            try:
+                stack.enter_context(chdir(call.folder))
+            except OSError:
+                raise CannotRunAgain("the folder that it was called in is gone") from None
+        stack.enter_context(redirect_stdout(io.StringIO()))
+        stack.enter_context(redirect_stderr(io.StringIO()))
+        stack.callback(_set_environment, before)
+        _set_environment({name: each for name, each in call.environment.items() if each != stand_in_keys.VALUE})
+        yield
 
 
 def _set_environment(wanted: Mapping[str, str]) -> None:

@@ -68,8 +68,8 @@ class _Asked:
     @property
     def sent(self) -> JSON:
         """What would be sent, as far as can be seen: the request, and what the instance holds."""
-        with suppress(Exception):  # a `repr` of the user's
-            return {"request": self.request, "self": repr(vars(self.instance))}
+        with suppress(Exception):  # a `repr` of the user's, or nothing that can be looked at
+            return {"request": self.request, "self": repr(object.__getstate__(self.instance))}
         return self.request
 
 

@@ -126,6 +126,12 @@ NATURES = """
         await asyncio.sleep(0)
         return Hit(3)
 
+    @tool
+    async def rest(seconds):
+        import trio
+        note("rest")
+        await trio.sleep(seconds)
+
     @retrieval
     def search(query):
         note("search")
@@ -150,8 +156,8 @@ NATURES = """
 """
 
 TEST_NATURES = """
-    import asyncio, pytest
-    from agent import Shop, search, stream, wait
+    import asyncio, pytest, trio
+    from agent import Shop, rest, search, stream, wait
 
     @pytest.mark.agenttape
     def test_it():
@@ -160,6 +166,7 @@ TEST_NATURES = """
             async for each in stream("a", "b", c=1):
                 break
         asyncio.run(main())
+        trio.run(rest, 0)
         list(search("q"))
         items = ["book"]
         Shop("corner").sell(items)
@@ -172,8 +179,8 @@ def test_coroutines_generators_and_methods_run_with_the_arguments_of_the_call(pr
     _recorded(project, NATURES, NATURES, test=TEST_NATURES)
     result = project.run("--agenttape-verify", "--agenttape-live=tool", "--agenttape-live=retrieval")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["verified: 4 calls of 1 test sent live"])
-    assert project.live() == ["wait", "stream a ('b',) {'c': 1}", "search", "corner sells ['book']"]
+    result.stdout.fnmatch_lines(["verified: 5 calls of 1 test sent live"])
+    assert project.live() == ["wait", "stream a ('b',) {'c': 1}", "rest", "search", "corner sells ['book']"]
     _agent(
         project,
         NATURES.replace("yield Hit(1)", "yield 1")
@@ -239,6 +246,7 @@ def test_the_environment_is_that_of_the_call(project: Project, monkeypatch: pyte
 
 def test_what_must_not_run_is_listed(project: Project) -> None:
     body = """
+        import asyncio
         from pytest_agenttape import intercept, record_call
 
         @tool
@@ -247,12 +255,31 @@ def test_what_must_not_run_is_listed(project: Project) -> None:
             return {"access_token": "sk_live_" + "hT4vRm8KpXz2WnQ6YdLs9Gb3"}
 
         class Shop:
+            __slots__ = ("token",)
+
             def __init__(self, token):
                 self.token = token
 
             @tool
             def sell(self):
                 note("sell")
+
+        class Client:
+            def __init__(self):
+                self.loop = asyncio.get_running_loop()
+
+            @tool
+            async def wait(self):
+                future = self.loop.create_future()
+                self.loop.call_soon(future.set_result, 1)
+                await future
+
+        async def waiting():
+            await Client().wait()
+
+        @tool
+        def later(seconds):
+            return asyncio.sleep(seconds)
 
         @tool
         def pay(token):
@@ -275,8 +302,8 @@ def test_what_must_not_run_is_listed(project: Project) -> None:
             return record_call("tool", {"city": city}, lambda: note("explicit"), boundary="explicit")
     """
     test = """
-        import pytest
-        from agent import Shop, ask, echo, explicit, frozen, log_in, pay
+        import asyncio, pytest
+        from agent import Shop, ask, echo, explicit, frozen, later, log_in, pay, waiting
 
         @pytest.mark.agenttape
         def test_it():
@@ -289,6 +316,11 @@ def test_what_must_not_run_is_listed(project: Project) -> None:
             pytest.raises(StopIteration, asked.send, 1)
             ask("Hello")
             explicit("Rome")
+            asyncio.run(waiting())
+            asking = later(0)
+            async def asked():
+                await asking
+            asyncio.run(asked())
     """
     _recorded(project, body, body, test=test)
     _agent(project, body, test=test.replace("agenttape\n", "agenttape(frozen='frozen')\n"))
@@ -303,6 +335,8 @@ def test_what_must_not_run_is_listed(project: Project) -> None:
             "not sent: frozen: it is frozen  (test_it.py::test_it)",
             "not sent: echo: its reader sent something into it  (test_it.py::test_it)",
             "not sent: ask: it is neither a tool nor an HTTP request that could be sent again  (test_it.py::test_it)",
+            "not sent: wait: it needs the event loop of its test, which is closed  (test_it.py::test_it)",
+            "not sent: later: it was called outside of an event loop, and what it returned was awaited in one  (*",
         ]
     )
 
@@ -316,10 +350,42 @@ def test_a_tool_that_hangs_is_stopped(project: Project, monkeypatch: pytest.Monk
     result.stdout.no_fnmatch_line("*noise*")
 
 
-def test_tools_run_in_workers_and_within_the_budget(project: Project) -> None:
+def test_a_folder_that_is_gone_keeps_a_tool_from_running(project: Project) -> None:
+    test = """
+        import pytest
+        from agent import look_up
+
+        @pytest.mark.agenttape
+        def test_it(tmp_path, monkeypatch):
+            monkeypatch.chdir(tmp_path)
+            look_up("Rome")
+            tmp_path.rmdir()
+    """
+    _recorded(project, OLD, OLD, test=test)
+    project.run(*VERIFY).stdout.fnmatch_lines(["not sent: look_up: the folder that it was called in is gone  (*"])
+    assert project.live() == []
+
+
+def test_a_block_that_is_open_around_all_tests_neither_records_nor_replays_it(project: Project) -> None:
+    (project.path / "conftest.py").write_text(
+        "import pytest\n"
+        "from pytest_agenttape import use_cassette\n"
+        "@pytest.fixture(scope='session', autouse=True)\n"
+        "def around():\n"
+        "    with use_cassette('around'):\n"
+        "        yield\n"
+    )
+    inner = "@tool\ndef inner(city):\n    note('inner')\n"
+    calling = OLD.replace("    return", "    inner(city)\n    return")
+    _recorded(project, OLD, inner + calling)
+    assert project.run(*VERIFY).ret == 0
+    assert project.live() == ["look_up Rome", "inner"]
+
+
+def test_tools_run_within_the_budget_and_are_reported(project: Project) -> None:
     pytest.importorskip("genai_prices")
     _recorded(project, OLD, _look_up("return 1"))
-    result = project.run(*VERIFY, "-p", "xdist", "-n", "2", "--agenttape-report=report.json")
+    result = project.run(*VERIFY, "--agenttape-report=report.json")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["verified: 1 call of 1 test sent live", "moved: look_up: the result is a number, *"])
     [test] = json.loads((project.path / "report.json").read_text())["tests"]

@@ -168,11 +168,11 @@ def test_the_same_cause_in_several_tests_is_said_once_over_workers(project: Proj
     world.reset("recorded")
     project.record().assert_outcomes(passed=2)
     del world.page["price"]
-    result = project.run("--agenttape-verify", "-p", "xdist", "-n", "2")
+    result = project.run("--agenttape-verify", "--agenttape-live=look_up", "-p", "xdist", "-n", "2")
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         [
-            "verified: 4 calls of 2 tests sent live",
+            "verified: 6 calls of 2 tests sent live",
             "moved: GET (127.0.0.1:*): the body.price is gone  (test_it.py::test_it and 1 other test)",
         ]
     )
