@@ -244,6 +244,22 @@ def test_the_environment_is_that_of_the_call(project: Project, monkeypatch: pyte
     assert project.live() == ["look_up Rome", "staging test_it0 None"]
 
 
+def test_a_secret_that_only_the_test_had_is_not_said(project: Project) -> None:
+    test = """
+        import pytest
+        from agent import look_up
+
+        @pytest.mark.agenttape
+        def test_it(monkeypatch):
+            monkeypatch.setenv("DB_PASSWORD", "correct horse")
+            look_up("Rome")
+    """
+    _recorded(project, OLD, _look_up("raise ValueError('with ' + os.environ['DB_PASSWORD'])"), test=test)
+    result = project.run(*VERIFY, "--agenttape-report=report.json")
+    result.stdout.fnmatch_lines(["moved: look_up: raises ValueError in place of a result: with REDACTED0001  (*"])
+    assert "correct horse" not in result.stdout.str() + (project.path / "report.json").read_text()
+
+
 def test_what_must_not_run_is_listed(project: Project) -> None:
     body = """
         import asyncio
