@@ -263,7 +263,7 @@ def test_a_secret_that_only_the_test_had_is_not_said(project: Project) -> None:
 def test_what_must_not_run_is_listed(project: Project) -> None:
     body = """
         import asyncio
-        from pytest_agenttape import intercept, record_call
+        from pytest_agenttape import intercept, ownership, record_call
 
         @tool
         def log_in():
@@ -297,6 +297,11 @@ def test_what_must_not_run_is_listed(project: Project) -> None:
         def later(seconds):
             return asyncio.sleep(seconds)
 
+        def forecast():  # as the transport of MCP servers begins a call, which nothing here could make
+            begun = ownership.current().owner.begin("tool", "weather.forecast", {"args": {}})
+            if begun.is_live:
+                begun.recorder.finish(begun, response="sunny")
+
         @tool
         def pay(token):
             note("pay")
@@ -319,7 +324,7 @@ def test_what_must_not_run_is_listed(project: Project) -> None:
     """
     test = """
         import asyncio, pytest
-        from agent import Shop, ask, echo, explicit, frozen, later, log_in, pay, waiting
+        from agent import Shop, ask, echo, explicit, forecast, frozen, later, log_in, pay, waiting
 
         @pytest.mark.agenttape
         def test_it():
@@ -332,6 +337,7 @@ def test_what_must_not_run_is_listed(project: Project) -> None:
             pytest.raises(StopIteration, asked.send, 1)
             ask("Hello")
             explicit("Rome")
+            forecast()
             asyncio.run(waiting())
             asking = later(0)
             async def asked():
@@ -351,6 +357,7 @@ def test_what_must_not_run_is_listed(project: Project) -> None:
             "not sent: frozen: it is frozen  (test_it.py::test_it)",
             "not sent: echo: its reader sent something into it  (test_it.py::test_it)",
             "not sent: ask: it is neither a tool nor an HTTP request that could be sent again  (test_it.py::test_it)",
+            "not sent: weather.forecast: only the test was connected to what answers it  (test_it.py::test_it)",
             "not sent: wait: it needs the event loop of its test, which is closed  (test_it.py::test_it)",
             "not sent: later: it was called outside of an event loop, and what it returned was awaited in one  (*",
         ]
