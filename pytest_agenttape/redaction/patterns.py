@@ -233,6 +233,9 @@ FORMATS: tuple[Format, ...] = (
     ),
     _format("discord-webhook", "/api/webhooks/", r"/api/webhooks/\d{5,25}/(?P<secret>[\w-]{30,}+)", glued=True),
     _format(
+        "teams-webhook", "/IncomingWebhook/", r"/IncomingWebhook/(?P<secret>[0-9a-f]{32})(?![0-9A-Za-z])", glued=True
+    ),
+    _format(
         "stripe-key",
         "sk_live_|sk_test_|rk_live_|rk_test_",
         r"[sr]k_(?:live|test)_[A-Za-z0-9]{10,}+",

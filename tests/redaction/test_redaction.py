@@ -777,10 +777,11 @@ def test_aws_secret_beside_its_identifier_goes() -> None:
 
 
 def test_user_info_webhooks_and_bot_urls_in_prose_go() -> None:
-    hook, bot = fake("", 24), "123456789:" + fake("AA", 33)
+    hook, bot, teams = fake("", 24), "123456789:" + fake("AA", 33), "0b1c2d3e4f5a6978" * 2
     texts = {
         f"amqp://app:{OPAQUE}@mq/": OPAQUE,
         f"see https://hooks.slack.com/services/T01/B02/{hook}": hook,
+        f"https://a.webhook.office.com/webhookb2/1@2/IncomingWebhook/{teams}/3b2c3d4e": teams,
         f"https://api.telegram.org/bot{bot}/getMe": bot,
         f"get https://h.example/a?x=1&access_token={OPAQUE} now": OPAQUE,
         f"curl -H 'Authorization: Bearer {OPAQUE}'": OPAQUE,
