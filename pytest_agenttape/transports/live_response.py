@@ -160,7 +160,7 @@ class LiveResponse:
         encoding = header(self._headers, "content-encoding")
         chunks: Sequence[bytes] = [*map(bytes, self._chunks)]
         is_exact = not self._is_decoded and any(name.lower().startswith(_OF_BYTES) for name, _ in self._headers)
-        if not encoding or not any(chunks) or is_exact:
+        if not encoding or encoding.strip().lower() == "identity" or not any(chunks) or is_exact:
             return chunks, CONNECTION_HEADERS, ""
         if not self._is_decoded:
             received = chunks

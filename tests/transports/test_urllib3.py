@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 import requests
 import urllib3
@@ -83,6 +84,18 @@ def test_a_body_that_is_drained_is_replayed(recorder: Recorder, first: int | Non
 
     recorder.both(run)
     assert "complete" not in recorder.interactions[0].response
+
+
+def test_a_body_that_is_said_to_have_no_encoding_keeps_its_length(recorder: Recorder) -> None:
+    """What a download reads of its headers: how much comes."""
+    file = raw([b"a file"], {"content-encoding": "identity", "content-length": "6"})
+    recorder.provider.script(file, file, to="/body")
+
+    def run() -> Any:
+        answers = [get(f"{recorder.provider.url}/body") for get in (requests.get, httpx.get)]
+        return [(each.headers["content-encoding"], each.headers["content-length"], each.content) for each in answers]
+
+    recorder.both(run)
 
 
 @pytest.mark.parametrize("decode", [True, False])
