@@ -1,8 +1,8 @@
 """The network guard: while it is armed, it asks the owner of the calling code before a connection leaves the machine.
 
 It covers everything that goes through Python's `socket`. Out of its reach are subprocesses, libraries that open sockets
-in C (uvloop, libpq, libcurl, c-ares; grpc, which a transport replays; asyncio's proactor on Windows, once it has an
-address) and connections that were already open.
+in C (uvloop, libpq, c-ares; libcurl, of which a transport refuses curl_cffi; grpc, which one replays; the proactor of
+asyncio on Windows, once it has an address) and connections that were already open.
 """
 
 from __future__ import annotations

@@ -44,18 +44,21 @@ _URLLIB3 = _Transport("pytest_agenttape.transports.urllib3.pool", frozenset({"ur
 _HTTP_CLIENT = _Transport("pytest_agenttape.transports.http_client.connection")
 _MCP = _Transport("pytest_agenttape.transports.mcp.stdio", frozenset({"anyio", "mcp"}))
 _WEBSOCKETS = _Transport("pytest_agenttape.transports.websockets.clients", frozenset({"websockets"}))
+_NATIVE = _Transport("pytest_agenttape.transports.native")
 _TLS = _Transport("pytest_agenttape.transports.tls")
 
 # The modules to patch once they are imported, and the transport that does it.
 _TABLE = {
     "aiohttp.connector": _AIOHTTP,
     "claude_agent_sdk._internal.transport.subprocess_cli": _CLAUDE,
+    "curl_cffi.requests.session": _NATIVE,
     "grpc": _GRPC,
     "httpcore": _HTTPCORE,
     "httpcore2": _HTTPCORE,
     "httpx._transports.default": _TLS,
     "httpx2._transports.default": _TLS,
     "mcp.client.stdio": _MCP,
+    "primp": _NATIVE,
     "requests.adapters": _REQUESTS,
     "botocore.httpsession": _BOTOCORE,
     "botocore.credentials": _CREDENTIALS,
