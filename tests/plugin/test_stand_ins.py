@@ -215,8 +215,7 @@ def test_a_frozen_call_is_named(project: Project, shop: list[str], monkeypatch: 
     assert of_items(shop) == []
 
 
-def test_cookies_of_a_network_are_not_sent_back(project: Project, shop: list[str]) -> None:
-    test = """
+WITHOUT_THE_SESSION = """
         import os
         import httpx, pytest
 
@@ -227,9 +226,12 @@ def test_cookies_of_a_network_are_not_sent_back(project: Project, shop: list[str
                     client.cookies.delete("sid") if "sid" in client.cookies else None
                     client.post(item)
     """
-    project.write(test_it=test.replace("ITEMS", '["/login"]'))
+
+
+def test_cookies_of_a_network_are_not_sent_back(project: Project, shop: list[str]) -> None:
+    project.write(test_it=WITHOUT_THE_SESSION.replace("ITEMS", '["/login"]'))
     project.run("--agenttape-record").assert_outcomes(passed=1)
-    project.write(test_it=test.replace("ITEMS", '["/login", "/second"]'))
+    project.write(test_it=WITHOUT_THE_SESSION.replace("ITEMS", '["/login", "/second"]'))
     of_items(shop)
     project.run("--snapshot-update").assert_outcomes(passed=1)
     assert "__cf_bm" not in shop[-1]
@@ -238,20 +240,9 @@ def test_cookies_of_a_network_are_not_sent_back(project: Project, shop: list[str
 
 
 def test_cookies_that_a_network_sets_in_a_refresh_are_sent_back(project: Project, shop: list[str]) -> None:
-    test = """
-        import os
-        import httpx, pytest
-
-        @pytest.mark.agenttape
-        def test_it():
-            with httpx.Client(base_url=os.environ["SHOP"]) as client:
-                for item in ITEMS:
-                    client.cookies.delete("sid") if "sid" in client.cookies else None
-                    client.post(item)
-    """
-    project.write(test_it=test.replace("ITEMS", '["/login"]'))
+    project.write(test_it=WITHOUT_THE_SESSION.replace("ITEMS", '["/login"]'))
     project.run("--agenttape-record").assert_outcomes(passed=1)
-    project.write(test_it=test.replace("ITEMS", '["/login", "/login/again", "/third"]'))
+    project.write(test_it=WITHOUT_THE_SESSION.replace("ITEMS", '["/login", "/login/again", "/third"]'))
     project.run("--snapshot-update").assert_outcomes(passed=1)
     assert "__cf_bm=9Qz5" in shop[-1]
     assert set(re.findall("__cf_bm=[^;'\\s]+", project.cassette().read_text())) == {"__cf_bm=REDACTED0002"}
