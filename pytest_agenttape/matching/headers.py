@@ -23,7 +23,8 @@ _ASKING_HEADERS = (
     *"x-amz-target x-amz-invocation-type x-amz-acl x-amz-copy-source x-amz-meta- x-amzn-sagemaker-".split(),
     *"x-ms-copy-source x-ms-rename-source x-ms-meta- azureml-model-deployment".split(),
     *"x-goog-fieldmask x-goog-copy-source x-goog-acl x-goog-meta-".split(),
-    *"notion-version dropbox-api-arg x-target-selector x-remove-selector x-return-format x-respond-with".split(),
+    *"notion-version x-github-api-version dropbox-api-arg".split(),
+    *"x-target-selector x-remove-selector x-return-format x-respond-with".split(),
     *WORDS.asking_headers,
 )
 _COMPARED_HEADERS = frozenset(name for name in _ASKING_HEADERS if not name.endswith("-"))

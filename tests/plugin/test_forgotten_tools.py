@@ -1,4 +1,4 @@
-"""A recording names the tools that run for real in replay; strict makes them an error."""
+"""A recording, and a replay that leaves calls out, name tools that run for real; strict makes them an error."""
 
 from __future__ import annotations
 
@@ -54,6 +54,15 @@ def test_the_recording_names_them(agent: Project) -> None:
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["created: cassettes/test_it/test_it.yaml (2 live calls)", LINE], consecutive=True)
     agent.run().stdout.no_fnmatch_line("real in replay: *")
+
+
+def test_a_replay_names_one_that_was_a_tool_when_it_was_recorded(agent: Project) -> None:
+    agent.write(test_it=TEST.format(decorator="@tool"))
+    agent.run("--agenttape-record").assert_outcomes(passed=1)
+    agent.write(test_it=TEST.format(decorator=""))
+    result = agent.run()
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines([LINE, "unplayed: 1 in *"], consecutive=True)
 
 
 def test_an_assertion_that_misses_one_says_why(agent: Project) -> None:

@@ -22,7 +22,9 @@ def record_of(attempt: Attempt, *, report: Path | None) -> TestRecord:
     """Return what *attempt* did to its cassette, with all its calls as its *report* needs them."""
     session = attempt.session
     timeline = session.recording.timeline
-    tokens = total_tokens([each for each, _ in timeline])
+    calls = [each for each, _ in timeline]
+    tokens = total_tokens(calls)
+    unplayed = tuple(sorted(each.index for each in attempt.unplayed)) if attempt.outcome == "passed" else ()
     record = TestRecord(
         path=session.path,
         target=session.recording.target() if attempt.wrote else session.path,
@@ -32,7 +34,7 @@ def record_of(attempt: Attempt, *, report: Path | None) -> TestRecord:
         wrote=attempt.wrote,
         calls=len(timeline),
         live=sum(is_live for _, is_live in timeline),
-        unplayed=tuple(sorted(each.index for each in attempt.unplayed)) if attempt.outcome == "passed" else (),
+        unplayed=unplayed,
         is_shared=attempt.is_shared,
         users=attempt.users,
         is_strict=attempt.is_strict,
@@ -46,7 +48,7 @@ def record_of(attempt: Attempt, *, report: Path | None) -> TestRecord:
         verified=attempt.verified,
         from_pending=len(session.run.served()) if session.settings.pending and not session.settings.former else 0,
         former=_former(attempt),
-        forgotten=tuple(forgotten_tools([each for each, _ in timeline])) if attempt.wrote else (),
+        forgotten=tuple(forgotten_tools(calls)) if attempt.wrote or unplayed else (),
     )
     if report is not None or session.run.live_calls:
         record = _with_money(record, timeline)

@@ -125,7 +125,7 @@ class TestRecord:
         is_strict: Whether unplayed recordings are an error.
         cause: The failure in a few words, if the error is one of ours.
         former: The cassette under the test's former name, if it has one.
-        forgotten: The tools of a recording that run for real in replay.
+        forgotten: The tools of a recording, or of a replay that left calls out, that run for real in replay.
         from_pending: How many calls were answered from a pending recording.
         pending: The file that keeps the recording as pending, if there is one.
         load_ms: The time it took to load the cassette.
