@@ -15,10 +15,10 @@ from urllib.parse import urljoin, urlsplit
 from pytest_agenttape import ownership
 from pytest_agenttape.process.patching import Patch
 
-_METHODS = ("get", "head", "options", "delete", "post", "put", "patch")
+_METHODS = ("request", "get", "head", "options", "delete", "post", "put", "patch")
 _SENDING: dict[str, dict[str, tuple[str, ...]]] = {  # by library and class; "" is the module itself
     "curl_cffi.requests.session": {"Session": ("request", "ws_connect"), "AsyncSession": ("request", "ws_connect")},
-    "primp": {"Client": ("request", *_METHODS), "AsyncClient": ("request", *_METHODS), "": ("request", *_METHODS)},
+    "primp": {"Client": _METHODS, "AsyncClient": _METHODS, "": _METHODS},
 }
 
 
@@ -29,20 +29,18 @@ def install(library: str) -> None:
         owner = getattr(module, name, None) if name else module
         for method in methods:
             if hasattr(owner, method):
-                _patch(library, owner, method).install()
+                _patch(library.partition(".")[0], owner, method).install()
 
 
 @functools.cache
 def _patch(library: str, owner: Any, method: str) -> Patch:
-    sent_by = library.partition(".")[0]
-    is_method, names_method = isinstance(owner, type), method == "request"
-
     def wrap(send: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(send)
+
         def judge(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            client, given = (args[0], args[1:]) if is_method else (None, args)
-            verb = kwargs.get("method", given[0] if given else "") if names_method else method
-            url = kwargs.get("url", next(iter(given[1:] if names_method and "method" not in kwargs else given), ""))
-            _refuse(sent_by, str(verb).upper(), urljoin(getattr(client, "base_url", None) or "", str(url)))
+            given = signature.bind(*args, **kwargs).arguments
+            url = urljoin(getattr(given.get("self"), "base_url", None) or "", str(given["url"]))
+            _refuse(library, str(given.get("method", method)).upper(), url)
 
         def judged(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
