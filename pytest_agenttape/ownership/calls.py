@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -185,6 +186,21 @@ class Served:
     def outcome(self) -> Interaction:
         """The recording: the outcome is known from the start."""
         return self.original or self.recorded
+
+    def held_weakly(self) -> Served:
+        """Return a copy, for a run that is over, which does not keep the session; the agent may still read this one."""
+        return Served(
+            weakref.proxy(self.recorder),
+            self.call,
+            self.recorded,
+            self.descendants,
+            self.parent,
+            self.is_kept,
+            turn=self.turn,
+            repeated_at=self.repeated_at,
+            began=self.began,
+            original=self.original,
+        )
 
 
 @dataclass(slots=True, eq=False)

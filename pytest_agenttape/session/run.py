@@ -147,6 +147,15 @@ class Run:
             if isinstance(each, Live):
                 each.settle()
 
+    def let_go(self) -> None:
+        """Refer to the session only weakly, now that it is over, if all was replayed.
+
+        In a cycle with its calls, it and all that was loaded would wait for the garbage collector, test after test.
+        """
+        replayed = [each.held_weakly() for each in self._begun if isinstance(each, Served)]
+        if len(replayed) == len(self._begun):
+            self._begun[:] = replayed
+
     def judge_left_open(self) -> AgentTapeError | None:
         """Refuse the first replayed conversation that the agent left open before its end; return the error."""
         judges = (each.judge for each in tuple(self._begun) if isinstance(each, Served) and each.judge is not None)

@@ -118,6 +118,7 @@ class Session(Injectable, Gatekeeper, History):
             ownership.leave(self)
         finally:
             self.world.leave()
+            self.run.let_go()
 
     def enter(self) -> None:
         """Open the cassette for a block.

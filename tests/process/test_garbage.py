@@ -8,9 +8,10 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
-from pytest_agenttape import Cassette, CassetteCorruptError, Interaction, use_cassette
+from pytest_agenttape import Cassette, CassetteCorruptError, Interaction, record_call, use_cassette
 from pytest_agenttape.process.garbage import lasting
 from pytest_agenttape.session.loaded import load
 
@@ -67,6 +68,31 @@ def test_a_closed_cassette_leaves_no_garbage(tmp_path: Path) -> None:
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
+
+
+def test_replayed_calls_leave_no_garbage(tmp_path: Path) -> None:
+    page = {"method": "GET", "url": "http://wiki.test/page", "headers": {}}
+    calls = [
+        Interaction(index=0, kind="tool", boundary="ask", request={"n": 1}, response=1),
+        Interaction(index=1, kind="http", request=page, response={"status": 200, "json": [1]}),
+    ]
+    Cassette(interactions=calls).save(tmp_path / "a.yaml")
+    with httpx2.Client() as client:
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            with use_cassette(tmp_path / "a.yaml") as cassette:
+                assert record_call("tool", {"n": 1}, lambda: 2, boundary="ask") == 1
+                assert client.get("http://wiki.test/page").json() == [1]
+            assert [each.kind for each in cassette.interactions] == ["tool", "http"]
+            del cassette
+            gc.collect()
+            assert {type(each) for each in gc.garbage if type(each).__module__.startswith("pytest_agenttape")} == set()
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
 
 
 def test_the_collector_runs_again_after_a_file_that_cannot_be_read(tmp_path: Path) -> None:
