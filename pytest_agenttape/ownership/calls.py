@@ -199,6 +199,7 @@ class Served:
             turn=self.turn,
             repeated_at=self.repeated_at,
             began=self.began,
+            is_outdated=self.is_outdated,
             original=self.original,
         )
 
