@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.inner_pytest import OUTER, PLUGINS_NAMED
+from tests.inner_pytest import OUTER, PLUGINS_NAMED, distributions
 from tests.zygote import Zygote, popen_of
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def pytester(
         monkeypatch.delenv(name, raising=False)
     for name, value in PLUGINS_NAMED.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("importlib.metadata.distributions", distributions)
     return pytester
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import importlib.metadata
 import io
 import json
 import os
@@ -23,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.inner_pytest import OUTER, PLUGINS_NAMED
+from tests.inner_pytest import OUTER, PLUGINS_NAMED, distributions
 
 COMMANDS = ((sys.executable, "-m", "pytest"), (sys.executable, "-mpytest"))
 _PACKAGE = Path(__file__).parent.parent / "pytest_agenttape"
@@ -151,6 +152,7 @@ def _import_all() -> None:
     """Import pytest, and all that the plugin does, in the form that pytest gives to plugins."""
     import pytest
 
+    importlib.metadata.distributions = distributions  # type: ignore[assignment]  # of nothing but plugins
     folders = ("plugin/**/*.py", "boundaries/*.py")
     names = [
         ".".join(path.relative_to(_PACKAGE.parent).with_suffix("").parts)
