@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from pytest_agenttape import clocks
@@ -33,6 +33,7 @@ _WORK = 0.03  # seconds of the processor, of which a busy machine gives few
 _ROUNDS = 20  # rounds of an event loop that it shares with the code that waits
 _ROUNDS_AFTER = 8  # once its task is over: until what waits for that task goes on, and what waits for this
 _POLL = 0.0005  # seconds
+_SELDOM = 0.01  # seconds, for who is woken
 _NOISE = 0.002  # milliseconds by which recorded times may be off
 _LONGEST = 1e12  # milliseconds
 _MOST = 64  # calls that one call waits for
@@ -55,6 +56,7 @@ class Turns:
         self._outlasted = {each.index: timeouts for each in listed if (timeouts := _timeouts(each))}
         self._waited_for = {each for earlier in self._before.values() for each in earlier} | {*self._beside.values()}
         self._asked: dict[int, Turn] = {}
+        self._woken: defaultdict[int, dict[Turn, Callable[[], object]]] = defaultdict(dict)  # when that call ends
         self._answered: list[Turn] = []  # whose answers may not have been dealt with
         self._given_up: set[int] = set()
         self._still: set[threading.Thread] = set()  # that wait for something else after an answer
@@ -74,7 +76,7 @@ class Turns:
             beside = self._beside.get(recorded.index)
             if not before and not outlasted and beside is None and recorded.index not in self._waited_for:
                 return None
-            turn = self._asked[recorded.index] = Turn(self, strand, before, beside)
+            turn = self._asked[recorded.index] = Turn(self, recorded.index, strand, before, beside)
             if outlasted:
                 turn.hold_until(outlasted, (recorded.latency_ms or 0) / 1000 + _STUCK)
             return turn
@@ -95,6 +97,16 @@ class Turns:
     def _end(self, turn: Turn) -> None:
         turn.ended, turn.worked = clocks.monotonic(), clocks.process_time()
         self._answered.append(turn)
+        for wake in self._woken.pop(turn.index, {}).values():
+            wake()
+
+    def call_when_over(self, index: int, turn: Turn, wake: Callable[[], object]) -> None:
+        """Call *wake*, for *turn*, when the call *index* has its answer; at once if it has."""
+        with self._lock:
+            if self._asked[index].ended is None:
+                self._woken[index][turn] = wake
+                return
+        wake()
 
     def _is_due(self, turn: Turn) -> bool:
         return all(self._lets_pass(index, turn) for index in turn.before) and (
@@ -119,15 +131,19 @@ class Turns:
         other = self._asked.get(index)
         if other is not None and other.strand == turn.strand:
             return True
-        turn.awaited = (index, other is not None and other.ended is not None)
+        turn.awaited = (index, None if other is None else other.ended is not None)
         if other is not None and other.ended is not None:
             return self._has_dealt_with_it(other, turn)
         return self._gives_up(index, turn, self._absent if other is None else _STUCK)
 
     def _has_dealt_with_it(self, other: Turn, turn: Turn) -> bool:
         """Return whether the code that got the answer of *other* has dealt with it, or will not soon."""
+        other.has_moved_on = other.has_moved_on or self._seems_dealt_with(other, turn)
+        return other.has_moved_on
+
+    def _seems_dealt_with(self, other: Turn, turn: Turn) -> bool:
         assert other.ended is not None
-        if other.has_moved_on or (turn.has_seen_the_effect_of(other) and _is_quiet(other.strand, turn.strand)):
+        if turn.has_seen_the_effect_of(other) and _is_quiet(other.strand, turn.strand):
             return True
         moment = _SHORT if other.strand.thread in self._still else _MOMENT
         if _is_past(moment, since=other.ended) or clocks.process_time() - other.worked > _WORK:
@@ -152,23 +168,27 @@ class Turn:
     """A replayed call among others that were under way with it.
 
     Attributes:
+        index: That of the recording.
         strand: Where it was made.
         before: The indices of the recorded calls that ended while it was under way.
         beside: The index of the last equal call that was made while it was under way; None if there is none.
         asked: When it was made.
         ended: When its answer was given; None until then.
         worked: The time that the process had worked by then, in seconds.
-        has_moved_on: Whether the code that got the answer has made its next call.
-        awaited: The call that it waits for, and whether that has its answer.
+        has_moved_on: Whether the code that got the answer has made its next call, or seems to have dealt with it.
+        awaited: The call that it waits for, and whether that has its answer; None if it has not been made.
     """
 
     __slots__ = (
-        "_held", "_looks", "_turns", "asked", "awaited", "before", "beside", "ended", "has_moved_on", "strand",
-        "worked",
+        "_held", "_looks", "_turns", "asked", "awaited", "before", "beside", "ended", "has_moved_on", "index",
+        "strand", "worked",
     )  # fmt: skip
 
-    def __init__(self, turns: Turns, strand: Strand, before: tuple[int, ...], beside: int | None) -> None:
+    def __init__(
+        self, turns: Turns, index: int, strand: Strand, before: tuple[int, ...], beside: int | None
+    ) -> None:
         self._turns = turns
+        self.index = index
         self._looks: dict[int, int] = {}
         self._held: tuple[int, float] | None = None
         self.strand = strand
@@ -177,7 +197,7 @@ class Turn:
         self.asked = clocks.monotonic()
         self.ended: float | None = None
         self.worked = 0.0
-        self.awaited: tuple[int, bool] | None = None
+        self.awaited: tuple[int, bool | None] | None = None
         self.has_moved_on = False
 
     def hold_until(self, timeouts: int, longest: float) -> None:
@@ -202,9 +222,9 @@ class Turn:
         if waits.current_task() is not None:
             self.end()
             return
-        pause = threading.Event()
         while not self._turns.take(self):
-            pause.wait(_POLL)
+            woken = threading.Event()
+            woken.wait(_SELDOM if self._is_called(woken.set) else _POLL)
 
     async def waited(self) -> None:
         """Hold the task until the answer is due."""
@@ -212,8 +232,22 @@ class Turn:
         while not self.is_due():
             if awaited != self.awaited:  # another call, or it has its answer now
                 rounds, awaited = 0, self.awaited
-            await pause(rounds)
+            if rounds and self._waits_for_one_under_way:
+                await waits.until_cancelled(_SELDOM, self._is_called)
+            else:
+                await pause(rounds)
             rounds += 1
+
+    @property
+    def _waits_for_one_under_way(self) -> bool:
+        return self.awaited is not None and self.awaited[1] is False
+
+    def _is_called(self, wake: Callable[[], object]) -> bool:
+        """Return whether *wake* is called when the call that this one waits for has its answer."""
+        if self.awaited is None or self.awaited[1] is not False:
+            return False
+        self._turns.call_when_over(self.awaited[0], self, wake)
+        return True
 
     def end(self) -> None:
         """Be over: the answer was given at once, or nobody waits for it any more."""

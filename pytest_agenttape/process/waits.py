@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 import types
@@ -25,20 +26,30 @@ def _one_round() -> Iterator[None]:
     yield  # as `asyncio.sleep(0)` does, which a session replaces
 
 
-async def until_cancelled(seconds: float) -> None:
-    """Wait to be cancelled, for at most *seconds* of real time."""
+async def until_cancelled(seconds: float, tell: Callable[[Callable[[], object]], object] | None = None) -> None:
+    """Wait to be cancelled, for at most *seconds* of real time; or until what *tell* is given is called, by a thread."""
     asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
     if asyncio is not None and is_in_asyncio(asyncio):
         loop = asyncio.get_running_loop()
-        over = loop.create_future()
-        timer = loop.call_later(seconds, over.set_result, None)  # its clock is never pinned
+        over = asyncio.Event()
+        timer = loop.call_later(seconds, over.set)  # its clock is never pinned
+        if tell is not None:
+            tell(lambda: loop.is_closed() or loop.call_soon_threadsafe(over.set))
         try:
-            await over
+            await over.wait()
         finally:
             timer.cancel()
     elif trio is not None and _is_in_trio(trio):
         with trio.move_on_after(seconds):
-            await trio.sleep_forever()
+            woken, token = trio.Event(), trio.lowlevel.current_trio_token()
+            if tell is not None:
+                tell(lambda: _run_soon(trio, token, woken.set))
+            await woken.wait()
+
+
+def _run_soon(trio: Any, token: Any, function: Callable[[], object]) -> None:
+    with contextlib.suppress(trio.RunFinishedError):
+        token.run_sync_soon(function)
 
 
 def runner() -> Runner | None:
