@@ -21,7 +21,7 @@ from pytest_agenttape.providers.streams import with_whole_texts
 from pytest_agenttape.reading.delivery import is_about_delivery, without_cookies_of_networks
 from pytest_agenttape.redaction.look_alikes import fits, shapes_of
 
-_PASSED = ("start_ms", "clock_ms")  # of the metadata
+_PASSED = ("start_ms", "clock_ms", "rounds")  # of the metadata
 _TIMES = frozenset(("latency_ms", "match_key"))  # a key differs if an id in the request does
 _OF_RUN = frozenset(("freeze", "redacted", "shapes"))
 _SIDES = frozenset(("request", "response"))

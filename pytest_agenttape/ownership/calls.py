@@ -217,6 +217,7 @@ class Live:
         start_ms: The same, in milliseconds after the session, as the cassette will have it.
         ended: When it was over, by the process's own `monotonic`; 0 until then.
         timeouts: How many timeouts of the agent's had passed when it began.
+        rounds: How many rounds of the event loop after another call it has ended; None for many.
         clock: The pinned time by then, in nanoseconds, if an equal call was made before it.
         slept: For how many seconds its body has slept, or waited in vain.
         metadata: Facts to be recorded with it.
@@ -235,6 +236,7 @@ class Live:
     start_ms: float = 0.0
     ended: float = 0.0
     timeouts: int = 0
+    rounds: int | None = None
     clock: int | None = None
     slept: float = 0.0
     metadata: dict[str, JSON] = field(default_factory=dict)

@@ -31,7 +31,7 @@ _MOMENT = 0.15  # seconds
 _SHORT = 0.005  # seconds, in a thread that has held still before
 _WORK = 0.03  # seconds of the processor, of which a busy machine gives few
 _ROUNDS = 20  # rounds of an event loop that it shares with the code that waits
-_ROUNDS_AFTER = 8  # once its task is over: until what waits for that task goes on, and what waits for this
+ROUNDS_AFTER = 8  # once its task is over: until what waits for that task goes on, and what waits for this
 _POLL = 0.0005  # seconds
 _SELDOM = 0.01  # seconds, for who is woken
 _NOISE = 0.002  # milliseconds by which recorded times may be off
@@ -53,7 +53,8 @@ class Turns:
             spans = []
         self._before = _ended_meanwhile(span for span, _ in spans)
         self._beside = _made_meanwhile(spans)
-        self._outlasted = {each.index: timeouts for each in listed if (timeouts := _timeouts(each))}
+        self._rounds = {each.index: rounds for each in listed if (rounds := _whole_number(each, "rounds")) is not None}
+        self._outlasted = {each.index: timeouts for each in listed if (timeouts := _whole_number(each, "timeouts"))}
         self._waited_for = {each for earlier in self._before.values() for each in earlier} | {*self._beside.values()}
         self._asked: dict[int, Turn] = {}
         self._woken: defaultdict[int, dict[Turn, Callable[[], object]]] = defaultdict(dict)  # when that call ends
@@ -76,7 +77,8 @@ class Turns:
             beside = self._beside.get(recorded.index)
             if not before and not outlasted and beside is None and recorded.index not in self._waited_for:
                 return None
-            turn = self._asked[recorded.index] = Turn(self, recorded.index, strand, before, beside)
+            turn = Turn(self, recorded.index, strand, before, beside, self._rounds.get(recorded.index))
+            self._asked[recorded.index] = turn
             if outlasted:
                 turn.hold_until(outlasted, (recorded.latency_ms or 0) / 1000 + _STUCK)
             return turn
@@ -95,10 +97,17 @@ class Turns:
                 self._end(turn)
 
     def _end(self, turn: Turn) -> None:
-        turn.ended, turn.worked = clocks.monotonic(), clocks.process_time()
-        self._answered.append(turn)
-        for wake in self._woken.pop(turn.index, {}).values():
-            wake()
+        """End the call of *turn*, and those that ended in the same round of their loop."""
+        ending = [turn]
+        for each in ending:
+            each.ended, each.worked = clocks.monotonic(), clocks.process_time()
+            self._answered.append(each)
+            woken = self._woken.pop(each.index, {})
+            for wake in woken.values():
+                wake()
+            followers = [one for one in woken if one.ended is None and one.ends_in(0, after=each)]
+            each.has_moved_on = each.has_moved_on or bool(followers)  # as far as they and all after them are concerned
+            ending += filter(self._is_due, followers)
 
     def call_when_over(self, index: int, turn: Turn, wake: Callable[[], object]) -> None:
         """Call *wake*, for *turn*, when the call *index* has its answer; at once if it has."""
@@ -172,20 +181,28 @@ class Turn:
         strand: Where it was made.
         before: The indices of the recorded calls that ended while it was under way.
         beside: The index of the last equal call that was made while it was under way; None if there is none.
+        rounds: How many rounds of its loop it ended after the last of these; None if many, or if that is not known.
         asked: When it was made.
         ended: When its answer was given; None until then.
         worked: The time that the process had worked by then, in seconds.
+        is_given: Whether the code that waits for it has got it.
         has_moved_on: Whether the code that got the answer has made its next call, or seems to have dealt with it.
         awaited: The call that it waits for, and whether that has its answer; None if it has not been made.
     """
 
     __slots__ = (
         "_held", "_looks", "_turns", "asked", "awaited", "before", "beside", "ended", "has_moved_on", "index",
-        "strand", "worked",
+        "is_given", "rounds", "strand", "worked",
     )  # fmt: skip
 
     def __init__(
-        self, turns: Turns, index: int, strand: Strand, before: tuple[int, ...], beside: int | None
+        self,
+        turns: Turns,
+        index: int,
+        strand: Strand,
+        before: tuple[int, ...],
+        beside: int | None,
+        rounds: int | None,
     ) -> None:
         self._turns = turns
         self.index = index
@@ -194,10 +211,12 @@ class Turn:
         self.strand = strand
         self.before = before
         self.beside = beside
+        self.rounds = rounds
         self.asked = clocks.monotonic()
         self.ended: float | None = None
         self.worked = 0.0
         self.awaited: tuple[int, bool | None] | None = None
+        self.is_given = False
         self.has_moved_on = False
 
     def hold_until(self, timeouts: int, longest: float) -> None:
@@ -225,6 +244,7 @@ class Turn:
         while not self._turns.take(self):
             woken = threading.Event()
             woken.wait(_SELDOM if self._is_called(woken.set) else _POLL)
+        self.is_given = True
 
     async def waited(self) -> None:
         """Hold the task until the answer is due."""
@@ -232,26 +252,34 @@ class Turn:
         while not self.is_due():
             if awaited != self.awaited:  # another call, or it has its answer now
                 rounds, awaited = 0, self.awaited
-            if rounds and self._waits_for_one_under_way:
+            if self._under_way is not None:
                 await waits.until_cancelled(_SELDOM, self._is_called)
             else:
                 await pause(rounds)
             rounds += 1
+        self.is_given = True
 
     @property
-    def _waits_for_one_under_way(self) -> bool:
-        return self.awaited is not None and self.awaited[1] is False
+    def _under_way(self) -> int | None:
+        """The index of the call that it waits for, if that is under way."""
+        return self.awaited[0] if self.awaited is not None and self.awaited[1] is False else None
 
     def _is_called(self, wake: Callable[[], object]) -> bool:
         """Return whether *wake* is called when the call that this one waits for has its answer."""
-        if self.awaited is None or self.awaited[1] is not False:
-            return False
-        self._turns.call_when_over(self.awaited[0], self, wake)
-        return True
+        index = self._under_way
+        if index is not None:
+            self._turns.call_when_over(index, self, wake)
+        return index is not None
 
     def end(self) -> None:
         """Be over: the answer was given at once, or nobody waits for it any more."""
         self._turns.end(self)
+        self.is_given = True
+
+    def ends_in(self, rounds: int, *, after: Turn) -> bool:
+        """Return whether it ended within so many *rounds* of its loop *after* the one that ended before it."""
+        is_last = self.before[:1] == (after.index,) and after.strand.shares_loop(self.strand)
+        return is_last and self.rounds is not None and self.rounds <= rounds
 
     def has_seen_the_effect_of(self, other: Turn) -> bool:
         """Return whether the code that got the answer of *other* has dealt with it."""
@@ -262,7 +290,9 @@ class Turn:
         if not shares_loop and not (is_over and self.strand.may_wait_for(other.strand)):
             return is_over
         looks = self._looks[id(other)] = self._looks.get(id(other), 0) + 1
-        return looks > (_ROUNDS_AFTER if is_over and shares_loop else _ROUNDS)
+        return (other.is_given and self.ends_in(looks - 1, after=other)) or looks > (
+            ROUNDS_AFTER if is_over and shares_loop else _ROUNDS
+        )
 
 
 async def pause(rounds: int) -> None:
@@ -273,10 +303,9 @@ async def pause(rounds: int) -> None:
         await waits.until_cancelled(_POLL)
 
 
-def _timeouts(recorded: Interaction) -> int:
-    """Return how many timeouts of the agent's passed before the call was over, for which nobody waited on."""
-    found = recorded.metadata.get("timeouts")
-    return found if isinstance(found, int) else 0
+def _whole_number(recorded: Interaction, name: str) -> int | None:
+    found = recorded.metadata.get(name)
+    return found if isinstance(found, int) else None
 
 
 def _follow_each_other(spans: Iterable[_Span]) -> bool:

@@ -27,14 +27,14 @@ def _one_round() -> Iterator[None]:
 
 
 async def until_cancelled(seconds: float, tell: Callable[[Callable[[], object]], object] | None = None) -> None:
-    """Wait to be cancelled, for at most *seconds* of real time; or until what *tell* is given is called, by a thread."""
+    """Wait to be cancelled, for at most *seconds* of real time; or until a thread calls what *tell* is given."""
     asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
     if asyncio is not None and is_in_asyncio(asyncio):
         loop = asyncio.get_running_loop()
         over = asyncio.Event()
         timer = loop.call_later(seconds, over.set)  # its clock is never pinned
         if tell is not None:
-            tell(lambda: loop.is_closed() or loop.call_soon_threadsafe(over.set))
+            tell(lambda: over.set() if running_loop() is loop else _set_soon(loop, over))
         try:
             await over.wait()
         finally:
@@ -45,6 +45,11 @@ async def until_cancelled(seconds: float, tell: Callable[[Callable[[], object]],
             if tell is not None:
                 tell(lambda: _run_soon(trio, token, woken.set))
             await woken.wait()
+
+
+def _set_soon(loop: Any, event: Any) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed
+        loop.call_soon_threadsafe(event.set)
 
 
 def _run_soon(trio: Any, token: Any, function: Callable[[], object]) -> None:
@@ -80,6 +85,12 @@ def is_over(task: Any) -> bool:
     if hasattr(task, "done"):
         return bool(task.done())
     return inspect.getcoroutinestate(task.coro) == inspect.CORO_CLOSED
+
+
+def running_loop() -> Any:
+    """Return the loop of asyncio that runs this code; None if none does."""
+    asyncio = sys.modules.get("asyncio")
+    return None if asyncio is None else asyncio._get_running_loop()
 
 
 def is_in_asyncio(asyncio: Any) -> bool:

@@ -12,6 +12,7 @@ from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON, Call, Interaction
 from pytest_agenttape.ownership.calls import Live, Observed, Served
 from pytest_agenttape.process.freeze import Freeze, layers, waiting
+from pytest_agenttape.session.rounds import Rounds
 from pytest_agenttape.session.run_clock import RunClock, ends_in_order
 
 Begun: TypeAlias = Served | Live | Observed
@@ -50,6 +51,7 @@ class Run:
         self.by_agent = 0
         self._process = os.getpid()
         self._begun: list[Begun] = []
+        self._rounds = Rounds()
         self._made: set[tuple[str, str | None, str]] = set()
 
     def __len__(self) -> int:
@@ -100,6 +102,11 @@ class Run:
         if live.slept:
             ownership.leave_if_serving()  # as when it is replayed, and lets time pass
 
+    def count_rounds(self, live: Live) -> None:
+        """Note how soon after another call a live one ends, in rounds of their event loop."""
+        if live.parent is None:
+            live.rounds = self._rounds.end(live.started)
+
     def end(self, live: Live, outcome: Interaction) -> None:
         """Keep the outcome of a call that ran for real."""
         live.interaction, live.ended = outcome, clocks.monotonic()
@@ -112,6 +119,7 @@ class Run:
         if isinstance(call, Live):
             given_up = waiting.given_up_since(call.timeouts)
             facts |= {"timeouts": given_up} if given_up else {}
+            facts |= {} if call.rounds is None else {"rounds": call.rounds}
             facts |= {"clock_ms": round(call.slept * 1000, 6)} if call.slept else {}
         return facts
 

@@ -234,6 +234,7 @@ class Session(Injectable, Gatekeeper, History):
         with self.run.lock:
             try:
                 self.run.let_time_pass(live, self.world.freeze)
+                self.run.count_rounds(live)
                 outcome = self.outcome(live, response=response, error=error, usage=usage, tags=tags)
                 poison = poison_of(outcome, status, failure)
                 if self._before is not None and live.is_kept:

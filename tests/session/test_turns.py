@@ -192,6 +192,39 @@ def test_who_waits_for_the_first_to_end_gets_one_at_a_time(tmp_path: Path, level
     _both(tmp_path / "x.yaml", lambda: asyncio.run(run()))
 
 
+@tool
+async def wait_for_all(name: str) -> str:
+    missing.discard(name)
+    while missing:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return name
+
+
+@pytest.mark.parametrize("levels", [0, 3])
+def test_calls_that_end_in_one_moment_are_there_together(tmp_path: Path, levels: int) -> None:
+    async def ask(name: str, levels: int) -> str:
+        return await (asyncio.create_task(ask(name, levels - 1)) if levels else wait_for_all(name))
+
+    async def run() -> list[str]:
+        missing.update(DELAYS)
+        notes: list[str] = []
+        pending = [asyncio.create_task(ask(name, levels)) for name in DELAYS]
+        while pending:
+            done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            notes.append("+".join(each.result() for each in pending if each in done))
+            pending = [each for each in pending if each not in done]
+        return notes
+
+    path = tmp_path / "x.yaml"
+    with use_cassette(path, mode="all"):
+        recorded = asyncio.run(run())
+    assert recorded in (["a+b+c+d"], ["d", "a+b+c"])  # the last one that was asked may not wait at all
+    for _ in range(3):
+        with use_cassette(path):
+            assert asyncio.run(run()) == recorded
+
+
 class _Slow(BaseHTTPRequestHandler):
     everyone = threading.Barrier(len(DELAYS))
 
