@@ -57,6 +57,7 @@ _TABLE = {
     "httpcore2": _HTTPCORE,
     "httpx._transports.default": _TLS,
     "httpx2._transports.default": _TLS,
+    "impit": _NATIVE,
     "mcp.client.stdio": _MCP,
     "primp": _NATIVE,
     "requests.adapters": _REQUESTS,

@@ -1,6 +1,7 @@
 """HTTP clients in C and Rust, whose calls the network guard cannot see: they are judged, and can not be recorded.
 
-curl_cffi is what yfinance uses, primp what ddgs uses. What a tool sends while it is recorded goes out as ever.
+curl_cffi is what yfinance uses, primp what ddgs uses, impit what apify-client uses. What a tool sends while it is
+recorded goes out as ever.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from urllib.parse import urljoin, urlsplit
 from pytest_agenttape import ownership
 from pytest_agenttape.process.patching import Patch
 
-_METHODS = ("request", "get", "head", "options", "delete", "post", "put", "patch")
+_METHODS = ("request", "get", "head", "options", "delete", "post", "put", "patch", "trace", "stream")
 _SENDING: dict[str, dict[str, tuple[str, ...]]] = {  # by library and class; "" is the module itself
     "curl_cffi.requests.session": {"Session": ("request", "ws_connect"), "AsyncSession": ("request", "ws_connect")},
+    "impit": {"Client": _METHODS, "AsyncClient": _METHODS, "": _METHODS},
     "primp": {"Client": _METHODS, "AsyncClient": _METHODS, "": _METHODS},
 }
 

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import curl_cffi
+import impit
 import primp
 import pytest
 
@@ -53,6 +54,19 @@ def _primp_async(url: str) -> str:
     return asyncio.run(ask())
 
 
+def _impit_async(url: str) -> str:
+    async def ask() -> str:
+        async with impit.AsyncClient() as client:
+            return (await client.get(url)).text
+
+    return asyncio.run(ask())
+
+
+def _impit_stream(url: str) -> str:
+    with impit.Client() as client, client.stream("GET", url) as answer:
+        return answer.read().decode()
+
+
 def _curl_stream(url: str) -> str:
     with curl_cffi.Session() as session, session.stream("GET", url) as answer:
         return b"".join(answer.iter_content()).decode()
@@ -67,6 +81,10 @@ WAYS: dict[str, Callable[[str], str]] = {
     "primp, a client": lambda url: str(primp.Client().get(url=url).text),
     "primp, any method": lambda url: str(primp.Client().request("GET", url).text),
     "primp, async": _primp_async,
+    "impit.get": lambda url: impit.get(url).text,
+    "impit, a client": lambda url: impit.Client().request("GET", url=url).text,
+    "impit, a stream": _impit_stream,
+    "impit, async": _impit_async,
 }
 
 

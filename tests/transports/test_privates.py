@@ -320,6 +320,16 @@ def test_a_recording_does_not_begin_without_it(tmp_path: Path, renamed: str) -> 
     assert not (tmp_path / "c.yaml").exists()
 
 
+@pytest.mark.parametrize("library", ["urllib3", "requests"])
+def test_a_fork_in_the_place_of_urllib3_is_named_with_the_way_to_have_both(tmp_path: Path, library: str) -> None:
+    answer = said(tmp_path, f"import {library}, urllib3\nurllib3.AsyncHTTPConnectionPool = object")
+    assert answer == (
+        "urllib3-future, which niquests installs, took the place of urllib3, and what goes through it cannot be "
+        "recorded; to have both: pip uninstall urllib3-future urllib3, "
+        "then URLLIB3_NO_OVERRIDE=1 pip install --no-binary urllib3-future niquests urllib3"
+    )
+
+
 def test_a_replay_does_not_begin_without_it(tmp_path: Path) -> None:
     assert "httpcore2" in said(tmp_path, "import httpcore2; del httpcore2.ConnectionPool", mode="none")
 

@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from http.client import HTTPException
 from typing import Any
 
+import urllib3
 from urllib3 import HTTPResponse, exceptions
 from urllib3._collections import HTTPHeaderDict
 from urllib3.util import Retry
 
 from pytest_agenttape.bodies.messages import HttpResponse as Answer
+from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.libraries import Library
 from pytest_agenttape.model import JSON
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
@@ -27,16 +29,24 @@ from pytest_agenttape.transports.urllib3.retries import KEY as RETRIES
 from pytest_agenttape.transports.urllib3.retries import replayed as retried
 
 _URLLIB3 = Library("urllib3", seen="1.26-2.x")
+# urllib3-future copies itself over urllib3 whenever Python starts, unless it was built with this variable.
+_FORK = (
+    "urllib3-future, which niquests installs, took the place of urllib3, and what goes through it cannot be "
+    "recorded; to have both: pip uninstall urllib3-future urllib3, "
+    "then URLLIB3_NO_OVERRIDE=1 pip install --no-binary urllib3-future niquests urllib3"
+)
 FAULTS = {"timeout": "ReadTimeoutError", "connection": "NewConnectionError", "reset": "ProtocolError"}
 
 
 @functools.cache
 def check() -> None:
-    """Make sure, once, that urllib3 reads a chunked body through the names it is known to use.
+    """Make sure, once, that it is urllib3, and reads a chunked body through the names it is known to use.
 
     Raises:
-        AgentTapeError: It does not.
+        AgentTapeError: It is not, or does not.
     """
+    if hasattr(urllib3, "AsyncHTTPConnectionPool"):
+        raise AgentTapeError(_FORK)
     chunks = [b"one", b"two"]
     response = HTTPResponse(body=_Body(chunks, len(chunks), lambda: None), preload_content=False)  # type: ignore[arg-type]  # what it needs of a file
     response.chunked = True
