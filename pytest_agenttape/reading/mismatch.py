@@ -232,8 +232,15 @@ def _request_diffs(closest: Interaction, case: _Case) -> tuple[FieldDiff, ...]:
     for rules in (case.rules, case.rules.exact()):
         diffs = field_diffs(canonical_request(theirs, rules), canonical_request(ours, rules), limit=_DIFFS_SHOWN)
         if diffs:
-            return diffs
-    return field_diffs(theirs, dict(ours), limit=_DIFFS_SHOWN)
+            return _readable(diffs)
+    return _readable(field_diffs(theirs, dict(ours), limit=_DIFFS_SHOWN))
+
+
+def _readable(diffs: tuple[FieldDiff, ...]) -> tuple[FieldDiff, ...]:
+    """Leave out the bytes of a gRPC message whose fields say what differs."""
+    if not any(each.path.startswith("message") for each in diffs):
+        return diffs
+    return tuple(each for each in diffs if each.path != "body_b64")
 
 
 def _removed_arguments(case: _Case, closest: Interaction, diffs: Sequence[FieldDiff]) -> list[str]:

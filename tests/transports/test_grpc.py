@@ -318,9 +318,9 @@ def test_a_single_threaded_stream_is_recorded(tape: Tape) -> None:
     assert tape.both(run)
 
 
-def struct(channel: Any) -> Any:
+def struct(channel: Any, city: str = "Paris") -> Any:
     asked = struct_pb2.Struct()
-    asked.update({"city": "Paris", "days": 3, **{f"k{number}": number for number in range(20)}})
+    asked.update({"city": city, "days": 3, **{f"k{number}": number for number in range(20)}})
     ask = channel.unary_unary(
         SERVICE + "Struct",
         request_serializer=struct_pb2.Struct.SerializeToString,
@@ -340,6 +340,15 @@ def test_protobuf_is_readable_without_secrets_and_comes_back(tape: Tape) -> None
     assert again["api_key"] != live["api_key"]
     assert recorded.response["message"]["api_key"] == again["api_key"]
     assert struct_pb2.Struct.FromString(base64.b64decode(recorded.response["body_b64"])) == again
+
+
+def test_what_a_drifted_message_says_is_told_without_its_bytes(tape: Tape) -> None:
+    tape.record(struct)
+    told = pytest.raises(UnmatchedInteractionError)
+    with told as refused, use_cassette(tape.path), grpc.insecure_channel(tape.target) as channel:
+        struct(channel, city="Rome")
+    assert [tuple(each) for each in refused.value.field_diffs] == [("message.city", "'Paris'", "'Rome'")]
+    assert "body_b64" not in str(refused.value)
 
 
 def test_a_secret_is_in_no_form_of_a_message(tape: Tape) -> None:
