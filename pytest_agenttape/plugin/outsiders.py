@@ -16,6 +16,7 @@ from pytest_agenttape.errors import AgentTapeError, AgentTapeWarning
 from pytest_agenttape.hosts import is_local
 from pytest_agenttape.model import JSON
 from pytest_agenttape.plugin.pytest_privates import xunit_function
+from pytest_agenttape.process import child_processes
 from pytest_agenttape.process.cutting import insisted
 from pytest_agenttape.providers import is_llm_path
 from pytest_agenttape.redaction import RedactionRules, Redactor
@@ -46,6 +47,7 @@ class Outsider(ABC):
         self._connections = Connections(config, title, records=False)
         self._rules = RedactionRules.of(config.redact)
         self.is_closed = False
+        self._process = os.getpid()
         self._refusals = 0
         self.refused: AgentTapeError | None = None  # the first refusal, even if the fixture swallowed it
 
@@ -82,12 +84,16 @@ class Outsider(ABC):
     def begin(self, kind: str, boundary: str | None, request: Mapping[str, Any], **_: object) -> Any:
         """Refuse a call."""
         __tracebackhide__ = True
+        if self._is_forked:
+            raise self.refuse(child_processes.refusal("a forked child of a run that only replays"))
         shown = f"the {kind} {boundary}" if boundary else self._redactor().request({"url": request.get("url")})["url"]
         raise self.refuse(self._error(f"a call to {shown}"))
 
     def refuse(self, error: AgentTapeError) -> AgentTapeError:
         self.refused = self.refused or error
         self._refusals += 1
+        if self._is_forked:
+            child_processes.report(str(error))  # this process forgets it
         if self._refusals > REFUSALS_BEFORE_CUT:  # a loop that tries for ever; pytest goes on after this
             message = f"stopped after {REFUSALS_BEFORE_CUT} refused calls: {self.refused}"
             raise insisted(pytest.fail.Exception(message, pytrace=False), self._refusals - REFUSALS_BEFORE_CUT)
@@ -96,6 +102,10 @@ class Outsider(ABC):
     def blocks(self, host: str, port: int | None, running: object, **_: object) -> AgentTapeError | None:  # noqa: ARG002  # as Session's
         """Refuse a connection that leaves the machine, unless its host is allowed."""
         return self._error(f"a connection to {host}") if self._connections.blocks(host, port) else None
+
+    @property
+    def _is_forked(self) -> bool:
+        return self._process != os.getpid()
 
     def _redactor(self) -> Redactor:
         return Redactor(self._rules, os.environ)

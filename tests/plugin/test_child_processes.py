@@ -80,16 +80,20 @@ WARM = {
 @pytest.mark.parametrize("how", ["fork", "spawn", "forkserver"])
 @pytest.mark.parametrize("where", WARM)
 def test_a_worker_that_is_older_than_the_first_test_is_refused_too(project: Project, where: str, how: str) -> None:
+    write(project, "pass")
+    project.run_apart("--agenttape-record").assert_outcomes(passed=1)
+    assert project.live() == ["look_up Rome"]
     write(project, "POOL.submit(swallow, 'Oslo').result()")
     path = project.path / "test_it.py"
     head, marker, test = path.read_text().partition(ALLOWED)
     warm = WARM[where].format(how=how)
     main = "multiprocessing.parent_process() is None"
     path.write_text(head + (f"if {main}:\n" + "".join(f"    {line}\n" for line in warm.splitlines())) + marker + test)
-    result = project.run_apart("-W", "ignore", "--agenttape-record")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *Error: *Make it in the test's own process, or in a thread*"])
-    assert project.live() == ["look_up Rome"]
+    for arguments, ran in ((), []), (("--agenttape-record",), ["look_up Rome"]):
+        result = project.run_apart("-W", "ignore", *arguments)
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(["E *Error: *Make it in the test's own process, or in a thread*"])
+        assert project.live() == ran
 
 
 def test_a_forked_child_is_served_nothing(project: Project) -> None:
