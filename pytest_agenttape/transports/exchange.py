@@ -92,6 +92,11 @@ class Exchange(NamedTuple):
         return self.call.recorded
 
     @property
+    def is_unanswered(self) -> bool:
+        """Whether the agent did not wait for the answer when this was recorded."""
+        return self.recorded is not None and is_unanswered(self.recorded.error or {})
+
+    @property
     def turn(self) -> Turn | None:
         """When the recorded answer is due among others; None if at once."""
         return self.call.turn

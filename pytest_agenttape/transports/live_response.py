@@ -182,3 +182,18 @@ class LiveResponse:
         if length is not None and length.isdigit() and not self._is_decoded:
             return sum(map(len, self._chunks)) >= int(length)
         return providers.is_finished(self._exchange.operation, stored)
+
+
+class SentOnly:
+    """A live request that was sent, and whose answer nobody has asked for."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        exchange.live.source = self
+
+    def settle(self) -> None:
+        """Record that the agent did not wait for the answer."""
+        self._exchange.recorder.finish(self._exchange.live, error=unanswered())
+
+    def preview(self) -> None:
+        """Return None: there is no answer yet."""

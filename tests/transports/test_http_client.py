@@ -264,6 +264,19 @@ def test_a_stream_left_early_is_replayed_as_far_as_it_was_read(recorder: Recorde
         run(9)
 
 
+def test_a_request_whose_answer_nobody_waits_for_is_recorded(recorder: Recorder) -> None:
+    def run() -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection(urlsplit(recorder.provider.url).netloc)
+        connection.request("POST", "/echo", b"12", {"Content-Type": "text/plain"})
+        return connection
+
+    recorder.both(lambda: run().close())
+    assert [call.request["text"] for call in recorder.interactions] == ["12"]
+    assert recorder.provider.hits == 1
+    with pytest.raises(StreamingReplayError, match="the agent stopped waiting"):
+        recorder.replay(lambda: run().getresponse())
+
+
 def test_the_first_line_reaches_the_agent_when_it_is_sent(recorder: Recorder) -> None:
     recorder.provider.reply(raw(EVENTS, STREAM, chunk_delay=0.3), to="/body")
     seen: list[float] = []

@@ -23,6 +23,7 @@ from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.http_client import answer as http_answer
 from pytest_agenttape.transports.http_client import socket as http_socket
+from pytest_agenttape.transports.live_response import SentOnly
 
 _PYTHON = Library("http.client", seen="of Python 3.11-3.14")
 _METHODS = ("connect", "putrequest", "send", "getresponse", "close")
@@ -173,7 +174,8 @@ def _sending(real: Callable[..., Any]) -> Callable[..., Any]:
             with exchanges.sending(exchange):
                 _connect_for_real(self)
                 real(self, request.on_the_wire)
-        else:
+            SentOnly(exchange)
+        elif not exchange.is_unanswered:
             _raise_failure(exchange, is_late=False)
         return None
 
@@ -212,6 +214,7 @@ def _getting(real: Callable[..., Any]) -> Callable[..., Any]:
             return real(self)
         exchange = request.exchange or request.begin()
         if exchange.is_live:
+            exchange.live.drop()  # until there is an answer
             with exchanges.sending(exchange):
                 response = real(self)
             http_answer.record(response, exchange)
@@ -270,7 +273,5 @@ def _raise_failure(exchange: Exchange, *, is_late: bool) -> None:
     failure = exchanges.served(exchange)
     if not isinstance(failure, TransportFailure):
         return
-    if failure.is_cancellation:
-        raise exchanges.waited_in_vain(exchange)
     if is_late or failure.named(http_answer.FAULTS).type not in _LATE:
         raise http_answer.failure_of(failure)
