@@ -164,14 +164,18 @@ def _open_session(request: pytest.FixtureRequest) -> object:
 @pytest.fixture
 def agenttape_cassette(request: pytest.FixtureRequest, _agenttape_session: Any) -> CassetteHandle | NoCassette:
     """The cassette of this test: what was called, and assertions on it."""
+    __tracebackhide__ = True
     if request.config.option.agenttape_disable:
         from pytest_agenttape.plugin.disabled import NoCassette
 
         return NoCassette()
     if _agenttape_session is None:
-        raise pytest.UsageError(
+        from pytest_agenttape.plugin.error_place import traceback_of
+
+        error = pytest.UsageError(
             f"{request.node.nodeid} uses agenttape_cassette, but has no marker; add @pytest.mark.agenttape to the test"
         )
+        raise error.with_traceback(traceback_of(request.node))
     from pytest_agenttape.plugin.handle import CassetteHandle
     from pytest_agenttape.plugin.syrupy import snapshot_of
 

@@ -99,6 +99,8 @@ def prepare(config: pytest.Config) -> None:
             "--agenttape-model and --agenttape-times need --agenttape-live=TOKENS, which says what runs for real, such "
             "as --agenttape-live=llm"
         )
+    if option.agenttape_model is not None and not option.agenttape_model.strip():
+        raise pytest.UsageError("--agenttape-model names nothing; name a model, such as --agenttape-model=gpt-5.5")
     other = flag_given(config, _OTHERS)
     if other is not None and not is_worker(config):  # what a worker is told, we have told it
         raise pytest.UsageError(f"--agenttape-live replays the rest; it does not go together with {other}")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_agenttape.model import Interaction
 
 _FLAG = "--agenttape-budget"
+_MOST = 10**9  # US dollars; the sums of larger amounts are not exact
 _FILE = "agenttape_budget"  # a key of xdist's own mapping
 
 
@@ -130,7 +131,7 @@ def dollars(amount: Decimal) -> str:
 def _amount(said: str, where: str) -> Decimal:
     with contextlib.suppress(InvalidOperation):
         amount = Decimal(said.strip().removeprefix("$"))
-        if amount.is_finite() and amount >= 0:
+        if 0 <= amount <= _MOST:
             return amount
     raise pytest.UsageError(f"{where} takes US dollars, such as 0.50; found {said!r}")
 

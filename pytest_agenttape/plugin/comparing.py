@@ -88,17 +88,23 @@ def _diff_of_all(
     try:
         diff = diff_revisions(config, asked, revision, below, rules)
     except GitError as error:
+        if asked.has(revision):
+            raise _no_revision(revision, below) from None
         raise ConfigError(f"--agenttape-diff {revision}: there is no such cassette, and {error}") from None
     return diff, [*suite_lines(diff, _took_together, _took)]
 
 
 def _check_arguments(revision: str, below: Sequence[Path]) -> None:
     if Path(revision).is_file():
-        given = f"{len(below) + 1} arguments" if below else "one cassette"
-        raise ConfigError(f"--agenttape-diff takes two cassettes, or a revision; given is {given}: {revision}")
+        raise _no_revision(revision, below)
     for each in below:
         if not each.exists():
             raise ConfigError(f"--agenttape-diff {revision}: there is no folder {each}")
+
+
+def _no_revision(name: str, below: Sequence[Path]) -> ConfigError:
+    given = f"{len(below) + 1} arguments" if below else "one folder" if Path(name).is_dir() else "one cassette"
+    return ConfigError(f"--agenttape-diff takes two cassettes, two folders or a revision; given is {given}: {name}")
 
 
 def _took(divergence: Divergence) -> str:

@@ -15,11 +15,13 @@ class NoCassette:
     """The fixture `agenttape_cassette` of a disabled run: whoever looks at it has the rest of the test skipped."""
 
     def __getattr__(self, name: str) -> NoReturn:
+        __tracebackhide__ = True
         if name.startswith("__"):  # asked by Python and by libraries, not by the test
             raise AttributeError(name)
         _skip()
 
     def __eq__(self, other: object) -> bool:
+        __tracebackhide__ = True
         _skip()
 
     __hash__ = None  # type: ignore[assignment]  # as of any class with an `__eq__` of its own
@@ -46,4 +48,6 @@ def refuse_contradiction(config: pytest.Config) -> None:
 
 
 def _skip() -> NoReturn:
+    """Skip the test at the line that looks at the cassette, which is where pytest says it was skipped."""
+    __tracebackhide__ = True
     pytest.skip("--agenttape-disable: there is no cassette to look at")

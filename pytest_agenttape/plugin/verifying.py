@@ -30,7 +30,7 @@ from pytest_agenttape.session.settings import Settings
 _READING = ("GET", "HEAD", "OPTIONS")
 _OTHERS = (
     *("agenttape_record", "agenttape_mode", "agenttape_audit", "agenttape_disable", "update_snapshots"),
-    *("agenttape_model", "agenttape_times"),
+    *("agenttape_review", "agenttape_model", "agenttape_times"),
 )
 
 

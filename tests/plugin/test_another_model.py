@@ -296,6 +296,13 @@ def test_the_budget_holds(project: Project, provider: Provider) -> None:
     result.stdout.fnmatch_lines(["    first divergence: the budget of $0.00 is spent *"])
 
 
+def test_a_model_without_a_name_is_refused(project: Project, provider: Provider) -> None:
+    result = project.run("--agenttape-live=llm", "--agenttape-model=")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --agenttape-model names nothing; name a model, such as *"])
+    assert provider.models == []
+
+
 @pytest.mark.parametrize("flag", ["--agenttape-record", "--snapshot-update"])
 def test_it_does_not_go_together_with_what_records(project: Project, provider: Provider, flag: str) -> None:
     result = project.run("--agenttape-live=llm", flag)

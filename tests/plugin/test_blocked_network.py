@@ -74,3 +74,12 @@ def test_a_marked_test_may_record(project: Project, origin: Origin, mode: str) -
     )
     project.run("--agenttape-block-network", f"--agenttape-mode={mode}").assert_outcomes(passed=1)
     assert origin.asked == ["/x"]
+
+
+def test_a_marked_test_that_is_disabled_is_one_without_a_marker(project: Project) -> None:
+    project.write(test_it=TEST)
+    result = project.run("--agenttape-block-network", "--agenttape-disable", "-k", "test_marked")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["E *NetworkBlockedError: connection to api.invalid:443 blocked: --agenttape-block-network"]
+    )

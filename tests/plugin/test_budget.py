@@ -192,7 +192,7 @@ def test_the_ini_key_says_the_same_and_the_flag_wins(suite: Project) -> None:
     result.stdout.no_fnmatch_line("*budget*")  # it holds for each run, and this one spends nothing
 
 
-@pytest.mark.parametrize("said", ["much", "-1", "nan", ""])
+@pytest.mark.parametrize("said", ["much", "-1", "nan", "inf", "1e25", ""])
 def test_what_is_no_amount_is_refused(suite: Project, said: str) -> None:
     result = suite.run(f"--agenttape-budget={said}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

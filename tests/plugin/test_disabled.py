@@ -49,7 +49,7 @@ def test_every_call_is_real_and_nothing_is_written(recorded: Project) -> None:
     result.stdout.fnmatch_lines(
         [
             "agenttape: marked tests run for real, nothing is recorded or replayed (--agenttape-disable)",
-            "SKIPPED [[]3] *: --agenttape-disable: there is no cassette to look at",
+            "SKIPPED [[]1] test_it.py:*: --agenttape-disable: there is no cassette to look at",
         ]
     )
     assert "orphan:" not in result.stdout.str()

@@ -258,8 +258,12 @@ def test_the_fixture_without_a_marker_says_what_is_missing(project: Project) -> 
     result = project.run()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["E *test_it.py::test_it uses agenttape_cassette, but has no marker; add @pytest.mark.agenttape to the test"]
+        [
+            "E *test_it.py::test_it uses agenttape_cassette, but has no marker; add @pytest.mark.agenttape to the test",
+            "test_it.py:1: UsageError",
+        ]
     )
+    result.stdout.no_fnmatch_line("*FixtureRequest*")  # our code
 
 
 def test_an_unknown_mode_on_the_command_line_names_the_valid_ones(project: Project) -> None:

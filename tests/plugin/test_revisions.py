@@ -259,8 +259,21 @@ def test_large_bodies_are_read_from_the_revision_too(repo: Repo) -> None:
         ),
         pytest.param(
             ("tests/cassettes/test_a/test_rome.yaml",),
-            "agenttape: --agenttape-diff takes two cassettes, or a revision; given is one cassette: tests/*",
+            "agenttape: --agenttape-diff takes two cassettes, two folders or a revision; given is one cassette: "
+            "tests/cassettes/*",
             id="one file",
+        ),
+        pytest.param(
+            ("test_rome",),
+            "agenttape: --agenttape-diff takes two cassettes, two folders or a revision; given is one cassette: "
+            "test_rome",
+            id="one name",
+        ),
+        pytest.param(
+            ("tests/cassettes",),
+            "agenttape: --agenttape-diff takes two cassettes, two folders or a revision; given is one folder: "
+            "tests/cassettes",
+            id="one folder",
         ),
     ],
 )

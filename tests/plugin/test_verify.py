@@ -232,7 +232,8 @@ def test_what_is_verified_is_paid_from_the_budget(project: Project, world: World
 
 
 @pytest.mark.parametrize(
-    "flag", ["--agenttape-record", "--agenttape-mode=once", "--snapshot-update", "--agenttape-disable"]
+    "flag",
+    ["--agenttape-record", "--agenttape-mode=once", "--snapshot-update", "--agenttape-disable", "--agenttape-review"],
 )
 def test_it_does_not_go_together_with_what_records(project: Project, flag: str) -> None:
     result = project.run("--agenttape-verify", flag)
