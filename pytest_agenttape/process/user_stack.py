@@ -6,6 +6,7 @@ import os
 import sys
 import sysconfig
 import threading
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType, FunctionType, TracebackType
@@ -34,9 +35,7 @@ def user_traceback(frame: FrameType | None = None) -> TracebackType | None:
 
 def place(root: Path) -> str:
     """Return the line of the user's code that runs here, below *root*, and the thread if it is not the main one."""
-    found = user_traceback()
-    while found is not None and found.tb_next is not None:
-        found = found.tb_next
+    found = _innermost()
     thread = threading.current_thread()
     named = "" if thread is threading.main_thread() else f"thread {thread.name!r}"
     if found is None:
@@ -44,6 +43,17 @@ def place(root: Path) -> str:
     path = Path(found.tb_frame.f_code.co_filename)
     shown = path.relative_to(root) if path.is_relative_to(root) else path
     return ", ".join(filter(None, (f"{shown}:{found.tb_lineno}", named)))
+
+
+def warn(message: Warning) -> None:
+    """Warn at the line of the user's code that runs here; if none does, at the caller's."""
+    found = _innermost()
+    if found is None:
+        warnings.warn(message, stacklevel=2)
+        return
+    names, path = found.tb_frame.f_globals, found.tb_frame.f_code.co_filename
+    seen = names.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(message, type(message), path, found.tb_lineno, names.get("__name__"), seen)
 
 
 def traceback_at(path: str, line: int, name: str) -> TracebackType | None:
@@ -80,6 +90,13 @@ def is_in_hook_of_pytest() -> bool:
 def is_users(filename: str) -> bool:
     """Return whether code in the file is the user's: neither a library's nor this plugin's."""
     return not filename.startswith(("<", _OURS, *_LIBRARIES)) and not any(name in filename for name in _INSTALLED)
+
+
+def _innermost() -> TracebackType | None:
+    found = user_traceback()
+    while found is not None and found.tb_next is not None:
+        found = found.tb_next
+    return found
 
 
 def _fail() -> None:

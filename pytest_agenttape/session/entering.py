@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,7 +14,7 @@ from pytest_agenttape.errors import AgentTapeWarning, ConfigError
 from pytest_agenttape.matching.policy import replays_only
 from pytest_agenttape.model import Mode
 from pytest_agenttape.process.runs import flags_of_the_run
-from pytest_agenttape.process.user_stack import user_traceback
+from pytest_agenttape.process.user_stack import user_traceback, warn
 from pytest_agenttape.session.settings import Settings
 from pytest_agenttape.settings.ci import is_ci
 from pytest_agenttape.settings.config import Config
@@ -100,12 +99,11 @@ def warn_of_lost_calls(settings: Settings, calls: Iterable[object]) -> None:
     file, made = os.path.abspath(settings.file), Counter(calls)
     before, flags.recorded[file] = flags.recorded.get(file), made
     if before is not None and before - made:
-        warnings.warn(
+        warn(
             AgentTapeWarning(
                 f"{settings.name}: another block of this run has recorded other calls into {settings.path}, which now "
                 "holds those of the last block only; give each a cassette of its own"
-            ),
-            stacklevel=4,
+            )
         )
 
 

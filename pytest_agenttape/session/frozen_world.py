@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +13,7 @@ from pytest_agenttape.errors import CassetteCorruptError, DeterminismDriftWarnin
 from pytest_agenttape.model import JSON
 from pytest_agenttape.process import freeze
 from pytest_agenttape.process.stand_in_keys import StandInKeys
+from pytest_agenttape.process.user_stack import warn
 from pytest_agenttape.session.settings import Settings
 
 
@@ -79,7 +79,7 @@ def _recorded_state(settings: Settings, recorded: Cassette) -> freeze.FrozenStat
     except CassetteCorruptError as error:
         raise CassetteCorruptError(error.problem, path=settings.path) from None
     for message in freeze.env_drift(optional(recorded.meta.get("env"), dict) or {}, os.environ):
-        warnings.warn(message, DeterminismDriftWarning, stacklevel=2)
+        warn(DeterminismDriftWarning(message))
     return state
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-
 from pytest_agenttape.errors import AgentTapeWarning
 from pytest_agenttape.matching.selection import Selection
+from pytest_agenttape.process.user_stack import warn
 from pytest_agenttape.session.loaded import Loaded
 from pytest_agenttape.session.run import Run
 from pytest_agenttape.session.settings import Settings
@@ -22,4 +21,4 @@ def warn_of_unknown_tokens(settings: Settings, loaded: Loaded, run: Run) -> None
     for what, given in named.items():
         unused = frozenset(each for each in given or () if not any(map(Selection.of([each]).covers, asked)))
         for problem in selectors.problems(unused, known, what):
-            warnings.warn(AgentTapeWarning(f"{settings.name}: {problem}"), stacklevel=4)
+            warn(AgentTapeWarning(f"{settings.name}: {problem}"))

@@ -26,10 +26,12 @@ import pytest
 
 from pytest_agenttape import (
     AgentTapeError,
+    AgentTapeWarning,
     Cassette,
     CassetteCorruptError,
     Config,
     ConfigError,
+    DeterminismDriftWarning,
     RecordingRefusedError,
     Session,
     UnmatchedInteractionError,
@@ -855,3 +857,37 @@ def test_a_secret_that_enters_the_environment_after_the_start_is_known_from_then
     run("all")
     assert key not in (tmp_path / "c.yaml").read_text()
     run("none")
+
+
+def _in_a_block(path: Path, config: Config, live: set[str]) -> None:
+    with use_cassette(path, config=config, live=live):
+        work(1)
+
+
+def _in_a_task(path: Path, config: Config, live: set[str]) -> None:
+    async def block() -> None:
+        async with use_cassette(path, config=config, live=live):
+            work(1)
+
+    asyncio.run(block())
+
+
+def _decorated(path: Path, config: Config, live: set[str]) -> None:
+    use_cassette(path, config=config, live=live)(work)(1)
+
+
+@pytest.mark.parametrize("block", [_in_a_block, _in_a_task, _decorated])
+def test_a_warning_points_at_the_block_in_the_users_code(
+    block: Callable[[Path, Config, set[str]], None], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config(env_snapshot=["MODEL_NAME"])
+    monkeypatch.setenv("MODEL_NAME", "gpt-4o")
+    with use_cassette(path, mode="all", config=config):
+        work(1)
+    monkeypatch.setenv("MODEL_NAME", "gpt-5")
+    with pytest.warns(AgentTapeWarning) as caught:
+        block(path, config, {"wrk"})
+    assert [(each.filename, type(each.message)) for each in caught] == [
+        (__file__, DeterminismDriftWarning),
+        (__file__, AgentTapeWarning),
+    ]
