@@ -307,4 +307,9 @@ def _mapping(given: object) -> dict[str, object]:
         raise ConfigError(
             f"the fixture agenttape_config must return a mapping of settings or a Config, found {given!r}"
         )
-    return dict(given)
+    settings = resolve(given)
+    try:
+        Config.from_mapping(settings)
+    except ConfigError as error:
+        raise ConfigError(f"the fixture agenttape_config: {error}") from None
+    return settings

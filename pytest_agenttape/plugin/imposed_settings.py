@@ -26,9 +26,11 @@ def policy_of(config: pytest.Config) -> tuple[dict[str, object], RedactionRules]
         for policy in policies:
             redact = Config.from_mapping({"redact": policy.pop("redact", {})}).redact
             rules = rules.merged(RedactionRules.of(redact))
+        settings = resolve(*policies)
+        Config.from_mapping(settings)
     except ConfigError as error:
         raise pytest.UsageError(f"the hook pytest_agenttape_policy: {error}") from None
-    return dict(resolve(*policies)), rules
+    return settings, rules
 
 
 def imposed(options: Options, policy: Mapping[str, object]) -> Options:

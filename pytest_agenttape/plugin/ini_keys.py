@@ -9,6 +9,9 @@ import pytest
 from pytest_agenttape.errors import ConfigError
 from pytest_agenttape.settings.config import Config
 from pytest_agenttape.settings.precedence import ini_layer
+from pytest_agenttape.settings.words import INI_KEYS
+
+_WANTED = {"bool": "true or false", "int": "a whole number"}  # pytest says it in the words of its parser
 
 
 def with_ini(config: pytest.Config, found: Config) -> Config:
@@ -29,4 +32,5 @@ def _value(config: pytest.Config, key: str) -> object:
     try:
         return config.getini(key)
     except (ValueError, TypeError, pytest.UsageError) as error:  # pytest does not name the key
-        raise ConfigError(f"{key}: {error}") from None
+        wanted = _WANTED.get(INI_KEYS[key.removeprefix("agenttape_")][0])
+        raise ConfigError(f"{key}: {f'must be {wanted} ({error})' if wanted else error}") from None

@@ -81,7 +81,8 @@ def llm_problem(
         return None
     words = "".join(f" of {what} {value!r}" for what, value in (("model", model), ("provider", provider)) if value)
     lines = [f"  {'=' if call in chosen else ' '} {shown_llm_call(call)}" for call in calls[:_MOST_ROWS]]
-    head = f"{_wanted(count, most)} LLM calls{words} were expected, {len(chosen)} were made"
+    wanted = _wanted(None if count == len(chosen) else count, most)
+    head = f"{wanted} LLM calls{words} were expected, {len(chosen)} were made"
     return "\n".join([f"{head}; all LLM calls of the run:", *(lines or ["  (none)"])])
 
 

@@ -131,8 +131,11 @@ def test_the_fixture_may_return_a_whole_config(project: Project) -> None:
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        ("{'strikt': True}", "strikt = True: unknown setting 'strikt'. Did you mean 'strict'[?] Valid: *"),
-        ("{'strict': 'yes'}", "strict = 'yes': must be true or false"),
+        (
+            "{'strikt': True}",
+            "the fixture agenttape_config: strikt = True: unknown setting 'strikt'. Did you mean 'strict'[?] Valid: *",
+        ),
+        ("{'strict': 'yes'}", "the fixture agenttape_config: strict = 'yes': must be true or false"),
         ("7", "the fixture agenttape_config must return a mapping of settings or a Config, found 7"),
     ],
 )
@@ -198,8 +201,8 @@ def test_a_marker_option_that_cannot_be_used_is_told_at_collection(project: Proj
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("agenttape_strict = maybe", "agenttape_strict: *'maybe'*"),
-        ("agenttape_assets_threshold_bytes = 64k", "agenttape_assets_threshold_bytes*'64k'*"),
+        ("agenttape_strict = maybe", "agenttape_strict: must be true or false (*'maybe'*)"),
+        ("agenttape_assets_threshold_bytes = 64k", "agenttape_assets_threshold_bytes*must be a whole number*"),
         (
             "agenttape_allow_hosts = http://a.b",
             "agenttape_allow_hosts = [[]'http://a.b'[]]: 'http://a.b' is not a host. *",

@@ -301,6 +301,10 @@ COUNTS: dict[str, tuple[dict[str, Any], str | None]] = {
     "none": ({"count": 0}, "0 LLM calls were expected, 2 were made"),
     "at most": ({"most": 2}, None),
     "more than at most": ({"most": 1}, "at most 1 LLM calls were expected, 2 were made"),
+    "as many, but more than at most": (
+        {"count": 2, "most": 1},
+        "at most 1 LLM calls were expected, 2 were made",
+    ),
     "of a model": ({"count": 1, "model": "mini"}, None),
     "of an answering model": ({"count": 1, "model": "mini-2026-01-01"}, None),
     "of models that something decides about": ({"count": 2, "model": IsStr()}, None),
