@@ -210,6 +210,8 @@ def _recorded_otherwise(case: _Case, family: Sequence[Interaction]) -> _Finding:
             why, cause = "the body of another call made it, and it belongs to that call", "recorded in another call"
         elif (function := function_of(closest)) is not None:
             why, cause = f"{function} was called, and another function has its name", "another function"
+        elif all(map(case.is_played, family)):  # a matcher that looks at no request has no key to find that by
+            why, cause = "all recordings of such calls are played", f"already played: {call_name(case.asked)}"
         return _Finding((f"nearest: {case.place(closest)} is the same request, but {why}",), cause, closest)
     lines = [f"nearest: {case.place(closest)}, {_where_they_part(diffs)}", *diff_lines(diffs, "  ")]
     lines += _removed_arguments(case, closest, diffs)

@@ -272,6 +272,13 @@ def test_an_equal_request_that_a_matcher_refuses_is_said_to_be_equal() -> None:
     assert lines[1] == "  nearest: #0 (line 3) is the same request, but no matcher accepts it"
 
 
+def test_a_call_too_many_in_order_is_said_to_be_played_and_not_to_be_refused() -> None:
+    lines = str(explained(tool(city="A"), [tool(0, city="A")], played={0})).splitlines()
+    assert lines[1] == (
+        "  nearest: #0 (line 3, already played) is the same request, but all recordings of such calls are played"
+    )
+
+
 def test_what_another_calls_body_asked_for_is_said_to_belong_to_that_call() -> None:
     inner = replace(tool(1, city="A"), metadata={"parent": 0})
     lines = str(explained(tool(city="A"), [tool(0, "plan"), inner], same_key=[inner])).splitlines()
