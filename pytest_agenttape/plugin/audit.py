@@ -25,7 +25,7 @@ from pytest_agenttape.plugin.imposed_settings import policy_of
 from pytest_agenttape.plugin.options import has_snapshot_update
 from pytest_agenttape.reading.json_diff import Comparison
 from pytest_agenttape.redaction import RedactionRules, Redactor, shapes
-from pytest_agenttape.settings.ages import UNKNOWN, stale_days
+from pytest_agenttape.settings.ages import UNKNOWN, shown_age, shown_days, stale_days
 from pytest_agenttape.settings.config import Config
 from pytest_agenttape.settings.options import key_rules
 
@@ -201,4 +201,6 @@ def _refuse_old(cassette: Cassette, days: float) -> None:
     if age == UNKNOWN:
         raise AuditError(f"created_at is not a time: {cassette.created_at!r}")
     if age is not None:
-        raise AuditError(f"recorded {age} days ago, more than {days:g}; re-record it with --agenttape-record")
+        raise AuditError(
+            f"recorded {shown_days(age)}, more than {shown_age(days)}; re-record it with --agenttape-record"
+        )

@@ -12,12 +12,12 @@ from pytest_agenttape.plugin.error_place import refused_at, traceback_of
 from pytest_agenttape.plugin.headlines import headline_of
 from pytest_agenttape.plugin.missing_keys import note_missing_key
 from pytest_agenttape.plugin.pytest_privates import forget_testcase_failure, testcase_failure
-from pytest_agenttape.plugin.report.wording import counted, page, shown
+from pytest_agenttape.plugin.report.wording import page, shown
 from pytest_agenttape.reading.forgotten import forgotten_tools
 from pytest_agenttape.session.session import Session
 from pytest_agenttape.session.unplayed import unplayed_error, unplayed_text
 from pytest_agenttape.session.verdict import RunCut, Verdict, noted
-from pytest_agenttape.settings.ages import UNKNOWN, stale_days
+from pytest_agenttape.settings.ages import UNKNOWN, shown_age, shown_days, stale_days
 
 
 def judged(error: BaseException, session: Session) -> BaseException:
@@ -115,8 +115,8 @@ def _judge_age(attempt: Attempt) -> None:
     days = stale_days(cassette.created_at, session.world.created_at, config.max_age)
     if days is None:
         return
-    when = f"recorded {counted(days, 'day')} ago" if days != UNKNOWN else "recorded nobody knows when"
-    attempt.stale = f"{when}; max_age is {config.max_age:g} days"
+    when = f"recorded {shown_days(days)}" if days != UNKNOWN else "recorded nobody knows when"
+    attempt.stale = f"{when}; max_age is {shown_age(config.max_age)}"
     if config.on_stale == "fail":
         error = StaleCassetteError(
             f"{shown(session.path)} was {attempt.stale}\n  record it again: {session.settings.command}"

@@ -51,6 +51,17 @@ def stale_days(created_at: str, now: str, most_days: float) -> int | None:
     return age.days if age > timedelta(days=most_days) else None
 
 
+def shown_age(days: float) -> str:
+    """Return an age as text: ``30 days``, ``12 hours``."""
+    number, unit = (days, "day") if days >= 1 or not days else (days * 24, "hour")
+    return f"{number:,.10g} {unit}{'' if number == 1 else 's'}"
+
+
+def shown_days(days: int) -> str:
+    """Return how long ago something was that is so many whole days old: ``45 days ago``."""
+    return f"{shown_age(days)} ago" if days else "less than a day ago"
+
+
 def _moment(time: str) -> datetime:
     found = datetime.fromisoformat(time)
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

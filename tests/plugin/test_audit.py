@@ -84,7 +84,7 @@ def test_an_old_cassette_fails_only_when_an_age_is_given(pytester: pytest.Pytest
     pytester.runpytest("--agenttape-audit").assert_outcomes(passed=1)
     result = pytester.runpytest("--agenttape-audit", "--agenttape-max-age=90")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["recorded * days ago, more than 90; re-record it with --agenttape-record"])
+    result.stdout.fnmatch_lines(["recorded * days ago, more than 90 days; re-record it with --agenttape-record"])
 
 
 VCRPY = """interactions:

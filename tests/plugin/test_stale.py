@@ -53,6 +53,19 @@ def test_a_stale_recording_is_named_at_the_end_and_the_test_passes(old: Project,
     )
 
 
+@pytest.mark.parametrize(
+    ("hours", "most", "said"),
+    [
+        (13, "12h", "recorded less than a day ago; max_age is 12 hours"),
+        (30, "1d", "recorded 1 day ago; max_age is 1 day"),
+    ],
+)
+def test_short_ages_are_told_in_their_own_unit(old: Project, hours: int, most: str, said: str) -> None:
+    age(old, hours=hours)
+    old.write(test_it=marked(f"max_age={most!r}"))
+    old.run().stdout.fnmatch_lines([f"stale: cassettes/test_it/test_it.yaml was {said}"])
+
+
 def test_on_stale_fail_fails_the_test(old: Project) -> None:
     old.write(test_it=marked("max_age='30d', on_stale='fail'"))
     result = old.run()
