@@ -7,7 +7,7 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.tolerant import text_or_none
+from pytest_agenttape.providers.tolerant import at, number, text_or_none, usage
 from pytest_agenttape.providers.view import Operation, Refusal, retried_at_once
 
 # The many servers that speak this protocol; any other host counts as "openai".
@@ -29,10 +29,12 @@ _HOSTS = (
     ("aiplatform.googleapis.com", "gcp.vertex_ai"),
     ("amazonaws.com", "aws.bedrock"),
 )
-# Of OpenAI, and of Azure in front of it.
+# Of OpenAI, of Azure in front of it, and of the servers and gateways that speak the same.
 SERVING_HEADERS = (
     *("openai-organization", "openai-processing-ms", "openai-project", "openai-version"),
-    *("apim-request-id", "x-ms-"),
+    *("apim-request-id", "azureml-model-session", "x-ms-", "nvcf-", "fireworks-", "x-kong-", "x-metrics-"),
+    *("x-groq-region", "x-together-traceid", "x-ds-trace-id", "mistral-correlation-id", "x-generation-id"),
+    *("x-litellm-", "llm_provider-", "x-portkey-", "helicone-"),
 )
 SDK_HEADERS = ("x-stainless-",)
 # Those with a status of 400, or none, come from OpenAI, Groq and the gateways before them.
@@ -55,6 +57,10 @@ FAILURES = {
 }
 FAILURE_SAYINGS = {"Incorrect API key provided": 401}  # x.AI's, with a status of 400
 _DEPLOYMENTS = "/openai/deployments/"
+# Where an object of an answer has its tokens; in a stream, Groq and Moonshot put them elsewhere.
+_USAGE_PLACES: tuple[tuple[str | int, ...], ...] = (("usage",), ("x_groq", "usage"), ("choices", 0, "usage"))
+# The tokens that came from a cache, in the words of OpenAI, DeepSeek and Moonshot.
+_CACHED = (("prompt_tokens_details", "cached_tokens"), ("prompt_cache_hit_tokens",), ("cached_tokens",))
 # Of OpenAI's own errors: type and code.
 _REFUSALS: Mapping[int, tuple[str, str | None]] = {
     401: ("invalid_request_error", "invalid_api_key"),
@@ -73,6 +79,28 @@ def openai_operation(url: str, body: Mapping[str, JSON], operation: str, boundar
     """Return the operation when a model is named: in the body or, as Azure does, in the path."""
     model = text_or_none(body.get("model")) or _deployment(url)
     return Operation(provider_of(url), operation, boundary, model) if model else None
+
+
+def completion_usage(objects: list[Mapping[str, JSON]]) -> dict[str, int] | None:
+    """Return the tokens of a completion, whole or in chunks: the last that are counted."""
+    found = (_usage(at(each, *place)) for each in reversed(objects) for place in _USAGE_PLACES)
+    return next(filter(None, found), None)
+
+
+def _usage(counts: JSON) -> dict[str, int] | None:
+    asked, said, total = (number(at(counts, f"{kind}_tokens")) for kind in ("prompt", "completion", "total"))
+    reasoning = number(at(counts, "completion_tokens_details", "reasoning_tokens"))
+    if said is not None and reasoning and total == (asked or 0) + said + reasoning:  # x.AI counts them separately
+        said += reasoning
+    heard, spoken = (number(at(counts, f"{kind}_tokens_details", "audio_tokens")) for kind in ("prompt", "completion"))
+    return usage(
+        asked,
+        said,
+        total,
+        cached=next(filter(None, (number(at(counts, *place)) for place in _CACHED)), None),
+        reasoning=reasoning,
+        audio=(heard or None, spoken or None, None),
+    )
 
 
 def _deployment(url: str) -> str | None:

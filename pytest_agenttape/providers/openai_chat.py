@@ -11,6 +11,7 @@ from pytest_agenttape.providers.openai import (
     FAILURES,
     SDK_HEADERS,
     SERVING_HEADERS,
+    completion_usage,
     openai_operation,
     refusal,
 )
@@ -24,7 +25,6 @@ from pytest_agenttape.providers.tolerant import (
     text,
     text_or_none,
     tool_message,
-    usage,
 )
 from pytest_agenttape.providers.view import Answer, Operation, RequestedTool, View, Words
 
@@ -50,28 +50,22 @@ def _message(each: Mapping[str, JSON]) -> dict[str, JSON]:
 def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
     """Read the first choice of a completion, whole or in chunks."""
     choices = [choice for each in objects for choice in mappings(each.get("choices")) if not choice.get("index")]
-    parts = [part for choice in choices for part in (choice.get("delta") or choice.get("message"),)]
-    said = [part for part in parts if isinstance(part, Mapping)]
-    counts = [count for each in objects if (count := _usage(each.get("usage")))]
+    # Perplexity sends both: with the pieces of a stream the text so far, with a whole answer an empty piece.
+    first, second = ("message", "delta") if len(objects) == 1 else ("delta", "message")
+    said = mappings([choice.get(first) or choice.get(second) for choice in choices])
     models = [each["model"] for each in objects if text_or_none(each.get("model"))]
     reasons = [choice["finish_reason"] for choice in choices if text_or_none(choice.get("finish_reason"))]
     return Answer(
-        text="".join(joined_text(part.get("content")) or text(part.get("refusal")) for part in said),
+        text="".join(map(_text, said)),
         tool_calls=_assemble(fragment for part in said for fragment in _fragments(part)),
-        usage=counts[-1] if counts else None,
+        usage=completion_usage(objects),
         model=models[-1] if models else None,
         finish_reason=reasons[-1] if reasons else None,
     )
 
 
-def _usage(counts: JSON) -> dict[str, int] | None:
-    return usage(
-        at(counts, "prompt_tokens"),
-        at(counts, "completion_tokens"),
-        at(counts, "total_tokens"),
-        cached=at(counts, "prompt_tokens_details", "cached_tokens"),
-        reasoning=at(counts, "completion_tokens_details", "reasoning_tokens"),
-    )
+def _text(part: Mapping[str, JSON]) -> str:
+    return joined_text(part.get("content")) or text(part.get("refusal")) or text(at(part, "audio", "transcript"))
 
 
 @dataclass(slots=True)
@@ -136,13 +130,18 @@ VIEW = View(
     read_answer=read_answer,
     words=Words(
         labels=("object", "created", "system_fingerprint"),
-        pieces=("arguments", "refusal", "reasoning", "reasoning_content"),
-        made_up=("created", "system_fingerprint", "tool_call_id", "obfuscation"),
+        pieces=("arguments", "refusal", "reasoning", "reasoning_content", "transcript"),
+        made_up=(
+            *("created", "system_fingerprint", "tool_call_id", "obfuscation", "expires_at"),
+            *("queue_time", "prompt_time", "completion_time", "total_time"),  # of Groq and Cerebras
+            *("tokens_per_second", "time_to_first_token", "generation_time"),  # of LM Studio
+            "timings",  # of llama.cpp
+        ),
         users_own=("json_schema",),
         serving_headers=SERVING_HEADERS,
         sdk_headers=SDK_HEADERS,
         asking_headers=("openai-beta",),
-        texts=("reasoning_content", "refusal"),
+        texts=("reasoning_content", "refusal", "transcript"),
         error_fields=("choices.0.error",),
         failures=FAILURES,
         failed_reasons={"error": 500},  # of OpenRouter, where the provider behind it failed

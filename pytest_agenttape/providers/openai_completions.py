@@ -10,10 +10,11 @@ from pytest_agenttape.providers.openai import (
     FAILURES,
     SDK_HEADERS,
     SERVING_HEADERS,
+    completion_usage,
     openai_operation,
     refusal,
 )
-from pytest_agenttape.providers.tolerant import at, mappings, message, text, text_or_none, usage
+from pytest_agenttape.providers.tolerant import at, mappings, message, text, text_or_none
 from pytest_agenttape.providers.view import Answer, Operation, View, Words
 
 
@@ -34,12 +35,11 @@ def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
     choices = [choice for each in objects for choice in mappings(each.get("choices")) if not choice.get("index")]
     # Mistral's fill-in-the-middle takes a prompt on the same path, but answers like a chat.
     said = [text(each.get("text")) or _said_in_chat(each) for each in choices]
-    counts = [count for each in objects if (count := _usage(each.get("usage")))]
     models = [found for each in objects if (found := text_or_none(each.get("model")))]
     reasons = [found for each in choices if (found := text_or_none(each.get("finish_reason")))]
     return Answer(
         text="".join(said),
-        usage=counts[-1] if counts else None,
+        usage=completion_usage(objects),
         model=models[-1] if models else None,
         finish_reason=reasons[-1] if reasons else None,
     )
@@ -47,16 +47,6 @@ def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
 
 def _said_in_chat(choice: Mapping[str, JSON]) -> str:
     return text(at(choice, "message", "content")) or text(at(choice, "delta", "content"))
-
-
-def _usage(counts: JSON) -> dict[str, int] | None:
-    return usage(
-        at(counts, "prompt_tokens"),
-        at(counts, "completion_tokens"),
-        at(counts, "total_tokens"),
-        cached=at(counts, "prompt_tokens_details", "cached_tokens"),
-        reasoning=at(counts, "completion_tokens_details", "reasoning_tokens"),
-    )
 
 
 VIEW = View(

@@ -487,6 +487,48 @@ OTHER_ANSWERS = {
         {"choices": [{"message": {"content": None, "refusal": "I cannot."}}]},
         Answer("I cannot."),
     ),
+    "speech, as its transcript": (
+        CHAT_OPERATION,
+        {
+            "choices": [{"message": {"content": None, "audio": {"id": "a", "data": "UklG", "transcript": "Hello"}}}],
+            "usage": {
+                "prompt_tokens": 20,
+                "completion_tokens": 90,
+                "total_tokens": 110,
+                "prompt_tokens_details": {"audio_tokens": 5},
+                "completion_tokens_details": {"audio_tokens": 70},
+            },
+        },
+        Answer("Hello", usage=usage(20, 90, input_audio_tokens=5, output_audio_tokens=70)),
+    ),
+    "a whole answer of Perplexity": (
+        CHAT_OPERATION,
+        {"choices": [{"message": {"content": "Hello"}, "delta": {"role": "assistant", "content": ""}}]},
+        Answer("Hello"),
+    ),
+    "reasoning that x.AI counts separately": (
+        CHAT_OPERATION,
+        {
+            "choices": [{"message": {"content": "Hello"}}],
+            "usage": {
+                "prompt_tokens": 20,
+                "completion_tokens": 9,
+                "total_tokens": 129,
+                "completion_tokens_details": {"reasoning_tokens": 100},
+            },
+        },
+        Answer("Hello", usage=usage(20, 109, reasoning_tokens=100)),
+    ),
+    "what DeepSeek had in its cache": (
+        CHAT_OPERATION,
+        {"usage": {"prompt_tokens": 20, "completion_tokens": 9, "total_tokens": 29, "prompt_cache_hit_tokens": 4}},
+        Answer(usage=usage(20, 9, cached_tokens=4)),
+    ),
+    "what Moonshot had in its cache": (
+        CHAT_OPERATION,
+        {"usage": {"prompt_tokens": 20, "completion_tokens": 9, "total_tokens": 29, "cached_tokens": 4}},
+        Answer(usage=usage(20, 9, cached_tokens=4)),
+    ),
     "refusal in a response": (
         RESPONSES_OPERATION,
         {"output": [{"type": "message", "content": [{"type": "refusal", "refusal": "I cannot."}]}]},
@@ -515,6 +557,33 @@ OTHER_ANSWERS = {
 @pytest.mark.parametrize(("operation", "body", "answer"), OTHER_ANSWERS.values(), ids=OTHER_ANSWERS)
 def test_other_shapes_of_answers_are_read(operation, body, answer):
     assert read_answer(operation, {"json": body}) == answer
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"choices": [{"delta": {}, "finish_reason": "stop"}], "x_groq": {"id": "r", "usage": CHAT_USAGE}},
+        {"choices": [{"delta": {}, "finish_reason": "stop", "usage": CHAT_USAGE}]},
+    ],
+    ids=["Groq", "Moonshot"],
+)
+def test_the_tokens_of_a_stream_are_found_where_its_provider_puts_them(last):
+    chunks = [{"choices": [{"delta": {"content": "Hello"}}], "x_groq": {"id": "r"}}, last]
+    assert read_answer(CHAT_OPERATION, stored_response(stream(*chunks, "[DONE]"))).usage == FULL_USAGE
+
+
+def test_a_stream_that_also_sends_the_text_so_far_is_read_once():
+    chunks = [
+        {"choices": [{"delta": {"role": "assistant", "content": more}, "message": {"content": whole}}]}
+        for more, whole in (("Hel", "Hel"), ("lo", "Hello"), ("", "Hello"))
+    ]
+    assert read_answer(CHAT_OPERATION, stored_response(stream(*chunks))).text == "Hello"
+
+
+def test_speech_that_is_streamed_is_what_its_transcript_says():
+    pieces = [{"id": "audio_1"}, {"transcript": "Hel"}, {"data": "AAAA"}, {"transcript": "lo"}, {"expires_at": 1}]
+    chunks = [{"choices": [{"index": 0, "delta": {"audio": piece}}]} for piece in pieces]
+    assert read_answer(CHAT_OPERATION, stored_response(stream(*chunks, "[DONE]"))).text == "Hello"
 
 
 def test_a_refusal_that_is_streamed_is_what_the_model_said():

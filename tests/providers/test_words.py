@@ -107,8 +107,28 @@ def test_what_is_made_up_goes_and_what_is_the_users_stays() -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "what_is_said"),
+    [
+        ({"usage": {"prompt_tokens": 3, "queue_time": 0.1, "total_time": 0.3}}, {"usage": {"prompt_tokens": 3}}),
+        ({"time_info": {"prompt_time": 0.1, "completion_time": 0.2, "created": 1}}, {"time_info": {}}),
+        ({"timings": {"prompt_ms": 1.5, "predicted_per_second": 41.2}}, {}),
+        ({"stats": {"tokens_per_second": 51.4, "stop_reason": "eosFound"}}, {"stats": {"stop_reason": "eosFound"}}),
+        ({"audio": {"data": "UklG", "expires_at": 1764320000}}, {"audio": {"data": "UklG"}}),
+        ({"citation": {"url": "u", "encrypted_index": "Eo8B"}}, {"citation": {"url": "u"}}),
+        ({"trace": {"invocationMetrics": {"guardrailProcessingLatency": 210}}}, {"trace": {"invocationMetrics": {}}}),
+    ],
+    ids=["Groq", "Cerebras", "llama.cpp", "LM Studio", "OpenAI's speech", "Anthropic's search", "Bedrock's guardrail"],
+)
+def test_how_long_an_answer_took_and_how_long_it_is_kept_is_made_up(answer: JSON, what_is_said: JSON) -> None:
+    assert without_made_up(answer) == what_is_said
+
+
+@pytest.mark.parametrize(
     ("name", "is_about"),
-    [("openai-processing-ms", True), ("anthropic-ratelimit-tokens", True), ("x-ms-region", True), ("etag", False)],
+    [
+        *(("openai-processing-ms", True), ("anthropic-ratelimit-tokens", True), ("x-ms-region", True), ("etag", False)),
+        *(("x-litellm-response-duration-ms", True), ("nvcf-reqid", True), ("x-kong-upstream-latency", True)),
+    ],
 )
 def test_headers_about_serving_are_known(name: str, is_about: bool) -> None:
     assert is_about_serving(name) is is_about
