@@ -8,7 +8,7 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers import anthropic
+from pytest_agenttape.providers import anthropic, openai_chat, openai_completions
 from pytest_agenttape.providers.tolerant import (
     arguments,
     at,
@@ -59,6 +59,8 @@ def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
     prompts = [message("user", body[key]) for key in _PROMPTS if text(body.get(key))]
     if prompts:
         return prompts
+    if any("tool_calls" in each or each.get("role") == "tool" for each in mappings(body.get("messages"))):
+        return openai_chat.read_messages(body)
     if any("type" in block for each in mappings(body.get("messages")) for block in mappings(each.get("content"))):
         return anthropic.read_messages(body)
     out = [message("system", body["system"])] if body.get("system") else []
@@ -79,7 +81,7 @@ def _messages(each: Mapping[str, JSON]) -> list[dict[str, JSON]]:
 
 
 def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
-    """Read a converse answer, or the formats of Anthropic, Llama, Titan, Mistral and Nova behind invoke."""
+    """Read a converse answer, or the formats of Anthropic, OpenAI, Llama, Titan, Mistral and Nova behind invoke."""
     bodies = [_unwrapped(each) for each in objects]
     if not bodies:
         return Answer()
@@ -89,8 +91,12 @@ def read_answer(objects: list[Mapping[str, JSON]]) -> Answer:
         return _read_converse_stream(bodies)
     if "content" in bodies[0] or isinstance(bodies[0].get("type"), str):
         answer = anthropic.read_answer(bodies)
-        return answer if answer.usage else replace(answer, usage=_metered(bodies))
-    return _read_completion(bodies)
+    elif choices := [choice for each in bodies for choice in mappings(each.get("choices"))]:
+        form = openai_completions if "text" in choices[0] else openai_chat
+        answer = form.read_answer(bodies)
+    else:
+        answer = _read_completion(bodies)
+    return answer if answer.usage else replace(answer, usage=_metered(bodies))
 
 
 def _unwrapped(body: Mapping[str, JSON]) -> Mapping[str, JSON]:
@@ -137,7 +143,7 @@ def _read_completion(bodies: list[Mapping[str, JSON]]) -> Answer:
     ]
     return Answer(
         text="".join(map(_completed, bodies)),
-        usage=_counted(bodies) or _metered(bodies),
+        usage=_counted(bodies),
         finish_reason=reasons[-1] if reasons else None,
     )
 
@@ -169,11 +175,15 @@ def _metered(bodies: list[Mapping[str, JSON]]) -> dict[str, int] | None:
 def _read_converse(body: Mapping[str, JSON]) -> Answer:
     content = at(body, "output", "message", "content")
     return Answer(
-        text=joined_text(content),
+        text="".join(map(_said, mappings(content))),
         tool_calls=_calls(content),
         usage=_converse_usage(body.get("usage")),
         finish_reason=text_or_none(body.get("stopReason")),
     )
+
+
+def _said(block: Mapping[str, JSON]) -> str:
+    return joined_text([block]) or joined_text(at(block, "citationsContent", "content"))
 
 
 def _converse_usage(counts: JSON) -> dict[str, int] | None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_agenttape.bodies import encode_body
-from pytest_agenttape.providers import Answer, Operation, RequestedTool, read_answer
+from pytest_agenttape.providers import Answer, Operation, RequestedTool, read_answer, read_messages
 from pytest_agenttape.providers.streams import is_last_event, with_whole_texts
 from tests.transports import amazon
 from tests.transports.amazon import chunk
@@ -94,6 +94,15 @@ STREAMS: dict[str, tuple[Operation, list[bytes], Answer]] = {
         ],
         Answer(text="Hello", usage=USAGE, finish_reason="stop"),
     ),
+    "OpenAI": (
+        INVOKE,
+        [
+            chunk({"model": "gpt-oss", "choices": [{"delta": {"role": "assistant", "content": "Hel"}}]}),
+            chunk({"model": "gpt-oss", "choices": [{"delta": {"content": "lo"}}]}),
+            chunk({"model": "gpt-oss", "choices": [{"delta": {}, "finish_reason": "stop"}], **METRICS}),
+        ],
+        Answer(text="Hello", usage=USAGE, model="gpt-oss", finish_reason="stop"),
+    ),
 }
 
 
@@ -102,6 +111,7 @@ def test_a_stream_reads_as_its_answer(operation: Operation, messages: list[bytes
     assert read_answer(operation, stored(messages)) == answer
 
 
+NOW = {"id": "t", "type": "function", "function": {"name": "now", "arguments": "{}"}}
 WHOLE = {
     "Titan": (
         {"inputTextTokenCount": 5, "results": [{"tokenCount": 7, "outputText": "Hello", "completionReason": "FINISH"}]},
@@ -112,6 +122,14 @@ WHOLE = {
         {"output": {"message": {"content": [{"text": "Hello"}]}}, "stopReason": "end_turn"},
         Answer(text="Hello", finish_reason="end_turn"),
     ),
+    "OpenAI": (
+        {
+            "choices": [{"message": {"content": "Hello", "tool_calls": [NOW]}, "finish_reason": "tool_calls"}],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12},
+        },
+        Answer("Hello", (RequestedTool("t", "now", {}),), USAGE, finish_reason="tool_calls"),
+    ),
+    "DeepSeek": ({"choices": [{"text": "Hello", "stop_reason": "stop"}]}, Answer(text="Hello")),
     "odd": ({"outputs": "x", "results": [3], "generation": 4}, Answer()),
 }
 
@@ -120,6 +138,21 @@ WHOLE = {
 def test_a_whole_answer_of_an_invocation_is_read(body: Any, answer: Answer) -> None:
     response = {"status": 200, **encode_body(json.dumps(body).encode(), "application/json")}
     assert read_answer(INVOKE, response) == answer
+
+
+def test_the_tools_in_a_conversation_in_the_words_of_openai_are_read() -> None:
+    asked = {"role": "assistant", "content": None, "tool_calls": [NOW]}
+    body = {"messages": [asked, {"role": "tool", "tool_call_id": "t", "content": "noon"}]}
+    assert read_messages(INVOKE, {"json": body}) == [
+        {"role": "assistant", "content": "", "tool_calls": [{"id": "t", "name": "now", "arguments": {}}]},
+        {"role": "tool", "content": "noon", "tool_call_id": "t"},
+    ]
+
+
+def test_a_text_with_citations_is_what_the_model_said() -> None:
+    cited = {"citationsContent": {"content": [{"text": "The sky is blue"}], "citations": [{"title": "Sky"}]}}
+    body = {"output": {"message": {"content": [cited, {"text": "."}]}}}
+    assert read_answer(CONVERSE, {"json": body}).text == "The sky is blue."
 
 
 @pytest.mark.parametrize("messages", [amazon.CONVERSED, amazon.INVOKED, [chunk(each) for each in NOVA]])
