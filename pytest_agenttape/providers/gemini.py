@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.openai import host_of
+from pytest_agenttape.providers.openai import provider_of
 from pytest_agenttape.providers.tolerant import (
     at,
     mappings,
@@ -50,7 +50,7 @@ def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
 
 def google_provider(url: str) -> str:
     """Return which of Google's two services *url* belongs to: by its path, or else by its host."""
-    is_vertex = "/publishers/" in url or host_of(url).endswith("aiplatform.googleapis.com")
+    is_vertex = "/publishers/" in url or provider_of(url) == "gcp.vertex_ai"
     return "gcp.vertex_ai" if is_vertex else "gcp.gemini"
 
 

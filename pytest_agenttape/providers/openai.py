@@ -16,6 +16,16 @@ _HOSTS = (
     ("cognitiveservices.azure.com", "azure.ai.openai"),
     ("services.ai.azure.com", "azure.ai.inference"),
     ("models.inference.ai.azure.com", "azure.ai.inference"),
+    ("models.ai.azure.com", "azure.ai.inference"),
+    ("anthropic.com", "anthropic"),
+    ("cerebras.ai", "cerebras"),
+    ("databricks.com", "databricks"),
+    ("azuredatabricks.net", "databricks"),
+    ("fireworks.ai", "fireworks"),
+    ("moonshot.ai", "moonshotai"),
+    ("moonshot.cn", "moonshotai"),
+    ("together.ai", "together"),
+    ("together.xyz", "together"),
     ("openrouter.ai", "openrouter"),
     ("groq.com", "groq"),
     ("mistral.ai", "mistral_ai"),
@@ -27,6 +37,8 @@ _HOSTS = (
     ("cohere.ai", "cohere"),
     ("generativelanguage.googleapis.com", "gcp.gemini"),
     ("aiplatform.googleapis.com", "gcp.vertex_ai"),
+    ("-aiplatform.googleapis.com", "gcp.vertex_ai"),  # after the name of a region
+    ("rep.googleapis.com", "gcp.vertex_ai"),
     ("amazonaws.com", "aws.bedrock"),
 )
 # Of OpenAI, of Azure in front of it, and of the servers and gateways that speak the same.
@@ -75,10 +87,15 @@ def refusal(status: int, said: str) -> Refusal:
     return {"error": {"message": said, "type": kind, "param": None, "code": code}}, retried_at_once(status)
 
 
-def openai_operation(url: str, body: Mapping[str, JSON], operation: str, boundary: str) -> Operation | None:
-    """Return the operation when a model is named: in the body or, as Azure does, in the path."""
+def openai_operation(url: str, body: Mapping[str, JSON], operation: str, boundary: str) -> Operation:
+    """Return the operation, with the model if one is named: in the body or, as Azure does, in the path."""
     model = text_or_none(body.get("model")) or _deployment(url)
-    return Operation(provider_of(url), operation, boundary, model) if model else None
+    return Operation(provider_of(url), operation, boundary, model)
+
+
+def of_named_model(operation: Operation) -> Operation | None:
+    """Return *operation* if its model is named; without one, a prompt or an input may be for anything."""
+    return operation if operation.model else None
 
 
 def completion_usage(objects: list[Mapping[str, JSON]]) -> dict[str, int] | None:
@@ -114,7 +131,11 @@ def provider_of(url: str) -> str:
     if _DEPLOYMENTS in url:
         return "azure.ai.openai"
     host = host_of(url)
-    return next((name for known, name in _HOSTS if host == known or host.endswith("." + known)), "openai")
+    return next((name for known, name in _HOSTS if _is_below(host, known)), "openai")
+
+
+def _is_below(host: str, known: str) -> bool:
+    return host == known or host.endswith(known if known.startswith("-") else f".{known}")
 
 
 def host_of(url: str) -> str:

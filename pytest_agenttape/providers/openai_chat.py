@@ -144,7 +144,10 @@ VIEW = View(
         texts=("reasoning_content", "refusal", "transcript"),
         error_fields=("choices.0.error",),
         failures=FAILURES,
-        failed_reasons={"error": 500},  # of OpenRouter, where the provider behind it failed
+        failed_reasons={
+            "error": 500,  # of OpenRouter, where the provider behind it failed
+            "insufficient_system_resource": 503,  # of DeepSeek
+        },
         failure_sayings=FAILURE_SAYINGS,
     ),
     refusal=refusal,

@@ -11,6 +11,7 @@ from pytest_agenttape.providers.openai import (
     SDK_HEADERS,
     SERVING_HEADERS,
     completion_usage,
+    of_named_model,
     openai_operation,
     refusal,
 )
@@ -19,10 +20,10 @@ from pytest_agenttape.providers.view import Answer, Operation, View, Words
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Recognise a completion by its prompt."""
+    """Recognise a completion by its prompt and its model."""
     if not isinstance(body.get("prompt"), str | list):
         return None
-    return openai_operation(url, body, "text_completion", "openai.completions")
+    return of_named_model(openai_operation(url, body, "text_completion", "openai.completions"))
 
 
 def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.openai import SDK_HEADERS, SERVING_HEADERS, openai_operation, refusal
+from pytest_agenttape.providers.openai import SDK_HEADERS, SERVING_HEADERS, of_named_model, openai_operation, refusal
 from pytest_agenttape.providers.tolerant import at, message, text_or_none, usage
 from pytest_agenttape.providers.view import Answer, Operation, View, Words
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Recognise an embeddings request by its input."""
+    """Recognise an embeddings request by its input and its model."""
     if not isinstance(body.get("input"), str | list):
         return None
-    return openai_operation(url, body, "embeddings", "openai.embeddings")
+    return of_named_model(openai_operation(url, body, "embeddings", "openai.embeddings"))
 
 
 def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:

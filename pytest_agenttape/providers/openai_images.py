@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.openai import SDK_HEADERS, SERVING_HEADERS, openai_operation, provider_of, refusal
+from pytest_agenttape.providers.openai import SDK_HEADERS, SERVING_HEADERS, openai_operation, refusal
 from pytest_agenttape.providers.tolerant import at, mappings, message, text_or_none, usage
 from pytest_agenttape.providers.view import Answer, Operation, View, Words
 
@@ -17,8 +17,7 @@ def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
     """Recognise a request by its prompt; the model is optional."""
     if not isinstance(body.get("prompt"), str):
         return None
-    named = openai_operation(url, body, _OPERATION, _BOUNDARY)
-    return named or Operation(provider_of(url), _OPERATION, _BOUNDARY)
+    return openai_operation(url, body, _OPERATION, _BOUNDARY)
 
 
 def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:

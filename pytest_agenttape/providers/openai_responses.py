@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers.openai import FAILURES, SDK_HEADERS, SERVING_HEADERS, openai_operation, refusal
+from pytest_agenttape.providers.openai import (
+    FAILURES,
+    SDK_HEADERS,
+    SERVING_HEADERS,
+    of_named_model,
+    openai_operation,
+    refusal,
+)
 from pytest_agenttape.providers.tolerant import (
     arguments,
     at,
@@ -33,10 +40,11 @@ _RESULT_ITEMS = ("function_call_output", "custom_tool_call_output")
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
-    """Recognise a response request by a field that carries what is asked, such as ``input`` or ``prompt``."""
+    """Recognise a response request by its model, which a stored prompt names, and by a field with what is asked."""
     if not any(body.get(key) for key in _ASKING):
         return None
-    return openai_operation(url, body, "chat", "openai.responses")
+    operation = openai_operation(url, body, "chat", "openai.responses")
+    return operation if isinstance(at(body, "prompt", "id"), str) else of_named_model(operation)
 
 
 def read_messages(body: Mapping[str, JSON]) -> list[dict[str, JSON]]:

@@ -106,6 +106,10 @@ FAILED: dict[str, tuple[str, int, str, object, Failure]] = {
         *("openai.chat", 200, EVENTS, sse(chunk("Hel"), chunk(reason="error"), "[DONE]")),
         Failure(500, "finish reason error"),
     ),
+    "a provider without resources": (
+        *("openai.chat", 200, EVENTS, sse(chunk("Hel"), chunk(reason="insufficient_system_resource"), "[DONE]")),
+        Failure(503, "finish reason insufficient_system_resource"),
+    ),
     "a stream that ends with an error": (
         *(
             "openai.chat",

@@ -39,7 +39,7 @@ GOOGLE = "https://generativelanguage.googleapis.com/v1beta"
 BEDROCK = "https://bedrock-runtime.eu-west-1.amazonaws.com/model/meta.llama%3A0"
 
 
-def chat(provider: str, model: str = "gpt-x") -> Operation:
+def chat(provider: str, model: str | None = "gpt-x") -> Operation:
     return Operation(provider, "chat", "openai.chat", model)
 
 
@@ -60,6 +60,32 @@ IDENTIFIED = {
     "deepseek": ("https://api.deepseek.com/chat/completions", CHAT, chat("deepseek")),
     "gemini as openai": (f"{GOOGLE}/openai/chat/completions", CHAT, chat("gcp.gemini")),
     "a host that only looks alike": ("https://notgroq.com:443/chat/completions", CHAT, CHAT_OPERATION),
+    "vertex as openai": (
+        "https://us-central1-aiplatform.googleapis.com/v1/projects/p/locations/l/endpoints/openapi/chat/completions",
+        CHAT,
+        chat("gcp.vertex_ai"),
+    ),
+    "together": ("https://api.together.xyz/v1/chat/completions", CHAT, chat("together")),
+    "one model behind a gateway": (
+        "https://gateway.ai.cloudflare.com/v1/a/g/azure-openai/r/d/chat/completions",
+        {"messages": CHAT["messages"]},
+        chat("openai", None),
+    ),
+    "one model behind its own host": (
+        "https://m.eastus2.models.ai.azure.com/chat/completions",
+        {"messages": CHAT["messages"]},
+        chat("azure.ai.inference", None),
+    ),
+    "responses to a stored prompt": (
+        "https://h/v1/responses",
+        {"prompt": {"id": "p"}},
+        Operation("openai", "chat", "openai.responses"),
+    ),
+    "vertex in a continent": (
+        "https://aiplatform.eu.rep.googleapis.com/v1/projects/p/locations/eu/endpoints/7:generateContent",
+        CONTENTS,
+        Operation("gcp.vertex_ai", "generate_content", "gemini.generate_content", "7"),
+    ),
     "responses": ("https://api.openai.com/v1/responses", {"model": "gpt-x", "input": "hi"}, RESPONSES_OPERATION),
     "responses by prompt": ("https://h/v1/responses", {"model": "gpt-x", "prompt": {"id": "p"}}, RESPONSES_OPERATION),
     "embeddings": ("https://api.openai.com/v1/embeddings", {"model": "emb-x", "input": ["a"]}, EMBEDDINGS_OPERATION),
@@ -96,7 +122,8 @@ PLAIN = {
     "a chat service": ("https://slack.example/messages", {"channel": "c", "messages": ["hi"], "model": "x"}),
     "a survey": ("https://forms.example/responses", {"answers": [1]}),
     "another invoke": ("https://chain.example/chain/invoke", {"prompt": "hi"}),
-    "no model": ("https://h/chat/completions", {"messages": CHAT["messages"]}),
+    "an input without a model": ("https://h/responses", {"input": "hi"}),
+    "an input to embed without a model": ("https://h/embeddings", {"input": ["hi"]}),
     "the query looks like a path": ("https://h/search?q=/chat/completions", CHAT),
 }
 
