@@ -12,6 +12,7 @@ from pytest_agenttape.redaction.names import Rule
 
 LOGPROB_KEYS = frozenset(("logprob", "top_logprobs"))
 VALUE_KEYS = frozenset(("value", "Value"))
+KEY = "key"  # a secret where ``type`` beside it has the name of one
 
 _ERROR_KEYS = frozenset(("type", "module"))
 _SCHEMA_KEYS = frozenset(("$ref", "anyOf", "oneOf", "allOf", "enum", "properties"))
@@ -37,12 +38,15 @@ def rules_within(node: Mapping[JSON, JSON], rule: Rule, memory: Memory) -> Calla
     named = rule_of_named(node, memory) if not VALUE_KEYS.isdisjoint(node) else Rule.NONE
     if rule is Rule.COOKIES and not named:
         named = Rule.LOOSE
+    typed = rule_of_typed(node, memory) if KEY in node else Rule.NONE
 
     def rule_within(key: JSON) -> Rule:
         if (is_logprob and key == "token") or (is_failure and key in _ERROR_KEYS):
             return Rule.NONE
         if named and key in VALUE_KEYS:
             return named
+        if typed and key == KEY:
+            return typed
         if KEY_TYPE in node and isinstance(key, str) and key in _PRIVATE_PARTS:
             return Rule.ALWAYS
         own = memory.rule_of(key, names.body_rule) if isinstance(key, str) else Rule.NONE
@@ -91,6 +95,13 @@ def rule_of_named(node: Mapping[JSON, JSON], memory: Memory) -> Rule:
         if isinstance(node.get(mark), str):
             return memory.rule_of(node[mark], names.body_rule)
     return Rule.NONE
+
+
+def rule_of_typed(node: Mapping[JSON, JSON], memory: Memory) -> Rule:
+    """Return the rule for ``key`` in ``{"type": "api_key", "key": ...}``, as Azure OpenAI takes it of a source."""
+    kind = node.get("type")
+    is_secrets = isinstance(kind, str) and memory.rule_of(kind, names.body_rule) >= Rule.SHAPED
+    return Rule.LOOSE if is_secrets else Rule.NONE  # a field of a form has such a type, too, and its name as the key
 
 
 def is_logprobs(node: JSON) -> bool:

@@ -31,7 +31,7 @@ _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{
 _CHOSEN = (Rule.PASSWORD, Rule.PHRASE)  # by a person
 _OF_DIGITS = (*_CHOSEN, Rule.CODE)  # which may be digits alone
 _UNPLAIN_KEYS = (
-    _STREAM_KEYS | _BINARY_KEYS | entries.LOGPROB_KEYS | entries.VALUE_KEYS | {entries.KEY_TYPE}
+    _STREAM_KEYS | _BINARY_KEYS | entries.LOGPROB_KEYS | entries.VALUE_KEYS | {entries.KEY, entries.KEY_TYPE}
 )  # their neighbours matter
 
 

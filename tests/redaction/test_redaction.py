@@ -208,6 +208,11 @@ def test_secret_shaped_text_under_a_secrets_name_goes(value: JSON) -> None:
     assert OPAQUE not in redactor().text(f"{name} = {OPAQUE}\n")
 
 
+def test_the_key_of_a_data_source_goes() -> None:
+    source = {"endpoint": "https://s.search.windows.net", "authentication": {"type": "api_key", "key": OPAQUE}}
+    assert redactor().value(source)["authentication"] == {"type": "api_key", "key": "REDACTED0001"}
+
+
 def test_a_decrypted_parameter_goes_whatever_it_is_called_and_looks_like() -> None:
     parameter = {"Name": "/db/main", "Type": "SecureString", "Value": "plain"}
     assert redactor().value({"Parameter": parameter})["Parameter"]["Value"] == "REDACTED0001"
@@ -238,6 +243,9 @@ NO_SECRETS: dict[str, JSON] = {
     "template": {"api_key": "${OPENAI_API_KEY}", "token": "{{ secrets.TOKEN_12345678 }}"},
     "path under a name": {"password": "/run/secrets/db_password_2024"},
     "url under a name": {"credentials": "https://example.com/credentials/help-page"},
+    "key of a field": {"type": "password", "key": "smtp_password_2", "label": "Password"},
+    "key of another type": {"type": "index", "key": "0123456789abcdef"},
+    "key of a token that is no secret": {"type": "token", "key": "0x" + fake("", 40, HEX)},
     "ordinary key": {"key": "city-of-london-2024-population", "keys": ["a", "b"], "primary_key": "user_0123456789abcd"},
     "schema of a parameter that may be null": {
         "properties": {"api_key": {"type": ["string", "null"], "description": "Of the shop, see the 2nd page"}}
