@@ -35,8 +35,10 @@ _ABOUT_THE_REQUEST = (
     *("image_too_large", "image_too_small", "image_parse_error", "image_file_too_large", "image_file_not_found"),
     *("unsupported_image_media_type", "empty_image_file", "failed_to_download_image"),
 )
-_TOOL_ITEMS = ("function_call", "custom_tool_call")
-_RESULT_ITEMS = ("function_call_output", "custom_tool_call_output")
+# Built in, but run by the client.
+_CLIENTS_OWN = ("shell_call", "local_shell_call", "apply_patch_call", "computer_call")
+_TOOL_ITEMS = ("function_call", "custom_tool_call", *_CLIENTS_OWN)
+_RESULT_ITEMS = tuple(f"{kind}_output" for kind in _TOOL_ITEMS)
 
 
 def identify(url: str, body: Mapping[str, JSON]) -> Operation | None:
@@ -88,7 +90,7 @@ def _read(response: Mapping[str, JSON]) -> Answer:
     counts = response.get("usage")
     return Answer(
         text="".join(joined_text(item.get("content")) for item in items if item.get("type") == "message"),
-        tool_calls=tuple(_requested(item) for item in items if item.get("type") in _TOOL_ITEMS),
+        tool_calls=_calls(items),
         usage=usage(
             at(counts, "input_tokens"),
             at(counts, "output_tokens"),
@@ -102,9 +104,19 @@ def _read(response: Mapping[str, JSON]) -> Answer:
     )
 
 
+def _calls(items: list[Mapping[str, JSON]]) -> tuple[RequestedTool, ...]:
+    # A shell may also be OpenAI's own: then its output is in the same answer.
+    answered = [item.get("call_id") for item in items if item.get("type") in _RESULT_ITEMS]
+    asked = (item for item in items if item.get("type") in _TOOL_ITEMS)
+    return tuple(_requested(item) for item in asked if item.get("call_id") not in answered)
+
+
 def _requested(item: Mapping[str, JSON]) -> RequestedTool:
-    sent = item.get("arguments", item.get("input"))
-    return RequestedTool(text_or_none(item.get("call_id")), text(item.get("name")), arguments(sent))
+    kind, call = text(item.get("type")), text_or_none(item.get("call_id"))
+    if kind in _CLIENTS_OWN:
+        sent = next(filter(None, (item.get(name) for name in ("action", "actions", "operation"))), None)
+        return RequestedTool(call, kind.removesuffix("_call"), sent)
+    return RequestedTool(call, text(item.get("name")), arguments(item.get("arguments", item.get("input"))))
 
 
 def _items(events: list[Mapping[str, JSON]]) -> list[JSON]:
@@ -147,7 +159,11 @@ VIEW = View(
         asking_headers=("openai-beta",),
         conversations=("input",),
         system_prompts=("instructions",),
-        roles={"developer": "system", "function_call": "model", "function_call_output": "tool"},
+        roles={
+            "developer": "system",
+            **dict.fromkeys(_TOOL_ITEMS, "model"),
+            **dict.fromkeys(_RESULT_ITEMS, "tool"),
+        },
         texts=("instructions",),
         error_fields=("response.error",),
         failures={

@@ -43,7 +43,7 @@ def _head_lines(step: Step) -> list[str]:
         return [head, *_indented(_labelled("body:", _value_lines(parts["body"])))] if "body" in parts else [head]
     head = f"{step.kind} {visible(step.name)}"
     if "model" in parts:
-        head += f" {_word(parts['model'])}"
+        head = f"{head} {_word(parts['model'])}".rstrip()
     if parts.get("messages") is HIDDEN:
         return [head, "  …"]
     instance = f" (instance {_word(parts['instance'])})" if "instance" in parts else ""

@@ -227,6 +227,23 @@ def test_messages_read_the_same_from_every_provider(operation, body, form):
 
 
 OTHER_REQUESTS = {
+    "built-in tools that the client ran": (
+        RESPONSES_OPERATION,
+        {
+            "input": [
+                {"type": "local_shell_call", "call_id": "c1", "action": {"command": ["ls"]}},
+                {"type": "local_shell_call_output", "call_id": "c1", "output": "a.txt"},
+            ]
+        },
+        [
+            {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [{"id": "c1", "name": "local_shell", "arguments": {"command": ["ls"]}}],
+            },
+            {"role": "tool", "content": "a.txt", "tool_call_id": "c1"},
+        ],
+    ),
     "responses text": (RESPONSES_OPERATION, {"input": "hi"}, [{"role": "user", "content": "hi"}]),
     "embeddings": (EMBEDDINGS_OPERATION, {"input": ["a", "b"]}, [{"role": "user", "content": "a\nb"}]),
     "gemini text": (GEMINI_OPERATION, {"contents": ["hi"]}, [{"role": "user", "content": "hi"}]),
@@ -555,6 +572,33 @@ OTHER_ANSWERS = {
         CHAT_OPERATION,
         {"usage": {"prompt_tokens": 20, "completion_tokens": 9, "total_tokens": 29, "cached_tokens": 4}},
         Answer(usage=usage(20, 9, cached_tokens=4)),
+    ),
+    "built-in tools that the client runs": (
+        RESPONSES_OPERATION,
+        {
+            "output": [
+                {"type": "shell_call", "call_id": "c1", "action": {"commands": ["ls"]}},
+                {"type": "apply_patch_call", "call_id": "c2", "operation": {"type": "delete_file", "path": "a"}},
+                {"type": "computer_call", "call_id": "c3", "actions": [{"type": "click", "x": 1, "y": 2}]},
+            ]
+        },
+        Answer(
+            tool_calls=(
+                RequestedTool("c1", "shell", {"commands": ["ls"]}),
+                RequestedTool("c2", "apply_patch", {"type": "delete_file", "path": "a"}),
+                RequestedTool("c3", "computer", [{"type": "click", "x": 1, "y": 2}]),
+            )
+        ),
+    ),
+    "a built-in tool that OpenAI runs": (
+        RESPONSES_OPERATION,
+        {
+            "output": [
+                {"type": "shell_call", "call_id": "c1", "action": {"commands": ["ls"]}},
+                {"type": "shell_call_output", "call_id": "c1", "output": [{"stdout": "a"}]},
+            ]
+        },
+        Answer(),
     ),
     "refusal in a response": (
         RESPONSES_OPERATION,

@@ -161,6 +161,13 @@ def test_calls_read_like_this(case: str) -> None:
     assert repr(timeline([call])) == text
 
 
+def test_a_model_without_a_name_leaves_no_blank_at_the_end_of_its_line() -> None:
+    call = chat(0, [{"role": "user", "content": "hi"}], {"role": "assistant", "content": "Hello"})
+    call.request["json"].pop("model", None)
+    call.metadata.pop("model", None)
+    assert str(timeline([call])).splitlines()[0] == "llm openai.chat"
+
+
 def test_no_calls() -> None:
     assert repr(timeline([])) == "(no calls)"
 
