@@ -152,7 +152,7 @@ VIEW = View(
         labels=("item_id", "status"),
         made_up=(
             *("created_at", "completed_at", "call_id", "item_id", "response_id", "previous_response_id"),
-            *("obfuscation", "sequence_number", "encrypted_content"),
+            *("obfuscation", "sequence_number", "encrypted_content", "container_id", "approval_request_id"),
         ),
         serving_headers=SERVING_HEADERS,
         sdk_headers=SDK_HEADERS,

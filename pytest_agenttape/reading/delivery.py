@@ -19,6 +19,7 @@ _OF_ONE_DELIVERY = VOLATILE_HEADERS | _names(
     "x-github-request-id x-azure-ref x-cloud-trace-context x-guploader-uploadid"
 )
 _PREFIXES = ("cf-", "x-envoy-")
+_ENDS = ("-processing-ms", "request-id", "trace-id", "traceid", "correlation-id")
 # Of the server: the same in each of its answers.
 _STEADY = _names(
     "server via alt-svc etag last-modified content-length content-encoding connection keep-alive transfer-encoding "
@@ -60,5 +61,6 @@ def _others(cookies: JSON) -> list[JSON]:
 
 
 def _is_of_one_delivery(name: str) -> bool:
-    is_timing = name.endswith("-processing-ms")
-    return is_timing or name in _OF_ONE_DELIVERY or name.startswith(_PREFIXES) or is_known_to_provider(name)
+    if name in _OF_ONE_DELIVERY or name.startswith(_PREFIXES) or name.endswith(_ENDS):
+        return True
+    return is_known_to_provider(name)

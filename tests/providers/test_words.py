@@ -114,10 +114,20 @@ def test_what_is_made_up_goes_and_what_is_the_users_stays() -> None:
         ({"timings": {"prompt_ms": 1.5, "predicted_per_second": 41.2}}, {}),
         ({"stats": {"tokens_per_second": 51.4, "stop_reason": "eosFound"}}, {"stats": {"stop_reason": "eosFound"}}),
         ({"audio": {"data": "UklG", "expires_at": 1764320000}}, {"audio": {"data": "UklG"}}),
+        ({"output": [{"code": "1", "container_id": "cntr_1"}]}, {"output": [{"code": "1"}]}),
         ({"citation": {"url": "u", "encrypted_index": "Eo8B"}}, {"citation": {"url": "u"}}),
         ({"trace": {"invocationMetrics": {"guardrailProcessingLatency": 210}}}, {"trace": {"invocationMetrics": {}}}),
     ],
-    ids=["Groq", "Cerebras", "llama.cpp", "LM Studio", "OpenAI's speech", "Anthropic's search", "Bedrock's guardrail"],
+    ids=[
+        "Groq",
+        "Cerebras",
+        "llama.cpp",
+        "LM Studio",
+        "OpenAI's speech",
+        "OpenAI's container",
+        "Anthropic's search",
+        "Bedrock's guardrail",
+    ],
 )
 def test_how_long_an_answer_took_and_how_long_it_is_kept_is_made_up(answer: JSON, what_is_said: JSON) -> None:
     assert without_made_up(answer) == what_is_said

@@ -408,3 +408,15 @@ def test_the_events_of_a_plain_stream_are_told_by_the_first_that_changed() -> No
         "      new  7",
         "    … and more in other events",
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x-databricks-request-id", "Replicate-Request-Id", "x-debug-trace-id", "eagleeye-traceid", "X-Correlation-Id"],
+)
+def test_an_id_that_a_server_gives_to_each_answer_is_no_change(name: str) -> None:
+    def answered(value: str) -> Cassette:
+        return Cassette(interactions=[replace(http(), response={"status": 200, "headers": {name: value}, "json": {}})])
+
+    assert diff_cassettes(answered("a"), answered("b")).identical
+    assert not diff_cassettes(answered("a"), Cassette(interactions=[http()])).identical
