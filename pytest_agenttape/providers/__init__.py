@@ -42,7 +42,7 @@ _SUFFIXES = tuple(suffix for view in VIEWS for suffix in view.suffixes)
 _BELOW = re.compile("|".join(f"(?:{view.below})$" for view in VIEWS if view.below))
 _AT_ROOT = tuple(view for view in VIEWS if view.is_at_root)
 _ROOT = re.compile(r"[a-zA-Z]+://[^/]*")
-_MODEL_IN_PATH = re.compile(r"(/models/)[^/:?]+(:[a-zA-Z]+)")  # as Gemini's
+_MODEL_IN_PATH = re.compile(r"(?<=/models/)[^/:?]+(?=:[a-zA-Z])|(?<=/openai/deployments/)[^/?]+(?=/)")  # Gemini, Azure
 _SOCKETS = tuple(view for view in VIEWS if view.read_session is not None)
 BOUNDARIES = frozenset(BY_BOUNDARY)
 
@@ -91,10 +91,10 @@ def _has_path(view: View, bare: str) -> bool:
 
 def with_model(url: str, body: Mapping[str, JSON], model: str) -> tuple[str, Mapping[str, JSON]] | None:
     """Return the URL and body of an LLM request for another *model*; None if neither names one."""
+    renamed, is_in_path = _MODEL_IN_PATH.subn(lambda _: quote(model, safe=""), url, count=1)
     if "model" in body:
-        return url, {**body, "model": model}
-    renamed = _MODEL_IN_PATH.sub(lambda found: f"{found[1]}{quote(model, safe='')}{found[2]}", url, count=1)
-    return (renamed, body) if renamed != url else None
+        return renamed, {**body, "model": model}
+    return (renamed, body) if is_in_path else None
 
 
 def read_messages(operation: Operation, request: Mapping[str, JSON]) -> list[dict[str, JSON]]:

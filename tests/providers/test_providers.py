@@ -20,6 +20,7 @@ from pytest_agenttape.providers import (
     operation_of,
     read_answer,
     read_messages,
+    with_model,
 )
 
 CHAT = {"model": "gpt-x", "messages": [{"role": "user", "content": "hi"}]}
@@ -112,6 +113,13 @@ def test_an_llm_call_is_told_by_its_path_and_its_body(url, body, operation):
     assert identify("GET", url, body) is None
     for other in (None, [], "text", {}, {"name": "x"}):
         assert identify("POST", url, other) is None
+
+
+@pytest.mark.parametrize("body", [{"model": "d", "messages": []}, {"messages": []}], ids=["also in the body", "alone"])
+def test_another_deployment_of_azure_is_asked_for_in_the_path(body):
+    url = "https://me.openai.azure.com/openai/deployments/{}/chat/completions?api-version=1"
+    changed = {**body, "model": "my gpt"} if "model" in body else body
+    assert with_model(url.format("d"), body, "my gpt") == (url.format("my%20gpt"), changed)
 
 
 PLAIN = {
