@@ -19,6 +19,8 @@ import requests
 import requests.adapters
 import responses
 from urllib3 import HTTPResponse
+from urllib3.exceptions import MaxRetryError
+from urllib3.util import Retry
 
 from pytest_agenttape import ownership
 from pytest_agenttape.bodies.messages import HttpRequest, HttpResponse, text_of, whole
@@ -27,6 +29,7 @@ from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.urllib3 import response as urllib3
 from pytest_agenttape.transports.urllib3.pool import carried, hearing
+from pytest_agenttape.transports.urllib3.retries import left
 
 _RESPONSES = Library("responses", seen="0.25-0.26")
 _FAULTS = {"timeout": "ReadTimeout", "connection": "ConnectionError", "reset": "ConnectionError"}
@@ -37,14 +40,18 @@ class _Wire(responses.RequestsMock):
 
     _real_send: Any = None  # set on each instance; hides the `_PassThrough` of the base class
 
-    def _on_request(self, adapter: Any, request: Any, **kwargs: Any) -> Any:  # Any: requests' own, as in responses
+    # Any: requests' own, as in responses
+    def _on_request(self, adapter: Any, request: Any, *, retries: Retry | None = None, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         found = ownership.current(lambda: request.url or "", request.method or "")
         if found is None or found.owner.admits(request.method or "GET", request.url or ""):
             return self._real_send(adapter, request, **kwargs)
         exchange = exchanges.begin(found, _neutral(request))
         if not exchange.is_live:
-            return _respond(adapter, request, exchange)
+            raw, again = _respond(adapter, request, exchange, retries or adapter.max_retries)
+            if again is not None:
+                return self._on_request(adapter, request, retries=again, **kwargs)
+            return adapter.build_response(request, raw)
         with hearing(exchange) as ear:  # of what was sent: the adapter may make another response of it
             try:
                 with ownership.within(exchange.inside), _as_sent(request, exchange):
@@ -61,13 +68,18 @@ class _Wire(responses.RequestsMock):
 # Replay -----------------------------------------------------------------------------------------------------------
 
 
-def _respond(adapter: Any, request: Any, exchange: Exchange) -> Any:
+def _respond(adapter: Any, request: Any, exchange: Exchange, retries: Retry) -> tuple[HTTPResponse, Retry | None]:
+    """Return the recorded answer, and the retries that are left if urllib3 would not take it for the last."""
     __tracebackhide__ = True
     answer = exchanges.served(exchange)
     if isinstance(answer, TransportFailure):
         raise _failure(answer, request)
-    recorded = _Recorded(request, answer, exchange, adapter.max_retries)
-    return adapter.build_response(request, recorded.get_response(request))
+    response = _Recorded(request, answer, exchange, retries).get_response(request)
+    pool = functools.partial(adapter.poolmanager.connection_from_url, request.url)
+    try:
+        return response, left(retries, response, exchange.recorded, request.path_url, pool)
+    except MaxRetryError as error:
+        raise requests.exceptions.RetryError(error, request=request) from error
 
 
 class _Recorded(responses.BaseResponse):

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import datetime
 import decimal
 import enum
+import gzip
 import io
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 import openai
 import pytest
 import requests
+import urllib3
+from urllib3.util import Retry
 
 from pytest_agenttape import AgentTapeError, Cassette, UnmatchedInteractionError, intercept, tool, use_cassette
 from tests.cassettes.test_imported import ANSWER, ASKED, agentcassette, agenttape, called, exchange, saved, vcr
@@ -269,6 +275,82 @@ def test_a_field_that_only_sounds_like_a_secret_is_compared(tmp_path: Path) -> N
     path = saved(tmp_path, vcr(exchange(uri="http://example.com/issues", asked='{"project_key": "AT-17"}')))
     with pytest.raises(UnmatchedInteractionError), use_cassette(path):
         httpx.post("http://example.com/issues", json={"project_key": "AT-18"})
+
+
+def base64_of(raw: bytes) -> JSON:
+    return {"base64_string": base64.b64encode(raw).decode()}
+
+
+def test_a_compressed_request_of_vcrpy_is_no_difference(tmp_path: Path) -> None:
+    headers = {"content-type": ["application/json"], "content-encoding": ["gzip"]}
+    raw = exchange(uri="http://example.com/logs", asked=base64_of(gzip.compress(b'{"a": 1}')), headers=headers)
+    path = saved(tmp_path, vcr(raw))
+    sent = {name: value for name, (value,) in headers.items()}
+    with use_cassette(path):
+        assert httpx.post("http://example.com/logs", content=gzip.compress(b'{"a":1}', 1), headers=sent).is_success
+    with pytest.raises(UnmatchedInteractionError), use_cassette(path):
+        httpx.post("http://example.com/logs", content=gzip.compress(b'{"a":2}'), headers=sent)
+
+
+FORMS = {  # what aiohttp was given, and what vcrpy has of it
+    "mapping": ({"a": "1", "b": "x y&"}, {"a": "1", "b": "x y&"}),
+    "numbers": ({"a": 1}, {"a": 1}),
+    "pairs": ([("a", "1"), ("a", "2")], [["a", "1"], ["a", "2"]]),
+    "text": ('{"b": 1,  "a": 2}', '{"b": 1,  "a": 2}'),
+    "bytes": (b"\x00\xff", base64_of(b"\x00\xff")),
+}
+
+
+@pytest.mark.parametrize(("given", "recorded"), FORMS.values(), ids=FORMS)
+def test_what_vcrpy_keeps_of_a_request_of_aiohttp_is_compared(tmp_path: Path, given: Any, recorded: JSON) -> None:
+    raw = exchange(uri="http://example.com/form", headers={})
+    raw["request"]["body"] = recorded
+    path = saved(tmp_path, vcr(raw))
+
+    async def post(data: Any) -> int:
+        async with aiohttp.ClientSession() as client, client.post("http://example.com/form", data=data) as answer:
+            return answer.status
+
+    with use_cassette(path):
+        assert asyncio.run(post(given)) == 200
+    for other in ({"a": "3"}, "a", b"\x01"):
+        with pytest.raises(UnmatchedInteractionError), use_cassette(path):
+            asyncio.run(post(other))
+
+
+def tries(*statuses: int) -> dict[str, JSON]:
+    """Return what vcrpy recorded of a request that urllib3 tried again."""
+    tried = exchange(method="GET", uri="http://example.com/a", asked="", headers={})
+    return vcr(*({**tried, "response": {**tried["response"], "status": status}} for status in statuses))
+
+
+def ask_by_requests(retries: Retry) -> int:
+    with requests.Session() as client:
+        client.mount("http://", requests.adapters.HTTPAdapter(max_retries=retries))
+        return client.get("http://example.com/a", timeout=5).status_code
+
+
+def ask_by_urllib3(retries: Retry) -> int:
+    return urllib3.PoolManager(retries=retries).request("GET", "http://example.com/a").status
+
+
+ASKERS = pytest.mark.parametrize("ask", [ask_by_requests, ask_by_urllib3], ids=["requests", "urllib3"])
+
+
+@ASKERS
+def test_each_try_of_urllib3_that_vcrpy_recorded_is_made_again(tmp_path: Path, ask: Callable[[Retry], int]) -> None:
+    with use_cassette(saved(tmp_path, tries(503, 503, 200)), strict=True):
+        assert ask(Retry(3, status_forcelist=[503], backoff_factor=0)) == 200
+
+
+@ASKERS
+def test_tries_of_urllib3_end_as_they_did_for_vcrpy(tmp_path: Path, ask: Callable[[Retry], int]) -> None:
+    path = saved(tmp_path, tries(503, 503))
+    with use_cassette(path, strict=True):
+        assert ask(Retry(1, status_forcelist=[503], backoff_factor=0, raise_on_status=False)) == 503
+    failures = (requests.exceptions.RetryError, urllib3.exceptions.MaxRetryError)
+    with use_cassette(path, strict=True), pytest.raises(failures, match=r"^HTTPConnectionPool\(host='example\.com'"):
+        ask(Retry(1, status_forcelist=[503], backoff_factor=0))
 
 
 @pytest.mark.parametrize("asked", ["http://example.com/a?x=1#part", "http://example.com/a?x=1"])

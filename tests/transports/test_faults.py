@@ -195,6 +195,34 @@ def test_urllib3_has_tried_as_often_as_it_does(recorder: Recorder) -> None:
     assert type(at_once) is type(endless) is urllib3.exceptions.ReadTimeoutError  # what was sent may have had an effect
 
 
+def test_urllib3_itself_tries_again_after_a_fault(recorder: Recorder) -> None:
+    url = f"{recorder.provider.url}/echo"
+    retries = urllib3.Retry(1, status_forcelist=[500], backoff_factor=0)
+
+    def by_urllib3() -> int:
+        return urllib3.PoolManager(retries=retries).request("GET", url).status
+
+    def by_requests() -> int:
+        with requests.Session() as session:
+            session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retries))
+            return session.get(url).status_code
+
+    def both() -> tuple[int, int]:
+        return by_urllib3(), by_requests()
+
+    recorder.record(both)
+    once = [fault("http", status=500), fault("http", nth=3, status=500)]
+    assert recorder.replay(both, faults=once) == (200, 200)
+
+    def failing() -> tuple[BaseException, BaseException, tuple[int, int]]:
+        return raised_by(by_urllib3), raised_by(by_requests), both()
+
+    exhausted, of_requests, _ = recorder.replay(failing, faults=[fault("http", times=4, status=500)])
+    assert type(exhausted) is urllib3.exceptions.MaxRetryError
+    assert type(of_requests) is requests.exceptions.RetryError
+    assert str(of_requests) == str(exhausted)
+
+
 @pytest.mark.parametrize(
     ("how", "error"),
     [("timeout", TimeoutError), ("connection", ConnectionRefusedError), ("reset", ConnectionResetError)],

@@ -11,6 +11,8 @@ from pytest_agenttape.bodies.messages import Headers
 from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import JSON
 
+_BEGINNINGS = {"gzip": b"\x1f\x8b", "x-gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
+
 
 @dataclass(frozen=True, slots=True)
 class Body:
@@ -44,13 +46,19 @@ class Body:
         return {"json": self.value} if self.is_parsed else bodies.encode_body(self.raw, content_type)
 
     def without_encoding(self, encoding: str) -> Body | None:
-        """Return the body with its content encoding undone; None if that cannot be done."""
+        """Return the body with its content encoding undone; None if it has none: the tool that recorded it undid it.
+
+        Raises:
+            ValueError: It cannot be undone.
+        """
         if self.is_parsed:
-            return self
+            return None
         try:
             return Body(bodies.decode_content(self.raw, encoding))
         except ValueError:
-            return self if _is_text(self.raw) else None  # many recorders decode the body and keep the header
+            if _is_text(self.raw) or not _may_be(encoding, self.raw):
+                return None
+            raise
 
 
 def header_list(headers: JSON) -> Headers:
@@ -87,6 +95,11 @@ def unbase64(text: JSON) -> bytes:
         return base64.b64decode("".join(header_text(text).split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise CassetteCorruptError(f"its body is not valid base64: {error}") from error
+
+
+def _may_be(encoding: str, raw: bytes) -> bool:
+    """Return whether *raw* begins as content in *encoding* does, where that tells."""
+    return raw.startswith(_BEGINNINGS.get(encoding.strip().lower(), b""))
 
 
 def _is_text(raw: bytes) -> bool:

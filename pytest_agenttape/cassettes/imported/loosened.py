@@ -8,8 +8,9 @@ import enum
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
+from urllib.parse import urlencode
 
-from pytest_agenttape import values
+from pytest_agenttape import bodies, values
 from pytest_agenttape.errors import AgentTapeError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.redaction.names import Rule, body_rule, parameter_rule
@@ -38,6 +39,33 @@ def without_secret_fields(request: Request) -> Request:
             others = {name: value for name, value in request.items() if name != part}
             return {**others, part: kept} if kept else others
     return request
+
+
+def is_untyped(recorded: Request) -> bool:
+    """Return whether *recorded* is a request whose body has no content type."""
+    return "url" in recorded and not any(name.lower() == "content-type" for name in recorded.get("headers") or ())
+
+
+def without_content_type(asked: Request, recorded: Request) -> Request:
+    """Return *asked* with its body in the form that it was *recorded* in without a content type.
+
+    vcrpy keeps what aiohttp's caller gave: no header of aiohttp's own, and a form as the mapping or the pairs it is.
+    """
+    given = recorded.get("json")
+    if "form" in asked and isinstance(given, dict | list):
+        body: Mapping[str, JSON] = {"json": given} if _as_form(given) == asked["form"] else {"form": asked["form"]}
+    else:
+        body = bodies.encode_body(bodies.decode_body(asked), None)
+    return {"method": asked["method"], "url": asked["url"], **body}
+
+
+def _as_form(given: JSON) -> JSON:
+    try:
+        pairs = given if isinstance(given, dict) else [(name, value) for name, value in given]
+        said = urlencode(pairs, doseq=True).encode()  # as aiohttp does
+        return bodies.encode_body(said, "application/x-www-form-urlencoded").get("form")
+    except (TypeError, ValueError):
+        return None
 
 
 def as_openai_call(asked: Request, recorded: Request) -> Request:

@@ -12,8 +12,10 @@ from pytest_agenttape.cassettes.imported.agenttape import is_rebuilt
 from pytest_agenttape.cassettes.imported.loosened import (
     as_openai_call,
     flattened,
+    is_untyped,
     plain,
     plain_arguments,
+    without_content_type,
     without_nulls,
     without_secret_fields,
 )
@@ -63,6 +65,8 @@ def matchers(
             return _loose_text(as_openai_call(without_nulls(asked), recorded), rules) == _loose_text(
                 without_nulls(recorded), rules
             )
+        if is_untyped(recorded):
+            return _loose_text(without_content_type(asked, recorded), rules) == texts[id(recorded)]
         return "args" in recorded and texts[id(recorded)] == _loose_text(_spread(asked, recorded), rules)
 
     return (PredicateMatcher(MATCHER, matches),)

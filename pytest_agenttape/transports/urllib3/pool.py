@@ -24,7 +24,7 @@ from pytest_agenttape.libraries import Library
 from pytest_agenttape.transports import exchange as exchanges
 from pytest_agenttape.transports.exchange import Exchange, TransportFailure
 from pytest_agenttape.transports.urllib3 import response as urllib3
-from pytest_agenttape.transports.urllib3.retries import made, told_by
+from pytest_agenttape.transports.urllib3.retries import left, made, told_by
 
 _URLLIB3 = Library("urllib3", seen="1.26-2.x")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -66,7 +66,12 @@ def _wrap(real: Callable[..., Any]) -> Callable[..., Any]:
             options["headers"] = self.headers
         exchange = exchanges.begin(found, _neutral(method, target(), options))
         if not exchange.is_live:
-            return _respond(self, exchange, options)
+            response = _respond(self, exchange, options)
+            again = left(_retries(self, options), response, exchange.recorded, url, lambda: self)
+            if again is None:
+                return response
+            options["retries"] = again
+            return urlopen(*asked.args, **asked.kwargs)
         _restore(exchange, options)
         with exchanges.sending(exchange):
             response = real(*asked.args, **asked.kwargs)

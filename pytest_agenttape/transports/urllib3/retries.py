@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from urllib3 import HTTPResponse, exceptions
 from urllib3.util import Retry
 
-from pytest_agenttape.model import JSON
+from pytest_agenttape.model import JSON, Interaction
 from pytest_agenttape.transports.exchange import stored_failure
 
 KEY = "retries"
@@ -37,6 +37,29 @@ def replayed(retries: Retry, recorded: JSON, method: str, url: str) -> Retry:
         if isinstance(each, dict):
             retries, url = _after(retries, each, method, url), str(each.get("location", url))
     return retries
+
+
+def left(
+    retries: Retry, response: HTTPResponse, recorded: Interaction | None, target: str, pool: Callable[[], Any]
+) -> Retry | None:
+    """Return what is left of *retries* after the *response* of one try; None if urllib3 takes that for the answer.
+
+    A fault is one try, and another tool has recorded each; a recording of ours holds what came of them all.
+
+    Raises:
+        MaxRetryError: Nothing is left, and urllib3 raises then.
+    """
+    if recorded is None or not (recorded.is_made_up or recorded.imported_from):
+        return None
+    method = recorded.request["method"]
+    if not retries.is_retry(method, response.status, "retry-after" in response.headers):
+        return None
+    try:
+        return retries.increment(method, target, response=response, _pool=pool())
+    except exceptions.MaxRetryError:
+        if retries.raise_on_status:
+            raise
+        return None
 
 
 def _after(retries: Retry, tried: Mapping[str, JSON], method: str, url: str) -> Retry:
