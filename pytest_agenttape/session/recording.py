@@ -211,7 +211,7 @@ class Recording:
         return writing.commit(prepared, max_age=self._settings.config.max_age, is_of_its_world=has_new_seed)
 
     def _cassette_of(self, placed: Sequence[Placed], old: Cassette | None) -> Cassette:
-        interactions = with_needed_facts([self._interaction(each, with_key=True) for each in placed], self._finished)
+        interactions = with_needed_facts([self._interaction(each, for_file=True) for each in placed], self._finished)
         before = old.meta if old else {}
         return Cassette(
             created_at=old.created_at if old else self._world.created_at,
@@ -263,25 +263,25 @@ class Recording:
             new = [each._replace(outcome=renamed(each.outcome, moved)) for each in new]
         return [*(Placed(each, each.index, each.parent, is_live=False) for each in old.interactions), *new]
 
-    def _interaction(self, placed: Placed, *, with_key: bool = False) -> Interaction:
+    def _interaction(self, placed: Placed, *, for_file: bool = False) -> Interaction:
         """Return a call as it is shown and recorded; cached until another secret becomes known."""
-        if not (with_key or placed.is_live):  # as most are when a test is replayed: nothing to search
+        if not (for_file or placed.is_live):  # as most are when a test is replayed: nothing to search
             return self._numbered(placed)
         known = self._secrets.redactor.secrets_known
         if known != self._secrets_known:
             self._finished.clear()
             self._secrets_known = known
-        key = (id(placed.outcome), placed.number, placed.parent, placed.is_live, with_key, placed.start_ms)
+        key = (id(placed.outcome), placed.number, placed.parent, placed.is_live, for_file, placed.start_ms)
         if key in self._finished:
             return self._finished[key][1]
-        if with_key:  # for the file: what was recorded before may hold what is known to be a secret today
+        if for_file:  # for the file: what was recorded before may hold what is known to be a secret today
             clean = self._interaction(placed if placed.is_live else placed._replace(is_live=True))
-            made = replace(clean, match_key=self._loaded.digest_of(clean.request))
-            made = without_headers(made, self._settings.config.drop_headers)
+            made = without_headers(clean, self._settings.config.drop_headers)
             facts = placed.outcome.metadata
             made = replace(made, metadata={**made.metadata, **{each: facts[each] for each in TELLING if each in facts}})
         else:
             made = self._numbered(placed)
+            made = replace(made, match_key=self._loaded.digest_of(made.request))
         if placed.is_over:
             self._finished[key] = placed.outcome, made  # keeps the outcome alive, or its id could be reused
         return made

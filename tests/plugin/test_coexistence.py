@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
+from pytest_agenttape import TokenTotals, ToolCall
+from pytest_agenttape.model import Mode
 from tests.plugin.project import Project
 
 pytestmark = pytest.mark.usefixtures("autoload")
@@ -224,3 +227,41 @@ def test_a_clock_that_the_test_has_stopped_measures_no_call(project: Project) ->
     project.write(test_it=MEASURED)
     project.record().assert_outcomes(passed=2)
     project.run().assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (ToolCall("look_up", {"city": "Rome"}), "look_up"),
+        (TokenTotals(3, 1, 4), {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4}),
+        (Mode.NONE, "none"),
+        ("look_up", None),
+    ],
+)
+def test_inline_snapshot_is_given_plain_values_to_write(value: object, written: object) -> None:
+    """What the `repr` of a call looks like would call the tool."""
+    (entry,) = entry_points(group="inline_snapshot", name="agenttape")
+    found = entry.load().customize(value)
+    assert (type(found), found) == (type(written), written)
+    assert written is None or value == written
+
+
+def test_inline_snapshot_writes_what_replays(project: Project) -> None:
+    pytest.importorskip("inline_snapshot")
+    project.write(
+        test_it="""
+        import pytest
+        from agent import look_up
+        from inline_snapshot import snapshot
+
+        @pytest.mark.agenttape
+        def test_it(agenttape_cassette):
+            look_up("Rome")
+            assert agenttape_cassette.tool_calls == snapshot()
+        """
+    )
+    project.run_apart("--agenttape-record", "--inline-snapshot=create").assert_outcomes(passed=1, errors=1)
+    assert "tool_calls == snapshot(['look_up'])" in (project.path / "test_it.py").read_text()
+    project.run_apart("--snapshot-update").assert_outcomes(passed=1)
+    project.run_apart().assert_outcomes(passed=1)
+    assert project.live() == ["look_up Rome"]

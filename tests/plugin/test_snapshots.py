@@ -210,6 +210,32 @@ def test_the_handle_and_its_parts_are_compared_by_plain_syrupy(project: Project)
     project.run().assert_outcomes(passed=1)
 
 
+def test_filters_and_matchers_of_syrupy_work_on_the_values_of_a_view(project: Project) -> None:
+    project.write(
+        test_it=body(
+            "from syrupy.filters import props",
+            "from syrupy.matchers import path_type",
+            "values = agenttape_cassette.view(only=['look_up']).data()",
+            "assert values[:1] == snapshot(exclude=props('result'))",
+            "assert values[:1] == snapshot(matcher=path_type({'0.result.answer': (str,)}))",
+        ).replace("(agenttape_cassette)", "(agenttape_cassette, snapshot)")
+    )
+    project.record("--snapshot-update").assert_outcomes(passed=1)
+    assert "'answer': str," in amber(project)
+    assert "'old'" not in amber(project)
+    project.run().assert_outcomes(passed=1)
+
+
+def test_interactions_are_the_same_in_recording_and_in_replay(project: Project) -> None:
+    project.write(
+        test_it=body("assert agenttape_cassette.interactions == snapshot").replace(
+            "(agenttape_cassette)", "(agenttape_cassette, snapshot)"
+        )
+    )
+    project.record("--snapshot-update").assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+
+
 def test_a_view_of_the_handle_and_one_of_assert_snapshot_are_the_same(recorded: Project) -> None:
     recorded.write(
         test_it=body("assert agenttape_cassette == snapshot").replace(
