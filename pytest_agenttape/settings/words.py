@@ -51,12 +51,14 @@ OF_VCRPY: Mapping[str, str] = {
     "allow_playback_repeats": "repeats",
     "cassette_library_dir": "cassette_dir",
     "decode_compressed_response": "always on",
+    "drop_unused_requests": "what --snapshot-update does",
     "filter_headers": "on for known secrets, redact for others",
     "filter_post_data_parameters": "on for known secrets, redact for others",
     "filter_query_parameters": "on for known secrets, redact for others",
     "ignore_localhost": "ignore_hosts",
     "match_on": "default_matchers, on a marker matchers",
     "record_mode": "default_mode, on a marker mode",
+    "record_on_exception": "always off: a failed test keeps the old cassette",
     "serializer": "format",
 }
 

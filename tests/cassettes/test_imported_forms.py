@@ -271,6 +271,15 @@ def test_fields_that_vcrpy_filtered_from_json_are_not_compared(tmp_path: Path, r
         assert httpx.post("http://example.com/login", json=sent).status_code == 200
 
 
+@pytest.mark.parametrize("recorded", ['{"user": "ann"}', '{"user": "ann", "pin": "XXX"}'], ids=["removed", "replaced"])
+def test_fields_that_the_denylist_names_are_not_compared(tmp_path: Path, recorded: str) -> None:
+    path = saved(tmp_path, vcr(exchange(uri="http://example.com/login", asked=recorded)))
+    with use_cassette(path, redact=["pin"]):
+        assert httpx.post("http://example.com/login", json={"user": "ann", "pin": "1234"}).status_code == 200
+    with pytest.raises(UnmatchedInteractionError), use_cassette(path, redact=["pin"]):
+        httpx.post("http://example.com/login", json={"user": "bob", "pin": "1234"})
+
+
 def test_a_field_that_only_sounds_like_a_secret_is_compared(tmp_path: Path) -> None:
     path = saved(tmp_path, vcr(exchange(uri="http://example.com/issues", asked='{"project_key": "AT-17"}')))
     with pytest.raises(UnmatchedInteractionError), use_cassette(path):

@@ -6,13 +6,15 @@ import datetime
 import decimal
 import enum
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 from urllib.parse import urlencode
 
 from pytest_agenttape import bodies, values
 from pytest_agenttape.errors import AgentTapeError
+from pytest_agenttape.matching.canonical import KeyRules
 from pytest_agenttape.model import JSON
+from pytest_agenttape.redaction import is_placeholder
 from pytest_agenttape.redaction.names import Rule, body_rule, parameter_rule
 
 Request: TypeAlias = Mapping[str, JSON]
@@ -30,12 +32,17 @@ _OPENAI_PARAMETERS = frozenset(
 _MADE_BY_THE_SDK = {"stream": False, "encoding_format": "base64"}  # unless the caller says otherwise
 
 
-def without_secret_fields(request: Request) -> Request:
-    """Return *request* without the fields of its body whose name is that of a secret; filters take them out."""
+def without_secret_fields(request: Request, rules: KeyRules) -> Request:
+    """Return *request* without the fields of its body that filters take out: those named like a secret, or redacted."""
+
+    def is_kept(name: str, value: JSON, rule_of: Callable[[str], Rule]) -> bool:
+        is_redacted = isinstance(value, str) and is_placeholder(value, rules.placeholders, rules.placeholder)
+        return not is_redacted and rule_of(name) in (Rule.NONE, Rule.LOOSE)
+
     for part, rule_of in _NAME_RULES.items():
         body = request.get(part)
         if isinstance(body, dict):
-            kept = {name: value for name, value in body.items() if rule_of(name) in (Rule.NONE, Rule.LOOSE)}
+            kept = {name: value for name, value in body.items() if is_kept(name, value, rule_of)}
             others = {name: value for name, value in request.items() if name != part}
             return {**others, part: kept} if kept else others
     return request

@@ -86,7 +86,7 @@ def _loose_text(request: Request, rules: KeyRules) -> str:
     # The multipart boundary in the content type is needed to normalise the body; the header itself is not compared.
     kept = {name: value for name, value in (request.get("headers") or {}).items() if name.lower() == "content-type"}
     without_content_type = replace(rules, names=rules.names | secret | {"content-type"})
-    return canonical_text({**without_secret_fields(request), "headers": kept}, without_content_type)
+    return canonical_text({**without_secret_fields(request, rules), "headers": kept}, without_content_type)
 
 
 def _is_called_so(asked: Request, recorded: Request, defaults: Mapping[str, object], rules: KeyRules) -> bool:
