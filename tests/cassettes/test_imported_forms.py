@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import datetime
 import decimal
 import enum
@@ -177,6 +178,35 @@ def test_variable_arguments_of_agentcassette_are_compared(tmp_path: Path, args: 
     for other_args, other_kwargs in (((*args, 9), typed), (args, {**typed, "other": 9}), *fewer):
         with pytest.raises((UnmatchedInteractionError, TypeError)), use_cassette(path):
             many(*other_args, **{"a": 1, **other_kwargs} if not other_args else other_kwargs)
+
+
+def test_a_secret_that_agentcassette_recorded_without_its_name_is_not_compared(tmp_path: Path) -> None:
+    @intercept
+    def ask(api_key: str, question: str) -> str:
+        raise AssertionError(api_key, question)
+
+    step = {"name": "ask", "type": "tool", "arguments": {"args": ["test", "why"], "kwargs": {}}, "result": "so"}
+    path = saved(tmp_path, agentcassette(step), "c.json")
+    with use_cassette(path):
+        assert ask("sk-0123456789abcdef0123", "why") == "so"
+    with pytest.raises(UnmatchedInteractionError), use_cassette(path):
+        ask("sk-0123456789abcdef0123", "how")
+
+
+@dataclasses.dataclass
+class Order:
+    item: str
+    parts: list[Any]
+
+
+def test_an_object_as_an_argument_of_agentcassette_is_compared_by_its_fields(tmp_path: Path) -> None:
+    written = {"__type__": "Order", "item": "tea", "parts": [{"__type__": "Order", "item": "cup", "parts": []}]}
+    step = {"name": "work", "type": "tool", "arguments": {"args": [written], "kwargs": {}}, "result": "done"}
+    path = saved(tmp_path, agentcassette(step), "c.json")
+    with use_cassette(path):
+        assert work(Order("tea", [Order("cup", [])])) == "done"
+    with pytest.raises(UnmatchedInteractionError), use_cassette(path):
+        work(Order("tea", [Order("pot", [])]))
 
 
 def test_a_kind_of_agentcassette_that_is_not_ours_is_a_label(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ def _translated(raw: dict[str, JSON], _read_asset: ReadAsset) -> dict[str, JSON]
     positional = arguments.get("args") or []
     if not isinstance(positional, list):
         raise CassetteCorruptError("'args' must be a list")
-    request: dict[str, JSON] = {"args": {name: values.encode(each) for name, each in named.items()}}
-    request["positional"] = [values.encode(each) for each in positional]
+    request: dict[str, JSON] = {"args": {name: values.encode(_fields(each)) for name, each in named.items()}}
+    request["positional"] = [values.encode(_fields(each)) for each in positional]
     out: dict[str, JSON] = {
         "kind": kind if kind in ("llm", *BOUNDARY_KINDS) else "tool",
         "boundary": str(raw.get("name") or "call"),
@@ -45,6 +45,13 @@ def _translated(raw: dict[str, JSON], _read_asset: ReadAsset) -> dict[str, JSON]
     if problem:
         out["metadata"] = {**out.get("metadata", {}), UNPLAYABLE: problem}
     return out
+
+
+def _fields(value: JSON) -> JSON:
+    """Return an argument without the names of the classes that its objects had, which are not compared."""
+    if isinstance(value, dict):
+        return {name: _fields(each) for name, each in value.items() if name != "__type__"}
+    return [_fields(each) for each in value] if isinstance(value, list) else value
 
 
 def _first_repr(value: JSON, where: str) -> str | None:

@@ -36,8 +36,7 @@ def without_secret_fields(request: Request, rules: KeyRules) -> Request:
     """Return *request* without the fields of its body that filters take out: those named like a secret, or redacted."""
 
     def is_kept(name: str, value: JSON, rule_of: Callable[[str], Rule]) -> bool:
-        is_redacted = isinstance(value, str) and is_placeholder(value, rules.placeholders, rules.placeholder)
-        return not is_redacted and rule_of(name) in (Rule.NONE, Rule.LOOSE)
+        return not is_redacted(value, rules) and rule_of(name) in (Rule.NONE, Rule.LOOSE)
 
     for part, rule_of in _NAME_RULES.items():
         body = request.get(part)
@@ -46,6 +45,11 @@ def without_secret_fields(request: Request, rules: KeyRules) -> Request:
             others = {name: value for name, value in request.items() if name != part}
             return {**others, part: kept} if kept else others
     return request
+
+
+def is_redacted(value: JSON, rules: KeyRules) -> bool:
+    """Return whether *value* stands for a secret."""
+    return isinstance(value, str) and is_placeholder(value, rules.placeholders, rules.placeholder)
 
 
 def is_untyped(recorded: Request) -> bool:

@@ -12,6 +12,7 @@ from pytest_agenttape.cassettes.imported.agenttape import is_rebuilt
 from pytest_agenttape.cassettes.imported.loosened import (
     as_openai_call,
     flattened,
+    is_redacted,
     is_untyped,
     plain,
     plain_arguments,
@@ -90,19 +91,23 @@ def _loose_text(request: Request, rules: KeyRules) -> str:
 
 
 def _is_called_so(asked: Request, recorded: Request, defaults: Mapping[str, object], rules: KeyRules) -> bool:
-    named = _by_name(asked, recorded, defaults)
+    named = _by_name(asked, recorded, defaults, rules)
     return named is not None and _loose_text({"args": asked["args"]}, rules) == _loose_text(named, rules)
 
 
-def _by_name(asked: Request, recorded: Request, defaults: Mapping[str, object]) -> Request | None:
+def _by_name(asked: Request, recorded: Request, defaults: Mapping[str, object], rules: KeyRules) -> Request | None:
     """Return *recorded* with the names that *asked* gives to its positional arguments; None if they do not fit.
 
-    An argument that was not recorded had its default, so it must have that value.
+    An argument that was not recorded had its default, so it must have that value. Under the name of a secret any value
+    fits, and without the name it was not known to be one.
     """
     given, positional, named = asked.get("args"), recorded["positional"], recorded["args"]
     if not isinstance(given, dict) or len(given) < len(positional):
         return None
-    by_position = dict(zip(given, positional, strict=False))
+    by_position = {
+        name: given[name] if is_redacted(given[name], rules) else value
+        for name, value in zip(given, positional, strict=False)
+    }
     if not by_position.keys().isdisjoint(named):
         return None
     args = {**by_position, **named}
