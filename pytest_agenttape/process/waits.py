@@ -1,4 +1,7 @@
-"""Tasks of asyncio and trio, and how a replayed call waits in one: to give others a turn, or to be cancelled again."""
+"""Tasks of asyncio and trio, and how a replayed call waits in one: to give others a turn, or to be cancelled again.
+
+Private used here: `asyncio._get_running_loop` of CPython 3.11-3.14, which, unlike its public twin, does not raise.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +80,7 @@ def current_task() -> Any:
     asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
     if asyncio is not None and is_in_asyncio(asyncio):
         return asyncio.current_task()
-    return trio.lowlevel.current_task() if trio is not None and _is_in_trio(trio) else None
+    return None if trio is None else _task_of_trio(trio)
 
 
 def is_over(task: Any) -> bool:
@@ -99,4 +102,11 @@ def is_in_asyncio(asyncio: Any) -> bool:
 
 
 def _is_in_trio(trio: Any) -> bool:
-    return bool(trio.lowlevel.in_trio_run())
+    return _task_of_trio(trio) is not None
+
+
+def _task_of_trio(trio: Any) -> Any:
+    try:
+        return trio.lowlevel.current_task()
+    except RuntimeError:  # there is none; only trio 0.29 and later can be asked whether there is
+        return None

@@ -354,6 +354,24 @@ def test_a_library_that_is_imported_in_the_session_is_refused(tmp_path: Path) ->
     assert answer.startswith(f"httpcore2 {version} has no ConnectionPool.handle_request")
 
 
+def test_a_trio_before_0_29_cannot_be_asked_whether_it_runs(tmp_path: Path) -> None:
+    before = """
+        import trio
+        from pytest_agenttape import tool
+        for each in "in_trio_run", "in_trio_task":
+            vars(trio.lowlevel).pop(each, None)
+
+        @tool
+        async def look_up(city):
+            return city
+    """
+    inside = """
+        print(trio.run(look_up, "Rome"), end=", ")
+    """
+    assert said(tmp_path, before, inside) == "Rome, the session went on"
+    assert said(tmp_path, before, inside, mode="none") == "Rome, the session went on"
+
+
 MOVED = {
     "httpcore2's pool": (
         "import httpcore2\ndel httpcore2._sync.connection_pool.ConnectionPool",

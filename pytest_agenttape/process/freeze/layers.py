@@ -1,11 +1,7 @@
-"""The open sessions: what each has pinned, and which of them the running code belongs to.
-
-Private used here: `asyncio._get_running_loop` of CPython 3.11-3.14, which, unlike its public twin, does not raise.
-"""
+"""The open sessions: what each has pinned, and which of them the running code belongs to."""
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -14,6 +10,7 @@ from typing import Any
 
 from pytest_agenttape import clocks
 from pytest_agenttape.errors import ConfigError
+from pytest_agenttape.process import waits
 from pytest_agenttape.process.cutting import Cut, cut
 from pytest_agenttape.process.freeze.sequences import UuidSequence
 from pytest_agenttape.process.freeze.state import SECOND, Plan
@@ -54,7 +51,7 @@ class Layer:
         self.saved_random: object = None
         self.saved_numpy: object = None
         self.thread = threading.current_thread()
-        self.task = _running_task()
+        self.task = waits.current_task()
 
     def begin_wait(self) -> int:
         """Return the time that the running code sees, from which it is about to wait."""
@@ -214,16 +211,6 @@ def _runs_beside(other: Layer, layer: Layer) -> bool:
     if other.thread is not layer.thread:
         return other.thread is not threading.main_thread() and other.thread.is_alive()
     return other.task is not None and layer.task not in (None, other.task) and not _is_finished(other.task)
-
-
-def _running_task() -> Any:  # an asyncio or a trio task, or None
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is not None and asyncio._get_running_loop() is not None:
-        return asyncio.current_task()
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_task():
-        return trio.lowlevel.current_task()
-    return None
 
 
 def _is_finished(task: Any) -> bool:  # see above
