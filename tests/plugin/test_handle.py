@@ -432,3 +432,18 @@ def test_without_the_package_the_way_to_prices_is_told(
     project.write(test_it=llm(standin_provider, "agenttape_cassette.assert_usage(max_cost=1)"))
     result = project.run("--agenttape-record")
     result.stdout.fnmatch_lines(["E*ConfigError: max_cost needs prices: pip install 'pytest-agenttape[[]prices]'"])
+
+
+def test_prices_that_are_too_old_to_be_told_are_none(
+    project: Project, standin_provider: StandInProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "genai_prices", types.ModuleType("genai_prices"))  # as before 0.0.21
+    project.write(
+        test_it=llm(standin_provider, "agenttape_cassette.assert_usage(max_total_tokens=1000)"),
+        test_cost=llm(standin_provider, "agenttape_cassette.assert_usage(max_cost=1)"),
+    )
+    result = project.run("--agenttape-record")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["E*ConfigError: max_cost needs prices: pip install 'pytest-agenttape[[]prices]'"])
+    result = project.run("--agenttape-record", "--agenttape-budget=1")
+    result.stderr.fnmatch_lines(["ERROR: --agenttape-budget needs prices: pip install 'pytest-agenttape[[]prices]'"])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from pytest_agenttape.model import JSON
-from pytest_agenttape.providers import Operation, read_answer
+from pytest_agenttape.providers import Operation, pricing, read_answer
 from pytest_agenttape.providers.pricing import price
 
 CLAUDE, CONVERSE = (
@@ -64,3 +67,19 @@ def test_what_is_written_to_a_cache_costs_more_and_what_is_read_from_it_less(
     assert as_told is not None
     assert as_unread is not None
     assert as_plain < as_unread > as_told
+
+
+@pytest.mark.parametrize(
+    ("version", "are_known"), [("0", False), ("0.0.20", False), ("0.0.21", True), ("0.1.0rc1", True), (None, True)]
+)
+def test_whether_prices_are_known_is_found_out_without_an_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str | None, are_known: bool
+) -> None:
+    (tmp_path / "genai_prices.py").write_text("raise SystemExit")
+    if version:
+        (tmp_path / "genai_prices-1.dist-info").mkdir()
+        metadata = f"Metadata-Version: 2.1\nName: genai-prices\nVersion: {version}\n"
+        (tmp_path / "genai_prices-1.dist-info" / "METADATA").write_text(metadata)
+    monkeypatch.delitem(sys.modules, "genai_prices", raising=False)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert pricing.are_known() is are_known
