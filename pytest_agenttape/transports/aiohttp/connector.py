@@ -1,6 +1,6 @@
 """aiohttp: its connector's `connect`, below sessions, redirects, cookies and middlewares.
 
-Third-party privates used here: aiohttp 3.12-3.14 `ClientRequest._body` and `._timer`, and `TimerContext._cancelled`.
+Third-party privates used here: aiohttp 3.12.1-3.14 `ClientRequest._body` and `._timer`, and `TimerContext._cancelled`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pytest_agenttape.transports.aiohttp import websocket_server as aiohttp_webs
 from pytest_agenttape.transports.aiohttp.websocket import Socket
 from pytest_agenttape.transports.exchange import Exchange
 
-_AIOHTTP = Library("aiohttp", seen="3.12-3.14")
+_AIOHTTP = Library("aiohttp", seen="3.12.1-3.14")
 _lock = threading.Lock()
 
 

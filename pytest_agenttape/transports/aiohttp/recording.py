@@ -1,6 +1,6 @@
 """A live body of aiohttp, recorded while it is read: as far as it was read, in the pieces that came.
 
-Third-party privates used here: aiohttp 3.12-3.14 `StreamReader._read_nowait`, `._read_nowait_chunk`, `._wait`,
+Third-party privates used here: aiohttp 3.12.1-3.14 `StreamReader._read_nowait`, `._read_nowait_chunk`, `._wait`,
 `._timer`, `._buffer`, `._buffer_offset`, `._cursor`, `._eof`, and `client_reqrep._CONNECTION_CLOSED_EXCEPTION`, which a
 body gets when its reader leaves.
 """

@@ -1,6 +1,6 @@
 """A recorded answer as aiohttp reads it: raw HTTP/1.1 through its own parser, a piece each time the agent wants more.
 
-Third-party privates used here: aiohttp 3.12-3.14 `BaseConnector._loop`, `ClientRequest._continue`, and
+Third-party privates used here: aiohttp 3.12.1-3.14 `BaseConnector._loop`, `ClientRequest._continue`, and
 `StreamReader._wait`, `._timer`, `._eof`, `._exception`.
 """
 

@@ -3,7 +3,7 @@
 Only its messages are looked at, as the client's own classes see them; in replay they come from
 `aiohttp_websocket_server`.
 
-Third-party privates used here: aiohttp 3.12-3.14 `ClientSession._ws_connect`, and `ClientWebSocketResponse._writer`,
+Third-party privates used here: aiohttp 3.12.1-3.14 `ClientSession._ws_connect`, and `ClientWebSocketResponse._writer`,
 whose `send_frame` sends all that is sent.
 """
 

@@ -1,6 +1,6 @@
 """The server that a replayed WebSocket of aiohttp speaks to: it feeds frames to the client's own parser.
 
-Third-party privates used here: aiohttp 3.12-3.14 `BaseConnector._loop`, and `ClientWebSocketResponse._reader` with
+Third-party privates used here: aiohttp 3.12.1-3.14 `BaseConnector._loop`, and `ClientWebSocketResponse._reader` with
 `set_exception` and `._handle_ping_pong_exception`, by which the failures of a connection arrive.
 """
 
