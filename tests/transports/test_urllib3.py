@@ -13,6 +13,7 @@ import requests
 import urllib3
 
 from pytest_agenttape import UnmatchedInteractionError, use_cassette
+from pytest_agenttape.transports.urllib3 import pool as urllib3_pool
 from tests.standin import error, hang_up, raw
 from tests.transports.conftest import Recorder
 
@@ -201,15 +202,15 @@ def test_below_requests_nothing_is_recorded_twice(recorder: Recorder) -> None:
 
 
 def test_in_replay_nothing_goes_out(recorder: Recorder) -> None:
-    recorder.record(lambda: urllib3.request("GET", f"{recorder.provider.url}/weather?city=London"))
+    recorder.record(lambda: urllib3.PoolManager().request("GET", f"{recorder.provider.url}/weather?city=London"))
     with pytest.raises(UnmatchedInteractionError), use_cassette(recorder.path):
-        urllib3.request("GET", f"{recorder.provider.url}/weather?city=Rome")
+        urllib3.PoolManager().request("GET", f"{recorder.provider.url}/weather?city=Rome")
     assert recorder.provider.hits == 1
 
 
 def test_outside_of_a_session_it_is_urllib3s_own(recorder: Recorder) -> None:
     def run() -> int:
-        return urllib3.request("GET", f"{recorder.provider.url}/weather?city=London").status
+        return urllib3.PoolManager().request("GET", f"{recorder.provider.url}/weather?city=London").status
 
     recorder.record(run)
     assert run() == 200
@@ -233,5 +234,27 @@ def test_a_mock_of_the_users_own_answers(recorder: Recorder, users_own: Any, fir
         users_own()
     with use_cassette(recorder.path, mode="all") as session:
         users_own()
-        assert urllib3.request("GET", "http://mocked.test/").data == b"mocked"
+        assert urllib3.PoolManager().request("GET", "http://mocked.test/").data == b"mocked"
     assert session.interactions == []
+
+
+@pytest.mark.parametrize("options", [{}, {"preload_content": False}, {"decode_content": False}], ids=str)
+def test_a_request_of_urllib3_1_26_is_replayed(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, options: dict[str, bool]
+) -> None:
+    """There, `urlopen` has no argument of its own for how a body is read."""
+    real = urllib3.HTTPConnectionPool.urlopen
+
+    def urlopen(self: Any, method: str, url: str, body: Any = None, headers: Any = None, retries: Any = None,
+                redirect: bool = True, **response_kw: Any) -> Any:  # fmt: skip
+        return real(self, method, url, body, headers, retries, redirect, **response_kw)
+
+    monkeypatch.setattr(urllib3.HTTPConnectionPool, "urlopen", urllib3_pool._wrap(urlopen))
+
+    def run() -> Any:
+        with urllib3.PoolManager(headers={"accept-encoding": "gzip"}) as manager:
+            response = manager.request("GET", f"{recorder.provider.url}/encoded/gzip", **options)
+            return response.data if options.get("decode_content", True) else gzip.decompress(response.data)
+
+    recorder.both(run)
+    assert len(recorder.interactions) == 1

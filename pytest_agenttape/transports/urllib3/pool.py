@@ -98,6 +98,11 @@ def _neutral(method: str, url: str, options: Mapping[str, Any]) -> HttpRequest:
     )
 
 
+def _is_on(name: str, options: Mapping[str, Any]) -> bool:
+    """Return whether the option *name* of the response is on; urllib3 1.26 has no argument of its own for it."""
+    return bool(options.get(name, options.get("response_kw", {}).get(name, True)))
+
+
 # Below another library -------------------------------------------------------------------------------------------
 
 
@@ -151,8 +156,8 @@ def _respond(pool: Any, exchange: Exchange, options: Mapping[str, Any]) -> Any:
         exchange,
         options["method"],
         options["url"],
-        preload_content=options["preload_content"],
-        decode_content=options["decode_content"],
+        preload_content=_is_on("preload_content", options),
+        decode_content=_is_on("decode_content", options),
         retries=_retries(pool, options),
     )
 
@@ -212,10 +217,10 @@ def _restore(exchange: Exchange, options: dict[str, Any]) -> None:
 def _record(response: Any, exchange: Exchange, options: Mapping[str, Any]) -> None:
     """Let *response* be recorded while its body is read, or as it is where that has been done."""
     tried = told_by(response, before=options["retries"])
-    if not options["preload_content"] and isinstance(response, HTTPResponse):
+    if not _is_on("preload_content", options) and isinstance(response, HTTPResponse):
         urllib3.record(response, exchange, tried)
         return
-    is_decoded = bool(options["decode_content"]) and urllib3.can_decode(response)
+    is_decoded = _is_on("decode_content", options) and urllib3.can_decode(response)
     recording = urllib3.recording(response, exchange, response.headers.items(), is_decoded=is_decoded, tried=tried)
     recording.add(response.data)
     recording.end()
