@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from pytest_agenttape.plugin.options import PURSE, compares_live, has_snapshot_update, title
+from pytest_agenttape.plugin.options import PURSE, compares_live, given, has_snapshot_update, title
 from pytest_agenttape.settings.ci import is_ci
 
 
@@ -26,7 +26,7 @@ def may_be_live(config: pytest.Config) -> bool:
 
 
 def _line(config: pytest.Config) -> str | None:
-    option = config.option
+    option = given(config)
     if option.agenttape_review:
         return (
             "agenttape: live calls are possible where a recording no longer matches; you are asked (--agenttape-review)"

@@ -206,9 +206,14 @@ def is_marked(item: pytest.Item) -> bool:
     return False
 
 
+def given(config: pytest.Config) -> argparse.Namespace:
+    """Return the options of the run; while its first conftests are imported, `config.option` does not have them yet."""
+    return config.option if config.args else config.known_args_namespace
+
+
 def has_snapshot_update(config: pytest.Config) -> bool:
     """Return whether syrupy's ``--snapshot-update`` is given."""
-    return bool(getattr(config.option, "update_snapshots", False))
+    return bool(getattr(given(config), "update_snapshots", False))
 
 
 def has_new_snapshots_only(config: pytest.Config) -> bool:

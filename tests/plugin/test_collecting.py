@@ -196,6 +196,29 @@ def test_a_conftest_that_asks_a_provider_fails_a_run_that_only_replays(
     recorded.run().assert_outcomes(passed=1)
 
 
+def test_a_conftest_may_look_up_a_host_before_pytest_has_its_options(
+    recorded: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of pytest before 9.1 were empty while a conftest was imported."""
+    monkeypatch.setattr("_socket.getaddrinfo", lambda *_: [])
+    monkeypatch.syspath_prepend(recorded.path)
+    recorded.write(
+        early="""
+        import argparse, pytest
+
+        @pytest.hookimpl(wrapper=True, tryfirst=True)
+        def pytest_load_initial_conftests(early_config):
+            option, early_config.option = early_config.option, argparse.Namespace()
+            try:
+                return (yield)
+            finally:
+                early_config.option = option
+        """,
+        conftest=LOOK_UP.format("localhost"),
+    )
+    recorded.run("-p", "early").assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize("host", ["localhost", "db.example.com", "huggingface.co"])
 def test_a_conftest_may_look_up_other_hosts(recorded: Project, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("_socket.getaddrinfo", lambda *_: [])
