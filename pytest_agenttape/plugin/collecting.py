@@ -7,7 +7,6 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Set
-from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -36,6 +35,7 @@ class Collecting:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._file: Path | None = None
+        self._imports: Importing | None = None
         self._marked: Set[Path] = frozenset()  # the files with marked tests, and the packages that these are in
         self.calls: Counter[tuple[str, Set[Path]]] = Counter()
         self.lookups: dict[str, tuple[str, Set[Path]]] = {}
@@ -59,7 +59,7 @@ class Collecting:
         try:
             if self._file is None or not re.search(_USE, self._file.read_bytes()):
                 return (yield)
-            with self._importing.judged(self._file):
+            with self._importing().judged(self._file):
                 return (yield)
         finally:
             self._file = before
@@ -77,21 +77,22 @@ class Collecting:
         """Leave what comes next to the rest of the run."""
         self.end()
 
-    @cached_property
-    def _importing(self) -> Importing:
-        # Heavy, and most runs have no such file.
-        from pytest_agenttape.process.garbage import lasting
+    def _importing(self) -> Importing:  # no property: pytest before 8.3.5 asks plugins for theirs
+        if self._imports is None:
+            # Heavy, and most runs have no such file.
+            from pytest_agenttape.process.garbage import lasting
 
-        with lasting():
-            from pytest_agenttape.plugin.importing import Importing
+            with lasting():
+                from pytest_agenttape.plugin.importing import Importing
 
-        return Importing(self._config, self._note)
+            self._imports = Importing(self._config, self._note)
+        return self._imports
 
     def let_pass(self, url: Callable[[], str], method: str) -> None:
         """Note a call that goes on, which a run that only replays should not have made."""
         if may_be_live(self._config):
-            if "_importing" in self.__dict__:
-                self._importing.let_pass(url, method)
+            if self._imports is not None:
+                self._imports.let_pass(url, method)
             return
         self._note(self._line("a call"))
 

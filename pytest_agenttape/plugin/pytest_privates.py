@@ -90,7 +90,8 @@ def fail_for_all(definition: pytest.FixtureDef[Any], error: BaseException) -> No
     """Make a fixture fail for every test that uses it, even if its setup succeeded."""
     cached = private(definition, "cached_result")  # later tests get this
     if cached is not None:
-        definition.cached_result = (None, cached[1], (error, error.__traceback__))
+        raised: Any = (error, error.__traceback__) if pytest.version_tuple >= (8, 3) else error
+        definition.cached_result = (None, cached[1], raised)
 
 
 def xunit_function(fixture: str) -> str | None:

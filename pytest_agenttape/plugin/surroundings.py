@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Generator
-from functools import cached_property
 from typing import Any
 
 import pytest
@@ -44,6 +43,7 @@ class Surroundings:
         self._marked: dict[str, bool] = {}  # the marked tests of the run, and whether each only replays
         self._refused: AgentTapeError | None = None  # in the teardown of a wide fixture; no test has failed with it yet
         self._is_over = False
+        self._reached = functools.cache(self._find_reached)  # no property: pytest before 8.3.5 asks plugins for theirs
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Own, from now on, what belongs to no test."""
@@ -129,9 +129,8 @@ class Surroundings:
         self._rest.unmarked = unmarked
         ownership.tell_children()
 
-    @cached_property
-    def _reached(self) -> dict[pytest.FixtureDef[Any], tuple[pytest.Item, bool]]:
-        """The fixtures that marked tests can reach, with one of these tests, and whether all of them only replay."""
+    def _find_reached(self) -> dict[pytest.FixtureDef[Any], tuple[pytest.Item, bool]]:
+        """Return the fixtures that marked tests can reach, with one of these, and whether all of them only replay."""
         found: dict[pytest.FixtureDef[Any], tuple[pytest.Item, bool]] = {}
         for item in self._session.items:
             if item.nodeid in self._marked:
@@ -144,8 +143,8 @@ class Surroundings:
         """Return whether a wide *fixture* must not make calls: they would belong to no test, or to *item*."""
         if self._has_open(item):  # it is asked for in the middle of the test
             return True
-        if fixture in self._reached:
-            return self._reached[fixture][1]
+        if fixture in self._reached():
+            return self._reached()[fixture][1]
         return self._marked.get(item.nodeid, False)
 
     def _set_up(self, fixturedef: pytest.FixtureDef[Any], item: pytest.Item) -> Generator[None, Any, Any]:
@@ -167,7 +166,7 @@ class Surroundings:
 
     def _watched(self, fixturedef: pytest.FixtureDef[Any], item: pytest.Item) -> Generator[None, Any, Any]:
         """Warn of calls that a replay of the tests that can reach the fixture would refuse."""
-        if self._rest is None or fixturedef not in self._reached:
+        if self._rest is None or fixturedef not in self._reached():
             return (yield)
         fixture = WideFixture(fixturedef.argname, fixturedef.scope, self._config_of(fixturedef, item))
         before, self._rest.set_up = self._rest.set_up, fixture
@@ -179,7 +178,7 @@ class Surroundings:
                 item.warn(fixture.warning)
 
     def _config_of(self, fixturedef: pytest.FixtureDef[Any], item: pytest.Item) -> Config:
-        return self._claims.config_of(item if item.nodeid in self._marked else self._reached[fixturedef][0])
+        return self._claims.config_of(item if item.nodeid in self._marked else self._reached()[fixturedef][0])
 
     def _begin(self, teardown: TearDown) -> None:
         if not ownership.opened():  # an open owner is a wide fixture with its own cassette

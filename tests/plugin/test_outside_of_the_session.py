@@ -151,6 +151,38 @@ def test_the_set_up_is_judged_by_the_tests_that_can_reach_it_not_by_the_first(pr
     assert project.live() == []
 
 
+def test_nor_by_a_pytest_that_asks_plugins_for_their_properties(project: Project) -> None:
+    """As those before 8.3.5 do when a plugin is registered, to find fixtures."""
+    project.write(
+        conftest="""
+        import contextlib
+
+        def pytest_plugin_registered(plugin):
+            for name in dir(plugin):
+                with contextlib.suppress(Exception):
+                    getattr(plugin, name)
+        """
+    )
+    write(
+        project,
+        """
+        @pytest.fixture(scope="module")
+        def memory():
+            look_up("early")
+
+        def test_first(memory):
+            pass
+
+        @pytest.mark.agenttape
+        def test_it(memory):
+            look_up("Rome")
+        """,
+    )
+    project.record()
+    project.run("-W", "ignore").assert_outcomes(errors=2)
+    assert project.live() == []
+
+
 def test_a_fixture_that_a_test_with_a_live_call_can_reach_is_free(project: Project) -> None:
     write(
         project,

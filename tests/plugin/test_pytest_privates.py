@@ -73,9 +73,19 @@ class TestTheNamesThatWeNeedAreThere:
         error = ValueError()
         try:
             pytest_privates.fail_for_all(definition, error)
-            assert definition.cached_result[2][0] is error
+            kept_now = definition.cached_result[2]
+            assert (kept_now[0] if isinstance(kept_now, tuple) else kept_now) is error
         finally:
             definition.cached_result = kept
+
+    @pytest.mark.parametrize(("version", "has_a_traceback"), [((8, 2, 0), False), ((8, 3, 0), True), ((9, 2, 0), True)])
+    def test_on_a_fixture_s_error(
+        self, monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...], has_a_traceback: bool
+    ) -> None:
+        monkeypatch.setattr(pytest, "version_tuple", version)
+        definition, error = SimpleNamespace(cached_result=(1, "key", None)), ValueError()
+        pytest_privates.fail_for_all(definition, error)  # type: ignore[arg-type]  # all that it has to have
+        assert definition.cached_result == (None, "key", (error, None) if has_a_traceback else error)
 
     def test_on_the_terminal(self, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest_privates.capture_paused(pytestconfig):
