@@ -25,7 +25,7 @@ _OTHERS = (
 )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)  # pytest before 9.1 hashes each plugin
 class AnotherModel:
     """What the flags ask of every marked test; registered in each process of the run.
 

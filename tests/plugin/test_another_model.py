@@ -153,6 +153,13 @@ def test_it_counts_as_explicit_in_ci(project: Project, provider: Provider, monke
     assert provider.models == ["gpt-4o", "gpt-4o"]
 
 
+def test_it_works_on_a_pytest_that_hashes_plugins(project: Project, provider: Provider) -> None:
+    """As those before 9.1 do, to look for fixtures only once."""
+    project.write(conftest="def pytest_plugin_registered(plugin):\n    hash(plugin)\n")
+    project.run("--agenttape-live=llm", "--agenttape-budget=1").assert_outcomes(passed=3)
+    assert provider.models == ["gpt-4o", "gpt-4o"]
+
+
 @pytest.mark.parametrize("token", ["lllm", "look-up", "tool,look_upp", "look_*"])
 def test_a_token_that_names_nothing_is_refused_before_the_first_call(
     project: Project, provider: Provider, token: str
