@@ -9,16 +9,14 @@ call, which would get what was that one's.
 from __future__ import annotations
 
 import threading
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
 
 from pytest_agenttape import clocks
 from pytest_agenttape.model import Interaction
+from pytest_agenttape.ownership.spans import ended_meanwhile, follow_each_other, made_meanwhile, span_of
 from pytest_agenttape.ownership.strands import Strand
 from pytest_agenttape.process import running, waits
-from pytest_agenttape.process.cancellation import is_unanswered
 from pytest_agenttape.process.freeze import waiting
 
 _ABSENT = 0.25  # seconds of waiting for a call that has not been made yet
@@ -34,13 +32,6 @@ _ROUNDS = 20  # rounds of an event loop that it shares with the code that waits
 ROUNDS_AFTER = 8  # once its task is over: until what waits for that task goes on, and what waits for this
 _POLL = 0.0005  # seconds
 _SELDOM = 0.01  # seconds, for who is woken
-_NOISE = 0.002  # milliseconds by which recorded times may be off
-_LONGEST = 1e12  # milliseconds
-_MOST = 64  # calls that one call waits for
-_Span: TypeAlias = tuple[float, float, int]  # of a call: its end, its start, its index
-_IN_PIECES = frozenset(
-    ("stream_error", "messages", "conversation", "$stream")
-)  # the agent ended it, or took part in it
 
 
 class Turns:
@@ -48,11 +39,11 @@ class Turns:
 
     def __init__(self, recordings: Iterable[Interaction]) -> None:
         listed = list(recordings)
-        spans = [(span, each) for each in listed if (span := _span(each)) is not None]
-        if _follow_each_other(span for span, _ in spans):
+        spans = [(span, each) for each in listed if (span := span_of(each)) is not None]
+        if follow_each_other(span for span, _ in spans):
             spans = []
-        self._before = _ended_meanwhile(span for span, _ in spans)
-        self._beside = _made_meanwhile(spans)
+        self._before = ended_meanwhile(span for span, _ in spans)
+        self._beside = made_meanwhile(spans)
         self._rounds = {each.index: rounds for each in listed if (rounds := _whole_number(each, "rounds")) is not None}
         self._outlasted = {each.index: timeouts for each in listed if (timeouts := _whole_number(each, "timeouts"))}
         self._waited_for = {each for earlier in self._before.values() for each in earlier} | {*self._beside.values()}
@@ -306,61 +297,3 @@ async def pause(rounds: int) -> None:
 def _whole_number(recorded: Interaction, name: str) -> int | None:
     found = recorded.metadata.get(name)
     return found if isinstance(found, int) else None
-
-
-def _follow_each_other(spans: Iterable[_Span]) -> bool:
-    """Return whether each call began when the one before it, in this order, had ended, as those of most agents do."""
-    last = -_LONGEST
-    for end, start, _ in spans:
-        if start < last or end < start:
-            return False
-        last = end
-    return True
-
-
-def _ended_meanwhile(given: Iterable[_Span]) -> dict[int, tuple[int, ...]]:
-    """Return, for each call during which others ended, the indices of these, the last one first."""
-    spans = sorted(given)
-    ends = [end for end, _, _ in spans]
-    found = {}
-    for end, start, index in spans:
-        last = bisect_right(ends, end - _NOISE)
-        first = max(bisect_right(ends, start + _NOISE), last - _MOST)
-        if first < last:
-            found[index] = tuple(each for _, _, each in reversed(spans[first:last]))
-    return found
-
-
-def _made_meanwhile(spans: Iterable[tuple[_Span, Interaction]]) -> dict[int, int]:
-    """Return, for each call during which equal ones were made, the index of the last of these."""
-    equal: defaultdict[tuple[str, str | None, str], list[tuple[float, float, int]]] = defaultdict(list)
-    for (end, start, index), each in spans:
-        if each.match_key:
-            equal[each.kind, each.boundary, each.match_key].append((start, end, index))
-    found = {}
-    for alike in equal.values():
-        starts = sorted((start, index) for start, _, index in alike)
-        for start, end, index in alike:
-            last = starts[bisect_right(starts, (end - _NOISE, -1)) - 1]
-            if last[0] > start + _NOISE:
-                found[index] = last[1]
-    return found
-
-
-def _span(recorded: Interaction) -> _Span | None:
-    """Return when a call ended and started, and its index; None if its end says nothing of the others' ends."""
-    start, latency, response = recorded.start_ms, recorded.latency_ms, recorded.response
-    if (
-        start is None
-        or latency is None
-        or not 0 <= latency < _LONGEST
-        or recorded.is_observed
-        or recorded.parent is not None
-        or recorded.pace
-    ):
-        return None
-    if isinstance(response, dict) and (response.get("complete") is False or not _IN_PIECES.isdisjoint(response)):
-        return None
-    if recorded.unplayable is not None or is_unanswered(recorded.error or {}):
-        return None
-    return start + latency, start, recorded.index
