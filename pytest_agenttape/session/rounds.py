@@ -13,7 +13,7 @@ from pytest_agenttape import clocks
 from pytest_agenttape.ownership.turns import ROUNDS_AFTER
 from pytest_agenttape.process import waits
 
-_NO_LOOP = object
+_NO_LOOP = object  # which makes something that is no loop
 
 
 class Rounds:
@@ -35,7 +35,7 @@ class Rounds:
         loop = waits.running_loop()
         is_same = loop is not None and self._loop() is loop
         made = self._made if is_same and started < self._ended and self._made < ROUNDS_AFTER else None
-        self._loop, self._ended, self._made = ref(loop) if loop is not None else _NO_LOOP, clocks.perf_counter(), 0
+        self._loop, self._ended, self._made = _weakly(loop), clocks.perf_counter(), 0
         self._ends += 1
         if loop is not None:
             loop.call_soon(self._count, loop, self._ends)
@@ -46,3 +46,10 @@ class Rounds:
             self._made += 1
             if self._made < ROUNDS_AFTER:
                 loop.call_soon(self._count, loop, ends)
+
+
+def _weakly(loop: Any) -> Any:
+    try:
+        return _NO_LOOP if loop is None else ref(loop)
+    except TypeError:  # of a library whose loops cannot be referred to so
+        return _NO_LOOP

@@ -225,6 +225,23 @@ def test_calls_that_end_in_one_moment_are_there_together(tmp_path: Path, levels:
             assert asyncio.run(run()) == recorded
 
 
+def test_a_loop_that_cannot_be_referred_to_weakly_is_recorded_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise TypeError("cannot create weak reference")
+
+    async def run() -> list[str]:
+        found = await asyncio.gather(*map(look_up_async, DELAYS))
+        return sorted(found)
+
+    monkeypatch.setattr("pytest_agenttape.session.rounds.ref", refuse)
+    with use_cassette(tmp_path / "x.yaml", mode="all"):
+        assert asyncio.run(run()) == sorted(DELAYS)
+    with use_cassette(tmp_path / "x.yaml"):
+        assert asyncio.run(run()) == sorted(DELAYS)
+
+
 class _Slow(BaseHTTPRequestHandler):
     everyone = threading.Barrier(len(DELAYS))
 
