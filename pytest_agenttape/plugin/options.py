@@ -169,6 +169,10 @@ def check_report(option: argparse.Namespace) -> None:
             f"--agenttape-report={path.name}: Markdown is for --agenttape-diff and --agenttape-live; a run is reported "
             "as .json, .html or .otlp.json"
         )
+    if option.agenttape_audit:
+        raise pytest.UsageError(
+            f"--agenttape-report={path.name}: --agenttape-audit runs no test that could be reported; give one of them"
+        )
     if is_trace(path) and runs_no_test(option):
         raise pytest.UsageError(
             f"--agenttape-report={path.name}: a trace is of a run; --agenttape-diff is reported as .md, .html or "

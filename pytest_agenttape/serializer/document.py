@@ -12,6 +12,10 @@ TAG = "$tag"  # in a mapping with "value": what another tool wrote under a tag t
 MAX_DEPTH = 500  # more levels than data has, fewer than would exhaust the stack of the recursive packages above
 
 
+# What to do about a file that cannot be parsed: it was edited by hand, merged, or cut off.
+WAY_OUT = "correct it there, restore it from version control, or record again with --agenttape-record"
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A cassette file as plain values.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from pytest_agenttape.errors import CassetteCorruptError, RecordingRefusedError
 from pytest_agenttape.model import JSON
-from pytest_agenttape.serializer.document import MAX_DEPTH, Document, checked_root, duplicate, line_of
+from pytest_agenttape.serializer.document import MAX_DEPTH, WAY_OUT, Document, checked_root, duplicate, line_of
 from pytest_agenttape.serializer.surrogates import SURROGATE, escaped, unescaped
 
 _TO_ESCAPE = re.compile(rf"{SURROGATE.pattern}|\\u001a")
@@ -72,7 +72,7 @@ def load_json(text: str) -> Document:
     try:
         root = json.loads(text, object_pairs_hook=_distinct)
     except json.JSONDecodeError as error:
-        raise CassetteCorruptError(f"is not valid JSON: {error.msg}", line=error.lineno) from None
+        raise CassetteCorruptError(f"is not valid JSON: {error.msg}; {WAY_OUT}", line=error.lineno) from None
     except CassetteCorruptError as error:
         raise CassetteCorruptError(error.problem, line=_duplicate_line(text, error.problem)) from None
     except ValueError:

@@ -29,7 +29,16 @@ from yaml.scanner import Scanner
 from pytest_agenttape.errors import CassetteCorruptError
 from pytest_agenttape.model import JSON
 from pytest_agenttape.serializer.anchors import Anchors
-from pytest_agenttape.serializer.document import MAX_DEPTH, TAG, Document, checked_root, duplicate, line_of, short
+from pytest_agenttape.serializer.document import (
+    MAX_DEPTH,
+    TAG,
+    WAY_OUT,
+    Document,
+    checked_root,
+    duplicate,
+    line_of,
+    short,
+)
 from pytest_agenttape.serializer.scalars import STARTS, typed
 from pytest_agenttape.serializer.surrogates import unescaped
 
@@ -68,14 +77,16 @@ def load_yaml(text: str, *, tags: bool = False) -> Document:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         why = ", ".join(part for part in (error.context, error.problem) if part)
-        raise CassetteCorruptError(f"is not valid YAML: {why}", line=mark.line + 1 if mark else None) from None
+        raise CassetteCorruptError(
+            f"is not valid YAML: {why}; {WAY_OUT}", line=mark.line + 1 if mark else None
+        ) from None
     except ReaderError as error:
         found = _UNPRINTABLE.search(text)
         line = line_of(text, found.start()) if found else None
         what = f"U+{ord(found[0]):04X}" if found else "a character"
-        raise CassetteCorruptError(f"is not valid YAML: {what}: {error.reason}", line=line) from None
+        raise CassetteCorruptError(f"is not valid YAML: {what}: {error.reason}; {WAY_OUT}", line=line) from None
     except (YAMLError, ValueError, OverflowError) as error:  # the pure scanner lets a few escape
-        raise CassetteCorruptError(f"is not valid YAML: {type(error).__name__}") from None
+        raise CassetteCorruptError(f"is not valid YAML: {type(error).__name__}; {WAY_OUT}") from None
     return Document(checked_root(reading.root), tuple(reading.lines), reading.tagged, reading.anchors.values)
 
 

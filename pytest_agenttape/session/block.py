@@ -32,6 +32,7 @@ class Block(ABC):
         """Close the cassette; keep what the block recorded unless it ends with *error*."""
 
     def __enter__(self) -> Self:
+        __tracebackhide__ = True
         self.enter()
         return self
 
@@ -42,6 +43,7 @@ class Block(ABC):
         self.leave(error)
 
     async def __aenter__(self) -> Self:
+        __tracebackhide__ = True
         self.enter()
         return self
 

@@ -126,12 +126,16 @@ class Session(Injectable, Gatekeeper, History):
         Raises:
             ConfigError: It is open already, or would record in CI, or what another session records.
         """
+        __tracebackhide__ = True
         if not self.is_closed:
             raise ConfigError(f"{self.title} is already open; open another session for a nested block")
-        self.settings = entering(self.settings)
-        self.mode = self.settings.mode
-        if not self.settings.is_disabled:
-            self.open()
+        try:
+            self.settings = entering(self.settings)
+            self.mode = self.settings.mode
+            if not self.settings.is_disabled:
+                self.open()
+        except AgentTapeError as error:
+            raise error.with_traceback(None)  # noqa: B904  # the user's line matters, not where we saw it
 
     def leave(self, error: BaseException | None) -> None:
         """Close the cassette, and write what the block recorded unless it ends with *error*.

@@ -44,6 +44,15 @@ def test_an_age_that_is_none_is_told(pytester: pytest.Pytester, age: str) -> Non
     result.stderr.fnmatch_lines([f"*--agenttape-max-age: *{age}*"])
 
 
+def test_an_audit_writes_no_report_over_another(pytester: pytest.Pytester) -> None:
+    (pytester.path / "r.html").write_text("of a run")
+    result = pytester.runpytest("--agenttape-audit", "--agenttape-report=r.html")
+    result.stderr.fnmatch_lines(
+        ["*--agenttape-report=r.html: --agenttape-audit runs no test that could be reported; give one of them"]
+    )
+    assert (pytester.path / "r.html").read_text() == "of a run"
+
+
 def test_an_age_without_an_audit_is_told(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest("--agenttape-max-age=30d")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -207,7 +207,11 @@ def test_paths_of_tests_beside_a_cassette_are_neither_run_nor_taken_for_one(
     [
         pytest.param(lambda _: None, "agenttape: there is no file 'it.yaml' and no cassette with *", id="missing"),
         pytest.param(lambda path: path.mkdir(), "agenttape: there is no cassette below it.yaml", id="folder"),
-        pytest.param(lambda path: path.write_text("a: [1"), "agenttape: it.yaml:*is not valid YAML*", id="corrupt"),
+        pytest.param(
+            lambda path: path.write_text("a: [1"),
+            "agenttape: it.yaml:*is not valid YAML*; correct it there, restore it from*",
+            id="corrupt",
+        ),
         pytest.param(
             lambda path: path.write_text("services: {}"),
             "agenttape: it.yaml: 'version' is missing; is this a cassette?",
