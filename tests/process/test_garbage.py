@@ -6,6 +6,7 @@ import gc
 import uuid
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -54,20 +55,26 @@ def test_loading_a_large_cassette_looks_for_no_garbage(tmp_path: Path, rounds: l
     assert gc.isenabled()
 
 
-def test_a_closed_cassette_leaves_no_garbage(tmp_path: Path) -> None:
-    Cassette(interactions=CALLS[:2], meta={"freeze": {"seed": 1}}).save(tmp_path / "a.yaml")
+@contextmanager
+def leaving_no_garbage() -> Iterator[None]:
+    """Run a block, and see that the collector finds nothing of ours after it."""
     gc.collect()
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
-        with use_cassette(tmp_path / "a.yaml"):
-            uuid.uuid4()
+        yield
         gc.collect()
         assert {type(each) for each in gc.garbage if type(each).__module__.startswith("pytest_agenttape")} == set()
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
+
+
+def test_a_closed_cassette_leaves_no_garbage(tmp_path: Path) -> None:
+    Cassette(interactions=CALLS[:2], meta={"freeze": {"seed": 1}}).save(tmp_path / "a.yaml")
+    with leaving_no_garbage(), use_cassette(tmp_path / "a.yaml"):
+        uuid.uuid4()
 
 
 def test_replayed_calls_leave_no_garbage(tmp_path: Path) -> None:
@@ -77,22 +84,12 @@ def test_replayed_calls_leave_no_garbage(tmp_path: Path) -> None:
         Interaction(index=1, kind="http", request=page, response={"status": 200, "json": [1]}),
     ]
     Cassette(interactions=calls).save(tmp_path / "a.yaml")
-    with httpx2.Client() as client:
-        gc.collect()
-        gc.disable()
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        try:
-            with use_cassette(tmp_path / "a.yaml") as cassette:
-                assert record_call("tool", {"n": 1}, lambda: 2, boundary="ask") == 1
-                assert client.get("http://wiki.test/page").json() == [1]
-            assert [each.kind for each in cassette.interactions] == ["tool", "http"]
-            del cassette
-            gc.collect()
-            assert {type(each) for each in gc.garbage if type(each).__module__.startswith("pytest_agenttape")} == set()
-        finally:
-            gc.set_debug(0)
-            gc.garbage.clear()
-            gc.enable()
+    with httpx2.Client() as client, leaving_no_garbage():
+        with use_cassette(tmp_path / "a.yaml") as cassette:
+            assert record_call("tool", {"n": 1}, lambda: 2, boundary="ask") == 1
+            assert client.get("http://wiki.test/page").json() == [1]
+        assert [each.kind for each in cassette.interactions] == ["tool", "http"]
+        del cassette
 
 
 def test_the_collector_runs_again_after_a_file_that_cannot_be_read(tmp_path: Path) -> None:
