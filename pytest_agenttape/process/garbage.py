@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_MANY = 10_000  # objects; fewer are a round or two of the young ones
+_MANY = 1_000  # objects: one round of the young ones
 
 
 @contextmanager
